@@ -1,0 +1,17 @@
+# What every target of this project is compiled with.
+function(torch_checkpoint_target target)
+  target_compile_features(${target} PUBLIC cxx_std_${TORCH_CHECKPOINT_CXX_STANDARD})
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic
+                         $<$<BOOL:${TORCH_CHECKPOINT_WERROR}>:-Werror>)
+  # The same for all, so that one precompiled header serves all.
+  set_target_properties(${target} PROPERTIES
+    CXX_EXTENSIONS OFF
+    CXX_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON
+    POSITION_INDEPENDENT_CODE ON)
+endfunction()
+
+# For targets that include torch/torch.h, which alone takes 15 s a file.
+function(torch_checkpoint_precompiled target)
+  target_precompile_headers(${target} REUSE_FROM torch_checkpoint_objects)
+endfunction()

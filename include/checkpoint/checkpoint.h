@@ -1,0 +1,12 @@
+#pragma once
+
+/// Everything of TorchCheckpoint.
+#include <checkpoint/error.h>
+#include <checkpoint/manager.h>
+#include <checkpoint/manifest.h>
+#include <checkpoint/map_location.h>
+#include <checkpoint/progress.h>
+#include <checkpoint/restore.h>
+#include <checkpoint/state.h>
+#include <checkpoint/value.h>
+#include <checkpoint/version.h>

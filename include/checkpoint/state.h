@@ -1,0 +1,133 @@
+#pragma once
+
+#include <checkpoint/export.h>
+#include <checkpoint/value.h>
+
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/optim/optimizer.h>
+
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace checkpoint {
+
+namespace internal {
+struct StateAccess;
+
+template <typename T>
+struct IsSharedPtr : std::false_type {};
+template <typename T>
+struct IsSharedPtr<std::shared_ptr<T>> : std::true_type {};
+
+template <typename T>
+constexpr bool kIsModuleHolder = std::is_base_of_v<torch::nn::ModuleHolderIndicator, T>;
+
+template <typename>
+constexpr bool kAlwaysFalse = false;
+}  // namespace internal
+
+/// References to the live objects of a training run, by name, in the order in which they were
+/// added. Nothing is copied: the objects must outlive every call that uses the State. Modules given
+/// by holder or shared_ptr are kept alive by it. Not thread-safe.
+///
+/// Names are a checkpoint's top level: they must not be empty, must not be "epoch", "loss", "step"
+/// or "rng", and must not come twice: Error(invalid_argument).
+class CHECKPOINT_API State {
+ public:
+  State();
+  State(State&&) noexcept;
+  State& operator=(State&&) noexcept;
+  ~State();
+
+  /// Adds an object under `name`: an nn::Module, its holder (Linear, Sequential, …) or a
+  /// std::shared_ptr to one; an optimizer; or a value (any arithmetic type, std::string,
+  /// torch::Tensor, Value), which is read at each save and written at each restore.
+  template <typename T>
+  State& add(std::string name, T&& object) {
+    using Plain = std::remove_cv_t<std::remove_reference_t<T>>;
+    if constexpr (internal::kIsModuleHolder<Plain>) {
+      return add_module(std::move(name), object.is_empty() ? nullptr : object.ptr());
+    } else if constexpr (internal::IsSharedPtr<Plain>::value) {
+      return add_module(std::move(name), object);
+    } else {
+      static_assert(std::is_lvalue_reference_v<T>,
+                    "State::add keeps a reference: pass an object that outlives the State");
+      static_assert(!std::is_const_v<std::remove_reference_t<T>>,
+                    "State::add restores into the object: it must not be const");
+      if constexpr (std::is_base_of_v<torch::nn::Module, Plain>) {
+        return add_module(std::move(name), borrow(object));
+      } else if constexpr (std::is_base_of_v<torch::optim::Optimizer, Plain>) {
+        return add_optimizer(std::move(name), object);
+      } else if constexpr (std::is_same_v<Plain, bool>) {
+        return add_value(std::move(name), Value::Kind::kBool, [&object] { return Value(object); },
+                         [&object](const Value& value) { object = value.to_bool(); });
+      } else if constexpr (std::is_integral_v<Plain>) {
+        return add_integer(std::move(name), object);
+      } else if constexpr (std::is_floating_point_v<Plain>) {
+        return add_value(
+            std::move(name), Value::Kind::kDouble,
+            [&object] { return Value(static_cast<double>(object)); },
+            [&object](const Value& value) { object = static_cast<Plain>(value.to_double()); });
+      } else if constexpr (std::is_same_v<Plain, std::string>) {
+        return add_value(std::move(name), Value::Kind::kString, [&object] { return Value(object); },
+                         [&object](const Value& value) { object = value.to_string(); });
+      } else if constexpr (std::is_same_v<Plain, at::Tensor>) {
+        return add_tensor(std::move(name), object);
+      } else if constexpr (std::is_same_v<Plain, Value>) {
+        return add_tree(std::move(name), object);
+      } else {
+        static_assert(internal::kAlwaysFalse<T>,
+                      "State::add takes modules, optimizers, arithmetic types, std::string, "
+                      "torch::Tensor and checkpoint::Value");
+      }
+    }
+  }
+
+  /// Whether the random generators (CPU, and every CUDA device in use) are part of it. Default: yes.
+  State& rng(bool value);
+
+ private:
+  friend struct internal::StateAccess;
+  struct Impl;
+
+  // A handle that does not own.
+  static std::shared_ptr<torch::nn::Module> borrow(torch::nn::Module& module) {
+    return std::shared_ptr<torch::nn::Module>(std::shared_ptr<void>(), &module);
+  }
+
+  // The wide range of unsigned 64-bit integers is checked in both directions.
+  template <typename T>
+  State& add_integer(std::string name, T& object) {
+    auto read = [&object, name] {
+      if constexpr (std::is_unsigned_v<T> && sizeof(T) >= sizeof(int64_t)) {
+        check_range(name, object <= static_cast<T>(std::numeric_limits<int64_t>::max()));
+      }
+      return Value(static_cast<int64_t>(object));
+    };
+    auto write = [&object, name](const Value& value) {
+      const int64_t number = value.to_int();
+      const T narrow = static_cast<T>(number);
+      check_range(name, static_cast<int64_t>(narrow) == number && (narrow < T(0)) == (number < 0));
+      object = narrow;
+    };
+    return add_value(std::move(name), Value::Kind::kInt, read, write);
+  }
+  // Throws Error(invalid_argument) that the item's value does not fit its C++ type.
+  static void check_range(const std::string& name, bool fits);
+
+  State& add_module(std::string name, std::shared_ptr<torch::nn::Module> module);
+  State& add_optimizer(std::string name, torch::optim::Optimizer& optimizer);
+  State& add_value(std::string name, Value::Kind kind, std::function<Value()> read,
+                   std::function<void(const Value&)> write);
+  State& add_tensor(std::string name, at::Tensor& tensor);
+  State& add_tree(std::string name, Value& value);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace checkpoint

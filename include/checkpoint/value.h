@@ -1,0 +1,110 @@
+#pragma once
+
+#include <checkpoint/export.h>
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/complex.h>
+
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace checkpoint {
+
+class Value;
+
+/// A dict's key: a string or an integer, as in Python's state_dicts.
+using Key = std::variant<std::string, int64_t>;
+
+/// The key as people read it: the string itself, or the number.
+CHECKPOINT_API std::string to_string(const Key& key);
+
+/// A dict that keeps the order in which its entries came, as Python's does. Not thread-safe.
+class CHECKPOINT_API Dict {
+ public:
+  Dict();
+  Dict(const Dict&);
+  Dict(Dict&&) noexcept;
+  Dict& operator=(const Dict&);
+  Dict& operator=(Dict&&) noexcept;
+  ~Dict();
+
+  bool empty() const noexcept;
+  size_t size() const noexcept;
+  /// Adds an entry. Throws Error(invalid_argument) if the key is there already: no entry is ever
+  /// replaced silently.
+  void insert(Key key, Value value);
+  /// The entry's value, or null. The pointer lives until the next insert.
+  const Value* find(const Key& key) const;
+  Value* find(const Key& key);
+  /// The entry's value. Throws Error(not_found) if there is none.
+  const Value& at(const Key& key) const;
+  bool contains(const Key& key) const { return find(key) != nullptr; }
+
+  /// In the order of insertion.
+  std::vector<std::pair<Key, Value>>::const_iterator begin() const;
+  std::vector<std::pair<Key, Value>>::const_iterator end() const;
+
+ private:
+  std::vector<std::pair<Key, Value>> entries_;
+  std::unordered_map<Key, size_t> index_;
+};
+
+/// Like a List, but a tuple in Python and in TorchScript.
+struct Tuple {
+  std::vector<Value> items;
+};
+
+/// The tree in the middle: what a checkpoint holds, whatever the file's format. Copying a Value
+/// copies the tree but shares its tensors, as copying a torch::Tensor does. Not thread-safe.
+class CHECKPOINT_API Value {
+ public:
+  using List = std::vector<Value>;
+  enum class Kind { kNone, kBool, kInt, kDouble, kComplex, kString, kTensor, kList, kTuple, kDict };
+
+  Value() = default;
+  Value(bool value) : data_(value) {}
+  Value(double value) : data_(value) {}
+  Value(c10::complex<double> value) : data_(value) {}
+  Value(std::string value) : data_(std::move(value)) {}
+  Value(const char* value) : data_(std::string(value)) {}
+  Value(at::Tensor value) : data_(std::move(value)) {}
+  Value(List value) : data_(std::move(value)) {}
+  Value(Tuple value) : data_(std::move(value)) {}
+  Value(Dict value) : data_(std::move(value)) {}
+  /// Any integer but bool. An unsigned value above 2^63 - 1 is refused where it is bound, not here.
+  template <typename T, typename = std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>>
+  Value(T value) : data_(static_cast<int64_t>(value)) {}
+
+  Kind kind() const noexcept { return static_cast<Kind>(data_.index()); }
+  bool is_none() const noexcept { return kind() == Kind::kNone; }
+  bool is_tensor() const noexcept { return kind() == Kind::kTensor; }
+  bool is_dict() const noexcept { return kind() == Kind::kDict; }
+
+  /// Each throws Error(incompatible) that names both kinds if the value is of another kind.
+  bool to_bool() const;
+  int64_t to_int() const;
+  double to_double() const;  ///< Of an int too.
+  c10::complex<double> to_complex() const;
+  const std::string& to_string() const;
+  const at::Tensor& to_tensor() const;
+  const List& list() const;
+  const std::vector<Value>& tuple() const;
+  const Dict& dict() const;
+  Dict& dict();
+
+ private:
+  // In the order of Kind.
+  std::variant<std::monostate, bool, int64_t, double, c10::complex<double>, std::string, at::Tensor,
+               List, Tuple, Dict>
+      data_;
+};
+
+/// The kind as error texts and manifests spell it: "int", "tensor", …
+CHECKPOINT_API const char* to_string(Value::Kind kind) noexcept;
+
+}  // namespace checkpoint

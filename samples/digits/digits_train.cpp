@@ -1,0 +1,143 @@
+// Trains on handwritten digits; may be killed at any moment and started again with the same
+// command.
+
+#include <checkpoint/checkpoint.h>
+#include <torch/torch.h>
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "dataset.h"
+#include "network.h"
+#include "optimizers.h"
+#include "weights_digest.h"
+
+namespace {
+
+constexpr int64_t kBatch = 32;
+
+struct Options {
+  std::string data;
+  std::string dir;
+  int64_t epochs = 15;
+  uint64_t seed = 1;
+  int64_t every = 1;
+  int64_t keep = 3;
+  std::string device = "cpu";
+  std::string optimizer = "adam";
+};
+
+void describe(CLI::App& app, Options& options) {
+  app.add_option("--data", options.data, "The digits, one a line")->required();
+  app.add_option("--dir", options.dir, "Where the checkpoints are, or will be")->required();
+  app.add_option("--epochs", options.epochs, "How many epochs in all", true)
+      ->check(CLI::PositiveNumber);
+  app.add_option("--seed", options.seed, "Of the weights, the shuffling and the dropout", true);
+  app.add_option("--every", options.every, "Epochs from one checkpoint to the next", true)
+      ->check(CLI::PositiveNumber);
+  app.add_option("--keep", options.keep, "How many checkpoints stay; 0: all", true)
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--device", options.device, "cpu, cuda, cuda:1", true);
+  app.add_option("--optimizer", options.optimizer, "What to train with", true)
+      ->check(CLI::IsMember(digits::optimizer_names()));
+}
+
+// A run that goes on must compute what the run before would have computed, to the last bit. Sums of
+// floats depend on how they are split among threads, and so on the machine: one thread is enough
+// here, and the same everywhere. On a GPU the same is asked of the kernels.
+void repeat_exactly(uint64_t seed) {
+  torch::set_num_threads(1);
+  at::globalContext().setDeterministicCuDNN(true);
+  at::globalContext().setBenchmarkCuDNN(false);
+  torch::manual_seed(seed);
+}
+
+// The mean loss. The order comes from torch's own CPU generator, which every checkpoint holds: a
+// resumed epoch shuffles as the killed one did.
+double train_epoch(digits::Network& network, torch::optim::Optimizer& optimizer,
+                   const digits::Dataset& data, int64_t& step) {
+  network->train();
+  double sum = 0;
+  for (const torch::Tensor& indices : torch::randperm(data.size(), torch::kInt64).split(kBatch)) {
+    const digits::Dataset batch = data.select(indices);
+    optimizer.zero_grad();
+    const torch::Tensor loss =
+        torch::nn::functional::cross_entropy(network->forward(batch.images), batch.labels);
+    loss.backward();
+    optimizer.step();
+    ++step;
+    sum += loss.item<double>() * static_cast<double>(batch.size());
+  }
+  return sum / static_cast<double>(data.size());
+}
+
+// The share that is recognised.
+double accuracy_on(digits::Network& network, const digits::Dataset& data) {
+  const torch::NoGradGuard no_grad;
+  network->eval();
+  const torch::Tensor right = network->forward(data.images).argmax(1).eq(data.labels);
+  return right.to(torch::kDouble).mean().item<double>();
+}
+
+void run(const Options& options) {
+  repeat_exactly(options.seed);
+  const torch::Device device(options.device);
+  const digits::Split data = digits::split(digits::load(options.data));
+  const digits::Dataset train = data.train.to(device);
+  const digits::Dataset validation = data.validation.to(device);
+
+  digits::Network network;
+  network->to(device);
+  const auto optimizer = digits::make_optimizer(options.optimizer, network->parameters());
+
+  checkpoint::State state;
+  state.add("model", network).add("optimizer", *optimizer);
+  checkpoint::CheckpointManager manager(options.dir, checkpoint::CheckpointManagerOptions()
+                                                         .every_n_epochs(options.every)
+                                                         .keep_last(options.keep)
+                                                         .name("epoch{epoch:04d}"));
+
+  checkpoint::Progress progress;
+  int64_t first = 0;
+  if (const auto restored = manager.restore_latest(state)) {
+    progress = restored->progress;
+    first = progress.next_epoch();
+    std::printf("resumed from %s at epoch %lld\n", restored->manifest.name.c_str(),
+                static_cast<long long>(first));
+    std::fflush(stdout);
+  }
+
+  for (int64_t epoch = first; epoch < options.epochs; ++epoch) {
+    progress.epoch = epoch;
+    progress.loss = train_epoch(network, *optimizer, train, progress.step);
+    progress.metrics["accuracy"] = accuracy_on(network, validation);
+    std::printf("epoch %lld loss %.6f accuracy %.4f\n", static_cast<long long>(epoch),
+                progress.loss, progress.metrics["accuracy"]);
+    std::fflush(stdout);
+
+    const bool saved = manager.save_if_due(state, progress).has_value();
+    if (!saved && epoch + 1 == options.epochs) manager.save(state, progress);
+  }
+
+  std::printf("final epoch=%lld loss=%.6f accuracy=%.4f weights=%s\n",
+              static_cast<long long>(progress.next_epoch()), progress.loss,
+              progress.metrics["accuracy"], digits::weights_digest(*network).c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Trains on handwritten digits, and resumes by itself.");
+  describe(app, options);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(options);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "digits_train: %s\n", error.what());
+    return 1;
+  }
+}

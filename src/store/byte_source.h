@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace checkpoint::store {
+
+/// Something that can be read at any place: a file, or bytes in memory.
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+  /// Its name in error texts: a path.
+  virtual const std::string& name() const = 0;
+  virtual uint64_t size() const = 0;
+  /// Reads exactly `count` bytes at `offset` into `to`. Thread-safe. Throws Error(corrupt) where
+  /// the end comes first, Error(io) where the system fails.
+  virtual void read_at(uint64_t offset, void* to, size_t count) const = 0;
+};
+
+}  // namespace checkpoint::store

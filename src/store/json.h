@@ -1,0 +1,50 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace checkpoint::store {
+
+/// Called with each object that ends `depth` levels below the top; returns whether to keep it in
+/// the document. Large tables are consumed object by object, and never stand in memory whole.
+using OnObject = std::function<bool(int depth, nlohmann::json& object)>;
+
+/// Parses a document that may come from anybody. Depth is bounded while parsing: nlohmann's own
+/// copy and destructor would overflow the stack. Throws Error(corrupt) naming `path`.
+nlohmann::json parse_json(const std::string& text, const std::string& path,
+                          const OnObject& on_object = {});
+
+/// The text of a document. Throws Error(invalid_argument) if a string in it is not UTF-8.
+std::string dump_json(const nlohmann::ordered_json& document, int indent);
+
+/// Reads the fields of an object that may come from anybody: each call throws Error(corrupt),
+/// naming the file and the field, if the field is missing or of another type.
+class JsonFields {
+ public:
+  /// Both must outlive this.
+  JsonFields(const nlohmann::json& object, const std::string& path);
+  std::string string(const char* field) const;
+  int64_t integer(const char* field) const;
+  uint64_t size(const char* field) const;  ///< An integer that is not negative.
+  bool boolean(const char* field) const;
+  const nlohmann::json& array(const char* field) const;
+  const nlohmann::json& object(const char* field) const;
+  /// A number, or "nan", "inf", "-inf", which JSON cannot write as numbers.
+  double number(const char* field) const;
+  bool has(const char* field) const { return object_.contains(field); }
+
+ private:
+  const nlohmann::json& at(const char* field) const;
+  [[noreturn]] void refuse(const char* field, const char* wanted) const;
+
+  const nlohmann::json& object_;
+  const std::string& path_;
+};
+
+/// The other direction of JsonFields::number.
+nlohmann::ordered_json json_number(double value);
+
+}  // namespace checkpoint::store

@@ -1,0 +1,152 @@
+#include "store/manifest.h"
+
+#include "store/digest.h"
+#include "store/json.h"
+#include "store/names.h"
+
+#include <checkpoint/error.h>
+
+namespace checkpoint::store {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr char kFormat[] = "torch-checkpoint";
+constexpr char kSealStart[] = "  \"xxh3_128\": \"";
+constexpr char kSealEnd[] = "\"\n}\n";
+constexpr size_t kDigits = 32;
+constexpr size_t kSealBytes = sizeof kSealStart - 1 + kDigits + sizeof kSealEnd - 1;
+
+std::string seal_for(const std::string& body) {
+  return kSealStart + xxh3_128(body.data(), body.size()) + kSealEnd;
+}
+
+ordered_json encode_progress(const Progress& progress) {
+  ordered_json metrics = ordered_json::object();
+  for (const auto& [name, value] : progress.metrics) metrics[name] = json_number(value);
+  return {{"epoch", progress.epoch},
+          {"epoch_done", progress.epoch_done},
+          {"step", progress.step},
+          {"loss", json_number(progress.loss)},
+          {"metrics", metrics}};
+}
+
+Progress decode_progress(const json& object, const std::string& path) {
+  const JsonFields fields(object, path);
+  Progress progress;
+  progress.epoch = fields.integer("epoch");
+  progress.epoch_done = fields.boolean("epoch_done");
+  progress.step = fields.integer("step");
+  progress.loss = fields.number("loss");
+  const json& metrics = fields.object("metrics");
+  const JsonFields metric_fields(metrics, path);
+  for (const auto& metric : metrics.items()) {
+    progress.metrics[metric.key()] = metric_fields.number(metric.key().c_str());
+  }
+  return progress;
+}
+
+FileEntry decode_file(const json& object, const std::string& path) {
+  const JsonFields fields(object, path);
+  FileEntry file{fields.string("name"), fields.size("bytes"), fields.string("xxh3_128")};
+  if (!is_plain_name(file.name)) {
+    throw Error(ErrorCode::kCorrupt, "the manifest names a file outside the checkpoint", path);
+  }
+  return file;
+}
+
+ItemEntry decode_item(const json& object, const std::string& path) {
+  const JsonFields fields(object, path);
+  ItemEntry item;
+  item.name = fields.string("name");
+  item.kind = fields.string("kind");
+  if (fields.has("type")) item.type = fields.string("type");
+  if (fields.has("group_sizes")) {
+    for (const json& size : fields.array("group_sizes")) {
+      if (!size.is_number_unsigned()) {
+        throw Error(ErrorCode::kCorrupt, "the field \"group_sizes\" holds no sizes", path);
+      }
+      item.group_sizes.push_back(size.get<int64_t>());
+    }
+  }
+  return item;
+}
+
+void check_seal(const std::string& text, const std::string& path) {
+  const bool whole =
+      text.size() > kSealBytes &&
+      text.substr(text.size() - kSealBytes) == seal_for(text.substr(0, text.size() - kSealBytes));
+  if (!whole) {
+    throw Error(ErrorCode::kCorrupt, "the manifest is damaged: its digest is not that of its bytes",
+                path);
+  }
+}
+
+}  // namespace
+
+std::string encode_manifest(const Manifest& manifest) {
+  ordered_json files = ordered_json::array();
+  for (const FileEntry& file : manifest.files) {
+    files.push_back({{"name", file.name}, {"bytes", file.bytes}, {"xxh3_128", file.xxh3_128}});
+  }
+  ordered_json items = ordered_json::array();
+  for (const ItemEntry& item : manifest.items) {
+    ordered_json entry = {{"name", item.name}, {"kind", item.kind}};
+    if (!item.type.empty()) entry["type"] = item.type;
+    if (!item.group_sizes.empty()) entry["group_sizes"] = item.group_sizes;
+    items.push_back(std::move(entry));
+  }
+  const ordered_json document = {
+      {"format", kFormat},
+      {"format_version", manifest.format_version},
+      {"name", manifest.name},
+      {"sequence", manifest.sequence},
+      {"parent", manifest.parent},
+      {"created", manifest.created},
+      {"run_id", manifest.run_id},
+      {"libtorch_version", manifest.libtorch_version},
+      {"library_version", manifest.library_version},
+      {"progress", encode_progress(manifest.progress)},
+      {"files", std::move(files)},
+      {"items", std::move(items)},
+  };
+  std::string body = dump_json(document, 2);
+  body.resize(body.size() - 2);  // The closing "\n}" comes after the seal.
+  body += ",\n";
+  return body + seal_for(body);
+}
+
+Manifest decode_manifest(const std::string& text, const std::string& path) {
+  check_seal(text, path);
+  const json document = parse_json(text, path);
+  const JsonFields fields(document, path);
+  if (fields.string("format") != kFormat) {
+    throw Error(ErrorCode::kCorrupt, "this is no manifest of TorchCheckpoint", path);
+  }
+  Manifest manifest;
+  manifest.format_version = fields.integer("format_version");
+  manifest.library_version = fields.string("library_version");
+  if (manifest.format_version > kFormatVersion) {
+    throw Error(ErrorCode::kIncompatible,
+                "the checkpoint has format version " + std::to_string(manifest.format_version) +
+                    ", and this library reads up to " + std::to_string(kFormatVersion),
+                path, 0, "Use TorchCheckpoint " + manifest.library_version + " or later.");
+  }
+  manifest.name = fields.string("name");
+  manifest.sequence = fields.integer("sequence");
+  manifest.parent = fields.string("parent");
+  manifest.created = fields.string("created");
+  manifest.run_id = fields.string("run_id");
+  manifest.libtorch_version = fields.string("libtorch_version");
+  manifest.progress = decode_progress(fields.object("progress"), path);
+  for (const json& file : fields.array("files")) {
+    manifest.files.push_back(decode_file(file, path));
+  }
+  for (const json& item : fields.array("items")) {
+    manifest.items.push_back(decode_item(item, path));
+  }
+  return manifest;
+}
+
+}  // namespace checkpoint::store

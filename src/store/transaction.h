@@ -1,0 +1,42 @@
+#pragma once
+
+#include "store/byte_sink.h"
+#include "store/directory.h"
+#include "store/marker.h"
+
+#include <checkpoint/manifest.h>
+
+#include <functional>
+#include <string>
+
+namespace checkpoint::store {
+
+/// Puts one checkpoint into a directory, whole or not at all; the steps stand atop
+/// transaction.cpp. The caller holds the writer lock. Not thread-safe.
+class Transaction {
+ public:
+  /// Steps 1 and 2. `bytes_expected` is what the files will need, about.
+  /// Throws Error: no_space, io.
+  Transaction(const Directory& directory, const Marker& marker, uint64_t bytes_expected);
+  /// Unless committed, removes everything that was written.
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  /// Steps 3 and 4: writes one file of the checkpoint, which `content` fills, and syncs it.
+  /// Throws Error: no_space, io, and what `content` throws.
+  FileEntry write_file(const std::string& name, const std::function<void(ByteSink&)>& content);
+
+  /// Steps 5 to 8: writes the manifest and commits under `manifest.name`, which must be free.
+  /// Throws Error: no_space, io; if the last sync fails, the checkpoint may be there all the same.
+  void commit(const Manifest& manifest);
+
+ private:
+  void remove_staging() noexcept;
+
+  const Directory& directory_;
+  std::string staging_;
+  bool committed_ = false;
+};
+
+}  // namespace checkpoint::store
