@@ -3,15 +3,16 @@ function(torch_checkpoint_target target)
   target_compile_features(${target} PUBLIC cxx_std_${TORCH_CHECKPOINT_CXX_STANDARD})
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic
                          $<$<BOOL:${TORCH_CHECKPOINT_WERROR}>:-Werror>)
-  # The same for all, so that one precompiled header serves all.
+  # The same for all, so that one precompiled header serves all: CMake's own property would give
+  # programs -fPIE, which g++ does not accept with a header made with -fPIC. The other one is for ccache.
+  target_compile_options(${target} PRIVATE -fPIC $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
   set_target_properties(${target} PROPERTIES
     CXX_EXTENSIONS OFF
     CXX_VISIBILITY_PRESET hidden
-    VISIBILITY_INLINES_HIDDEN ON
-    POSITION_INDEPENDENT_CODE ON)
+    VISIBILITY_INLINES_HIDDEN ON)
 endfunction()
 
 # For targets that include torch/torch.h, which alone takes 15 s a file.
 function(torch_checkpoint_precompiled target)
-  target_precompile_headers(${target} REUSE_FROM torch_checkpoint_objects)
+  target_precompile_headers(${target} REUSE_FROM torch_checkpoint_pch)
 endfunction()

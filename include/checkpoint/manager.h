@@ -75,8 +75,9 @@ struct CheckpointInfo {
 /// may be used from several threads; its calls then follow one another.
 class CHECKPOINT_API CheckpointManager {
  public:
-  /// Creates nothing: the directory and its missing parents are made by the first save. Throws
-  /// Error(invalid_argument) for options that can never work (a name template that does not parse).
+  /// Creates nothing: the directory and its missing parents are made by the first `save` or
+  /// `restore_latest`. Throws Error(invalid_argument) for options that can never work (a name
+  /// template that does not parse).
   explicit CheckpointManager(std::string directory, CheckpointManagerOptions options = {});
   CheckpointManager(CheckpointManager&&) noexcept;
   CheckpointManager& operator=(CheckpointManager&&) noexcept;

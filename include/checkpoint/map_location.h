@@ -26,8 +26,8 @@ class CHECKPOINT_API MapLocation {
   /// Saved device to new device; a saved device that is not listed stays where the live tensor is.
   MapLocation(std::map<std::string, c10::Device> devices);
   /// Called with each tensor's saved device; no answer means that the live tensor's device wins.
-  template <typename F, typename = std::enable_if_t<
-                            std::is_invocable_r_v<std::optional<c10::Device>, F, const c10::Device&>>>
+  template <typename F, typename = std::enable_if_t<std::is_invocable_r_v<
+                            std::optional<c10::Device>, F, const c10::Device&>>>
   MapLocation(F function) : function_(std::move(function)) {}
 
   /// The device for a tensor that was saved from `saved` and lives on `live` now.

@@ -26,12 +26,13 @@ class CHECKPOINT_API RestoreOptions {
 
 /// What a restore found that does not fit. Keys are dotted: "model.conv.weight".
 struct CHECKPOINT_API RestoreReport {
-  std::vector<std::string> missing;        ///< Live, but not in the file.
-  std::vector<std::string> unexpected;     ///< In the file, but not live.
-  std::vector<std::string> mismatched;     ///< In both, with another dtype, shape or kind; says which.
+  std::vector<std::string> missing;     ///< Live, but not in the file.
+  std::vector<std::string> unexpected;  ///< In the file, but not live.
+  std::vector<std::string> mismatched;  ///< In both, with another dtype, shape or kind; says which.
   std::vector<std::string> ignored_items;  ///< Items of the file that the State does not name.
 
-  /// Whether every live entry has its counterpart and none is left over; ignored items are no fault.
+  /// Whether every live entry has its counterpart and none is left over; ignored items are no
+  /// fault.
   bool fits() const { return missing.empty() && unexpected.empty() && mismatched.empty(); }
   /// The report as people read it, one entry a line; empty if everything fits.
   std::string to_string() const;

@@ -25,7 +25,7 @@ template <typename T>
 struct IsSharedPtr<std::shared_ptr<T>> : std::true_type {};
 
 template <typename T>
-constexpr bool kIsModuleHolder = std::is_base_of_v<torch::nn::ModuleHolderIndicator, T>;
+constexpr bool kIsModuleHolder = std::is_base_of_v<torch::detail::ModuleHolderIndicator, T>;
 
 template <typename>
 constexpr bool kAlwaysFalse = false;
@@ -64,8 +64,9 @@ class CHECKPOINT_API State {
       } else if constexpr (std::is_base_of_v<torch::optim::Optimizer, Plain>) {
         return add_optimizer(std::move(name), object);
       } else if constexpr (std::is_same_v<Plain, bool>) {
-        return add_value(std::move(name), Value::Kind::kBool, [&object] { return Value(object); },
-                         [&object](const Value& value) { object = value.to_bool(); });
+        return add_value(
+            std::move(name), Value::Kind::kBool, [&object] { return Value(object); },
+            [&object](const Value& value) { object = value.to_bool(); });
       } else if constexpr (std::is_integral_v<Plain>) {
         return add_integer(std::move(name), object);
       } else if constexpr (std::is_floating_point_v<Plain>) {
@@ -74,8 +75,9 @@ class CHECKPOINT_API State {
             [&object] { return Value(static_cast<double>(object)); },
             [&object](const Value& value) { object = static_cast<Plain>(value.to_double()); });
       } else if constexpr (std::is_same_v<Plain, std::string>) {
-        return add_value(std::move(name), Value::Kind::kString, [&object] { return Value(object); },
-                         [&object](const Value& value) { object = value.to_string(); });
+        return add_value(
+            std::move(name), Value::Kind::kString, [&object] { return Value(object); },
+            [&object](const Value& value) { object = value.to_string(); });
       } else if constexpr (std::is_same_v<Plain, at::Tensor>) {
         return add_tensor(std::move(name), object);
       } else if constexpr (std::is_same_v<Plain, Value>) {
@@ -88,7 +90,8 @@ class CHECKPOINT_API State {
     }
   }
 
-  /// Whether the random generators (CPU, and every CUDA device in use) are part of it. Default: yes.
+  /// Whether the random generators (CPU, and every CUDA device in use) are part of it. Default:
+  /// yes.
   State& rng(bool value);
 
  private:

@@ -77,7 +77,8 @@ class CHECKPOINT_API Value {
   Value(Tuple value) : data_(std::move(value)) {}
   Value(Dict value) : data_(std::move(value)) {}
   /// Any integer but bool. An unsigned value above 2^63 - 1 is refused where it is bound, not here.
-  template <typename T, typename = std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>>
+  template <typename T,
+            typename = std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>>
   Value(T value) : data_(static_cast<int64_t>(value)) {}
 
   Kind kind() const noexcept { return static_cast<Kind>(data_.index()); }

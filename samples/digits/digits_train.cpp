@@ -30,17 +30,17 @@ struct Options {
 };
 
 void describe(CLI::App& app, Options& options) {
+  app.option_defaults()->always_capture_default();
   app.add_option("--data", options.data, "The digits, one a line")->required();
   app.add_option("--dir", options.dir, "Where the checkpoints are, or will be")->required();
-  app.add_option("--epochs", options.epochs, "How many epochs in all", true)
+  app.add_option("--epochs", options.epochs, "How many epochs in all")->check(CLI::PositiveNumber);
+  app.add_option("--seed", options.seed, "Of the weights, the shuffling and the dropout");
+  app.add_option("--every", options.every, "Epochs from one checkpoint to the next")
       ->check(CLI::PositiveNumber);
-  app.add_option("--seed", options.seed, "Of the weights, the shuffling and the dropout", true);
-  app.add_option("--every", options.every, "Epochs from one checkpoint to the next", true)
-      ->check(CLI::PositiveNumber);
-  app.add_option("--keep", options.keep, "How many checkpoints stay; 0: all", true)
+  app.add_option("--keep", options.keep, "How many checkpoints stay; 0: all")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--device", options.device, "cpu, cuda, cuda:1", true);
-  app.add_option("--optimizer", options.optimizer, "What to train with", true)
+  app.add_option("--device", options.device, "cpu, cuda, cuda:1");
+  app.add_option("--optimizer", options.optimizer, "What to train with")
       ->check(CLI::IsMember(digits::optimizer_names()));
 }
 

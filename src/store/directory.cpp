@@ -73,10 +73,10 @@ std::vector<FoundCheckpoint> Directory::scan() const {
   const auto order = [](const FoundCheckpoint& checkpoint) {
     return checkpoint.sequence > 0 ? checkpoint.sequence : std::numeric_limits<int64_t>::max();
   };
-  std::sort(found.begin(), found.end(),
-            [&](const FoundCheckpoint& left, const FoundCheckpoint& right) {
-              return std::make_pair(order(left), left.name) < std::make_pair(order(right), right.name);
-            });
+  std::sort(
+      found.begin(), found.end(), [&](const FoundCheckpoint& left, const FoundCheckpoint& right) {
+        return std::make_pair(order(left), left.name) < std::make_pair(order(right), right.name);
+      });
   return found;
 }
 
@@ -152,7 +152,8 @@ std::optional<FoundCheckpoint> Directory::inspect(const std::string& name) const
     found.sequence = found.manifest.sequence;
     return found;
   } catch (const Error& error) {
-    // Many programs write a manifest.json; and retention may just have taken this one away.
+    // Many programs write a manifest.json, some directories ("lost+found") let nobody in, and
+    // retention may just have taken this one away: without our marker it is none of ours.
     if (!has_marker(*fs_, found.path)) return std::nullopt;
     found.problem = error;
   }

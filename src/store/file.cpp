@@ -53,8 +53,7 @@ auto retry_interrupted(Call call) {
 }
 
 int open_or_throw(FileSystem& fs, const std::string& path, int flags, const char* doing) {
-  const int fd =
-      retry_interrupted([&] { return fs.open(path.c_str(), flags | O_CLOEXEC, 0666); });
+  const int fd = retry_interrupted([&] { return fs.open(path.c_str(), flags | O_CLOEXEC, 0666); });
   if (fd < 0) throw system_failure(doing, path, errno);
   return fd;
 }

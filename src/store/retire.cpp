@@ -22,7 +22,8 @@ void unlink_if_there(FileSystem& fs, const std::string& path) {
 }
 
 bool is_ours(const std::string& name) {
-  return name == kMarkerFile || std::find(std::begin(kFiles), std::end(kFiles), name) != std::end(kFiles);
+  return name == kMarkerFile ||
+         std::find(std::begin(kFiles), std::end(kFiles), name) != std::end(kFiles);
 }
 
 bool holds_only_ours(FileSystem& fs, const std::string& path) {

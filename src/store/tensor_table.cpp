@@ -55,10 +55,10 @@ void write_tensor_table(const TensorTable& table, ByteSink& sink) {
                   "\",\n\"format_version\": " + std::to_string(kVersion) + ",\n\"tensors\": [");
   const char* separator = "\n";
   for (const TensorEntry& tensor : table.tensors) {
-    const ordered_json entry = {{"key", tensor.key},         {"dtype", tensor.dtype},
-                                {"shape", tensor.shape},     {"device", tensor.device},
-                                {"file", tensor.file},       {"offset", tensor.offset},
-                                {"bytes", tensor.bytes},     {"xxh3_128", tensor.xxh3_128}};
+    const ordered_json entry = {{"key", tensor.key},     {"dtype", tensor.dtype},
+                                {"shape", tensor.shape}, {"device", tensor.device},
+                                {"file", tensor.file},   {"offset", tensor.offset},
+                                {"bytes", tensor.bytes}, {"xxh3_128", tensor.xxh3_128}};
     write(sink, separator + dump_json(entry, -1));
     separator = ",\n";
   }

@@ -24,8 +24,8 @@ struct TensorEntry {
 /// tensors.json: what tensors there are and where (docs/format.md).
 struct TensorTable {
   std::vector<TensorEntry> tensors;
-  /// For each optimizer, for each parameter group, the parameters' names in order ("model.0.weight";
-  /// empty for a parameter of no module in the State).
+  /// For each optimizer, for each parameter group, the parameters' names in order
+  /// ("model.0.weight"; empty for a parameter of no module in the State).
   std::map<std::string, std::vector<std::vector<std::string>>> optimizer_parameters;
 };
 

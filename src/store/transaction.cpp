@@ -86,8 +86,9 @@ void Transaction::remove_staging() noexcept {
   try {
     remove_checkpoint_files(directory_.fs(), staging_);
   } catch (const std::exception& error) {
-    log_warning(std::string("a failed save left its files behind, and the next one removes them: ") +
-                error.what());
+    log_warning(
+        std::string("a failed save left its files behind, and the next one removes them: ") +
+        error.what());
   }
 }
 

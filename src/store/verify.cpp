@@ -24,6 +24,23 @@ void check(const File& file, const FileEntry& expected) {
   }
 }
 
+template <typename Wanted>
+VerifiedCheckpoint verify_if(FileSystem& fs, const std::string& path, ReadFrom from,
+                             const Wanted& wanted) {
+  VerifiedCheckpoint checkpoint;
+  checkpoint.path = path;
+  if (from == ReadFrom::kDisk) File::open(fs, join(path, kManifestFile)).drop_cache();
+  checkpoint.manifest = read_manifest(fs, path);
+  for (const FileEntry& expected : checkpoint.manifest.files) {
+    if (!wanted(expected.name)) continue;
+    File file = File::open(fs, join(path, expected.name));
+    if (from == ReadFrom::kDisk) file.drop_cache();
+    check(file, expected);
+    checkpoint.files.emplace(expected.name, std::move(file));
+  }
+  return checkpoint;
+}
+
 }  // namespace
 
 const File& VerifiedCheckpoint::file(const std::string& name) const {
@@ -46,17 +63,13 @@ TensorTable VerifiedCheckpoint::tensor_table() const {
 }
 
 VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, ReadFrom from) {
-  VerifiedCheckpoint checkpoint;
-  checkpoint.path = path;
-  if (from == ReadFrom::kDisk) File::open(fs, join(path, kManifestFile)).drop_cache();
-  checkpoint.manifest = read_manifest(fs, path);
-  for (const FileEntry& expected : checkpoint.manifest.files) {
-    File file = File::open(fs, join(path, expected.name));
-    if (from == ReadFrom::kDisk) file.drop_cache();
-    check(file, expected);
-    checkpoint.files.emplace(expected.name, std::move(file));
-  }
-  return checkpoint;
+  return verify_if(fs, path, from, [](const std::string&) { return true; });
+}
+
+VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
+                                const std::set<std::string>& names) {
+  return verify_if(fs, path, ReadFrom::kCache,
+                   [&](const std::string& name) { return names.count(name) != 0; });
 }
 
 bool is_damaged_on_disk(FileSystem& fs, const std::string& path) noexcept {

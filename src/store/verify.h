@@ -6,6 +6,7 @@
 #include <checkpoint/manifest.h>
 
 #include <map>
+#include <set>
 #include <string>
 
 namespace checkpoint::store {
@@ -32,9 +33,12 @@ struct VerifiedCheckpoint {
 /// cores. Throws Error: not_found, corrupt, incompatible, io.
 VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path,
                                      ReadFrom from = ReadFrom::kCache);
+/// Opens and checks the named files of a checkpoint alone.
+VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
+                                const std::set<std::string>& names);
 
-/// Whether a checkpoint that was found corrupt is so on the disk too: only then may it be set aside.
-/// False if this reading finds it whole, or fails in any other way.
+/// Whether a checkpoint that was found corrupt is so on the disk too: only then may it be set
+/// aside. False if this reading finds it whole, or fails in any other way.
 bool is_damaged_on_disk(FileSystem& fs, const std::string& path) noexcept;
 
 }  // namespace checkpoint::store

@@ -35,7 +35,8 @@ void after_fork_in_child() {
 }
 
 void remember(int fd) {
-  static const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  static const int registered =
+      pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   static_cast<void>(registered);
   const std::lock_guard<std::mutex> hold(held_locks().mutex);
   held_locks().descriptors.push_back(fd);

@@ -7,8 +7,8 @@
 namespace checkpoint::store {
 
 /// The lock of the one writer of a directory: flock on its `.lock` file. Released by the
-/// destructor, or by the kernel when the process dies; a forked child closes its copy at once, since
-/// it would else hold the lock after its parent's death. Movable, not thread-safe.
+/// destructor, or by the kernel when the process dies; a forked child closes its copy at once,
+/// since it would else hold the lock after its parent's death. Movable, not thread-safe.
 class WriterLock {
  public:
   /// Takes it without waiting. Throws Error(locked) if another manager has it, Error(unsupported)

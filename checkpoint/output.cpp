@@ -1,0 +1,136 @@
+#include "output.h"
+
+#include "store/json.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+
+namespace checkpoint::cli {
+namespace {
+
+// Columns count characters, not bytes: UTF-8's continuation bytes have no width.
+size_t width_of(const std::string& text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
+std::string padded(const std::string& text, size_t width, bool flush_right) {
+  const std::string blanks(width - std::min(width, width_of(text)), ' ');
+  return flush_right ? blanks + text : text + blanks;
+}
+
+}  // namespace
+
+std::string human_bytes(uint64_t bytes) {
+  static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string human_number(double value) {
+  return std::isnan(value) ? "-" : fmt::format("{:.6g}", value);
+}
+
+std::string human_metrics(const Progress& progress) {
+  std::string text;
+  for (const auto& [name, value] : progress.metrics) {
+    if (!text.empty()) text += ' ';
+    text += printable(name) + '=' + human_number(value);
+  }
+  return text;
+}
+
+std::string age_since(const std::string& utc) {
+  std::tm parts = {};
+  const char* const end = ::strptime(utc.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  if (end == nullptr || *end != '\0') return "";
+  const double seconds = std::difftime(std::time(nullptr), ::timegm(&parts));
+  if (seconds < 0) return "in the future";
+  if (seconds < 60) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 3600) return fmt::format("{:.0f} min", std::floor(seconds / 60));
+  if (seconds < 86400) return fmt::format("{:.0f} h", std::floor(seconds / 3600));
+  return fmt::format("{:.0f} d", std::floor(seconds / 86400));
+}
+
+void print_table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::vector<std::string>> cells = rows;
+  std::vector<bool> flush_right;
+  for (std::string& heading : cells.front()) {
+    flush_right.push_back(!heading.empty() && heading[0] == '>');
+    if (flush_right.back()) heading.erase(0, 1);
+  }
+  std::vector<size_t> widths(flush_right.size(), 0);
+  for (const auto& row : cells) {
+    for (size_t column = 0; column < row.size(); ++column) {
+      widths[column] = std::max(widths[column], width_of(row[column]));
+    }
+  }
+  for (const auto& row : cells) {
+    std::string line;
+    for (size_t column = 0; column < row.size(); ++column) {
+      if (column > 0) line += "  ";
+      line += padded(row[column], widths[column], flush_right[column]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    std::printf("%s\n", line.c_str());
+  }
+}
+
+void print_json(const nlohmann::ordered_json& document) {
+  std::printf("%s\n", store::dump_json(document, 2).c_str());
+}
+
+nlohmann::ordered_json to_json(const Progress& progress) {
+  nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : progress.metrics) metrics[name] = store::json_number(value);
+  return {{"epoch", progress.epoch},
+          {"epoch_done", progress.epoch_done},
+          {"step", progress.step},
+          {"loss", store::json_number(progress.loss)},
+          {"metrics", metrics}};
+}
+
+nlohmann::ordered_json to_json(const Manifest& manifest) {
+  nlohmann::ordered_json files = nlohmann::ordered_json::array();
+  for (const FileEntry& file : manifest.files) {
+    files.push_back({{"name", file.name}, {"bytes", file.bytes}, {"xxh3_128", file.xxh3_128}});
+  }
+  nlohmann::ordered_json items = nlohmann::ordered_json::array();
+  for (const ItemEntry& item : manifest.items) {
+    nlohmann::ordered_json entry = {{"name", item.name}, {"kind", item.kind}, {"type", item.type}};
+    if (!item.group_sizes.empty()) entry["group_sizes"] = item.group_sizes;
+    items.push_back(std::move(entry));
+  }
+  return {{"sequence", manifest.sequence},
+          {"parent", manifest.parent},
+          {"created", manifest.created},
+          {"run_id", manifest.run_id},
+          {"libtorch_version", manifest.libtorch_version},
+          {"library_version", manifest.library_version},
+          {"format_version", manifest.format_version},
+          {"progress", to_json(manifest.progress)},
+          {"bytes", manifest.total_bytes()},
+          {"files", std::move(files)},
+          {"items", std::move(items)}};
+}
+
+std::string printable(const std::string& text) {
+  std::string result = text;
+  for (char& c : result) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) c = '?';
+  }
+  return result;
+}
+
+}  // namespace checkpoint::cli

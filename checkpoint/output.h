@@ -1,0 +1,35 @@
+#pragma once
+
+#include <checkpoint/manifest.h>
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace checkpoint::cli {
+
+/// "1.5 GiB".
+std::string human_bytes(uint64_t bytes);
+/// Six significant digits; "-" for NaN.
+std::string human_number(double value);
+/// "val_accuracy=0.97 val_loss=0.1".
+std::string human_metrics(const Progress& progress);
+/// How long ago a time like "2026-11-23T15:02:11Z" was: "5 min", "3 d"; empty if it cannot be read.
+std::string age_since(const std::string& utc);
+
+/// Prints rows in columns as wide as they need; the first row is the heading. A column whose
+/// heading begins with '>' is set flush right.
+void print_table(const std::vector<std::vector<std::string>>& rows);
+/// Prints a document, indented, and a newline.
+void print_json(const nlohmann::ordered_json& document);
+
+/// A manifest's fields as `--json` shows them (docs/cli.md).
+nlohmann::ordered_json to_json(const Progress& progress);
+nlohmann::ordered_json to_json(const Manifest& manifest);
+
+/// Control characters, which a name may hold and a terminal would obey, as "?".
+std::string printable(const std::string& text);
+
+}  // namespace checkpoint::cli

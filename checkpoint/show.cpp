@@ -1,0 +1,139 @@
+#include "command.h"
+#include "output.h"
+
+#include "store/directory.h"
+#include "store/names.h"
+#include "store/verify.h"
+
+#include <checkpoint/error.h>
+
+#include <cstdio>
+#include <memory>
+
+namespace checkpoint::cli {
+namespace {
+
+struct Arguments {
+  std::string checkpoint;
+  bool json = false;
+};
+
+struct Shown {
+  std::string path;
+  Manifest manifest;
+  store::TensorTable table;
+};
+
+// The manifest and the table are checked; the tensors themselves are not read.
+Shown read(const std::string& path) {
+  store::FileSystem& fs = store::posix_file_system();
+  if (!S_ISDIR(store::look(fs, store::join(path, ".")).st_mode)) {
+    throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path);
+  }
+  store::VerifiedCheckpoint checkpoint = store::verify_files(fs, path, {store::kTensorTableFile});
+  return {path, checkpoint.manifest, checkpoint.tensor_table()};
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (const int64_t size : shape) {
+    if (text.size() > 1) text += ", ";
+    text += std::to_string(size);
+  }
+  return text + "]";
+}
+
+std::string groups_text(const ItemEntry& item) {
+  if (item.group_sizes.empty()) return "";
+  std::string text = std::to_string(item.group_sizes.size()) +
+                     (item.group_sizes.size() == 1 ? " group of " : " groups of ");
+  for (size_t i = 0; i < item.group_sizes.size(); ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string(item.group_sizes[i]);
+  }
+  return text + " parameters";
+}
+
+void line(const char* label, const std::string& text) {
+  if (!text.empty()) std::printf("%-10s %s\n", label, printable(text).c_str());
+}
+
+void print(const Shown& shown) {
+  const Manifest& manifest = shown.manifest;
+  const Progress& progress = manifest.progress;
+  line("path", shown.path);
+  line("created", manifest.created);
+  line("epoch", std::to_string(progress.epoch) + (progress.epoch_done ? "" : " (not finished)"));
+  line("step", std::to_string(progress.step));
+  line("loss", human_number(progress.loss));
+  line("metrics", human_metrics(progress));
+  line("sequence", std::to_string(manifest.sequence));
+  line("resumed", manifest.parent.empty() ? "" : "from " + manifest.parent);
+  line("made by",
+       "TorchCheckpoint " + manifest.library_version + ", LibTorch " + manifest.libtorch_version);
+  std::printf("\n");
+
+  std::vector<std::vector<std::string>> items = {{"ITEM", "KIND", "TYPE", "GROUPS"}};
+  for (const ItemEntry& item : manifest.items) {
+    items.push_back(
+        {printable(item.name), printable(item.kind), printable(item.type), groups_text(item)});
+  }
+  print_table(items);
+  std::printf("\n");
+
+  std::vector<std::vector<std::string>> tensors = {{"TENSOR", "DTYPE", "SHAPE", "DEVICE", ">SIZE"}};
+  uint64_t bytes = 0;
+  for (const store::TensorEntry& tensor : shown.table.tensors) {
+    bytes += tensor.bytes;
+    tensors.push_back({printable(tensor.key), printable(tensor.dtype), shape_text(tensor.shape),
+                       printable(tensor.device), human_bytes(tensor.bytes)});
+  }
+  print_table(tensors);
+  std::printf("\n%zu tensors, %s; %s on disk\n", shown.table.tensors.size(),
+              human_bytes(bytes).c_str(), human_bytes(manifest.total_bytes()).c_str());
+}
+
+void print_as_json(const Shown& shown) {
+  nlohmann::ordered_json document = {{"name", shown.manifest.name}, {"path", shown.path}};
+  document.update(to_json(shown.manifest));
+  nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
+  for (const store::TensorEntry& tensor : shown.table.tensors) {
+    tensors.push_back({{"key", tensor.key},
+                       {"dtype", tensor.dtype},
+                       {"shape", tensor.shape},
+                       {"device", tensor.device},
+                       {"file", tensor.file},
+                       {"offset", tensor.offset},
+                       {"bytes", tensor.bytes},
+                       {"xxh3_128", tensor.xxh3_128}});
+  }
+  document["tensors"] = std::move(tensors);
+  document["optimizer_parameters"] = shown.table.optimizer_parameters;
+  print_json(document);
+}
+
+}  // namespace
+
+void add_show(CLI::App& app, Run& run) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "show",
+      "Shows what a checkpoint holds: its progress, items and tensors. Does not read the "
+      "tensors; verify does.");
+  command->add_option("CHECKPOINT", arguments->checkpoint, "A checkpoint's directory")->required();
+  command->add_flag("--json", arguments->json, "Print JSON");
+  command->footer("Example: torch-checkpoint show runs/digits/latest");
+  command->callback([arguments, &run] {
+    run = [arguments] {
+      const Shown shown = read(arguments->checkpoint);
+      if (arguments->json) {
+        print_as_json(shown);
+      } else {
+        print(shown);
+      }
+      return kAllWell;
+    };
+  });
+}
+
+}  // namespace checkpoint::cli

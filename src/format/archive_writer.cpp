@@ -1,0 +1,298 @@
+#include "format/archive_writer.h"
+
+#include "store/digest.h"
+
+#include <checkpoint/error.h>
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <unordered_map>
+#include <utility>
+
+namespace checkpoint::format {
+namespace {
+
+using c10::IValue;
+using torch::serialize::OutputArchive;
+
+constexpr int kMaxDepth = 100;
+
+std::string extend(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + '.' + name;
+}
+
+const std::string& string_key(const Key& key, const std::string& path) {
+  if (const std::string* name = std::get_if<std::string>(&key)) return *name;
+  throw Error(ErrorCode::kUnsupported,
+              "'" + extend(path, to_string(key)) +
+                  "': a LibTorch archive cannot hold a dict with integer keys at this place",
+              "", 0, "Use string keys, or put the dict into a list.");
+}
+
+// Where in the archive each tensor's bytes go is learnt from the sink: LibTorch hands over each
+// tensor record in one call, with the tensor's own pointer.
+class Recorder {
+ public:
+  Recorder(store::ByteSink& sink) : sink_(sink) {}
+
+  void add(const std::string& key, const at::Tensor& tensor) {
+    store::TensorEntry entry;
+    entry.key = key;
+    entry.dtype = dtype_name(tensor.scalar_type());
+    entry.shape = tensor.sizes().vec();
+    entry.bytes = static_cast<uint64_t>(tensor.numel()) * tensor.element_size();
+    if (entry.bytes == 0) entry.xxh3_128 = store::xxh3_128(nullptr, 0);
+    if (entry.bytes > 0) by_pointer_[tensor.data_ptr()].push_back(entries_.size());
+    entries_.push_back(std::move(entry));
+  }
+
+  void write(const void* data, size_t count) {
+    const auto found = by_pointer_.find(data);
+    if (found != by_pointer_.end()) note(found->second, data, count);
+    sink_.write(data, count);
+    written_ += count;
+  }
+
+  // What was not seen on its way cannot be found again.
+  std::vector<store::TensorEntry> finish() {
+    for (const store::TensorEntry& entry : entries_) {
+      if (entry.xxh3_128.empty()) {
+        throw Error(ErrorCode::kUnsupported,
+                    "LibTorch did not write the tensor '" + entry.key + "' in one piece");
+      }
+    }
+    return std::move(entries_);
+  }
+
+ private:
+  void note(const std::vector<size_t>& tensors, const void* data, size_t count) {
+    const std::string digest = store::xxh3_128(data, count);
+    for (const size_t tensor : tensors) {
+      if (entries_[tensor].bytes != count) continue;
+      entries_[tensor].offset = written_;
+      entries_[tensor].xxh3_128 = digest;
+    }
+  }
+
+  store::ByteSink& sink_;
+  uint64_t written_ = 0;
+  std::vector<store::TensorEntry> entries_;
+  // Tied tensors share one pointer.
+  std::unordered_map<const void*, std::vector<size_t>> by_pointer_;
+};
+
+class TreeWriter {
+ public:
+  explicit TreeWriter(Recorder& recorder) : recorder_(recorder) {}
+
+  void fill(OutputArchive& archive, const Dict& dict, const std::string& path, int depth) {
+    check_depth(path, depth);
+    for (const auto& [key, value] : dict) {
+      const std::string& name = string_key(key, path);
+      const std::string place = extend(path, name);
+      check_archive_name(name, place);
+      if (value.is_dict()) {
+        OutputArchive nested(archive.compilation_unit());
+        fill(nested, value.dict(), place, depth + 1);
+        archive.write(name, nested);
+      } else if (value.is_tensor()) {
+        const at::Tensor& tensor = record(value, place);
+        archive.write(name, tensor, /*is_buffer=*/!tensor.requires_grad());
+      } else {
+        archive.write(name, to_ivalue(value, place, depth + 1));
+      }
+    }
+  }
+
+ private:
+  static void check_depth(const std::string& path, int depth) {
+    if (depth > kMaxDepth) {
+      throw Error(ErrorCode::kUnsupported,
+                  "'" + path + "' is nested deeper than " + std::to_string(kMaxDepth) + " levels");
+    }
+  }
+
+  const at::Tensor& record(const Value& value, const std::string& place) {
+    const at::Tensor& tensor = value.to_tensor();
+    recorder_.add(place, tensor);
+    return tensor;
+  }
+
+  IValue to_ivalue(const Value& value, const std::string& place, int depth) {
+    check_depth(place, depth);
+    switch (value.kind()) {
+      case Value::Kind::kNone:
+        return IValue();
+      case Value::Kind::kBool:
+        return value.to_bool();
+      case Value::Kind::kInt:
+        return value.to_int();
+      case Value::Kind::kDouble:
+        return value.to_double();
+      case Value::Kind::kComplex:
+        return value.to_complex();
+      case Value::Kind::kString:
+        return value.to_string();
+      case Value::Kind::kTensor:
+        return record(value, place);
+      case Value::Kind::kList:
+        return list_to_ivalue(value.list(), place, depth);
+      case Value::Kind::kTuple:
+        return c10::ivalue::Tuple::create(elements(value.tuple(), place, depth));
+      case Value::Kind::kDict:
+        return dict_to_ivalue(value.dict(), place, depth);
+    }
+    throw Error(ErrorCode::kUnsupported, "'" + place + "' holds a value of an unknown kind");
+  }
+
+  std::vector<IValue> elements(const std::vector<Value>& values, const std::string& place,
+                               int depth) {
+    std::vector<IValue> result;
+    result.reserve(values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      result.push_back(to_ivalue(values[i], extend(place, std::to_string(i)), depth + 1));
+    }
+    return result;
+  }
+
+  IValue list_to_ivalue(const Value::List& list, const std::string& place, int depth) {
+    c10::impl::GenericList result(element_type(list));
+    for (IValue& element : elements(list, place, depth)) result.push_back(std::move(element));
+    return result;
+  }
+
+  // LibTorch's own readers insist on typed lists. An empty one is one of tensors, as LBFGS's is
+  // before it has any history.
+  static c10::TypePtr element_type(const Value::List& list) {
+    if (list.empty()) return c10::TensorType::get();
+    const Value::Kind kind = list.front().kind();
+    const bool uniform = std::all_of(list.begin(), list.end(),
+                                     [&](const Value& value) { return value.kind() == kind; });
+    if (uniform) {
+      switch (kind) {
+        case Value::Kind::kTensor:
+          return c10::TensorType::get();
+        case Value::Kind::kInt:
+          return c10::IntType::get();
+        case Value::Kind::kDouble:
+          return c10::FloatType::get();
+        case Value::Kind::kBool:
+          return c10::BoolType::get();
+        case Value::Kind::kString:
+          return c10::StringType::get();
+        default:
+          break;
+      }
+    }
+    return c10::AnyType::get();
+  }
+
+  // A dict inside a list or a tuple: no archive can stand there.
+  IValue dict_to_ivalue(const Dict& dict, const std::string& place, int depth) {
+    const bool integers =
+        !dict.empty() && std::all_of(dict.begin(), dict.end(), [](const auto& entry) {
+          return std::holds_alternative<int64_t>(entry.first);
+        });
+    c10::TypePtr key_type = integers ? c10::TypePtr(c10::IntType::get()) : c10::StringType::get();
+    c10::impl::GenericDict result(std::move(key_type), c10::AnyType::get());
+    for (const auto& [key, value] : dict) {
+      IValue key_value = integers ? IValue(std::get<int64_t>(key)) : IValue(string_key(key, place));
+      result.insert(std::move(key_value),
+                    to_ivalue(value, extend(place, to_string(key)), depth + 1));
+    }
+    return result;
+  }
+
+  Recorder& recorder_;
+};
+
+}  // namespace
+
+void check_archive_name(const std::string& name, const std::string& path) {
+  // The keywords of TorchScript's lexer (torch/csrc/jit/frontend/lexer.h).
+  static constexpr std::array<const char*, 33> kKeywords = {
+      "def",      "if",       "else",   "elif", "while",  "return", "is",   "True",  "False",
+      "None",     "and",      "or",     "not",  "global", "for",    "in",   "raise", "assert",
+      "break",    "continue", "del",    "pass", "class",  "import", "with", "as",    "Ellipsis",
+      "NoneType", "print",    "lambda", "from", "yield",  "try"};
+  const bool keyword = std::find(kKeywords.begin(), kKeywords.end(), name) != kKeywords.end();
+  const bool quoted = name.find_first_of(std::string("\"\\\n\0", 4)) != std::string::npos;
+  if (!keyword && !quoted) return;
+  throw Error(
+      ErrorCode::kUnsupported,
+      "the name '" + path + "' cannot be saved: its part '" + name +
+          (keyword ? "' is a TorchScript keyword" : "' holds a quote, backslash or line end") +
+          ", and LibTorch could not read the archive again",
+      "", 0, "Give the module, parameter or item another name.");
+}
+
+std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink) {
+  Recorder recorder(sink);
+  std::exception_ptr failure;
+  try {
+    OutputArchive archive(std::make_shared<torch::jit::CompilationUnit>());
+    TreeWriter(recorder).fill(archive, tree, "", 0);
+    // A callback that reports a failure makes LibTorch's writer throw from its destructor, which
+    // ends the process. So it never does: the first failure is kept, the rest is dropped.
+    archive.save_to([&](const void* data, size_t count) {
+      if (!failure) {
+        try {
+          recorder.write(data, count);
+        } catch (...) {
+          failure = std::current_exception();
+        }
+      }
+      return count;
+    });
+  } catch (const c10::Error& error) {
+    if (!failure) {
+      throw Error(ErrorCode::kUnsupported, std::string("LibTorch cannot write this archive: ") +
+                                               error.what_without_backtrace());
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+  return recorder.finish();
+}
+
+std::string dtype_name(c10::ScalarType type) {
+  switch (type) {
+    case c10::ScalarType::Byte:
+      return "uint8";
+    case c10::ScalarType::Char:
+      return "int8";
+    case c10::ScalarType::Short:
+      return "int16";
+    case c10::ScalarType::Int:
+      return "int32";
+    case c10::ScalarType::Long:
+      return "int64";
+    case c10::ScalarType::Half:
+      return "float16";
+    case c10::ScalarType::Float:
+      return "float32";
+    case c10::ScalarType::Double:
+      return "float64";
+    case c10::ScalarType::ComplexHalf:
+      return "complex32";
+    case c10::ScalarType::ComplexFloat:
+      return "complex64";
+    case c10::ScalarType::ComplexDouble:
+      return "complex128";
+    case c10::ScalarType::Bool:
+      return "bool";
+    case c10::ScalarType::BFloat16:
+      return "bfloat16";
+    default:
+      break;
+  }
+  // LibTorch's own names of the rest ("Float8_e4m3fn", "UInt16") are Python's in other case.
+  std::string name = c10::toString(type);
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return name;
+}
+
+}  // namespace checkpoint::format

@@ -1,0 +1,127 @@
+#include "format/pickle_reader.h"
+
+#include "format/in_quotes.h"
+#include "format/pickle_machine.h"
+
+#include <checkpoint/error.h>
+
+#include <string>
+#include <utility>
+
+namespace checkpoint::format {
+
+namespace {
+
+using namespace pickle;
+
+constexpr int kMaxDepth = 256;
+// What a dict's entry takes: its value, its key twice, and a place in the index.
+constexpr uint64_t kEntryBytes = sizeof(Value) + 2 * sizeof(Key) + 32;
+
+// Unfolds the graph into a tree. What the graph shares is copied, and the budget bounds that.
+class Unfolder {
+ public:
+  Unfolder(const Graph& graph, const std::string& file, Budget& budget)
+      : graph_(graph), file_(file), budget_(budget) {}
+
+  Value unfold(const Item& item) {
+    return std::visit([this](const auto& alternative) { return make(alternative); }, item);
+  }
+
+ private:
+  // One level further down, as long as it lives.
+  class Level {
+   public:
+    explicit Level(Unfolder& unfolder) : unfolder_(unfolder) {
+      if (++unfolder_.depth_ > kMaxDepth) {
+        unfolder_.fail(ErrorCode::kUnsupported, "its values are nested deeper than " +
+                                                    std::to_string(kMaxDepth) +
+                                                    ", or contain themselves");
+      }
+    }
+    ~Level() { --unfolder_.depth_; }
+    Level(const Level&) = delete;
+    Level& operator=(const Level&) = delete;
+
+   private:
+    Unfolder& unfolder_;
+  };
+
+  Value make(None) { return Value(); }
+  Value make(bool value) { return Value(value); }
+  Value make(int64_t value) { return Value(value); }
+  Value make(double value) { return Value(value); }
+  Value make(Text text) { return Value(copy(text)); }
+  Value make(ComplexAt at) { return Value(graph_.complexes[at.index]); }
+  Value make(TensorAt at) { return Value(graph_.tensors[at.index]); }
+  Value make(TupleAt at) { return Value(Tuple{unfold_all(graph_.nodes[at.index])}); }
+  Value make(ListAt at) { return Value(unfold_all(graph_.nodes[at.index])); }
+
+  Value make(DictAt at) {
+    const Level level(*this);
+    const std::vector<Item>& items = graph_.nodes[at.index];
+    Dict dict;
+    for (size_t i = 0; i + 1 < items.size(); i += 2) {
+      Key key = make_key(items[i]);
+      if (dict.contains(key)) {
+        fail(ErrorCode::kCorrupt,
+             "it has the key " + in_quotes(to_string(key)) + " twice in one dict");
+      }
+      dict.insert(std::move(key), unfold(items[i + 1]));
+    }
+    return Value(std::move(dict));
+  }
+
+  Value make(ObjectAt at) {
+    const std::vector<Item>& state = graph_.nodes[at.index];
+    if (state.empty()) fail(ErrorCode::kCorrupt, "an object in it has no state");
+    return make(std::get<DictAt>(state.front()));
+  }
+
+  // Names of functions and the like, which no tree has a place for.
+  template <typename Other>
+  Value make(const Other&) {
+    fail(ErrorCode::kCorrupt, "the name of a function or a bare storage stands where a value must");
+  }
+
+  std::vector<Value> unfold_all(const std::vector<Item>& items) {
+    const Level level(*this);
+    budget_.charge(items.size() * sizeof(Value));
+    std::vector<Value> values;
+    values.reserve(items.size());
+    for (const Item& item : items) values.push_back(unfold(item));
+    return values;
+  }
+
+  Key make_key(const Item& item) {
+    budget_.charge(kEntryBytes);
+    if (const auto* number = std::get_if<int64_t>(&item)) return Key(*number);
+    if (const auto* text = std::get_if<Text>(&item)) return Key(copy(*text));
+    fail(ErrorCode::kUnsupported, "a dict in it has a key that is no string and no integer");
+  }
+
+  std::string copy(Text text) {
+    budget_.charge(text.size);
+    return std::string(graph_.text(text));
+  }
+
+  [[noreturn]] void fail(ErrorCode code, const std::string& what) const {
+    throw Error(code, "the pickle cannot be read: " + what, file_);
+  }
+
+  const Graph& graph_;
+  const std::string& file_;
+  Budget& budget_;
+  int depth_ = 0;
+};
+
+}  // namespace
+
+Value read_pickle(std::string_view bytes, const std::string& file, const TensorMaker& make_tensor) {
+  Budget budget(bytes.size(), file);
+  Machine machine(bytes, file, make_tensor, budget);
+  const Item root = machine.run();
+  return Unfolder(machine.graph(), file, budget).unfold(root);
+}
+
+}  // namespace checkpoint::format

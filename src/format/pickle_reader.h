@@ -1,0 +1,46 @@
+#pragma once
+
+#include <checkpoint/value.h>
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace checkpoint::format {
+
+/// The largest pickle that is read.
+constexpr uint64_t kMaxPickleBytes = uint64_t{1} << 27;
+
+/// A tensor as a pickle describes it. Nothing in it has been checked against anything; the views
+/// live for the call.
+struct PickledTensor {
+  std::string_view storage_key;  ///< Which storage: "0".
+  std::string_view location;     ///< The device that it was saved from: "cuda:0".
+  c10::ScalarType dtype;
+  int64_t storage_numel;   ///< Elements of the whole storage.
+  int64_t storage_offset;  ///< In elements.
+  std::vector<int64_t> sizes;
+  std::vector<int64_t> strides;  ///< As many as sizes.
+  bool requires_grad;
+};
+
+/// Makes the tensor that goes into the tree. Throws Error if it cannot be.
+using TensorMaker = std::function<at::Tensor(const PickledTensor&)>;
+
+/// Reads one pickle, as LibTorch's own pickler writes them (protocol 2), into a tree. Nothing that
+/// the pickle names is imported, looked up or called, and what is not known is refused:
+/// pickle_globals.h says what is. An object of a TorchScript class becomes a Dict of its
+/// attributes, in their order; a device becomes a string. A list that two places share becomes two
+/// lists; a tensor that they share stays one.
+///
+/// `file` is for the errors: Error(corrupt) for a pickle that is damaged or that contains itself,
+/// Error(unsupported) for what this reader does not know, nesting deeper than 256 or a tree that
+/// would take far more memory than the pickle's size explains. Each names the byte.
+Value read_pickle(std::string_view bytes, const std::string& file, const TensorMaker& make_tensor);
+
+}  // namespace checkpoint::format

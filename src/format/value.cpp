@@ -1,0 +1,125 @@
+#include <checkpoint/error.h>
+#include <checkpoint/value.h>
+
+namespace checkpoint {
+
+std::string to_string(const Key& key) {
+  if (const auto* text = std::get_if<std::string>(&key)) return *text;
+  return std::to_string(std::get<int64_t>(key));
+}
+
+const char* to_string(Value::Kind kind) noexcept {
+  switch (kind) {
+    case Value::Kind::kNone:
+      return "none";
+    case Value::Kind::kBool:
+      return "bool";
+    case Value::Kind::kInt:
+      return "int";
+    case Value::Kind::kDouble:
+      return "double";
+    case Value::Kind::kComplex:
+      return "complex";
+    case Value::Kind::kString:
+      return "string";
+    case Value::Kind::kTensor:
+      return "tensor";
+    case Value::Kind::kList:
+      return "list";
+    case Value::Kind::kTuple:
+      return "tuple";
+    case Value::Kind::kDict:
+      return "dict";
+  }
+  return "unknown";
+}
+
+// Here, where Value is complete.
+Dict::Dict() = default;
+Dict::Dict(const Dict&) = default;
+Dict::Dict(Dict&&) noexcept = default;
+Dict& Dict::operator=(const Dict&) = default;
+Dict& Dict::operator=(Dict&&) noexcept = default;
+Dict::~Dict() = default;
+
+bool Dict::empty() const noexcept { return entries_.empty(); }
+
+size_t Dict::size() const noexcept { return entries_.size(); }
+
+void Dict::insert(Key key, Value value) {
+  if (!index_.emplace(key, entries_.size()).second) {
+    throw Error(ErrorCode::kInvalidArgument, "the key '" + to_string(key) + "' is there already");
+  }
+  entries_.emplace_back(std::move(key), std::move(value));
+}
+
+const Value* Dict::find(const Key& key) const {
+  const auto found = index_.find(key);
+  return found == index_.end() ? nullptr : &entries_[found->second].second;
+}
+
+Value* Dict::find(const Key& key) {
+  return const_cast<Value*>(static_cast<const Dict&>(*this).find(key));
+}
+
+const Value& Dict::at(const Key& key) const {
+  const Value* value = find(key);
+  if (value == nullptr) {
+    throw Error(ErrorCode::kNotFound, "there is no key '" + to_string(key) + "'");
+  }
+  return *value;
+}
+
+std::vector<std::pair<Key, Value>>::const_iterator Dict::begin() const { return entries_.begin(); }
+
+std::vector<std::pair<Key, Value>>::const_iterator Dict::end() const { return entries_.end(); }
+
+namespace {
+
+[[noreturn]] void wrong_kind(Value::Kind found, Value::Kind wanted) {
+  throw Error(ErrorCode::kIncompatible, std::string("a value of kind ") + to_string(found) +
+                                            " stands where one of kind " + to_string(wanted) +
+                                            " is needed");
+}
+
+template <typename T, typename Data>
+auto& get_or_throw(Data& data, Value::Kind found, Value::Kind wanted) {
+  auto* value = std::get_if<T>(&data);
+  if (value == nullptr) wrong_kind(found, wanted);
+  return *value;
+}
+
+}  // namespace
+
+bool Value::to_bool() const { return get_or_throw<bool>(data_, kind(), Kind::kBool); }
+
+int64_t Value::to_int() const { return get_or_throw<int64_t>(data_, kind(), Kind::kInt); }
+
+double Value::to_double() const {
+  if (const auto* integer = std::get_if<int64_t>(&data_)) return static_cast<double>(*integer);
+  return get_or_throw<double>(data_, kind(), Kind::kDouble);
+}
+
+c10::complex<double> Value::to_complex() const {
+  return get_or_throw<c10::complex<double>>(data_, kind(), Kind::kComplex);
+}
+
+const std::string& Value::to_string() const {
+  return get_or_throw<std::string>(data_, kind(), Kind::kString);
+}
+
+const at::Tensor& Value::to_tensor() const {
+  return get_or_throw<at::Tensor>(data_, kind(), Kind::kTensor);
+}
+
+const Value::List& Value::list() const { return get_or_throw<List>(data_, kind(), Kind::kList); }
+
+const std::vector<Value>& Value::tuple() const {
+  return get_or_throw<Tuple>(data_, kind(), Kind::kTuple).items;
+}
+
+const Dict& Value::dict() const { return get_or_throw<Dict>(data_, kind(), Kind::kDict); }
+
+Dict& Value::dict() { return get_or_throw<Dict>(data_, kind(), Kind::kDict); }
+
+}  // namespace checkpoint

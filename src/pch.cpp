@@ -1,0 +1,1 @@
+// Nothing: this file makes CMake build the precompiled header (cmake/Targets.cmake).

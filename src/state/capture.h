@@ -1,0 +1,36 @@
+#pragma once
+
+#include "store/tensor_table.h"
+
+#include <checkpoint/manifest.h>
+#include <checkpoint/progress.h>
+#include <checkpoint/state.h>
+#include <checkpoint/value.h>
+
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace checkpoint::state {
+
+/// All that a save writes.
+struct Capture {
+  /// One entry an item, then "rng", "epoch", "step" and "loss". Its tensors are dense CPU tensors:
+  /// the live ones themselves where these are such (they must not change until they are written),
+  /// copies of the rest. Tied tensors are one tensor here too.
+  Dict tree;
+  std::vector<ItemEntry> items;
+  std::map<std::string, std::vector<std::vector<std::string>>> optimizer_parameters;
+  /// For the tensors that lived on another device than the CPU: which.
+  std::unordered_map<std::string, std::string> devices;
+  /// The size of all tensors together.
+  uint64_t tensor_bytes = 0;
+  uint64_t tensor_count = 0;
+};
+
+/// Takes what the State's objects hold now. Throws Error(unsupported) naming a tensor that cannot
+/// be saved. Restores nothing, changes nothing.
+Capture capture(const State& state, const Progress& progress);
+
+}  // namespace checkpoint::state

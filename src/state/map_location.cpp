@@ -1,0 +1,24 @@
+#include <checkpoint/map_location.h>
+
+#include <utility>
+
+namespace checkpoint {
+
+MapLocation::MapLocation(c10::Device device)
+    : function_([device](const c10::Device&) { return device; }) {}
+
+MapLocation::MapLocation(std::map<std::string, c10::Device> devices)
+    : function_(
+          [devices = std::move(devices)](const c10::Device& saved) -> std::optional<c10::Device> {
+            const auto found = devices.find(saved.str());
+            if (found == devices.end()) return std::nullopt;
+            return found->second;
+          }) {}
+
+c10::Device MapLocation::device_for(const c10::Device& saved, const c10::Device& live) const {
+  if (!function_) return live;
+  const std::optional<c10::Device> chosen = function_(saved);
+  return chosen ? *chosen : live;
+}
+
+}  // namespace checkpoint

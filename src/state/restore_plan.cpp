@@ -1,0 +1,194 @@
+#include "state/restore_plan.h"
+
+#include "format/archive_writer.h"
+#include "store/digest.h"
+#include "store/parallel.h"
+
+#include <checkpoint/error.h>
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <sstream>
+
+namespace checkpoint::state {
+namespace {
+
+// A piece of a file and where it goes.
+struct Segment {
+  uint64_t offset;
+  char* to;
+  size_t bytes;
+};
+
+std::string shape_text(const at::Tensor& tensor) {
+  std::ostringstream text;
+  text << tensor.sizes();
+  return text.str();
+}
+
+// Whether the elements fill the memory from the first to the last without a gap, in some order.
+bool is_dense(const at::Tensor& tensor) { return tensor.is_non_overlapping_and_dense(); }
+
+size_t bytes_of(const at::Tensor& tensor) {
+  return static_cast<size_t>(tensor.numel()) * tensor.element_size();
+}
+
+uint64_t file_offset(const format::StoredTensor& stored, const at::Tensor& placeholder) {
+  return stored.record_offset +
+         static_cast<uint64_t>(stored.storage_offset) * placeholder.element_size();
+}
+
+bool same_layout(const at::Tensor& left, const at::Tensor& right) {
+  if (left.scalar_type() != right.scalar_type() || left.sizes() != right.sizes()) return false;
+  if (left.strides() == right.strides()) return true;
+  // The strides of dimensions of one element, or of no elements at all, say nothing.
+  return left.is_contiguous() && right.is_contiguous();
+}
+
+// As LibTorch's own in-place functions do: a graph that saved the old values raises at backward.
+void note_change(const at::Tensor& tensor) {
+  if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
+}
+
+}  // namespace
+
+RestorePlan::RestorePlan(const store::ByteSource& file, const format::DecodedArchive& archive,
+                         const MapLocation& map_location, SavedDevices saved_devices)
+    : file_(file),
+      archive_(archive),
+      map_location_(map_location),
+      saved_devices_(std::move(saved_devices)) {}
+
+void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,
+                                   const std::string& key) {
+  if (live.scalar_type() != placeholder.scalar_type()) {
+    mismatched(key, "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
+                        format::dtype_name(placeholder.scalar_type()) + " in the file");
+    return;
+  }
+  if (live.sizes() != placeholder.sizes()) {
+    mismatched(key,
+               "shape " + shape_text(live) + " here, " + shape_text(placeholder) + " in the file");
+    return;
+  }
+  const c10::Device device =
+      map_location_.device_for(saved_devices_(*archive_.find(placeholder)), live.device());
+  if (device == live.device()) {
+    add_copy(live, placeholder);
+    return;
+  }
+  if (moved_.count(live.unsafeGetTensorImpl()) != 0) return;  // Tied: it has its place already.
+  // As Module::to does: new memory behind the same tensor.
+  const at::Tensor fresh =
+      at::empty_strided(live.sizes(), live.strides(), live.options().device(device));
+  moved_.emplace(live.unsafeGetTensorImpl(), device);
+  add_copy(fresh, placeholder);
+  finally([live, fresh]() mutable {
+    const torch::NoGradGuard no_grad;
+    live.set_data(fresh);
+  });
+}
+
+at::Tensor RestorePlan::restore_new(const at::Tensor& placeholder, c10::Device device) {
+  return restore_like(
+      placeholder, at::Tensor(),
+      map_location_.device_for(saved_devices_(*archive_.find(placeholder)), device));
+}
+
+at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Tensor& reuse,
+                                     c10::Device device) {
+  at::Tensor to = reuse;
+  if (!reuse.defined() || reuse.device() != device || !same_layout(reuse, placeholder)) {
+    to = at::empty_strided(placeholder.sizes(), placeholder.strides(),
+                           placeholder.options().device(device).requires_grad(false));
+  }
+  add_copy(to, placeholder);
+  return to;
+}
+
+at::Tensor RestorePlan::load(const at::Tensor& placeholder) const {
+  return format::load_tensor(file_, archive_, placeholder);
+}
+
+c10::Device RestorePlan::device_after(const at::Tensor& live) const {
+  const auto moved = moved_.find(live.unsafeGetTensorImpl());
+  return moved != moved_.end() ? moved->second : live.device();
+}
+
+void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) {
+  if (to.numel() == 0) return;
+  const format::StoredTensor* stored = archive_.find(placeholder);
+  if (to.device().is_cpu() && !to.is_conj() && !to.is_neg() && is_dense(to) &&
+      same_layout(to, placeholder)) {
+    // Tied tensors are read once. If the file holds two different ones for one live tensor, the
+    // last one wins, as with LibTorch's own load; so it goes the way that keeps the order.
+    const auto [claim, first] = claimed_.emplace(to.data_ptr(), stored);
+    if (first) {
+      direct_.push_back({to, placeholder});
+      return;
+    }
+    if (file_offset(*claim->second, placeholder) == file_offset(*stored, placeholder)) return;
+  }
+  indirect_.push_back({to, placeholder});
+}
+
+void RestorePlan::run() {
+  run_first();
+  try {
+    read_direct();
+    read_indirect();
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kIo,
+                std::string("reading failed when part of the live state was already written; it "
+                            "must not be used: ") +
+                    error.what(),
+                file_.name(), 0, "Restore another checkpoint, or start the program again.");
+  }
+  for (const auto& action : last_) action();
+}
+
+void RestorePlan::run_first() {
+  for (size_t done = 0; done < first_.size(); ++done) {
+    try {
+      first_[done].action();
+    } catch (...) {
+      // The failed one too: it may have got half way.
+      for (size_t i = done + 1; i-- > 0;) {
+        try {
+          first_[i].undo();
+        } catch (...) {
+        }
+      }
+      throw;
+    }
+  }
+}
+
+void RestorePlan::read_direct() {
+  std::vector<Segment> segments;
+  for (const Copy& copy : direct_) {
+    const uint64_t offset = file_offset(*archive_.find(copy.placeholder), copy.placeholder);
+    char* const to = static_cast<char*>(copy.to.data_ptr());
+    const size_t bytes = bytes_of(copy.to);
+    for (size_t at = 0; at < bytes; at += store::kChunkBytes) {
+      segments.push_back({offset + at, to + at, std::min(store::kChunkBytes, bytes - at)});
+    }
+    note_change(copy.to);
+  }
+  store::parallel_for(segments.size(), [&](size_t first, size_t stride) {
+    for (size_t i = first; i < segments.size(); i += stride) {
+      file_.read_at(segments[i].offset, segments[i].to, segments[i].bytes);
+    }
+  });
+}
+
+void RestorePlan::read_indirect() {
+  const torch::NoGradGuard no_grad;
+  for (const Copy& copy : indirect_) {
+    at::Tensor to = copy.to;
+    to.copy_(load(copy.placeholder));
+  }
+}
+
+}  // namespace checkpoint::state

@@ -1,0 +1,95 @@
+#pragma once
+
+#include "format/archive_reader.h"
+#include "store/byte_source.h"
+
+#include <checkpoint/map_location.h>
+#include <checkpoint/restore.h>
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+namespace checkpoint::state {
+
+/// The device that a placeholder's tensor was saved from.
+using SavedDevices = std::function<c10::Device(const format::StoredTensor&)>;
+
+/// What a restore will do, found out before anything is done. Items first compare and plan; then,
+/// if all fits, `run` does it: what may refuse, then the tensors, then what cannot fail.
+class RestorePlan {
+ public:
+  /// All must outlive the plan. `file` is what `archive` was decoded from.
+  RestorePlan(const store::ByteSource& file, const format::DecodedArchive& archive,
+              const MapLocation& map_location, SavedDevices saved_devices);
+
+  void missing(const std::string& key) { report_.missing.push_back(key); }
+  void unexpected(const std::string& key) { report_.unexpected.push_back(key); }
+  void mismatched(const std::string& key, const std::string& why) {
+    report_.mismatched.push_back(key + ": " + why);
+  }
+  void ignored_item(const std::string& name) { report_.ignored_items.push_back(name); }
+
+  /// Plans to write a saved tensor into a live one, which keeps its identity, strides and
+  /// requires_grad; map_location may give it memory on another device. Dtype and shape must be
+  /// equal.
+  void restore_in_place(at::Tensor live, const at::Tensor& placeholder, const std::string& key);
+  /// Plans a saved tensor into new memory, allocated now, on the device that map_location says, or
+  /// else on `device`.
+  at::Tensor restore_new(const at::Tensor& placeholder, c10::Device device);
+  /// Plans a saved tensor into `reuse` if that has its dtype, shape and strides, and lives on
+  /// `device`; else into new memory there.
+  at::Tensor restore_like(const at::Tensor& placeholder, const at::Tensor& reuse,
+                          c10::Device device);
+  /// Where a live tensor will be after the restore.
+  c10::Device device_after(const at::Tensor& live) const;
+  /// Reads a small saved tensor at once, into new CPU memory.
+  at::Tensor load(const at::Tensor& placeholder) const;
+
+  /// Something that may throw; `undo` takes it back if a later one does.
+  void try_first(std::function<void()> action, std::function<void()> undo) {
+    first_.push_back({std::move(action), std::move(undo)});
+  }
+  /// Something that cannot throw, done last.
+  void finally(std::function<void()> action) { last_.push_back(std::move(action)); }
+
+  const RestoreReport& report() const { return report_; }
+
+  /// Carries it out. If reading fails, some live tensors are already overwritten: Error(io) or
+  /// Error(corrupt) says so.
+  void run();
+
+ private:
+  struct Copy {
+    at::Tensor to;
+    at::Tensor placeholder;
+  };
+  struct Undoable {
+    std::function<void()> action;
+    std::function<void()> undo;
+  };
+
+  void add_copy(const at::Tensor& to, const at::Tensor& placeholder);
+  void run_first();
+  void read_direct();
+  void read_indirect();
+
+  const store::ByteSource& file_;
+  const format::DecodedArchive& archive_;
+  const MapLocation& map_location_;
+  SavedDevices saved_devices_;
+  RestoreReport report_;
+  std::vector<Copy> direct_;    // Read straight into the tensor's memory.
+  std::vector<Copy> indirect_;  // Read into memory in between, then copied by LibTorch.
+  std::unordered_map<void*, const format::StoredTensor*> claimed_;
+  std::unordered_map<const c10::TensorImpl*, c10::Device> moved_;
+  std::vector<Undoable> first_;
+  std::vector<std::function<void()>> last_;
+};
+
+}  // namespace checkpoint::state

@@ -1,0 +1,86 @@
+#include <checkpoint/error.h>
+#include <checkpoint/state.h>
+
+#include "format/archive_writer.h"
+#include "state/module.h"
+#include "state/optimizer.h"
+#include "state/state_impl.h"
+#include "state/value_item.h"
+
+#include <algorithm>
+#include <array>
+
+namespace checkpoint {
+namespace {
+
+void check_name(const std::vector<std::unique_ptr<state::Item>>& items, const std::string& name) {
+  // The top level of a checkpoint that is not the State's.
+  static constexpr std::array<const char*, 4> kReserved = {"epoch", "loss", "step", "rng"};
+  const auto refuse = [&](const std::string& why) {
+    throw Error(ErrorCode::kInvalidArgument, "State::add(\"" + name + "\"): the name " + why, "", 0,
+                "Give the item another name.");
+  };
+  if (name.empty()) refuse("is empty");
+  if (std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end()) {
+    refuse("belongs to the checkpoint itself");
+  }
+  for (const auto& item : items) {
+    if (item->name() == name) refuse("is taken by another item");
+  }
+  format::check_archive_name(name, name);
+}
+
+}  // namespace
+
+State::State() : impl_(std::make_unique<Impl>()) {}
+State::State(State&&) noexcept = default;
+State& State::operator=(State&&) noexcept = default;
+State::~State() = default;
+
+State& State::rng(bool value) {
+  impl_->rng = value;
+  return *this;
+}
+
+void State::check_range(const std::string& name, bool fits) {
+  if (fits) return;
+  throw Error(ErrorCode::kIncompatible,
+              "the value of '" + name + "' does not fit its type: it would not come back equal");
+}
+
+State& State::add_module(std::string name, std::shared_ptr<torch::nn::Module> module) {
+  check_name(impl_->items, name);
+  if (!module) {
+    throw Error(ErrorCode::kInvalidArgument, "State::add(\"" + name + "\"): there is no module");
+  }
+  impl_->items.push_back(std::make_unique<state::ModuleItem>(std::move(name), std::move(module)));
+  return *this;
+}
+
+State& State::add_optimizer(std::string name, torch::optim::Optimizer& optimizer) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(state::make_optimizer_item(std::move(name), optimizer));
+  return *this;
+}
+
+State& State::add_value(std::string name, Value::Kind kind, std::function<Value()> read,
+                        std::function<void(const Value&)> write) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(
+      std::make_unique<state::ValueItem>(std::move(name), kind, std::move(read), std::move(write)));
+  return *this;
+}
+
+State& State::add_tensor(std::string name, at::Tensor& tensor) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(std::make_unique<state::TensorItem>(std::move(name), tensor));
+  return *this;
+}
+
+State& State::add_tree(std::string name, Value& value) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(std::make_unique<state::TreeItem>(std::move(name), value));
+  return *this;
+}
+
+}  // namespace checkpoint

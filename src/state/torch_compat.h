@@ -1,0 +1,35 @@
+#pragma once
+
+// Every difference between the versions of LibTorch that this library meets, 1.13 to 2.14.
+
+#include <ATen/core/Tensor.h>
+#include <torch/optim/optimizer.h>
+#include <torch/version.h>
+
+#include <sstream>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace checkpoint::compat {
+
+/// The key of a parameter in Optimizer::state(): the TensorImpl's address, as text in 1.13.
+using StateMap =
+    std::remove_reference_t<decltype(std::declval<torch::optim::Optimizer&>().state())>;
+using StateKey = StateMap::key_type;
+
+template <typename Key = StateKey>
+Key state_key(const at::Tensor& parameter) {
+  if constexpr (std::is_same_v<Key, std::string>) {
+    std::ostringstream text;  // As c10::guts::to_string does: "0x55…".
+    text << parameter.unsafeGetTensorImpl();
+    return text.str();
+  } else {
+    return parameter.unsafeGetTensorImpl();
+  }
+}
+
+/// LibTorch's version as it was compiled against: "2.14.1".
+inline std::string torch_version() { return TORCH_VERSION; }
+
+}  // namespace checkpoint::compat

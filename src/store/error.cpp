@@ -1,0 +1,53 @@
+#include <checkpoint/error.h>
+
+#include <system_error>
+#include <utility>
+
+namespace checkpoint {
+
+namespace {
+
+// "message: 'path': the system's text. hint", of which only the parts that exist.
+std::string compose(const std::string& message, const std::string& path, int system_error,
+                    const std::string& hint) {
+  std::string text = message;
+  if (!path.empty()) text += ": '" + path + "'";
+  if (system_error != 0) text += ": " + std::generic_category().message(system_error);
+  if (!hint.empty()) text += ". " + hint;
+  return text;
+}
+
+}  // namespace
+
+const char* to_string(ErrorCode code) noexcept {
+  switch (code) {
+    case ErrorCode::kNotFound:
+      return "not_found";
+    case ErrorCode::kCorrupt:
+      return "corrupt";
+    case ErrorCode::kIncompatible:
+      return "incompatible";
+    case ErrorCode::kNoSpace:
+      return "no_space";
+    case ErrorCode::kIo:
+      return "io";
+    case ErrorCode::kLocked:
+      return "locked";
+    case ErrorCode::kInvalidArgument:
+      return "invalid_argument";
+    case ErrorCode::kUnsupported:
+      return "unsupported";
+    case ErrorCode::kInterrupted:
+      return "interrupted";
+  }
+  return "unknown";
+}
+
+Error::Error(ErrorCode code, const std::string& message, std::string path, int system_error,
+             const std::string& hint)
+    : std::runtime_error(compose(message, path, system_error, hint)),
+      code_(code),
+      path_(std::move(path)),
+      system_error_(system_error) {}
+
+}  // namespace checkpoint

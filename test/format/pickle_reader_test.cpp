@@ -1,0 +1,411 @@
+#include "format/pickle_reader.h"
+
+#include "catch.h"
+#include "format/error_of.h"
+#include "format/handmade_pickle.h"
+
+#include <ATen/Functions.h>
+#include <torch/csrc/jit/serialization/pickle.h>
+
+#include <cmath>
+#include <limits>
+
+using namespace checkpoint;
+using namespace checkpoint::format;
+using namespace checkpoint::format::handmade;
+
+namespace {
+
+const TensorMaker kNoTensors = [](const PickledTensor&) -> at::Tensor {
+  throw std::logic_error("there is no tensor in this test");
+};
+
+const TensorMaker kEmptyTensors = [](const PickledTensor&) { return at::empty({0}); };
+
+// A whole pickle from its middle.
+Value read(const std::string& middle) {
+  return read_pickle(start() + middle + ".", "memory.pt", kNoTensors);
+}
+
+std::string error_reading(const std::string& middle) {
+  return error_of([&] { read_pickle(start() + middle + ".", "memory.pt", kEmptyTensors); });
+}
+
+// As LibTorch's own pickler writes it.
+Value round_trip(const c10::IValue& value) {
+  const std::vector<char> bytes = torch::jit::pickle(value);
+  return read_pickle(std::string_view(bytes.data(), bytes.size()), "memory.pt", kNoTensors);
+}
+
+}  // namespace
+
+TEST_CASE("plain values come back from LibTorch's pickler", "[pickle]") {
+  CHECK(round_trip(c10::IValue()).is_none());
+  CHECK(round_trip(true).to_bool());
+  CHECK_FALSE(round_trip(false).to_bool());
+  for (const int64_t number :
+       {int64_t{0}, int64_t{1}, int64_t{-1}, int64_t{255}, int64_t{256}, int64_t{65535},
+        int64_t{65536}, int64_t{-65536}, int64_t{2147483647}, int64_t{2147483648},
+        int64_t{-2147483648}, int64_t{-2147483649}, std::numeric_limits<int64_t>::max(),
+        std::numeric_limits<int64_t>::min()}) {
+    CHECK(round_trip(number).to_int() == number);
+  }
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const double number : {0.0, 1.5, -2.25, 1e300, 5e-324, infinity, -infinity}) {
+    CHECK(round_trip(number).to_double() == number);
+  }
+  CHECK(std::isnan(round_trip(std::nan("")).to_double()));
+  CHECK(std::signbit(round_trip(-0.0).to_double()));
+  CHECK(round_trip(c10::complex<double>(1.5, -2.0)).to_complex() ==
+        c10::complex<double>(1.5, -2.0));
+  CHECK(round_trip(std::string()).to_string().empty());
+  const std::string odd("a\0b\n\"\\\xff", 7);
+  CHECK(round_trip(odd).to_string() == odd);
+  CHECK(round_trip(std::string(100000, 'x')).to_string() == std::string(100000, 'x'));
+  CHECK(round_trip(c10::Device("cuda:1")).to_string() == "cuda:1");
+}
+
+TEST_CASE("containers come back from LibTorch's pickler", "[pickle]") {
+  SECTION("typed lists") {
+    const Value integers = round_trip(c10::List<int64_t>({1, -2, 300}));
+    REQUIRE(integers.list().size() == 3);
+    CHECK(integers.list()[1].to_int() == -2);
+    CHECK(round_trip(c10::List<double>({1.5})).list().at(0).to_double() == 1.5);
+    CHECK(round_trip(c10::List<bool>({true})).list().at(0).to_bool());
+    CHECK(round_trip(c10::List<std::string>({"a", "b"})).list().at(1).to_string() == "b");
+    CHECK(round_trip(c10::List<int64_t>()).list().empty());
+  }
+  SECTION("a list of anything") {
+    c10::impl::GenericList list(c10::AnyType::get());
+    list.push_back(1);
+    list.push_back("s");
+    list.push_back(c10::IValue());
+    const Value value = round_trip(list);
+    REQUIRE(value.list().size() == 3);
+    CHECK(value.list()[0].to_int() == 1);
+    CHECK(value.list()[1].to_string() == "s");
+    CHECK(value.list()[2].is_none());
+  }
+  SECTION("tuples of any size") {
+    for (size_t size = 0; size < 6; ++size) {
+      std::vector<c10::IValue> items(size, c10::IValue(7));
+      const Value value = round_trip(c10::ivalue::Tuple::create(items));
+      CHECK(value.kind() == Value::Kind::kTuple);
+      CHECK(value.tuple().size() == size);
+    }
+  }
+  SECTION("dicts keep their order") {
+    c10::impl::GenericDict dict(c10::StringType::get(), c10::AnyType::get());
+    dict.insert("z", 1);
+    dict.insert("a", "x");
+    const Value value = round_trip(dict);
+    REQUIRE(value.dict().size() == 2);
+    CHECK(to_string(value.dict().begin()->first) == "z");
+    CHECK(value.dict().at("a").to_string() == "x");
+  }
+  SECTION("dicts with integer keys") {
+    c10::impl::GenericDict dict(c10::IntType::get(), c10::AnyType::get());
+    dict.insert(-5, 1);
+    CHECK(round_trip(dict).dict().at(int64_t{-5}).to_int() == 1);
+  }
+  SECTION("a list in two places becomes two") {
+    const c10::List<int64_t> shared({1, 2});
+    c10::impl::GenericList list(c10::AnyType::get());
+    list.push_back(shared);
+    list.push_back(shared);
+    const Value value = round_trip(list);
+    REQUIRE(value.list().size() == 2);
+    CHECK(value.list()[0].list().size() == 2);
+    CHECK(value.list()[1].list().at(1).to_int() == 2);
+  }
+}
+
+TEST_CASE("what other picklers of protocol 2 write is read too", "[pickle]") {
+  CHECK(read(std::string("\x8a\x00", 2)).to_int() == 0);
+  CHECK(read("\x8a\x01\xff").to_int() == -1);
+  CHECK(read(std::string("\x8a\x05\0\0\0\0\x01", 7)).to_int() == (int64_t{1} << 32));
+  CHECK(read("]K\x01"
+             "a")
+            .list()
+            .at(0)
+            .to_int() == 1);
+  CHECK(read("}" + text("k") + "Ns").dict().at("k").is_none());
+  SECTION("a list that is filled after it was remembered") {
+    const Value value = read("]q" + little(0, 1) + "(K\x01" + "K\x02" + "e");
+    CHECK(value.list().size() == 2);
+    const Value twice = read("(]q" + little(0, 1) + "h" + little(0, 1) + "(K\x01" + "et");
+    REQUIRE(twice.tuple().size() == 2);
+    CHECK(twice.tuple()[0].list().size() == 1);
+    CHECK(twice.tuple()[1].list().size() == 1);
+  }
+  SECTION("large numbers in the memo") {
+    std::string middle = "(";
+    for (int i = 0; i < 300; ++i) middle += text(std::to_string(i)) + "r" + little(i, 4);
+    const Value value = read(middle + "j" + little(299, 4) + "t");
+    CHECK(value.tuple().back().to_string() == "299");
+  }
+}
+
+TEST_CASE("an object of a TorchScript class becomes a dict of its attributes", "[pickle]") {
+  const Value value = read(object(text("b") + "K\x01" + text("a") + object("", "Inner")));
+  REQUIRE(value.dict().size() == 2);
+  CHECK(to_string(value.dict().begin()->first) == "b");
+  CHECK(value.dict().at("a").dict().empty());
+}
+
+TEST_CASE("a tensor is described in full", "[pickle]") {
+  Tensor wanted;
+  wanted.storage_class = "LongStorage";
+  wanted.key = "17";
+  wanted.location = "cuda:3";
+  wanted.numel = 100;
+  wanted.offset = 7;
+  wanted.sizes = {2, 3};
+  wanted.strides = {3, 1};
+  wanted.requires_grad = true;
+  int calls = 0;
+  const TensorMaker maker = [&](const PickledTensor& tensor) {
+    ++calls;
+    CHECK(tensor.storage_key == "17");
+    CHECK(tensor.location == "cuda:3");
+    CHECK(tensor.dtype == at::kLong);
+    CHECK(tensor.storage_numel == 100);
+    CHECK(tensor.storage_offset == 7);
+    CHECK(tensor.sizes == std::vector<int64_t>{2, 3});
+    CHECK(tensor.strides == std::vector<int64_t>{3, 1});
+    CHECK(tensor.requires_grad);
+    return at::empty({0});
+  };
+  SECTION("once") {
+    CHECK(read_pickle(start() + wanted.build() + ".", "memory.pt", maker).is_tensor());
+    CHECK(calls == 1);
+  }
+  SECTION("in two places, as one tensor") {
+    const std::string zero = little(0, 1);
+    const Value value = read_pickle(start() + "(" + wanted.build() + "q" + zero + "h" + zero + "t.",
+                                    "memory.pt", maker);
+    CHECK(calls == 1);
+    CHECK(value.tuple().at(0).to_tensor().is_same(value.tuple().at(1).to_tensor()));
+  }
+}
+
+TEST_CASE("a pickle that names what this library does not know is refused", "[pickle]") {
+  const std::string os = error_reading(global("os", "system") + tuple(text("rm -rf /")) + "R");
+  CHECK(contains(os, "unsupported: the pickle cannot be read at byte 2"));
+  CHECK(contains(os, "'os.system'"));
+  CHECK(contains(os, "Nothing was run"));
+  // Even where it is not called.
+  CHECK(contains(error_reading(global("builtins", "eval")), "'builtins.eval'"));
+  CHECK(contains(error_reading(global("__torchx__", "Module")), "'__torchx__.Module'"));
+  CHECK(contains(error_reading(global("torch._utils", "_rebuild_qtensor")), "a quantized tensor"));
+  CHECK(
+      contains(error_reading(global("torch._utils", "_rebuild_sparse_tensor")), "a sparse tensor"));
+  CHECK(contains(error_reading(global("torch", "QUInt8Storage")), "'torch.QUInt8Storage'"));
+  CHECK(contains(error_reading(global("torch", "Storage")), "'torch.Storage'"));
+  CHECK(contains(error_reading(global("torch.jit._pickle", "build_tensor_from_id")),
+                 "build_tensor_from_id"));
+  CHECK(contains(error_reading(global("\x1b[2J", "x")), "'?[2J.x'"));
+}
+
+TEST_CASE("a pickle that would have to be run is refused", "[pickle]") {
+  CHECK(contains(error_reading(global("__torch__", "M") + ")\x81" + tuple("N") + "b"),
+                 "__setstate__"));
+  CHECK(contains(error_reading(global("__torch__", "M") + tuple("N") + "\x81"),
+                 "'__torch__.M' is made with arguments"));
+  CHECK(contains(error_reading(global("__torch__", "Color") + tuple("K\x01") + "R"),
+                 "'__torch__.Color', as an enumeration does"));
+}
+
+TEST_CASE("a damaged pickle is refused, with the byte", "[pickle]") {
+  const auto error_of_all = [](const std::string& bytes) {
+    return error_of([&] { read_pickle(bytes, "memory.pt", kEmptyTensors); });
+  };
+  SECTION("empty") { CHECK(contains(error_of_all(""), "corrupt")); }
+  SECTION("not a pickle") { CHECK(contains(error_of_all("hello"), "does not begin as a pickle")); }
+  SECTION("another protocol") {
+    CHECK(contains(error_of_all("\x80\x04N."), "unsupported: the pickle cannot be read at byte 0"));
+  }
+  SECTION("no end") {
+    CHECK(contains(error_of_all("\x80\x02N"), "corrupt: the pickle cannot be read at byte 3"));
+  }
+  SECTION("bytes behind the end") {
+    CHECK(contains(error_of_all("\x80\x02N.N"), "bytes behind its end"));
+  }
+  SECTION("nothing left at the end") { CHECK(contains(error_reading(""), "not one value")); }
+  SECTION("too much left at the end") { CHECK(contains(error_reading("NN"), "not one value")); }
+  SECTION("a mark left at the end") { CHECK(contains(error_reading("N("), "not one value")); }
+  SECTION("an opcode that LibTorch does not write") {
+    CHECK(contains(error_reading("i"), "unsupported"));
+    CHECK(contains(error_reading("i"), "opcode 0x69"));
+  }
+  SECTION("a text that is longer than the pickle") {
+    CHECK(contains(error_reading("X\xff\xff\xff\xff"
+                                 "abc"),
+                   "cut off"));
+  }
+  SECTION("a number that is cut off") { CHECK(contains(error_reading("G1234"), "cut off")); }
+  SECTION("an integer of 9 bytes") {
+    CHECK(contains(error_reading("\x8a\x09"
+                                 "123456789"),
+                   "an integer of 9 bytes"));
+  }
+  SECTION("a name without an end") {
+    CHECK(contains(error_reading("c" + std::string(10000, 'x')), "a name in it has no end"));
+  }
+  SECTION("tuples of nothing") {
+    CHECK(contains(error_reading("\x85"), "stack is empty"));
+    CHECK(contains(error_reading("N\x86"), "stack is empty"));
+    CHECK(contains(error_reading("t"), "no mark"));
+  }
+  SECTION("a reach below the mark") { CHECK(contains(error_reading("NN(\x86"), "stack is empty")); }
+  SECTION("remembering nothing") {
+    CHECK(contains(error_reading("q" + little(0, 1)), "stack is empty"));
+  }
+  SECTION("recalling what was never remembered") {
+    CHECK(contains(error_reading("h" + little(0, 1)), "not remembered"));
+    CHECK(contains(error_reading("Nq\x02h\x01"), "not remembered"));
+    CHECK(contains(error_reading("j\xff\xff\xff\xff"), "not remembered"));
+  }
+  SECTION("a memo of four billion") {
+    CHECK(contains(error_reading("Nr\xff\xff\xff\xff"), "impossible number"));
+  }
+  SECTION("appending to what is no list") {
+    CHECK(contains(error_reading("}Na"), "something else than a list"));
+    CHECK(contains(error_reading("(Ne"), "stack is empty"));
+  }
+  SECTION("filling what is no dict") {
+    CHECK(contains(error_reading("]NNs"), "something else than a dict"));
+  }
+  SECTION("a key without a value") { CHECK(contains(error_reading("}(Nu"), "no value")); }
+  SECTION("the same key twice") {
+    CHECK(contains(error_reading(dict(text("k") + "N" + text("k") + "N")), "key 'k' twice"));
+  }
+  SECTION("keys that no tree has") {
+    CHECK(contains(error_reading(dict("NN")), "no string and no integer"));
+    CHECK(contains(error_reading(dict(")N")), "no string and no integer"));
+  }
+  SECTION("calling what is no function") {
+    CHECK(contains(error_reading("N)R"), "something else than the name of a function"));
+    CHECK(contains(error_reading(global("builtins", "complex") + "NR"), "something else"));
+  }
+  SECTION("the wrong arguments") {
+    CHECK(contains(error_reading(global("builtins", "complex") + ")R"), "number of arguments"));
+    CHECK(
+        contains(error_reading(global("builtins", "complex") + tuple("NN") + "R"), "a real part"));
+    CHECK(contains(error_reading(global("torch.jit._pickle", "build_intlist") + tuple("N") + "R"),
+                   "something else than a list"));
+    CHECK(
+        contains(error_reading(global("torch.jit._pickle", "restore_type_tag") + tuple("NN") + "R"),
+                 "the name of a type"));
+    CHECK(contains(error_reading(global("collections", "OrderedDict") + tuple("N") + "R"),
+                   "number of arguments"));
+    CHECK(contains(error_reading(global("torch", "device") + tuple("N") + "R"), "a device"));
+  }
+  SECTION("a function where a value must stand") {
+    CHECK(contains(error_reading(global("builtins", "complex")), "the name of a function"));
+    CHECK(contains(error_reading(list(storage("FloatStorage", "0", "cpu", 1))), "bare storage"));
+  }
+  SECTION("objects") {
+    CHECK(contains(error_reading(global("__torch__", "M") + ")\x81"), "no state"));
+    CHECK(contains(error_reading(object("") + "}b"), "filled twice"));
+    CHECK(contains(error_reading("]}b"), "an object to fill"));
+    CHECK(contains(error_reading("N)\x81"), "a TorchScript class"));
+  }
+  SECTION("something outside that is no storage") {
+    CHECK(contains(error_reading("NQ"), "a storage's description"));
+    CHECK(contains(error_reading(tuple(text("module") + "NNNN") + "Q"), "no storage"));
+    CHECK(contains(error_reading(tuple(text("storage")) + "Q"), "no storage"));
+  }
+  SECTION("tensors") {
+    Tensor tensor;
+    tensor.sizes = {1, 2};
+    CHECK(contains(error_reading(tensor.build()), "another number of strides"));
+    tensor = Tensor();
+    tensor.sizes = tensor.strides = std::vector<int64_t>(65, 1);
+    CHECK(contains(error_reading(tensor.build()), "65 dimensions"));
+    tensor = Tensor();
+    tensor.hooks = dict("K\x01N");
+    CHECK(contains(error_reading(tensor.build()), "unsupported"));
+    CHECK(contains(error_reading(tensor.build()), "backward hooks"));
+    tensor = Tensor();
+    tensor.rest = dict(text("conj") + "\x88");
+    CHECK(contains(error_reading(tensor.build()), "resolve them before saving"));
+    tensor.rest = "}NN";
+    CHECK(contains(error_reading(tensor.build()), "number of arguments"));
+  }
+}
+
+TEST_CASE("a pickle cannot ask for much more than it is large", "[pickle]") {
+  const std::string zero = little(0, 1);
+  SECTION("a list that contains itself") {
+    CHECK(contains(error_reading("]q" + zero + "h" + zero + "a"), "contain themselves"));
+  }
+  SECTION("a dict that contains itself") {
+    CHECK(
+        contains(error_reading("}q" + zero + text("k") + "h" + zero + "s"), "contain themselves"));
+  }
+  SECTION("an object that contains itself") {
+    CHECK(contains(error_reading(global("__torch__", "M") + ")\x81q" + zero + "}" + text("k") +
+                                 "h" + zero + "sb"),
+                   "contain themselves"));
+  }
+  SECTION("nesting") {
+    const auto nested = [](int depth) { return "N" + std::string(depth, '\x85'); };
+    CHECK(error_reading(nested(256)).empty());
+    CHECK(contains(error_reading(nested(257)), "nested deeper than 256"));
+    CHECK(contains(error_reading(nested(10000000)), "nested deeper than 256"));
+  }
+  SECTION("lists that double sixty times") {
+    std::string middle = "]";
+    for (int i = 0; i < 60; ++i) {
+      const std::string at = little(i, 1);
+      middle += "q" + at + "h" + at + "\x86";  // A pair of what it was before.
+    }
+    CHECK(contains(error_reading(middle), "far more memory"));
+  }
+  SECTION("a long list in a million places") {
+    std::string middle = "(](" + std::string(100000, 'N') + "eq" + zero;
+    for (int i = 0; i < 100000; ++i) middle += "h" + zero;
+    CHECK(contains(error_reading(middle + "t"), "far more memory"));
+  }
+  SECTION("a long text in a million places") {
+    std::string middle = "(" + text(std::string(1000000, 'x')) + "q" + zero;
+    for (int i = 0; i < 100000; ++i) middle += "h" + zero;
+    CHECK(contains(error_reading(middle + "t"), "far more memory"));
+  }
+  SECTION("a short text in many places is what LibTorch writes") {
+    std::string middle = "(" + text("the label of some class or other") + "q" + zero;
+    for (int i = 0; i < 100000; ++i) middle += "h" + zero;
+    CHECK(read(middle + "t").tuple().size() == 100001);
+  }
+  SECTION("a tensor in a few bytes, many times") {
+    const std::string one = little(1, 1);
+    std::string middle = "(" + global("torch._utils", "_rebuild_tensor_v2") + "q" + zero;
+    middle += tuple(storage("FloatStorage", "0", "cpu", 4) + integer(0) + integers({4}) +
+                    integers({1}) + "\x89" + ordered_dict()) +
+              "q" + one + "R";
+    for (int i = 0; i < 200000; ++i) middle += "h" + zero + "h" + one + "R";
+    CHECK(error_reading(middle + "t").empty());
+  }
+}
+
+TEST_CASE("a pickle that is cut off or flipped anywhere never does harm", "[pickle]") {
+  const std::string whole =
+      start() +
+      object(text("w") + Tensor().build() + text("list") + list("K\x01" + text("x")) + text("t") +
+             tuple("NG12345678") + text("inner") + object(text("k") + integer(5))) +
+      ".";
+  REQUIRE(error_of([&] { read_pickle(whole, "memory.pt", kEmptyTensors); }).empty());
+  for (size_t size = 0; size < whole.size(); ++size) {
+    INFO("cut to " << size);
+    CHECK_FALSE(
+        error_of([&] { read_pickle(whole.substr(0, size), "memory.pt", kEmptyTensors); }).empty());
+  }
+  for (size_t at = 0; at < whole.size(); ++at) {
+    for (int value = 0; value < 256; ++value) {
+      std::string flipped = whole;
+      flipped[at] = static_cast<char>(value);
+      error_of([&] { read_pickle(flipped, "memory.pt", kEmptyTensors); });
+    }
+  }
+}

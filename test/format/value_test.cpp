@@ -1,0 +1,50 @@
+#include <checkpoint/value.h>
+
+#include "catch.h"
+#include "format/error_of.h"
+
+#include <ATen/Functions.h>
+
+using namespace checkpoint;
+
+TEST_CASE("a value tells its kind, and refuses to be another", "[value]") {
+  CHECK(Value().is_none());
+  CHECK(Value(true).kind() == Value::Kind::kBool);
+  CHECK(Value(3).kind() == Value::Kind::kInt);
+  CHECK(Value(int64_t{3}).to_int() == 3);
+  CHECK(Value(2.5).to_double() == 2.5);
+  CHECK(Value(3).to_double() == 3.0);
+  CHECK(Value(c10::complex<double>(1, 2)).to_complex().imag() == 2);
+  CHECK(Value("text").to_string() == "text");
+  CHECK(Value(at::empty({2})).to_tensor().numel() == 2);
+  CHECK(Value(Value::List{1, "a"}).list().size() == 2);
+  CHECK(Value(Tuple{{1, 2}}).tuple().size() == 2);
+  CHECK(Value(Dict()).dict().empty());
+  CHECK(contains(error_of([] { Value(2.5).to_int(); }), "incompatible: a value of kind double"));
+  CHECK(contains(error_of([] { Value().dict(); }), "where one of kind dict is needed"));
+  CHECK(contains(error_of([] { Value(1).to_bool(); }), "of kind int"));
+}
+
+TEST_CASE("a dict keeps its order and replaces nothing", "[value]") {
+  Dict dict;
+  dict.insert("b", 1);
+  dict.insert("a", 2);
+  dict.insert(int64_t{7}, 3);
+  dict.insert("7", 4);
+  std::string order;
+  for (const auto& entry : dict) order += to_string(entry.first) + ",";
+  CHECK(order == "b,a,7,7,");
+  CHECK(dict.at("7").to_int() == 4);
+  CHECK(dict.at(int64_t{7}).to_int() == 3);
+  CHECK(dict.find("c") == nullptr);
+  CHECK(contains(error_of([&] { dict.insert("a", 5); }), "invalid_argument: the key 'a'"));
+  CHECK(dict.at("a").to_int() == 2);
+  CHECK(contains(error_of([&] { dict.at("c"); }), "not_found: there is no key 'c'"));
+
+  Dict copy = dict;
+  *copy.find("a") = Value(9);
+  CHECK(copy.at("a").to_int() == 9);
+  CHECK(dict.at("a").to_int() == 2);
+  const Dict moved = std::move(copy);
+  CHECK(moved.at("a").to_int() == 9);
+}
