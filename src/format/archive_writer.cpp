@@ -213,11 +213,11 @@ class TreeWriter {
 
 void check_archive_name(const std::string& name, const std::string& path) {
   // The keywords of TorchScript's lexer (torch/csrc/jit/frontend/lexer.h).
-  static constexpr std::array<const char*, 33> kKeywords = {
-      "def",      "if",       "else",   "elif", "while",  "return", "is",   "True",  "False",
-      "None",     "and",      "or",     "not",  "global", "for",    "in",   "raise", "assert",
-      "break",    "continue", "del",    "pass", "class",  "import", "with", "as",    "Ellipsis",
-      "NoneType", "print",    "lambda", "from", "yield",  "try"};
+  static constexpr std::array<const char*, 28> kKeywords = {
+      "def",  "if",    "else",   "elif",   "while", "return",   "is",
+      "True", "False", "None",   "and",    "or",    "not",      "global",
+      "for",  "in",    "raise",  "assert", "break", "continue", "del",
+      "pass", "class", "import", "with",   "as",    "Ellipsis", "NoneType"};
   const bool keyword = std::find(kKeywords.begin(), kKeywords.end(), name) != kKeywords.end();
   const bool quoted = name.find_first_of(std::string("\"\\\n\0", 4)) != std::string::npos;
   if (!keyword && !quoted) return;

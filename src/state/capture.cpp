@@ -10,6 +10,7 @@
 
 #include <map>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 
 namespace checkpoint::state {
@@ -63,7 +64,7 @@ class Densifier {
       const auto known = known_.find(identity);
       if (known != known_.end()) return known->second;
     }
-    const at::Tensor dense = make_dense(live).set_requires_grad(keeps_grad(live));
+    const at::Tensor dense = own_storage(make_dense(live)).set_requires_grad(keeps_grad(live));
     ++capture_.tensor_count;
     capture_.tensor_bytes += static_cast<uint64_t>(dense.numel()) * dense.element_size();
     if (live.numel() > 0) {
@@ -72,6 +73,13 @@ class Densifier {
       alive_.push_back(live);
     }
     return dense;
+  }
+
+  // One storage, one tensor: LibTorch would write a second view of another dtype or shape under the
+  // dtype of the first.
+  at::Tensor own_storage(const at::Tensor& dense) {
+    if (dense.numel() == 0) return dense;
+    return storages_.insert(dense.data_ptr()).second ? dense : dense.clone();
   }
 
   static bool keeps_grad(const at::Tensor& live) {
@@ -104,6 +112,7 @@ class Densifier {
 
   Capture& capture_;
   std::map<Identity, at::Tensor> known_;
+  std::unordered_set<const void*> storages_;
   std::vector<at::Tensor> alive_;
 };
 

@@ -1,7 +1,7 @@
 #include "format/archive_reader.h"
 
 #include "catch.h"
-#include "format/error_of.h"
+#include "error_of.h"
 #include "format/handmade_pickle.h"
 #include "format/handmade_zip.h"
 #include "format/memory_source.h"

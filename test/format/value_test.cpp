@@ -1,7 +1,7 @@
 #include <checkpoint/value.h>
 
 #include "catch.h"
-#include "format/error_of.h"
+#include "error_of.h"
 
 #include <ATen/Functions.h>
 

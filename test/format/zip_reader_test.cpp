@@ -1,7 +1,7 @@
 #include "format/zip_reader.h"
 
 #include "catch.h"
-#include "format/error_of.h"
+#include "error_of.h"
 #include "format/handmade_zip.h"
 #include "format/memory_source.h"
 

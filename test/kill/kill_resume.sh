@@ -23,7 +23,7 @@ while [[ $# -gt 0 ]]; do
   esac
   shift 2
 done
-max_starts=200
+max_kills=200
 
 work=$(mktemp -d)
 pid=
@@ -36,18 +36,29 @@ trap cleanup EXIT
 RANDOM=$seed
 random_below() { drawn=$(((RANDOM * 32768 + RANDOM) % $1)); }  # no subshell: it would not advance RANDOM
 microseconds() { now=${EPOCHREALTIME/[.,]/}; }
-pause() { sleep "$(printf '%d.%06d' $(($1 / 1000000)) $(($1 % 1000000)))"; }
+# Without a process of its own: to start one takes as long as half a save. Nothing ever comes to be read.
+exec {never}<> <(:)
+pause() {
+  local seconds
+  printf -v seconds '%d.%06d' $(($1 / 1000000)) $(($1 % 1000000))
+  read -r -t "$seconds" -u "$never" || true
+}
 running() { kill -0 "$pid" 2>/dev/null; }
 
 # In a subshell, which the trainer replaces: what is killed must be the trainer, not a shell around it.
 train() { exec "$trainer" --data "$data" --epochs "$epochs" --seed 7 --every 1 --keep 2 --dir "$1"; }
 # The hidden directories in DIR: a save in progress, or what a killed one left.
-staging_in() { find "$1" -mindepth 1 -maxdepth 1 -type d -name '.*' 2>/dev/null | sort; }
+shopt -s nullglob
+look_at_staging() {
+  local found=("$1"/.[!.]*/)
+  staging="${found[*]}"
+}
 
 # What a process that has just been killed was doing.
 moment_of() {
   local dir=$1 log=$2 before=$3
-  if [[ "$(staging_in "$dir")" != "$before" ]]; then
+  look_at_staging "$dir"
+  if [[ "$staging" != "$before" ]]; then
     moment=saving
   elif ! grep -q '^epoch' "$log"; then
     moment=starting
@@ -59,12 +70,13 @@ moment_of() {
 # Starts the training and kills it at a random moment. True if it ended by itself before.
 start_and_kill() {
   local dir=$1 log=$2 aim=$3 before
-  before=$(staging_in "$dir")
+  look_at_staging "$dir"
+  before=$staging
   train "$dir" >"$log" &
   pid=$!
   if [[ "$aim" == saving ]]; then
-    while running && [[ "$(staging_in "$dir")" == "$before" ]]; do :; done
-    random_below 10000
+    while running && [[ "$staging" == "$before" ]]; do look_at_staging "$dir"; done
+    random_below 12000
   else
     random_below "$whole_time"
   fi
@@ -94,16 +106,22 @@ declare -A kills=([starting]=0 [training]=0 [saving]=0)
 for ((run = 1; run <= runs; ++run)); do
   dir=$work/run$run killed=0
   aims=(anywhere saving anywhere)
-  until start_and_kill "$dir" "$work/log" "${aims[killed % 3]}"; do
+  while true; do
+    if start_and_kill "$dir" "$work/log" "${aims[killed % 3]}"; then
+      [[ $killed == 0 ]] || break
+      rm -rf "$dir"  # ended before it could be killed: not what is asked
+      continue
+    fi
     kills[$moment]=$((kills[$moment] + 1))
     killed=$((killed + 1))
-    [[ $killed -lt $max_starts ]] || fail "run $run was killed $killed times and has not ended"
+    [[ $killed -lt $max_kills ]] || fail "run $run was killed $killed times and has not ended"
   done
   ended=$(tail -n 1 "$work/log")
   [[ "$ended" == "$expected" ]] || fail "run $run, killed $killed times (seed $seed), ended with: $ended"
   # A save sweeps what the killed ones left. The last start may have found all epochs done.
-  if grep -q '^epoch' "$work/log" && [[ -n "$(staging_in "$dir")" ]]; then
-    fail "run $run left behind: $(staging_in "$dir")"
+  look_at_staging "$dir"
+  if grep -q '^epoch' "$work/log" && [[ -n "$staging" ]]; then
+    fail "run $run left behind: $staging"
   fi
   [[ -z "$command_line" ]] || "$command_line" verify "$dir" >"$work/log" || { cat "$work/log"; fail "run $run: verify found damage"; }
   echo "run $run: killed $killed times, ended alike"

@@ -1,0 +1,141 @@
+#include "catch.h"
+#include "error_of.h"
+#include "models.h"
+#include "temporary_directory.h"
+
+#include <checkpoint/checkpoint.h>
+
+#include <sys/wait.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <filesystem>
+
+using namespace checkpoint;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Result {
+  int status;
+  std::string output;  // Both streams.
+};
+
+Result run(const std::string& arguments) {
+  const std::string command =
+      std::string("'") + TORCH_CHECKPOINT_COMMAND + "' " + arguments + " 2>&1";
+  FILE* pipe = ::popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string output;
+  char buffer[4096];
+  while (const size_t got = std::fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, got);
+  const int status = ::pclose(pipe);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, output};
+}
+
+struct Run {
+  Run() {
+    test::Net net;
+    torch::optim::Adam optimizer(net->parameters(), torch::optim::AdamOptions(0.01));
+    test::train(net, optimizer, 1);
+    State state;
+    state.add("model", net).add("optimizer", optimizer);
+    CheckpointManager manager(root / "run", CheckpointManagerOptions().name("e{epoch}"));
+    manager.save(state, {0, 10, 0.5});
+    manager.save(state, {1, 20, std::nan(""), {{"acc", 0.75}}});
+  }
+  std::string operator()(const std::string& name) const { return root / ("run" + name); }
+  test::TemporaryDirectory root;
+};
+
+}  // namespace
+
+TEST_CASE("list shows the checkpoints, in a table and as JSON") {
+  const Run at;
+  const Result table = run("list " + at(""));
+  CHECK(table.status == 0);
+  CHECK(contains(table.output, "NAME"));
+  CHECK(contains(table.output, "acc=0.75"));
+  CHECK(table.output.find("e0") < table.output.find("e1"));
+  const Result json = run("list --json " + at(""));
+  CHECK(json.status == 0);
+  const auto document = nlohmann::json::parse(json.output);
+  REQUIRE(document["checkpoints"].size() == 2);
+  CHECK(document["checkpoints"][1]["name"] == "e1");
+  CHECK(document["checkpoints"][1]["damage"].is_null());
+  CHECK(document["checkpoints"][1]["progress"]["loss"] == "nan");
+  CHECK(document["checkpoints"][1]["progress"]["metrics"]["acc"] == 0.75);
+}
+
+TEST_CASE("show tells what a checkpoint holds") {
+  const Run at;
+  const Result text = run("show " + at("/latest"));
+  CHECK(text.status == 0);
+  CHECK(contains(text.output, "Adam"));
+  CHECK(contains(text.output, "model.conv.weight"));
+  CHECK(contains(text.output, "[3, 1, 3, 3]"));
+  const auto document = nlohmann::json::parse(run("show --json " + at("/e0")).output);
+  CHECK(document["items"][1]["type"] == "Adam");
+  CHECK(document["tensors"][0]["dtype"] == "float32");
+}
+
+TEST_CASE("verify finds damage and says so by its exit status") {
+  const Run at;
+  CHECK(run("verify " + at("")).status == 0);
+  CHECK(run("verify " + at("/e0 ") + at("/e1")).status == 0);
+  test::flip_bit(at("/e0/checkpoint.pt"), 700);
+  const Result damaged = run("verify " + at(""));
+  CHECK(damaged.status == 1);
+  CHECK(contains(damaged.output, "DAMAGED"));
+  CHECK(contains(damaged.output, "e0/checkpoint.pt"));
+  CHECK(contains(damaged.output, "ok "));
+  const Result json = run("verify --json " + at(""));
+  CHECK(json.status == 1);
+  const auto document = nlohmann::json::parse(json.output);
+  CHECK(document["checkpoints"][0]["whole"] == false);
+  CHECK(document["checkpoints"][1]["whole"] == true);
+  CHECK(document["checkpoints"][1]["error"].is_null());
+  fs::remove(at("/e0/checkpoint.pt"));
+  CHECK(run("verify " + at("/e0")).status == 1);
+  // list sees the manifests alone.
+  CHECK(run("list " + at("")).status == 0);
+  test::flip_bit(at("/e1/manifest.json"), 30);
+  const Result list = run("list " + at(""));
+  CHECK(list.status == 1);
+  CHECK(contains(list.output, "damaged: "));
+  CHECK(run("show " + at("/e1")).status == 1);
+}
+
+TEST_CASE("Wrong usage, and what is not there, have a status of their own") {
+  const Run at;
+  CHECK(run("").status == 2);
+  CHECK(run("nonsense").status == 2);
+  CHECK(run("list").status == 2);
+  CHECK(run("list --colour " + at("")).status == 2);
+  CHECK(run("list " + at("/nowhere")).status == 2);
+  CHECK(run("show " + at("/nowhere")).status == 2);
+  CHECK(run("verify " + at("/nowhere")).status == 2);
+  CHECK(run("verify " + at.root.path()).status == 2);
+  CHECK(run("--help").status == 0);
+  CHECK(contains(run("--version").output, TORCH_CHECKPOINT_VERSION));
+}
+
+TEST_CASE("An empty directory lists as empty") {
+  const test::TemporaryDirectory root;
+  CHECK(run("list " + root.path()).status == 0);
+  CHECK(nlohmann::json::parse(run("list --json " + root.path()).output)["checkpoints"].empty());
+}
+
+TEST_CASE("The command does not load LibTorch") {
+  const std::string libraries = [] {
+    FILE* pipe = ::popen((std::string("ldd '") + TORCH_CHECKPOINT_COMMAND + "'").c_str(), "r");
+    std::string output;
+    char buffer[4096];
+    while (const size_t got = std::fread(buffer, 1, sizeof buffer, pipe))
+      output.append(buffer, got);
+    ::pclose(pipe);
+    return output;
+  }();
+  CHECK(contains(libraries, "libstdc++"));
+  CHECK_FALSE(contains(libraries, "libtorch"));
+}

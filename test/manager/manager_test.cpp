@@ -1,0 +1,215 @@
+#include "catch.h"
+#include "error_of.h"
+#include "models.h"
+#include "temporary_directory.h"
+
+#include <checkpoint/checkpoint.h>
+
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <thread>
+
+using namespace checkpoint;
+using test::Net;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> names(const CheckpointManager& manager) {
+  std::vector<std::string> result;
+  for (const CheckpointInfo& info : manager.list()) result.push_back(info.name);
+  return result;
+}
+
+// A State of one number: what these tests are about is the directory.
+struct Number {
+  explicit Number(int64_t start = 0) : value(start) { state.add("value", value).rng(false); }
+  int64_t value;
+  State state;
+};
+
+}  // namespace
+
+TEST_CASE("A loop saves every n epochs, and a second run goes on where it stopped") {
+  const test::TemporaryDirectory root;
+  const auto options = CheckpointManagerOptions().every_n_epochs(2).name("e{epoch}");
+  Number number;
+  {
+    CheckpointManager manager(root / "new/parents/run", options);
+    CHECK_FALSE(manager.restore_latest(number.state));
+    for (int64_t epoch = 0; epoch < 5; ++epoch) {
+      number.value = epoch * 10;
+      const auto saved = manager.save_if_due(number.state, {epoch, epoch * 100, 0.5, {{"a", 1.5}}});
+      CHECK(saved.has_value() == (epoch % 2 == 1));
+    }
+    CHECK(names(manager) == std::vector<std::string>{"e1", "e3"});
+    CHECK(fs::read_symlink(root / "new/parents/run/latest") == "e3");
+  }
+  Number again(-1);
+  CheckpointManager manager(root / "new/parents/run", options);
+  const auto restored = manager.restore_latest(again.state);
+  REQUIRE(restored);
+  CHECK(again.value == 30);
+  CHECK(restored->progress.next_epoch() == 4);
+  CHECK(restored->progress.step == 300);
+  CHECK(restored->progress.loss == 0.5);
+  CHECK(restored->progress.metrics.at("a") == 1.5);
+  CHECK(restored->manifest.name == "e3");
+  CHECK(restored->passed_over.empty());
+  // What was restored is not due again; what comes is, and knows where it came from.
+  CHECK_FALSE(manager.save_if_due(again.state, {3, 300}));
+  CHECK(manager.save_if_due(again.state, {5, 500}) == std::string("e5"));
+  CHECK(manager.latest()->manifest.parent == "e3");
+  CHECK(manager.latest()->manifest.sequence == 3);
+}
+
+TEST_CASE("keep_last keeps the newest, by the order of saving") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().keep_last(2).name("e{epoch}"));
+  for (const int64_t epoch : {7, 3, 9, 1}) manager.save(number.state, {epoch});
+  CHECK(names(manager) == std::vector<std::string>{"e9", "e1"});
+  CHECK(test::names_in(root.path()) == std::vector<std::string>{".lock", "e1", "e9", "latest"});
+}
+
+TEST_CASE("Equal names get a version; a rollback's newest save is the latest") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().name("e{epoch}"));
+  CHECK(manager.save(number.state, {0}) == "e0");
+  CHECK(manager.save(number.state, {1}) == "e1");
+  manager.restore(number.state, "e0");
+  number.value = 42;
+  CHECK(manager.save(number.state, {1}) == "e1-v2");
+  CHECK(manager.latest()->name == "e1-v2");
+  CHECK(manager.latest()->manifest.parent == "e0");
+  Number other;
+  CheckpointManager(root.path()).restore(other.state, "e1-v2");
+  CHECK(other.value == 42);
+}
+
+TEST_CASE("Foreign files and directories beside ours are left alone") {
+  const test::TemporaryDirectory root;
+  fs::create_directory(root / "events");
+  test::write_file(root / "events/events.out.tfevents.1", "events");
+  test::write_file(root / "train.log", "log");
+  Number number;
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().keep_last(1).name("e{epoch}"));
+  for (int64_t epoch = 0; epoch < 3; ++epoch) manager.save(number.state, {epoch});
+  CHECK(names(manager) == std::vector<std::string>{"e2"});
+  CHECK(test::read_file(root / "events/events.out.tfevents.1") == "events");
+  CHECK(test::read_file(root / "train.log") == "log");
+}
+
+TEST_CASE("A directory of checkpoints can be moved, or copied without its hidden files") {
+  const test::TemporaryDirectory root;
+  Number number(5);
+  CheckpointManager(root / "a").save(number.state, {0});
+  fs::rename(root / "a", root / "b");
+  Number moved;
+  CHECK(CheckpointManager(root / "b").restore_latest(moved.state));
+  CHECK(moved.value == 5);
+  fs::remove(root / "b/epoch0000-step00000000/.torch-checkpoint");
+  Number copied;
+  CHECK(CheckpointManager(root / "b").restore_latest(copied.state));
+  CHECK(copied.value == 5);
+}
+
+TEST_CASE("A second writer is locked out at once; readers are not") {
+  const test::TemporaryDirectory root;
+  Number number(3);
+  CheckpointManager first(root.path(), CheckpointManagerOptions().name("e{epoch}"));
+  first.save(number.state, {0});
+  CheckpointManager second(root.path());
+  CHECK(contains(error_of([&] { second.save(number.state, {1}); }), "locked: "));
+  CHECK(contains(error_of([&] { second.restore_latest(number.state); }), "locked: "));
+  Number reader;
+  second.restore(reader.state, "e0");
+  CHECK(reader.value == 3);
+  CHECK(names(second) == std::vector<std::string>{"e0"});
+  second.verify("e0");
+
+  CheckpointManager unlocked(root.path(), CheckpointManagerOptions().lock(false).name("u"));
+  CHECK(unlocked.save(number.state, {1}) == "u");
+}
+
+TEST_CASE("A forked child cannot write with its parent's manager") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CheckpointManager manager(root.path());
+  manager.save(number.state, {0});
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool refused = contains(error_of([&] { manager.save(number.state, {1}); }), "locked: ");
+    ::_exit(refused ? 0 : 1);
+  }
+  int status = 1;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
+  manager.save(number.state, {2});
+}
+
+TEST_CASE("One manager may be used from several threads") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().keep_last(3));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int64_t epoch = 0; epoch < 5; ++epoch) manager.save(number.state, {epoch});
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(manager.list().size() == 3);
+  CHECK(manager.latest()->manifest.sequence == 20);
+}
+
+TEST_CASE("Options that can never work are refused when the manager is made") {
+  CHECK_THROWS_AS(CheckpointManager("d", CheckpointManagerOptions().every_n_epochs(-1)), Error);
+  CHECK_THROWS_AS(CheckpointManager("d", CheckpointManagerOptions().keep_last(-1)), Error);
+  CHECK_THROWS_AS(CheckpointManager("d", CheckpointManagerOptions().name("{")), Error);
+  CHECK_THROWS_AS(CheckpointManager(""), Error);
+}
+
+TEST_CASE("Names that lead elsewhere, and ones that are not there, are errors") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CheckpointManager manager(root.path());
+  CHECK(contains(error_of([&] { manager.restore(number.state, "../x"); }), "invalid_argument: "));
+  CHECK(contains(error_of([&] { manager.verify(""); }), "invalid_argument: "));
+  CHECK(contains(error_of([&] { manager.restore(number.state, "x"); }), "not_found: "));
+  CHECK_FALSE(manager.latest());
+}
+
+TEST_CASE("A directory that cannot be written is an error before training begins") {
+  if (::geteuid() == 0) {
+    WARN("skipped: root may write anywhere");
+    return;
+  }
+  const test::TemporaryDirectory root;
+  fs::permissions(root.path(), fs::perms::owner_read | fs::perms::owner_exec);
+  Number number;
+  CHECK(contains(error_of([&] { CheckpointManager(root.path()).restore_latest(number.state); }),
+                 "io: "));
+  fs::permissions(root.path(), fs::perms::owner_all);
+}
+
+TEST_CASE("The library logs to the program's own logger, at levels that make sense") {
+  const test::TemporaryDirectory root;
+  std::ostringstream text;
+  auto logger = std::make_shared<spdlog::logger>(
+      "torch_checkpoint", std::make_shared<spdlog::sinks::ostream_sink_mt>(text));
+  logger->set_level(spdlog::level::info);
+  spdlog::register_logger(logger);
+  Number number;
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().name("e{epoch}").keep_last(1));
+  manager.save(number.state, {0});
+  manager.save(number.state, {1});
+  spdlog::drop("torch_checkpoint");
+  CHECK(contains(text.str(), "[info] saved checkpoint '" + (root / "e1")));
+  CHECK(contains(text.str(), "[info] removed checkpoint '" + (root / "e0")));
+}

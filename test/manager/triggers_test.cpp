@@ -1,0 +1,47 @@
+#include "catch.h"
+
+#include "manager/triggers.h"
+
+using namespace checkpoint;
+using checkpoint::manager::Triggers;
+
+namespace {
+
+Progress at_epoch(int64_t epoch, bool done = true) { return {epoch, 0, 0, {}, done}; }
+Progress at_step(int64_t step) { return {0, step, 0, {}, false}; }
+
+}  // namespace
+
+TEST_CASE("Every n epochs, when the epoch is done, once") {
+  Triggers triggers(CheckpointManagerOptions().every_n_epochs(3));
+  std::vector<int64_t> due;
+  for (int64_t epoch = 0; epoch < 9; ++epoch) {
+    CHECK_FALSE(triggers.due(at_epoch(epoch, false)));
+    if (!triggers.due(at_epoch(epoch))) continue;
+    due.push_back(epoch);
+    triggers.note(at_epoch(epoch));
+    CHECK_FALSE(triggers.due(at_epoch(epoch)));
+  }
+  CHECK(due == std::vector<int64_t>{2, 5, 8});
+}
+
+TEST_CASE("Every n steps, also when steps are counted in leaps") {
+  Triggers triggers(CheckpointManagerOptions().every_n_steps(10));
+  std::vector<int64_t> due;
+  for (int64_t step = 0; step < 60; step += 7) {
+    if (!triggers.due(at_step(step))) continue;
+    due.push_back(step);
+    triggers.note(at_step(step));
+  }
+  CHECK(due == std::vector<int64_t>{14, 21, 35, 42, 56});
+}
+
+TEST_CASE("Nothing is due without a rule, nor again after a restore") {
+  Triggers never{CheckpointManagerOptions()};
+  CHECK_FALSE(never.due(at_epoch(4)));
+  Triggers both(CheckpointManagerOptions().every_n_epochs(1).every_n_steps(5));
+  both.note({4, 25, 0, {}, true});
+  CHECK_FALSE(both.due({4, 25, 0, {}, true}));
+  CHECK(both.due({5, 25, 0, {}, true}));
+  CHECK(both.due({5, 30, 0, {}, false}));
+}

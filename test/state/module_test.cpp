@@ -1,0 +1,327 @@
+#include "catch.h"
+#include "error_of.h"
+#include "models.h"
+#include "state/round_trip.h"
+
+#include <filesystem>
+
+using namespace checkpoint;
+using test::copies_of;
+using test::Net;
+using test::same_bits;
+using test::Saved;
+using test::unchanged;
+
+namespace {
+
+// One tensor of any dtype and shape, as a buffer.
+struct HolderImpl : torch::nn::Module {
+  explicit HolderImpl(const torch::Tensor& tensor, const std::string& name = "x")
+      : x(register_buffer(name, tensor)) {}
+  torch::Tensor x;
+};
+TORCH_MODULE(Holder);
+
+struct TiedImpl : torch::nn::Module {
+  TiedImpl()
+      : a(register_module("a", torch::nn::Linear(3, 3))),
+        b(register_module("b", torch::nn::Linear(3, 3))) {
+    b->weight = b->register_parameter("weight_too", a->weight);
+  }
+  torch::nn::Linear a, b;
+};
+TORCH_MODULE(Tied);
+
+torch::Tensor round_trip(const torch::Tensor& tensor) {
+  Holder saved(tensor);
+  State from;
+  from.add("holder", saved).rng(false);
+  const Saved file(from);
+  Holder live(torch::zeros_like(tensor.resolve_conj().resolve_neg()));
+  State to;
+  to.add("holder", live).rng(false);
+  file.restore(to);
+  return live->x;
+}
+
+}  // namespace
+
+TEST_CASE("A module comes back bit for bit, in place") {
+  torch::manual_seed(1);
+  Net saved;
+  torch::optim::SGD optimizer(saved->parameters(), 0.1);
+  test::train(saved, optimizer, 3);
+  State from;
+  from.add("model", saved);
+  const Saved file(from);
+
+  torch::manual_seed(2);
+  Net live;
+  const torch::Tensor weight = live->first->weight;
+  void* const memory = weight.data_ptr();
+  live->second->bias.requires_grad_(false);
+  REQUIRE_FALSE(same_bits(*saved, *live));
+  State to;
+  to.add("model", live);
+  const Restored restored = file.restore(to);
+
+  CHECK(same_bits(*saved, *live));
+  CHECK(restored.report.fits());
+  CHECK(live->first->weight.is_same(weight));
+  CHECK(weight.data_ptr() == memory);
+  CHECK(weight.requires_grad());
+  CHECK_FALSE(live->second->bias.requires_grad());
+}
+
+TEST_CASE("Modules in all their usual holders") {
+  Net holder;
+  auto pointer = std::make_shared<test::NetImpl>();
+  test::NetImpl plain;
+  torch::nn::Sequential sequential(torch::nn::Linear(2, 2), torch::nn::ReLU(),
+                                   torch::nn::Functional(torch::relu), torch::nn::Linear(2, 1));
+  std::shared_ptr<torch::nn::Module> base = std::make_shared<test::NetImpl>();
+  State state;
+  state.add("holder", holder)
+      .add("pointer", pointer)
+      .add("plain", plain)
+      .add("sequential", sequential)
+      .add("base", base)
+      .add("temporary", torch::nn::Linear(1, 1));
+  const Saved file(state);
+  const auto before = copies_of(*sequential);
+  {
+    const torch::NoGradGuard no_grad;
+    for (torch::nn::Module* module : {static_cast<torch::nn::Module*>(holder.get()),
+                                      static_cast<torch::nn::Module*>(pointer.get()),
+                                      static_cast<torch::nn::Module*>(&plain), base.get()}) {
+      for (torch::Tensor& parameter : module->parameters()) parameter.zero_();
+    }
+    for (torch::Tensor& parameter : sequential->parameters()) parameter.zero_();
+  }
+  file.restore(state);
+  CHECK(unchanged(*sequential, before));
+  CHECK(holder->first->weight.abs().sum().item<float>() > 0);
+  CHECK(plain.first->weight.abs().sum().item<float>() > 0);
+  CHECK(base->parameters()[0].abs().sum().item<float>() > 0);
+}
+
+TEST_CASE("Every dtype comes back bit for bit") {
+  const auto dtype =
+      GENERATE(torch::kUInt8, torch::kInt8, torch::kInt16, torch::kInt32, torch::kInt64,
+               torch::kFloat16, torch::kFloat32, torch::kFloat64, torch::kBFloat16, torch::kBool,
+               torch::kComplexFloat, torch::kComplexDouble);
+  const torch::Tensor tensor = (torch::arange(24) * 7 % 11).to(dtype).reshape({2, 3, 4});
+  CHECK(same_bits(round_trip(tensor), tensor));
+}
+
+TEST_CASE("Shapes and values at the edges come back") {
+  CHECK(same_bits(round_trip(torch::zeros({0})), torch::zeros({0})));
+  CHECK(same_bits(round_trip(torch::zeros({2, 0, 3})), torch::zeros({2, 0, 3})));
+  CHECK(same_bits(round_trip(torch::tensor(4.5)), torch::tensor(4.5)));
+  const torch::Tensor odd = torch::tensor({NAN, INFINITY, -INFINITY, -0.0F});
+  CHECK(same_bits(round_trip(odd), odd));
+}
+
+TEST_CASE("Strides are the live tensor's own affair") {
+  const torch::Tensor values = torch::randn({2, 3, 4, 5});
+  const torch::Tensor channels_last = values.contiguous(torch::MemoryFormat::ChannelsLast);
+  CHECK(same_bits(round_trip(channels_last), values));
+  CHECK(round_trip(channels_last).strides() == channels_last.strides());
+  CHECK(same_bits(round_trip(values.transpose(1, 3)), values.transpose(1, 3)));
+  CHECK(same_bits(round_trip(torch::randn({4}).expand({3, 4})), torch::Tensor()) == false);
+
+  Holder saved(channels_last);
+  State from;
+  from.add("holder", saved);
+  const Saved file(from);
+  Holder live(torch::zeros({2, 3, 4, 5}));
+  const auto strides = live->x.strides().vec();
+  State to;
+  to.add("holder", live);
+  file.restore(to);
+  CHECK(same_bits(live->x, values));
+  CHECK(live->x.strides() == c10::IntArrayRef(strides));
+}
+
+TEST_CASE("A small view writes its own elements only, and a live view is written through") {
+  const torch::Tensor large = torch::randn({1000, 1000});
+  Holder saved(large.slice(0, 3, 5).slice(1, 10, 12));
+  State from;
+  from.add("holder", saved).rng(false);
+  const Saved file(from);
+  CHECK(std::filesystem::file_size(file.archive()) < 20000);
+
+  torch::Tensor base = torch::zeros({4, 4});
+  Holder live(base.slice(0, 1, 3).slice(1, 1, 3));
+  State to;
+  to.add("holder", live).rng(false);
+  file.restore(to);
+  CHECK(same_bits(base.slice(0, 1, 3).slice(1, 1, 3), saved->x));
+  CHECK(base.abs().gt(0).sum().item<int64_t>() == 4);
+}
+
+TEST_CASE("Conj and neg bits are resolved, which LibTorch 1.13 loses") {
+  const torch::Tensor z = torch::randn({3}, torch::kComplexFloat);
+  CHECK(same_bits(round_trip(z.conj()), z.conj().resolve_conj()));
+  CHECK(same_bits(round_trip(torch::imag(z.conj())), torch::imag(z.conj()).resolve_neg()));
+}
+
+TEST_CASE("Tied parameters are written once and stay tied") {
+  Tied saved;
+  State from;
+  from.add("model", saved).rng(false);
+  const Saved file(from);
+  Tied live;
+  State to;
+  to.add("model", live).rng(false);
+  file.restore(to);
+  CHECK(same_bits(*saved, *live));
+  CHECK(live->b->weight.data_ptr() == live->a->weight.data_ptr());
+
+  // One checkpoint in two models leaves them apart, where LibTorch's own load ties them.
+  Tied other;
+  State second;
+  second.add("model", other).rng(false);
+  file.restore(second);
+  CHECK(same_bits(*other, *live));
+  CHECK(other->a->weight.data_ptr() != live->a->weight.data_ptr());
+}
+
+TEST_CASE("Buffers that are undefined are not there, as in LibTorch") {
+  torch::nn::BatchNorm2d norm(torch::nn::BatchNorm2dOptions(3).track_running_stats(false));
+  State state;
+  state.add("norm", norm);
+  const Saved file(state);
+  CHECK(file.restore(state).report.fits());
+}
+
+TEST_CASE("Names that plain LibTorch reads again are saved") {
+  const std::string name =
+      GENERATE("a/b", "a b", "ü", "0", "a'b", "a\tb", "self", "training", "my class", "print",
+               "lambda", "from", "yield", "try", "classes", "a{b}#", "__init__");
+  Holder saved(torch::randn({2}), name);
+  State from;
+  from.add("holder", saved).rng(false);
+  const Saved file(from);
+  Holder live(torch::zeros({2}), name);
+  State to;
+  to.add("holder", live).rng(false);
+  file.restore(to);
+  CHECK(same_bits(live->x, saved->x));
+
+  torch::serialize::InputArchive archive, nested;
+  archive.load_from(file.archive());
+  archive.read("holder", nested);
+  torch::Tensor plain;
+  nested.read(name, plain, /*is_buffer=*/true);
+  CHECK(same_bits(plain, saved->x));
+}
+
+TEST_CASE("Names that plain LibTorch cannot read again are refused before anything is written") {
+  const std::string name = GENERATE(
+      as<std::string>(), "a\"b", "a\\b", "a\nb", "def", "if", "else", "elif", "while", "return",
+      "is", "True", "False", "None", "and", "or", "not", "global", "for", "in", "raise", "assert",
+      "break", "continue", "del", "pass", "class", "import", "with", "as", "Ellipsis", "NoneType");
+  Holder saved(torch::randn({2}), name);
+  State from;
+  from.add("holder", saved).rng(false);
+  const test::TemporaryDirectory root;
+  CheckpointManager manager(root / "run");
+  const std::string error = error_of([&] { manager.save(from, {}); });
+  CHECK(contains(error, "unsupported: "));
+  CHECK(contains(error, "holder." + name));
+  CHECK(manager.list().empty());
+  CHECK(test::names_in(root / "run") == std::vector<std::string>{".lock"});
+
+  // And rightly so.
+  torch::serialize::OutputArchive archive;
+  archive.write(name, torch::ones({2}));
+  std::stringstream stream;
+  archive.save_to(stream);
+  torch::serialize::InputArchive back;
+  torch::Tensor plain;
+  CHECK_THROWS([&] {
+    back.load_from(stream);
+    back.read(name, plain);
+  }());
+}
+
+TEST_CASE("Tensors that cannot be saved are refused by name") {
+  const auto refused = [](const torch::Tensor& tensor) {
+    Holder holder(tensor);
+    State state;
+    state.add("holder", holder);
+    return error_of([&] { Saved file(state); });
+  };
+  CHECK(contains(refused(torch::eye(3).to_sparse()), "'holder.x'"));
+  CHECK(contains(refused(torch::quantize_per_tensor(torch::ones({2}), 0.1, 0, torch::kQInt8)),
+                 "quantized"));
+  CHECK(contains(refused(torch::empty({2}, torch::kMeta)), "meta"));
+}
+
+TEST_CASE("All that does not fit is said at once, and nothing has changed") {
+  Net saved;
+  State from;
+  from.add("model", saved).add("extra", saved);
+  const Saved file(from);
+
+  struct OtherImpl : torch::nn::Module {
+    OtherImpl() {
+      conv = register_module("conv", torch::nn::Conv2d(1, 3, 3));
+      first = register_module("first", torch::nn::Linear(12, 7));  // another shape
+      second = register_module("second", torch::nn::Linear(6, 2));
+      second->to(torch::kDouble);                               // another dtype
+      head = register_module("head", torch::nn::Linear(2, 2));  // not in the file
+      norm = register_buffer("norm", torch::ones({1}));         // a tensor, not a module
+    }
+    torch::nn::Conv2d conv{nullptr};
+    torch::nn::Linear first{nullptr}, second{nullptr}, head{nullptr};
+    torch::Tensor norm;
+  };
+  auto live = std::make_shared<OtherImpl>();
+  int64_t number = 7;
+  State to;
+  to.add("model", live).add("number", number);
+  const auto before = copies_of(*live);
+  const torch::Tensor rng = at::detail::getDefaultCPUGenerator().get_state();
+
+  const std::string error = error_of([&] { file.restore(to); });
+  CHECK(contains(error, "incompatible: "));
+  CHECK(contains(error, "nothing was changed"));
+  CHECK(contains(error, "model.first.weight: shape [7, 12] here, [6, 12] in the file"));
+  CHECK(contains(error, "model.second.weight: dtype float64 here, float32 in the file"));
+  CHECK(contains(error, "model.head.weight"));
+  CHECK(contains(error, "model.norm: a tensor here, and a dict in the file"));
+  CHECK(contains(error, "missing in the file:"));
+  CHECK(contains(error, "    number"));
+  CHECK(unchanged(*live, before));
+  CHECK(number == 7);
+  CHECK(same_bits(at::detail::getDefaultCPUGenerator().get_state(), rng));
+}
+
+TEST_CASE("Keys of the file that are not live are an error inside an item") {
+  torch::nn::Sequential saved(torch::nn::Linear(2, 2), torch::nn::Linear(2, 2));
+  State from;
+  from.add("model", saved);
+  const Saved file(from);
+  torch::nn::Sequential live(torch::nn::Linear(2, 2));
+  State to;
+  to.add("model", live);
+  const std::string error = error_of([&] { file.restore(to); });
+  CHECK(contains(error, "in the file only:"));
+  CHECK(contains(error, "model.1.weight"));
+}
+
+TEST_CASE("A graph that a restore would corrupt raises at backward") {
+  Holder saved(torch::ones({3}));
+  State from;
+  from.add("holder", saved);
+  const Saved file(from);
+  Holder live(torch::full({3}, 2.0));
+  torch::Tensor input = torch::ones({3}, torch::requires_grad());
+  const torch::Tensor loss = (input * live->x).sum();
+  State to;
+  to.add("holder", live);
+  file.restore(to);
+  CHECK_THROWS(loss.backward());
+}

@@ -1,0 +1,188 @@
+#include "catch.h"
+#include "error_of.h"
+#include "models.h"
+#include "state/round_trip.h"
+
+#include <limits>
+
+using namespace checkpoint;
+using test::Net;
+using test::same_bits;
+using test::Saved;
+
+namespace {
+
+template <typename T>
+T round_trip(T value) {
+  State from;
+  from.add("value", value);
+  const Saved file(from);
+  T live{};
+  State to;
+  to.add("value", live);
+  file.restore(to);
+  return live;
+}
+
+}  // namespace
+
+TEST_CASE("Values of every arithmetic type, and texts, come back") {
+  CHECK(round_trip(true) == true);
+  CHECK(round_trip(std::numeric_limits<int8_t>::min()) == std::numeric_limits<int8_t>::min());
+  CHECK(round_trip(std::numeric_limits<uint16_t>::max()) == std::numeric_limits<uint16_t>::max());
+  CHECK(round_trip(std::numeric_limits<int64_t>::min()) == std::numeric_limits<int64_t>::min());
+  CHECK(round_trip(std::numeric_limits<int64_t>::max()) == std::numeric_limits<int64_t>::max());
+  CHECK(round_trip(size_t{1} << 40) == size_t{1} << 40);
+  CHECK(round_trip('x') == 'x');
+  CHECK(round_trip(0.1) == 0.1);
+  CHECK(round_trip(0.1F) == 0.1F);
+  CHECK(round_trip(std::numeric_limits<double>::infinity()) ==
+        std::numeric_limits<double>::infinity());
+  CHECK(std::isnan(round_trip(std::nan(""))));
+  CHECK(round_trip(std::string("quo\"te, back\\slash,\nline, ü")) ==
+        "quo\"te, back\\slash,\nline, ü");
+  CHECK(round_trip(std::string()).empty());
+}
+
+TEST_CASE("A number that would not come back equal is refused") {
+  uint64_t huge = std::numeric_limits<uint64_t>::max();
+  State state;
+  state.add("huge", huge);
+  CHECK(contains(error_of([&] { Saved file(state); }), "'huge'"));
+
+  int64_t wide = 300;
+  State from;
+  from.add("value", wide);
+  const Saved file(from);
+  uint8_t narrow = 7;
+  double first = 1;
+  State to;
+  to.add("value", narrow);
+  CHECK(contains(error_of([&] { file.restore(to); }), "'value'"));
+  CHECK(narrow == 7);
+  static_cast<void>(first);
+}
+
+TEST_CASE("If one value is refused, those written before it are taken back") {
+  int64_t a = 1, b = 300;
+  State from;
+  from.add("a", a).add("b", b);
+  const Saved file(from);
+  int64_t live_a = 5;
+  uint8_t live_b = 6;
+  Net net;
+  State to;
+  to.add("a", live_a).add("b", live_b);
+  CHECK_THROWS_AS(file.restore(to), Error);
+  CHECK(live_a == 5);
+  CHECK(live_b == 6);
+}
+
+TEST_CASE("A value of another kind is refused; an int may become a double") {
+  int64_t number = 3;
+  State from;
+  from.add("value", number);
+  const Saved file(from);
+  std::string text = "t";
+  State to_text;
+  to_text.add("value", text);
+  CHECK(contains(error_of([&] { file.restore(to_text); }),
+                 "value: a string here, and a int in the file"));
+  double real = 0;
+  State to_double;
+  to_double.add("value", real);
+  file.restore(to_double);
+  CHECK(real == 3);
+}
+
+TEST_CASE("Tensors by reference: in place where there is one, new where there is none") {
+  torch::Tensor saved = torch::randn({3});
+  State from;
+  from.add("tensor", saved);
+  const Saved file(from);
+  torch::Tensor live = torch::zeros({3}), undefined;
+  void* const memory = live.data_ptr();
+  State to;
+  to.add("tensor", live);
+  file.restore(to);
+  CHECK(same_bits(live, saved));
+  CHECK(live.data_ptr() == memory);
+  State to_new;
+  to_new.add("tensor", undefined);
+  file.restore(to_new);
+  CHECK(same_bits(undefined, saved));
+  saved = torch::Tensor();
+  const Saved empty(from);
+  empty.restore(to);
+  CHECK_FALSE(live.defined());
+}
+
+TEST_CASE("Trees of values come back") {
+  Dict dict;
+  dict.insert("list", Value::List{1, 2.5, "three", Value(), true});
+  dict.insert("tuple", Tuple{{torch::ones({2}), 4}});
+  dict.insert("empty list", Value::List{});
+  dict.insert("nested", [] {
+    Dict nested;
+    nested.insert("tensor", torch::arange(3));
+    return nested;
+  }());
+  dict.insert("complex", c10::complex<double>(1, -2));
+  Value saved = dict;
+  State from;
+  from.add("tree", saved);
+  const Saved file(from);
+  Value live;
+  State to;
+  to.add("tree", live);
+  file.restore(to);
+  const Dict& back = live.dict();
+  CHECK(back.at("list").list()[0].to_int() == 1);
+  CHECK(back.at("list").list()[1].to_double() == 2.5);
+  CHECK(back.at("list").list()[2].to_string() == "three");
+  CHECK(back.at("list").list()[3].is_none());
+  CHECK(back.at("list").list()[4].to_bool());
+  CHECK(same_bits(back.at("tuple").tuple()[0].to_tensor(), torch::ones({2})));
+  CHECK(back.at("tuple").tuple()[1].to_int() == 4);
+  CHECK(back.at("empty list").list().empty());
+  CHECK(same_bits(back.at("nested").dict().at("tensor").to_tensor(), torch::arange(3)));
+  CHECK(back.at("complex").to_complex() == c10::complex<double>(1, -2));
+}
+
+TEST_CASE("Names that a State cannot have are refused at once") {
+  int64_t value = 0;
+  State state;
+  state.add("taken", value);
+  for (const char* name : {"", "epoch", "loss", "step", "rng", "taken", "class", "a\"b"}) {
+    INFO(name);
+    CHECK_THROWS_AS(state.add(name, value), Error);
+  }
+  torch::nn::Linear empty(nullptr);
+  CHECK_THROWS_AS(state.add("empty", empty), Error);
+}
+
+TEST_CASE("Items of the file that the State does not name are listed, and are no error") {
+  Net net;
+  torch::optim::SGD optimizer(net->parameters(), 0.1);
+  State from;
+  from.add("model", net).add("optimizer", optimizer);
+  const Saved file(from);
+  Net live;
+  State evaluator;
+  evaluator.add("model", live).rng(false);
+  const Restored restored = file.restore(evaluator);
+  CHECK(same_bits(*net, *live));
+  CHECK(restored.report.ignored_items == std::vector<std::string>{"optimizer", "rng"});
+  CHECK(restored.report.fits());
+}
+
+TEST_CASE("An item of another kind in the file is refused") {
+  Net net;
+  State from;
+  from.add("thing", net);
+  const Saved file(from);
+  double number = 0;
+  State to;
+  to.add("thing", number);
+  CHECK(contains(error_of([&] { file.restore(to); }), "thing: value here, module in the file"));
+}

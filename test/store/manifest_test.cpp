@@ -1,0 +1,141 @@
+#include "catch.h"
+#include "error_of.h"
+
+#include "store/digest.h"
+#include "store/manifest.h"
+
+#include <checkpoint/error.h>
+
+#include <cmath>
+
+using namespace checkpoint;
+using namespace checkpoint::store;
+
+namespace {
+
+Manifest example() {
+  Manifest manifest;
+  manifest.name = "epoch0005";
+  manifest.sequence = 6;
+  manifest.parent = "epoch0002";
+  manifest.created = "2026-11-23T15:02:11Z";
+  manifest.run_id = "0d7db766a85c5649";
+  manifest.libtorch_version = "1.13.0";
+  manifest.library_version = "0.1.0";
+  manifest.progress = {5, 600, 0.125, {{"val/accuracy", 0.1}, {"broken", std::nan("")}}, false};
+  manifest.files = {{"checkpoint.pt", 123, std::string(32, 'a')}};
+  manifest.items = {{"model", "module", "", {}}, {"optimizer", "optimizer", "Adam", {4, 2}}};
+  return manifest;
+}
+
+// A manifest whose text was changed by somebody who knows how to seal it.
+std::string resealed(std::string text, const std::string& from, const std::string& to) {
+  const size_t seal = text.find("  \"xxh3_128\": \"", text.find("\"items\""));
+  std::string body = text.substr(0, seal);
+  const size_t at = body.find(from);
+  REQUIRE(at != std::string::npos);
+  body.replace(at, from.size(), to);
+  return body + "  \"xxh3_128\": \"" + xxh3_128(body.data(), body.size()) + "\"\n}\n";
+}
+
+ErrorCode code_of(const std::string& text) {
+  try {
+    decode_manifest(text, "manifest.json");
+  } catch (const Error& error) {
+    return error.code();
+  }
+  FAIL("accepted:\n" + text);
+  throw 0;
+}
+
+}  // namespace
+
+TEST_CASE("A manifest comes back as it was") {
+  const Manifest manifest = example();
+  const Manifest back = decode_manifest(encode_manifest(manifest), "p");
+  CHECK(back.name == manifest.name);
+  CHECK(back.sequence == 6);
+  CHECK(back.parent == "epoch0002");
+  CHECK(back.created == manifest.created);
+  CHECK(back.run_id == manifest.run_id);
+  CHECK(back.libtorch_version == "1.13.0");
+  CHECK(back.library_version == "0.1.0");
+  CHECK(back.progress.epoch == 5);
+  CHECK(back.progress.step == 600);
+  CHECK(back.progress.loss == 0.125);
+  CHECK_FALSE(back.progress.epoch_done);
+  CHECK(back.progress.next_epoch() == 5);
+  CHECK(back.progress.metrics.at("val/accuracy") == 0.1);
+  CHECK(std::isnan(back.progress.metrics.at("broken")));
+  REQUIRE(back.files.size() == 1);
+  CHECK(back.files[0].bytes == 123);
+  REQUIRE(back.items.size() == 2);
+  CHECK(back.items[1].type == "Adam");
+  CHECK(back.items[1].group_sizes == std::vector<int64_t>{4, 2});
+}
+
+TEST_CASE("Every single flipped bit of a manifest is found") {
+  const std::string text = encode_manifest(example());
+  for (size_t byte = 0; byte < text.size(); ++byte) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string damaged = text;
+      damaged[byte] = static_cast<char>(damaged[byte] ^ (1 << bit));
+      if (code_of(damaged) != ErrorCode::kCorrupt) FAIL("byte " << byte << " bit " << bit);
+    }
+  }
+}
+
+TEST_CASE("Every truncation of a manifest, and anything behind it, is found") {
+  const std::string text = encode_manifest(example());
+  for (size_t size = 0; size < text.size(); ++size) {
+    if (code_of(text.substr(0, size)) != ErrorCode::kCorrupt) FAIL("cut to " << size);
+  }
+  CHECK(code_of(text + "\n") == ErrorCode::kCorrupt);
+  CHECK(code_of(text + text) == ErrorCode::kCorrupt);
+}
+
+TEST_CASE("The digest is compared as text, in lower case") {
+  std::string text = encode_manifest(example());
+  bool changed = false;
+  for (size_t i = text.size() - 36; i < text.size() - 4; ++i) {
+    if (text[i] >= 'a' && text[i] <= 'f' && !changed) {
+      text[i] = static_cast<char>(text[i] - 'a' + 'A');
+      changed = true;
+    }
+  }
+  REQUIRE(changed);
+  CHECK(code_of(text) == ErrorCode::kCorrupt);
+}
+
+TEST_CASE("A newer format is refused with the version that it needs; unknown fields are ignored") {
+  const std::string text = encode_manifest(example());
+  const std::string newer = resealed(text, "\"format_version\": 1", "\"format_version\": 2");
+  CHECK(code_of(newer) == ErrorCode::kIncompatible);
+  CHECK(contains(error_of([&] { decode_manifest(newer, "p"); }), "TorchCheckpoint 0.1.0"));
+  const std::string extended =
+      resealed(text, "\"sequence\": 6", "\"sequence\": 6,\n  \"colour\": \"blue\"");
+  CHECK(decode_manifest(extended, "p").sequence == 6);
+}
+
+TEST_CASE("A manifest cannot lead outside its directory") {
+  const std::string text = encode_manifest(example());
+  for (const char* name : {"../checkpoint.pt", "/etc/passwd", "", ".", ".."}) {
+    const std::string bad =
+        resealed(text, "\"name\": \"checkpoint.pt\"", std::string("\"name\": \"") + name + "\"");
+    CHECK(code_of(bad) == ErrorCode::kCorrupt);
+  }
+}
+
+TEST_CASE("Wrong types in a sealed manifest are refused") {
+  const std::string text = encode_manifest(example());
+  CHECK(code_of(resealed(text, "\"sequence\": 6", "\"sequence\": \"6\"")) == ErrorCode::kCorrupt);
+  CHECK(code_of(resealed(text, "\"bytes\": 123", "\"bytes\": -1")) == ErrorCode::kCorrupt);
+  CHECK(code_of(resealed(text, "\"sequence\"", "\"frequence\"")) == ErrorCode::kCorrupt);
+  CHECK(code_of(resealed(text, "\"torch-checkpoint\"", "\"another\"")) == ErrorCode::kCorrupt);
+}
+
+TEST_CASE("A name that is no UTF-8 is refused when it is written") {
+  Manifest manifest = example();
+  manifest.progress.metrics["\xff"] = 1;
+  CHECK_THROWS_AS(encode_manifest(manifest), Error);
+}
