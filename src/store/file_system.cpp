@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -9,9 +11,42 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 
 namespace checkpoint::store {
 namespace {
+
+// Writing beyond the file size limit (ulimit -f) sends SIGXFSZ, which ends a process that has no
+// handler for it. A full disk of any kind is an error here: the signal is held back and taken away
+// unless somebody had it blocked and pending already.
+class WithoutSizeSignal {
+ public:
+  WithoutSizeSignal() {
+    ::sigemptyset(&signal_);
+    ::sigaddset(&signal_, SIGXFSZ);
+    sigset_t pending;
+    ::sigpending(&pending);
+    was_pending_ = ::sigismember(&pending, SIGXFSZ) == 1;
+    ::pthread_sigmask(SIG_BLOCK, &signal_, &before_);
+  }
+  ~WithoutSizeSignal() {
+    const int result = errno;
+    if (!was_pending_) {
+      const timespec at_once = {};
+      while (::sigtimedwait(&signal_, nullptr, &at_once) == -1 && errno == EINTR) {
+      }
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    errno = result;
+  }
+  WithoutSizeSignal(const WithoutSizeSignal&) = delete;
+  WithoutSizeSignal& operator=(const WithoutSizeSignal&) = delete;
+
+ private:
+  sigset_t signal_;
+  sigset_t before_;
+  bool was_pending_;
+};
 
 class PosixFileSystem final : public FileSystem {
  public:
@@ -21,6 +56,7 @@ class PosixFileSystem final : public FileSystem {
     return ::pread(fd, to, count, offset);
   }
   ssize_t pwrite(int fd, const void* from, size_t count, off_t offset) override {
+    const WithoutSizeSignal guard;
     return ::pwrite(fd, from, count, offset);
   }
   int fsync(int fd) override { return ::fsync(fd); }

@@ -5,7 +5,6 @@
 
 #include <checkpoint/checkpoint.h>
 
-#include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,24 +15,20 @@ using namespace checkpoint;
 
 namespace {
 
-// Files of this process may not grow beyond some bytes, as if the disk were full.
+// Files of this process may not grow beyond some bytes, as if the disk were full. The signal that
+// comes with it keeps its default action, which would end this process.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {
     ::getrlimit(RLIMIT_FSIZE, &before_);
-    handler_ = ::signal(SIGXFSZ, SIG_IGN);
     rlimit limit = before_;
     limit.rlim_cur = bytes;
     ::setrlimit(RLIMIT_FSIZE, &limit);
   }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    ::signal(SIGXFSZ, handler_);
-  }
+  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
 
  private:
   rlimit before_;
-  void (*handler_)(int);
 };
 
 }  // namespace
