@@ -19,7 +19,7 @@ int main() {
   checkpoint::CheckpointManager manager(
       "runs/quickstart", checkpoint::CheckpointManagerOptions().every_n_epochs(5).keep_last(3));
 
-  // Nothing at the first start; after a crash all of the above, and the random generators.
+  // Empty at the first start; after a crash all of the above is back, and the random generators.
   const auto restored = manager.restore_latest(state);
   checkpoint::Progress progress = restored ? restored->progress : checkpoint::Progress();
   const int64_t first = restored ? progress.next_epoch() : 0;

@@ -1,4 +1,5 @@
 #include "catch.h"
+#include "error_of.h"
 #include "store/faulty_file_system.h"
 #include "store/make_checkpoint.h"
 #include "temporary_directory.h"
@@ -41,6 +42,15 @@ TEST_CASE("Damage of every kind is found") {
   SECTION("an empty file") { test::write_file(root / "a/checkpoint.pt", ""); }
   CHECK(code_of(root / "a") == ErrorCode::kCorrupt);
   CHECK(is_damaged_on_disk(posix_file_system(), root / "a"));
+}
+
+TEST_CASE("A file of another size is said to be just that") {
+  const test::TemporaryDirectory root;
+  const Directory directory(posix_file_system(), root.path());
+  test::make_checkpoint(directory, "a", "content");
+  test::write_file(root / "a/checkpoint.pt", "conten");
+  CHECK(contains(error_of([&] { verify_checkpoint(posix_file_system(), root / "a"); }),
+                 "the file has 6 bytes, and had 7 when it was saved"));
 }
 
 TEST_CASE("What cannot be read is not condemned as damaged") {
