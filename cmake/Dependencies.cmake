@@ -9,6 +9,13 @@ find_package(spdlog REQUIRED)
 find_package(xxHash 0.8 REQUIRED)
 find_package(Threads REQUIRED)
 
+# What find_package brings is seen in this directory and below. Who adds this project as a
+# subdirectory stands above, and links LibTorch by way of the library.
+get_property(found_targets DIRECTORY PROPERTY IMPORTED_TARGETS)
+foreach(target IN LISTS found_targets)
+  set_target_properties(${target} PROPERTIES IMPORTED_GLOBAL TRUE)
+endforeach()
+
 # LibTorch says itself which C++ it needs: its headers hold an #error for anything older.
 set(TORCH_CHECKPOINT_CXX_STANDARD 17)
 foreach(dir IN LISTS TORCH_INCLUDE_DIRS)

@@ -8,5 +8,6 @@
 #include <checkpoint/progress.h>
 #include <checkpoint/restore.h>
 #include <checkpoint/state.h>
+#include <checkpoint/state_dict.h>
 #include <checkpoint/value.h>
 #include <checkpoint/version.h>

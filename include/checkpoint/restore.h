@@ -4,24 +4,80 @@
 #include <checkpoint/manifest.h>
 #include <checkpoint/map_location.h>
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace checkpoint {
 
+/// Whether everything has to fit.
+enum class Strict {
+  kNo,   ///< Load what fits; the report says what did not.
+  kYes,  ///< Throw if anything is missing, unexpected or different; then nothing has changed.
+};
+
 /// How a restore is to be done. Chained, as LibTorch's own options are.
+///
+/// Keys are dotted and begin with the item's name: "model.encoder.0.weight". Globs know `*` (any
+/// characters, dots too) and `?` (one).
 class CHECKPOINT_API RestoreOptions {
  public:
+  /// From the key in the file to the key of the live tensor.
+  using Rename = std::function<std::string(const std::string&)>;
+
   /// Where the tensors go. Default: where the live tensors are.
-  RestoreOptions& map_location(MapLocation value) {
-    map_location_ = std::move(value);
-    return *this;
+  RestoreOptions& map_location(MapLocation value) { return set(map_location_, std::move(value)); }
+  /// Default: kYes.
+  RestoreOptions& strict(Strict value) { return set(strict_, value); }
+  /// Restore these items of the State alone. Default: all.
+  RestoreOptions& items(std::vector<std::string> names) { return set(items_, std::move(names)); }
+  /// Restore only what matches one of these globs: tensors of modules by their keys, other items
+  /// whole, by their names. The rest is left as it is, and is no fault. Default: all.
+  RestoreOptions& include(std::vector<std::string> globs) {
+    return set(include_, std::move(globs));
   }
+  /// Leave out what matches one of these globs; stronger than include.
+  RestoreOptions& exclude(std::vector<std::string> globs) {
+    return set(exclude_, std::move(globs));
+  }
+  /// Renames the file's keys of modules' tensors before they are compared with the live ones.
+  RestoreOptions& rename(Rename function) { return set(rename_, std::move(function)); }
+  /// The same for keys that begin with `from`: `rename("model.module.", "model.")`. Calls add up:
+  /// the first prefix that fits is replaced.
+  RestoreOptions& rename(std::string from, std::string to);
+  /// Whether a tensor of another dtype is converted, as `to(dtype)` would, instead of refused.
+  /// Default: false.
+  RestoreOptions& convert_dtype(bool value) { return set(convert_dtype_, value); }
+
+  /// Whether each submodule's training flag and each parameter's requires_grad come back too.
+  /// Default: false, the live ones stay.
+  RestoreOptions& restore_modes(bool value) { return set(restore_modes_, value); }
+
   const MapLocation& map_location() const { return map_location_; }
+  Strict strict() const { return strict_; }
+  const std::vector<std::string>& items() const { return items_; }
+  const std::vector<std::string>& include() const { return include_; }
+  const std::vector<std::string>& exclude() const { return exclude_; }
+  const Rename& rename() const { return rename_; }
+  bool convert_dtype() const { return convert_dtype_; }
+  bool restore_modes() const { return restore_modes_; }
 
  private:
+  template <typename T>
+  RestoreOptions& set(T& field, T value) {
+    field = std::move(value);
+    return *this;
+  }
+
   MapLocation map_location_;
+  Strict strict_ = Strict::kYes;
+  std::vector<std::string> items_;
+  std::vector<std::string> include_;
+  std::vector<std::string> exclude_;
+  Rename rename_;
+  bool convert_dtype_ = false;
+  bool restore_modes_ = false;
 };
 
 /// What a restore found that does not fit. Keys are dotted: "model.conv.weight".
@@ -34,7 +90,8 @@ struct CHECKPOINT_API RestoreReport {
   /// Whether every live entry has its counterpart and none is left over; ignored items are no
   /// fault.
   bool fits() const { return missing.empty() && unexpected.empty() && mismatched.empty(); }
-  /// The report as people read it, one entry a line; empty if everything fits.
+  /// The report as people read it, one entry a line, with the nearest name of the file beside each
+  /// that is missing; empty if everything fits.
   std::string to_string() const;
 };
 

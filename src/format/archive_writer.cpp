@@ -1,5 +1,6 @@
 #include "format/archive_writer.h"
 
+#include "format/dense.h"
 #include "store/digest.h"
 
 #include <checkpoint/error.h>
@@ -20,14 +21,10 @@ using torch::serialize::OutputArchive;
 
 constexpr int kMaxDepth = 100;
 
-std::string extend(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + '.' + name;
-}
-
 const std::string& string_key(const Key& key, const std::string& path) {
   if (const std::string* name = std::get_if<std::string>(&key)) return *name;
   throw Error(ErrorCode::kUnsupported,
-              "'" + extend(path, to_string(key)) +
+              "'" + dotted(path, to_string(key)) +
                   "': a LibTorch archive cannot hold a dict with integer keys at this place",
               "", 0, "Use string keys, or put the dict into a list.");
 }
@@ -92,7 +89,7 @@ class TreeWriter {
     check_depth(path, depth);
     for (const auto& [key, value] : dict) {
       const std::string& name = string_key(key, path);
-      const std::string place = extend(path, name);
+      const std::string place = dotted(path, name);
       check_archive_name(name, place);
       if (value.is_dict()) {
         OutputArchive nested(archive.compilation_unit());
@@ -153,7 +150,7 @@ class TreeWriter {
     std::vector<IValue> result;
     result.reserve(values.size());
     for (size_t i = 0; i < values.size(); ++i) {
-      result.push_back(to_ivalue(values[i], extend(place, std::to_string(i)), depth + 1));
+      result.push_back(to_ivalue(values[i], dotted(place, std::to_string(i)), depth + 1));
     }
     return result;
   }
@@ -201,7 +198,7 @@ class TreeWriter {
     for (const auto& [key, value] : dict) {
       IValue key_value = integers ? IValue(std::get<int64_t>(key)) : IValue(string_key(key, place));
       result.insert(std::move(key_value),
-                    to_ivalue(value, extend(place, to_string(key)), depth + 1));
+                    to_ivalue(value, dotted(place, to_string(key)), depth + 1));
     }
     return result;
   }

@@ -112,6 +112,7 @@ std::string CheckpointManager::Impl::write(const state::Capture& captured,
 
   store::TensorTable table;
   table.optimizer_parameters = captured.optimizer_parameters;
+  table.eval_modules = captured.eval_modules;
   store::Transaction transaction(
       directory, {TORCH_CHECKPOINT_VERSION, run_id, manifest.sequence},
       captured.tensor_bytes + captured.tensor_count * kBytesBesideEachTensor + kBytesBeside);

@@ -1,122 +1,13 @@
 #include "state/capture.h"
 
+#include "format/dense.h"
 #include "state/item.h"
 #include "state/rng.h"
 #include "state/state_impl.h"
 
-#include <checkpoint/error.h>
-
-#include <torch/torch.h>
-
-#include <map>
-#include <tuple>
-#include <unordered_set>
 #include <utility>
 
 namespace checkpoint::state {
-namespace {
-
-// Gives each tensor of a tree the form in which it can be written.
-class Densifier {
- public:
-  explicit Densifier(Capture& capture) : capture_(capture) {}
-
-  Value densify(const Value& value, const std::string& path) {
-    switch (value.kind()) {
-      case Value::Kind::kTensor:
-        return densify(value.to_tensor(), path);
-      case Value::Kind::kList:
-        return Value(densify_all(value.list(), path));
-      case Value::Kind::kTuple:
-        return Tuple{densify_all(value.tuple(), path)};
-      case Value::Kind::kDict: {
-        Dict result;
-        for (const auto& [key, entry] : value.dict()) {
-          result.insert(key, densify(entry, dotted(path, to_string(key))));
-        }
-        return result;
-      }
-      default:
-        return value;
-    }
-  }
-
- private:
-  // What makes two tensors tied: the same elements of the same memory.
-  using Identity = std::tuple<const void*, std::vector<int64_t>, std::vector<int64_t>, int, int>;
-
-  std::vector<Value> densify_all(const std::vector<Value>& values, const std::string& path) {
-    std::vector<Value> result;
-    result.reserve(values.size());
-    for (size_t i = 0; i < values.size(); ++i) {
-      result.push_back(densify(values[i], dotted(path, std::to_string(i))));
-    }
-    return result;
-  }
-
-  at::Tensor densify(const at::Tensor& live, const std::string& path) {
-    check(live, path);
-    if (!live.device().is_cpu()) capture_.devices.emplace(path, live.device().str());
-    const Identity identity{live.data_ptr(), live.sizes().vec(), live.strides().vec(),
-                            static_cast<int>(live.scalar_type()),
-                            2 * static_cast<int>(live.is_conj()) + static_cast<int>(live.is_neg())};
-    if (live.numel() > 0) {
-      const auto known = known_.find(identity);
-      if (known != known_.end()) return known->second;
-    }
-    const at::Tensor dense = own_storage(make_dense(live)).set_requires_grad(keeps_grad(live));
-    ++capture_.tensor_count;
-    capture_.tensor_bytes += static_cast<uint64_t>(dense.numel()) * dense.element_size();
-    if (live.numel() > 0) {
-      known_.emplace(identity, dense);
-      // The identity holds as long as its memory is not given to another tensor.
-      alive_.push_back(live);
-    }
-    return dense;
-  }
-
-  // One storage, one tensor: LibTorch would write a second view of another dtype or shape under the
-  // dtype of the first.
-  at::Tensor own_storage(const at::Tensor& dense) {
-    if (dense.numel() == 0) return dense;
-    return storages_.insert(dense.data_ptr()).second ? dense : dense.clone();
-  }
-
-  static bool keeps_grad(const at::Tensor& live) {
-    return live.requires_grad() && (live.is_floating_point() || live.is_complex());
-  }
-
-  static void check(const at::Tensor& live, const std::string& path) {
-    const auto refuse = [&](const char* what) {
-      throw Error(ErrorCode::kUnsupported,
-                  "the tensor '" + path + "' cannot be saved: it is " + what);
-    };
-    if (!live.defined()) refuse("undefined");
-    if (live.layout() != c10::kStrided) refuse("sparse or of another layout than strided");
-    if (live.is_quantized()) refuse("quantized");
-    if (live.is_meta()) refuse("on the meta device, and has no data");
-  }
-
-  // Only the tensor's own elements are written, not the whole storage behind a view; and LibTorch
-  // 1.13 writes wrong values where a conj or neg bit is pending.
-  static at::Tensor make_dense(const at::Tensor& live) {
-    const torch::NoGradGuard no_grad;
-    const at::Tensor plain = live.detach().resolve_conj().resolve_neg().cpu();
-    const bool fills_its_storage =
-        plain.storage_offset() == 0 && plain.is_non_overlapping_and_dense() &&
-        plain.storage().nbytes() == static_cast<size_t>(plain.numel()) * plain.element_size();
-    if (fills_its_storage) return plain;
-    return plain.clone(plain.is_non_overlapping_and_dense() ? at::MemoryFormat::Preserve
-                                                            : at::MemoryFormat::Contiguous);
-  }
-
-  Capture& capture_;
-  std::map<Identity, at::Tensor> known_;
-  std::unordered_set<const void*> storages_;
-  std::vector<at::Tensor> alive_;
-};
-
-}  // namespace
 
 Capture capture(const State& state, const Progress& progress) {
   const auto& live = internal::StateAccess::get(state);
@@ -124,7 +15,7 @@ Capture capture(const State& state, const Progress& progress) {
   for (const auto& item : live.items) item->name_parameters(names);
 
   Capture result;
-  Densifier densifier(result);
+  format::Densifier densifier;
   const auto add = [&](const Item& item) {
     result.tree.insert(item.name(), densifier.densify(item.capture(), item.name()));
     result.items.push_back(item.describe());
@@ -132,9 +23,14 @@ Capture capture(const State& state, const Progress& progress) {
     if (!parameters.empty()) {
       result.optimizer_parameters.emplace(item.name(), std::move(parameters));
     }
+    auto eval_modules = item.eval_modules();
+    if (!eval_modules.empty()) result.eval_modules.emplace(item.name(), std::move(eval_modules));
   };
   for (const auto& item : live.items) add(*item);
   if (live.rng) add(RngItem());
+  result.devices = densifier.devices();
+  result.tensor_bytes = densifier.tensor_bytes();
+  result.tensor_count = densifier.tensor_count();
   result.tree.insert("epoch", progress.epoch);
   result.tree.insert("step", progress.step);
   result.tree.insert("loss", progress.loss);

@@ -22,6 +22,7 @@ struct Capture {
   Dict tree;
   std::vector<ItemEntry> items;
   std::map<std::string, std::vector<std::vector<std::string>>> optimizer_parameters;
+  std::map<std::string, std::vector<std::string>> eval_modules;
   /// For the tensors that lived on another device than the CPU: which.
   std::unordered_map<std::string, std::string> devices;
   /// The size of all tensors together.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "format/dense.h"
+
 #include <checkpoint/manifest.h>
 #include <checkpoint/state.h>
 #include <checkpoint/value.h>
@@ -23,6 +25,8 @@ struct SavedItem {
   const ItemEntry& entry;
   /// Of an optimizer: its parameters' names, group by group.
   const std::vector<std::vector<std::string>>& parameter_names;
+  /// Of a module: its submodules in eval mode, by dotted names that begin with the item's.
+  const std::vector<std::string>& eval_modules;
 };
 
 /// One named thing in a State: it can be captured as a tree, and restored from one.
@@ -42,6 +46,8 @@ class Item {
   virtual std::vector<std::vector<std::string>> parameter_names(const ParameterNames&) const {
     return {};
   }
+  /// A module's submodules that are in eval mode, itself included, by dotted names.
+  virtual std::vector<std::string> eval_modules() const { return {}; }
   /// The tree, with the live tensors in it. Throws Error(unsupported) for what cannot be saved.
   virtual Value capture() const = 0;
   /// Compares with what was saved and adds to the plan what is to be done, and what does not fit.
@@ -55,9 +61,6 @@ class Item {
   std::string name_;
 };
 
-/// `path.name`, as keys are shown.
-inline std::string dotted(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + '.' + name;
-}
+using format::dotted;
 
 }  // namespace checkpoint::state

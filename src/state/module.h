@@ -16,6 +16,7 @@ class ModuleItem final : public Item {
 
   void name_parameters(ParameterNames& names) const override;
   ItemEntry describe() const override;
+  std::vector<std::string> eval_modules() const override;
   Value capture() const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
   bool places_parameters() const override { return true; }
@@ -23,5 +24,10 @@ class ModuleItem final : public Item {
  private:
   std::shared_ptr<torch::nn::Module> module_;
 };
+
+/// Plans to restore a module's tensors from a saved tree, nested or with dotted names. `path` is
+/// what its keys begin with, and may be empty.
+void plan_module(const torch::nn::Module& module, const Value& saved, const std::string& path,
+                 RestorePlan& plan);
 
 }  // namespace checkpoint::state

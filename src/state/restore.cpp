@@ -4,6 +4,8 @@
 #include "state/rng.h"
 #include "state/state_impl.h"
 
+#include "store/log.h"
+
 #include <checkpoint/error.h>
 
 #include <algorithm>
@@ -27,6 +29,13 @@ SavedDevices saved_devices(const store::TensorTable& table) {
   };
 }
 
+template <typename Map>
+const typename Map::mapped_type& find_or_empty(const Map& map, const std::string& name) {
+  static const typename Map::mapped_type kEmpty;
+  const auto found = map.find(name);
+  return found != map.end() ? found->second : kEmpty;
+}
+
 // What was saved, item by item.
 class SavedItems {
  public:
@@ -48,10 +57,8 @@ class SavedItems {
       plan.mismatched(item.name(), kind + " here, " + entry->kind + " in the file");
       return;
     }
-    static const std::vector<std::vector<std::string>> kNoNames;
-    const auto parameters = table_.optimizer_parameters.find(item.name());
-    item.plan({*value, *entry,
-               parameters != table_.optimizer_parameters.end() ? parameters->second : kNoNames},
+    item.plan({*value, *entry, find_or_empty(table_.optimizer_parameters, item.name()),
+               find_or_empty(table_.eval_modules, item.name())},
               names, plan);
   }
 
@@ -63,16 +70,40 @@ class SavedItems {
   const Dict& tree_;
 };
 
+// A module's tensors are chosen one by one, by their keys; other items are restored whole.
+bool is_chosen(const Item& item, const Selection& selection) {
+  return selection.takes_item(item.name()) &&
+         (item.places_parameters() || selection.takes(item.name()));
+}
+
+void check_items(const std::vector<std::string>& wanted,
+                 const std::vector<std::unique_ptr<Item>>& live) {
+  for (const std::string& name : wanted) {
+    const bool known =
+        name == kRngName || std::any_of(live.begin(), live.end(),
+                                        [&](const auto& item) { return item->name() == name; });
+    if (known) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                "RestoreOptions::items names '" + name + "', which is not in the State");
+  }
+}
+
 [[noreturn]] void refuse(const RestoreReport& report, const std::string& path) {
   throw Error(ErrorCode::kIncompatible,
-              "the checkpoint does not fit the State, and nothing was changed:\n" +
-                  report.to_string() + "\n",
+              "what was saved does not fit, and nothing was changed:\n" + report.to_string() + "\n",
               path, 0,
-              "Restore it into the model and the optimizer that it was saved from, or into ones of "
-              "the same shape.");
+              "Restore it into what it was saved from, or into what has the same names and shapes; "
+              "rename() and Strict::kNo load a part.");
 }
 
 }  // namespace
+
+void settle(const RestorePlan& plan, Strict strict, const std::string& path) {
+  if (plan.report().fits()) return;
+  if (strict == Strict::kYes) refuse(plan.report(), path);
+  store::log_warning("not everything of '" + path + "' fits, and what does is restored:\n" +
+                     plan.report().to_string());
+}
 
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
                       const store::ByteSource& file, const format::DecodedArchive& archive,
@@ -81,16 +112,21 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
   ParameterNames names;
   for (const auto& item : live.items) item->name_parameters(names);
 
-  RestorePlan plan(file, archive, options.map_location(), saved_devices(table));
+  check_items(options.items(), live.items);
+  const TensorSource source{&file, &archive, saved_devices(table)};
+  RestorePlan plan(source, options);
   const SavedItems saved(manifest, table, archive.tree().dict());
   for (const bool modules : {true, false}) {
     for (const auto& item : live.items) {
-      if (item->places_parameters() == modules) saved.plan(*item, names, plan);
+      if (item->places_parameters() != modules || !is_chosen(*item, plan.selection())) continue;
+      saved.plan(*item, names, plan);
     }
   }
   RngItem rng;
   // A checkpoint saved without generators has none to give.
-  if (live.rng && saved.holds(kRngName)) saved.plan(rng, names, plan);
+  if (live.rng && saved.holds(kRngName) && is_chosen(rng, plan.selection())) {
+    saved.plan(rng, names, plan);
+  }
 
   std::set<std::string> known;
   for (const auto& item : live.items) known.insert(item->name());
@@ -99,27 +135,9 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
     if (known.count(item.name) == 0) plan.ignored_item(item.name);
   }
 
-  if (!plan.report().fits()) refuse(plan.report(), file.name());
+  settle(plan, options.strict(), file.name());
   plan.run();
   return plan.report();
 }
 
 }  // namespace checkpoint::state
-
-namespace checkpoint {
-
-std::string RestoreReport::to_string() const {
-  std::string text;
-  const auto add = [&](const char* title, const std::vector<std::string>& keys) {
-    if (keys.empty()) return;
-    if (!text.empty()) text += '\n';
-    text += std::string("  ") + title + ':';
-    for (const std::string& key : keys) text += "\n    " + key;
-  };
-  add("missing in the file", missing);
-  add("in the file only", unexpected);
-  add("different", mismatched);
-  return text;
-}
-
-}  // namespace checkpoint

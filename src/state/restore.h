@@ -10,10 +10,16 @@
 
 namespace checkpoint::state {
 
+class RestorePlan;
+
 /// Restores a State from a decoded archive: plans, and if all fits, carries it out. Throws
 /// Error(incompatible) with everything that does not fit; nothing has changed then.
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
                       const store::ByteSource& file, const format::DecodedArchive& archive,
                       const RestoreOptions& options);
+
+/// What becomes of a plan that does not fit: strict, Error(incompatible) with the whole report;
+/// else a warning in the log.
+void settle(const RestorePlan& plan, Strict strict, const std::string& path);
 
 }  // namespace checkpoint::state

@@ -53,16 +53,12 @@ void note_change(const at::Tensor& tensor) {
 
 }  // namespace
 
-RestorePlan::RestorePlan(const store::ByteSource& file, const format::DecodedArchive& archive,
-                         const MapLocation& map_location, SavedDevices saved_devices)
-    : file_(file),
-      archive_(archive),
-      map_location_(map_location),
-      saved_devices_(std::move(saved_devices)) {}
+RestorePlan::RestorePlan(const TensorSource& source, const RestoreOptions& options)
+    : source_(source), options_(options), selection_(options) {}
 
 void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,
                                    const std::string& key) {
-  if (live.scalar_type() != placeholder.scalar_type()) {
+  if (live.scalar_type() != placeholder.scalar_type() && !options_.convert_dtype()) {
     mismatched(key, "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
                         format::dtype_name(placeholder.scalar_type()) + " in the file");
     return;
@@ -73,7 +69,7 @@ void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholde
     return;
   }
   const c10::Device device =
-      map_location_.device_for(saved_devices_(*archive_.find(placeholder)), live.device());
+      options_.map_location().device_for(source_.saved_device(placeholder), live.device());
   if (device == live.device()) {
     add_copy(live, placeholder);
     return;
@@ -93,13 +89,16 @@ void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholde
 at::Tensor RestorePlan::restore_new(const at::Tensor& placeholder, c10::Device device) {
   return restore_like(
       placeholder, at::Tensor(),
-      map_location_.device_for(saved_devices_(*archive_.find(placeholder)), device));
+      options_.map_location().device_for(source_.saved_device(placeholder), device));
 }
 
 at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Tensor& reuse,
                                      c10::Device device) {
   at::Tensor to = reuse;
-  if (!reuse.defined() || reuse.device() != device || !same_layout(reuse, placeholder)) {
+  // Memory that another saved tensor goes into already is not shared with this one.
+  const bool can_reuse = reuse.defined() && reuse.device() == device &&
+                         same_layout(reuse, placeholder) && claimed_.count(reuse.data_ptr()) == 0;
+  if (!can_reuse) {
     to = at::empty_strided(placeholder.sizes(), placeholder.strides(),
                            placeholder.options().device(device).requires_grad(false));
   }
@@ -108,7 +107,7 @@ at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Te
 }
 
 at::Tensor RestorePlan::load(const at::Tensor& placeholder) const {
-  return format::load_tensor(file_, archive_, placeholder);
+  return source_.load(placeholder);
 }
 
 c10::Device RestorePlan::device_after(const at::Tensor& live) const {
@@ -118,8 +117,8 @@ c10::Device RestorePlan::device_after(const at::Tensor& live) const {
 
 void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) {
   if (to.numel() == 0) return;
-  const format::StoredTensor* stored = archive_.find(placeholder);
-  if (to.device().is_cpu() && !to.is_conj() && !to.is_neg() && is_dense(to) &&
+  const format::StoredTensor* stored = source_.find(placeholder);
+  if (stored != nullptr && to.device().is_cpu() && !to.is_conj() && !to.is_neg() && is_dense(to) &&
       same_layout(to, placeholder)) {
     // Tied tensors are read once. If the file holds two different ones for one live tensor, the
     // last one wins, as with LibTorch's own load; so it goes the way that keeps the order.
@@ -143,7 +142,7 @@ void RestorePlan::run() {
                 std::string("reading failed when part of the live state was already written; it "
                             "must not be used: ") +
                     error.what(),
-                file_.name(), 0, "Restore another checkpoint, or start the program again.");
+                source_.name(), 0, "Restore another checkpoint, or start the program again.");
   }
   for (const auto& action : last_) action();
 }
@@ -168,7 +167,7 @@ void RestorePlan::run_first() {
 void RestorePlan::read_direct() {
   std::vector<Segment> segments;
   for (const Copy& copy : direct_) {
-    const uint64_t offset = file_offset(*archive_.find(copy.placeholder), copy.placeholder);
+    const uint64_t offset = file_offset(*source_.find(copy.placeholder), copy.placeholder);
     char* const to = static_cast<char*>(copy.to.data_ptr());
     const size_t bytes = bytes_of(copy.to);
     for (size_t at = 0; at < bytes; at += store::kChunkBytes) {
@@ -178,7 +177,7 @@ void RestorePlan::read_direct() {
   }
   store::parallel_for(segments.size(), [&](size_t first, size_t stride) {
     for (size_t i = first; i < segments.size(); i += stride) {
-      file_.read_at(segments[i].offset, segments[i].to, segments[i].bytes);
+      source_.file->read_at(segments[i].offset, segments[i].to, segments[i].bytes);
     }
   });
 }

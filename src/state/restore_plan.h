@@ -1,6 +1,7 @@
 #pragma once
 
 #include "format/archive_reader.h"
+#include "state/selection.h"
 #include "store/byte_source.h"
 
 #include <checkpoint/map_location.h>
@@ -20,13 +21,37 @@ namespace checkpoint::state {
 /// The device that a placeholder's tensor was saved from.
 using SavedDevices = std::function<c10::Device(const format::StoredTensor&)>;
 
+/// Where the tensors of a saved tree come from: a decoded file, whose tensors are placeholders, or
+/// memory, where they are themselves. What it points to must outlive the restore.
+struct TensorSource {
+  const store::ByteSource* file = nullptr;  ///< Null: all tensors are themselves.
+  const format::DecodedArchive* archive = nullptr;
+  SavedDevices saved_devices;
+
+  /// Null for a tensor that is itself.
+  const format::StoredTensor* find(const at::Tensor& tensor) const {
+    return archive != nullptr ? archive->find(tensor) : nullptr;
+  }
+  c10::Device saved_device(const at::Tensor& tensor) const {
+    const format::StoredTensor* stored = find(tensor);
+    return stored != nullptr ? saved_devices(*stored) : tensor.device();
+  }
+  at::Tensor load(const at::Tensor& tensor) const {
+    return find(tensor) != nullptr ? format::load_tensor(*file, *archive, tensor) : tensor;
+  }
+  std::string name() const { return file != nullptr ? file->name() : ""; }
+};
+
 /// What a restore will do, found out before anything is done. Items first compare and plan; then,
 /// if all fits, `run` does it: what may refuse, then the tensors, then what cannot fail.
 class RestorePlan {
  public:
-  /// All must outlive the plan. `file` is what `archive` was decoded from.
-  RestorePlan(const store::ByteSource& file, const format::DecodedArchive& archive,
-              const MapLocation& map_location, SavedDevices saved_devices);
+  /// Both must outlive the plan.
+  RestorePlan(const TensorSource& source, const RestoreOptions& options);
+
+  const RestoreOptions& options() const { return options_; }
+  /// What the options choose.
+  const Selection& selection() const { return selection_; }
 
   void missing(const std::string& key) { report_.missing.push_back(key); }
   void unexpected(const std::string& key) { report_.unexpected.push_back(key); }
@@ -79,10 +104,9 @@ class RestorePlan {
   void read_direct();
   void read_indirect();
 
-  const store::ByteSource& file_;
-  const format::DecodedArchive& archive_;
-  const MapLocation& map_location_;
-  SavedDevices saved_devices_;
+  const TensorSource& source_;
+  const RestoreOptions& options_;
+  Selection selection_;
   RestoreReport report_;
   std::vector<Copy> direct_;    // Read straight into the tensor's memory.
   std::vector<Copy> indirect_;  // Read into memory in between, then copied by LibTorch.

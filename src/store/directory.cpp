@@ -16,6 +16,8 @@ namespace {
 // A manifest names items and files, never single tensors.
 constexpr uint64_t kMaxManifestBytes = uint64_t{16} << 20;
 
+}  // namespace
+
 std::string parent_of(const std::string& path) {
   const size_t end = path.find_last_not_of('/');
   if (end == std::string::npos) return "/";
@@ -36,8 +38,6 @@ void create_with_parents(FileSystem& fs, const std::string& path) {
   }
   sync_directory(fs, parent_of(path));
 }
-
-}  // namespace
 
 Manifest read_manifest(FileSystem& fs, const std::string& checkpoint_path) {
   const std::string path = join(checkpoint_path, kManifestFile);

@@ -57,6 +57,11 @@ class Directory {
   std::string path_;
 };
 
+/// The directory that a path stands in: "." where it names none.
+std::string parent_of(const std::string& path);
+/// Creates a directory and its missing parents, and syncs the parent of each. Throws Error(io).
+void create_with_parents(FileSystem& fs, const std::string& path);
+
 /// Reads a checkpoint directory's manifest. Throws Error: not_found, corrupt, incompatible, io.
 Manifest read_manifest(FileSystem& fs, const std::string& checkpoint_path);
 

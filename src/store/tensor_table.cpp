@@ -39,13 +39,21 @@ TensorEntry decode_tensor(const json& object, const std::string& path) {
   return tensor;
 }
 
-std::vector<std::vector<std::string>> decode_parameters(const json& groups,
-                                                        const std::string& path) {
+// A field that maps items to lists of names. One that is absent is empty: older files lack some.
+template <typename Lists>
+std::map<std::string, Lists> decode_names(const JsonFields& fields, const char* field,
+                                          const std::string& path) {
+  std::map<std::string, Lists> result;
+  if (!fields.has(field)) return result;
   try {
-    return groups.get<std::vector<std::vector<std::string>>>();
+    for (const auto& item : fields.object(field).items()) {
+      result[item.key()] = item.value().template get<Lists>();
+    }
   } catch (const json::exception&) {
-    throw Error(ErrorCode::kCorrupt, "the field \"optimizer_parameters\" holds no names", path);
+    throw Error(ErrorCode::kCorrupt, std::string("the field \"") + field + "\" holds no names",
+                path);
   }
+  return result;
 }
 
 }  // namespace
@@ -62,8 +70,10 @@ void write_tensor_table(const TensorTable& table, ByteSink& sink) {
     write(sink, separator + dump_json(entry, -1));
     separator = ",\n";
   }
-  write(sink, "\n],\n\"optimizer_parameters\": " +
-                  dump_json(ordered_json(table.optimizer_parameters), -1) + "\n}\n");
+  write(
+      sink,
+      "\n],\n\"optimizer_parameters\": " + dump_json(ordered_json(table.optimizer_parameters), -1) +
+          ",\n\"eval_modules\": " + dump_json(ordered_json(table.eval_modules), -1) + "\n}\n");
 }
 
 TensorTable decode_tensor_table(const std::string& text, const std::string& path) {
@@ -77,9 +87,9 @@ TensorTable decode_tensor_table(const std::string& text, const std::string& path
   if (fields.string("format") != kFormat || fields.integer("format_version") != kVersion) {
     throw Error(ErrorCode::kCorrupt, "this is no table of tensors that this library knows", path);
   }
-  for (const auto& optimizer : fields.object("optimizer_parameters").items()) {
-    table.optimizer_parameters[optimizer.key()] = decode_parameters(optimizer.value(), path);
-  }
+  table.optimizer_parameters =
+      decode_names<std::vector<std::vector<std::string>>>(fields, "optimizer_parameters", path);
+  table.eval_modules = decode_names<std::vector<std::string>>(fields, "eval_modules", path);
   return table;
 }
 

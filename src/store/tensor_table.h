@@ -27,6 +27,8 @@ struct TensorTable {
   /// For each optimizer, for each parameter group, the parameters' names in order
   /// ("model.0.weight"; empty for a parameter of no module in the State).
   std::map<std::string, std::vector<std::vector<std::string>>> optimizer_parameters;
+  /// For each module item, the submodules that were in eval mode; those not named were training.
+  std::map<std::string, std::vector<std::string>> eval_modules;
 };
 
 /// Writes the table, one tensor a line.

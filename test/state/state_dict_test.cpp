@@ -1,0 +1,132 @@
+#include "catch.h"
+#include "error_of.h"
+#include "models.h"
+#include "state/round_trip.h"
+
+#include <filesystem>
+
+using namespace checkpoint;
+using test::copies_of;
+using test::Net;
+using test::same_bits;
+using test::unchanged;
+namespace fs = std::filesystem;
+
+TEST_CASE("A state_dict has the module's names in order, and shares its memory") {
+  Net net;
+  const StateDict dict = state_dict(*net);
+  CHECK(dict.size() == net->named_parameters().size() + net->named_buffers().size());
+  CHECK(dict.items().front().key() == "conv.weight");
+  CHECK(dict["conv.weight"].data_ptr() == net->conv->weight.data_ptr());
+  CHECK_FALSE(dict["conv.weight"].requires_grad());
+}
+
+TEST_CASE("load_state_dict is strict unless told otherwise, and all or nothing") {
+  Net from, to;
+  StateDict dict = state_dict(*from);
+  checkpoint::load_state_dict(*to, dict);
+  CHECK(same_bits(*from, *to));
+
+  StateDict partial;
+  partial.insert("conv.weight", torch::zeros({3, 1, 3, 3}));
+  partial.insert("second.bias", torch::zeros({9}));
+  partial.insert("seconds.bias", torch::zeros({9}));
+  const auto before = copies_of(*to);
+  const std::string error = error_of([&] { checkpoint::load_state_dict(*to, partial); });
+  CHECK(contains(error, "incompatible: "));
+  CHECK(contains(error, "second.bias: shape [2] here, [9] in the file"));
+  CHECK(contains(error, "seconds.bias"));
+  CHECK(unchanged(*to, before));
+  const RestoreReport report = checkpoint::load_state_dict(*to, partial, Strict::kNo);
+  CHECK(report.unexpected == std::vector<std::string>{"seconds.bias"});
+  CHECK(report.mismatched.size() == 1);
+  CHECK(to->conv->weight.abs().sum().item<float>() == 0);
+}
+
+TEST_CASE("Weights go from one model to another in one call") {
+  Net model, target;
+  copy_weights(*model, *target);
+  CHECK(same_bits(*model, *target));
+  CHECK(target->conv->weight.data_ptr() != model->conv->weight.data_ptr());
+  {
+    const torch::NoGradGuard no_grad;
+    model->conv->weight.fill_(2);
+    target->conv->weight.fill_(1);
+  }
+  model->norm->num_batches_tracked.fill_(7);
+  update_average(*target, *model, 0.75);
+  CHECK(same_bits(target->conv->weight, torch::full({3, 1, 3, 3}, 1.25)));
+  CHECK(target->norm->num_batches_tracked.item<int64_t>() == 7);
+  CHECK(target->conv->weight.requires_grad());
+  torch::nn::Linear other(1, 1);
+  CHECK_THROWS_AS(copy_weights(*other, *target), Error);
+  CHECK_THROWS_AS(update_average(*other, *target, 0.5), Error);
+}
+
+TEST_CASE("save and load a state_dict and a tree; an older file is replaced whole") {
+  const test::TemporaryDirectory root;
+  const std::string path = root / "new/folder/model.pt";
+  Net net, other;
+  checkpoint::save(state_dict(*net), path);
+  checkpoint::save(state_dict(*net), path);
+  CHECK(test::names_in(root / "new/folder") == std::vector<std::string>{"model.pt"});
+  checkpoint::load_state_dict(*other, load_weights(path));
+  CHECK(same_bits(*net, *other));
+
+  Dict dict;
+  dict.insert("epoch", 3);
+  dict.insert("names", Value::List{"a", "b"});
+  const torch::Tensor shared = torch::randn({2});
+  dict.insert("a", shared);
+  dict.insert("b", shared);
+  checkpoint::save(Value(dict), path);
+  const Value back = load(path, torch::kCPU);
+  CHECK(back.dict().at("epoch").to_int() == 3);
+  CHECK(back.dict().at("names").list()[1].to_string() == "b");
+  CHECK(same_bits(back.dict().at("a").to_tensor(), shared));
+  CHECK(back.dict().at("a").to_tensor().data_ptr() == back.dict().at("b").to_tensor().data_ptr());
+}
+
+TEST_CASE("load opens what plain torch::save writes") {
+  const test::TemporaryDirectory root;
+  Net net, other;
+  torch::save(net, root / "net.pt");
+  checkpoint::load_state_dict(*other, load_weights(root / "net.pt"));
+  CHECK(same_bits(*net, *other));
+  torch::save(torch::arange(5), root / "tensor.pt");
+  CHECK(same_bits(load(root / "tensor.pt").dict().begin()->second.to_tensor(), torch::arange(5)));
+}
+
+TEST_CASE("load opens a checkpoint's directory, and load_weights one item of it") {
+  const test::TemporaryDirectory root;
+  Net net, other;
+  torch::optim::Adam optimizer(net->parameters());
+  test::train(net, optimizer, 1);
+  State state;
+  state.add("model", net).add("optimizer", optimizer);
+  CheckpointManager manager(root.path());
+  manager.save(state, {4, 40, 0.5});
+  CHECK(load(root / "latest").dict().at("epoch").to_int() == 4);
+  checkpoint::load_state_dict(*other, load_weights(root / "latest", torch::kCPU, "model"));
+  CHECK(same_bits(*net, *other));
+  CHECK(contains(error_of([&] { load_weights(root / "latest", {}, "modle"); }), "not_found: "));
+  test::flip_bit(root / "latest/checkpoint.pt", 600);
+  CHECK(contains(error_of([&] { load(root / "latest"); }), "corrupt: "));
+}
+
+TEST_CASE("What cannot be saved or loaded is refused, and the older file stays") {
+  const test::TemporaryDirectory root;
+  checkpoint::save(state_dict(*Net()), root / "a.pt");
+  const std::string before = test::read_file(root / "a.pt");
+  Dict bad;
+  bad.insert("class", 1);
+  CHECK(contains(error_of([&] { checkpoint::save(Value(bad), root / "a.pt"); }), "unsupported: "));
+  CHECK(contains(error_of([&] { checkpoint::save(Value(3), root / "a.pt"); }), "unsupported: "));
+  CHECK(contains(error_of([&] { checkpoint::save(Value(Dict()), root / "a.xyz"); }),
+                 "unsupported: "));
+  CHECK(test::read_file(root / "a.pt") == before);
+  CHECK(test::names_in(root.path()) == std::vector<std::string>{"a.pt"});
+  CHECK(contains(error_of([&] { load(root / "none.pt"); }), "not_found: "));
+  test::write_file(root / "text.pt", "this is no archive");
+  CHECK(contains(error_of([&] { load(root / "text.pt"); }), "text.pt"));
+}

@@ -1,0 +1,30 @@
+#include "catch.h"
+#include "error_of.h"
+#include "store/faulty_file_system.h"
+#include "temporary_directory.h"
+
+#include "store/atomic_file.h"
+
+using namespace checkpoint;
+using namespace checkpoint::store;
+
+TEST_CASE("Whichever call fails, the file is the old one or the new one, whole") {
+  for (int call = 0;; ++call) {
+    const test::TemporaryDirectory root;
+    test::write_file(root / "file", "old");
+    test::FaultyFileSystem faulty;
+    faulty.fail(call, EIO);
+    const std::string error = error_of([&] {
+      write_atomically(faulty, root / "file", [](ByteSink& sink) { sink.write("new!", 4); });
+    });
+    INFO("call " << call);
+    const std::string content = test::read_file(root / "file");
+    if (error.empty()) {
+      CHECK(content == "new!");
+    } else {
+      CHECK((content == "old" || content == "new!"));
+    }
+    CHECK(test::names_in(root.path()) == std::vector<std::string>{"file"});
+    if (call >= static_cast<int>(faulty.calls().size())) break;
+  }
+}
