@@ -8,12 +8,13 @@ namespace digits {
 /// Dropout draws random numbers at every step: a resumed run goes astray without either.
 class NetworkImpl : public torch::nn::Module {
  public:
-  NetworkImpl() {
+  explicit NetworkImpl(int64_t classes = 10) {
+    classifier_->push_back(torch::nn::Linear(128, classes));
     register_module("features", features_);
     register_module("classifier", classifier_);
   }
 
-  /// Images N x 1 x 8 x 8 to logits N x 10.
+  /// Images N x 1 x 8 x 8 to logits N x classes.
   torch::Tensor forward(const torch::Tensor& images) {
     return classifier_->forward(features_->forward(images));
   }
@@ -27,8 +28,7 @@ class NetworkImpl : public torch::nn::Module {
                                   torch::nn::ReLU(),
                                   torch::nn::MaxPool2d(2)};
   torch::nn::Sequential classifier_{torch::nn::Flatten(), torch::nn::Linear(64 * 4 * 4, 128),
-                                    torch::nn::ReLU(), torch::nn::Dropout(0.3),
-                                    torch::nn::Linear(128, 10)};
+                                    torch::nn::ReLU(), torch::nn::Dropout(0.3)};
 };
 TORCH_MODULE(Network);
 

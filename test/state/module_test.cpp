@@ -187,6 +187,20 @@ TEST_CASE("Tied parameters are written once and stay tied") {
   CHECK(other->a->weight.data_ptr() != live->a->weight.data_ptr());
 }
 
+TEST_CASE("Views of one storage with two dtypes keep theirs") {
+  torch::Tensor floats = torch::randn({4});
+  torch::Tensor bits = floats.view(torch::kInt);
+  State from;
+  from.add("floats", floats).add("bits", bits).rng(false);
+  const Saved file(from);
+  torch::Tensor live_floats = torch::zeros({4}), live_bits = torch::zeros({4}, torch::kInt);
+  State to;
+  to.add("floats", live_floats).add("bits", live_bits).rng(false);
+  file.restore(to);
+  CHECK(same_bits(live_floats, floats));
+  CHECK(same_bits(live_bits, bits));
+}
+
 TEST_CASE("Buffers that are undefined are not there, as in LibTorch") {
   torch::nn::BatchNorm2d norm(torch::nn::BatchNorm2dOptions(3).track_running_stats(false));
   State state;
