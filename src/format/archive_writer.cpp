@@ -1,5 +1,6 @@
 #include "format/archive_writer.h"
 
+#include "format/ivalue.h"
 #include "store/digest.h"
 
 #include <checkpoint/error.h>
@@ -159,35 +160,10 @@ class TreeWriter {
   }
 
   IValue list_to_ivalue(const Value::List& list, const std::string& place, int depth) {
-    c10::impl::GenericList result(element_type(list));
+    // LibTorch's own readers insist on typed lists.
+    c10::impl::GenericList result(natural_element_type(list));
     for (IValue& element : elements(list, place, depth)) result.push_back(std::move(element));
     return result;
-  }
-
-  // LibTorch's own readers insist on typed lists. An empty one is one of tensors, as LBFGS's is
-  // before it has any history.
-  static c10::TypePtr element_type(const Value::List& list) {
-    if (list.empty()) return c10::TensorType::get();
-    const Value::Kind kind = list.front().kind();
-    const bool uniform = std::all_of(list.begin(), list.end(),
-                                     [&](const Value& value) { return value.kind() == kind; });
-    if (uniform) {
-      switch (kind) {
-        case Value::Kind::kTensor:
-          return c10::TensorType::get();
-        case Value::Kind::kInt:
-          return c10::IntType::get();
-        case Value::Kind::kDouble:
-          return c10::FloatType::get();
-        case Value::Kind::kBool:
-          return c10::BoolType::get();
-        case Value::Kind::kString:
-          return c10::StringType::get();
-        default:
-          break;
-      }
-    }
-    return c10::AnyType::get();
   }
 
   // A dict inside a list or a tuple: no archive can stand there.

@@ -1,5 +1,7 @@
 #include "state/module.h"
 
+#include "state/overrides.h"
+#include "state/overriding_module.h"
 #include "state/restore_plan.h"
 
 #include <torch/torch.h>
@@ -32,13 +34,14 @@ void for_children(const Module& module, const Visit& visit) {
   }
 }
 
-Value capture_module(const Module& module) {
+Value capture_module(Module& module, const std::string& path) {
+  if (overrides_save_or_load(module)) return capture_overriding(module, path);
   Dict tree;
   for_own_tensors(module, [&](const std::string& name, const at::Tensor& tensor) {
     tree.insert(name, tensor);
   });
-  for_children(module, [&](const std::string& name, const Module& child) {
-    tree.insert(name, capture_module(child));
+  for_children(module, [&](const std::string& name, Module& child) {
+    tree.insert(name, capture_module(child, dotted(path, name)));
   });
   return tree;
 }
@@ -51,8 +54,11 @@ void note_all(const Value& value, const std::string& path, std::vector<std::stri
   for (const auto& [key, entry] : value.dict()) note_all(entry, dotted(path, to_string(key)), keys);
 }
 
-void plan_module(const Module& module, const Value& saved, const std::string& path,
-                 RestorePlan& plan) {
+void plan_module(Module& module, const Value& saved, const std::string& path, RestorePlan& plan) {
+  if (overrides_save_or_load(module)) {
+    plan_overriding(module, saved, path, plan);
+    return;
+  }
   if (!saved.is_dict()) {
     plan.mismatched(
         path, std::string("a module here, and a ") + to_string(saved.kind()) + " in the file");
@@ -72,13 +78,20 @@ void plan_module(const Module& module, const Value& saved, const std::string& pa
       plan.restore_in_place(live, entry->to_tensor(), key);
     }
   });
-  for_children(module, [&](const std::string& name, const Module& child) {
+  for_children(module, [&](const std::string& name, Module& child) {
     known.insert(name);
     static const Value kNothing{Dict()};
     const Value* entry = saved.dict().find(name);
     plan_module(child, entry != nullptr ? *entry : kNothing, dotted(path, name), plan);
   });
-  for (const auto& [key, entry] : saved.dict()) {
+  note_unexpected(saved.dict(), known, path, plan);
+}
+
+}  // namespace
+
+void note_unexpected(const Dict& saved, const std::set<std::string>& known, const std::string& path,
+                     RestorePlan& plan) {
+  for (const auto& [key, entry] : saved) {
     const std::string name = to_string(key);
     if (known.count(name) != 0) continue;
     std::vector<std::string> keys;
@@ -86,8 +99,6 @@ void plan_module(const Module& module, const Value& saved, const std::string& pa
     for (const std::string& unexpected : keys) plan.unexpected(unexpected);
   }
 }
-
-}  // namespace
 
 ModuleItem::ModuleItem(std::string name, std::shared_ptr<Module> module)
     : Item(std::move(name)), module_(std::move(module)) {}
@@ -101,7 +112,7 @@ void ModuleItem::name_parameters(ParameterNames& names) const {
 
 ItemEntry ModuleItem::describe() const { return {name(), "module", "", {}}; }
 
-Value ModuleItem::capture() const { return capture_module(*module_); }
+Value ModuleItem::capture() const { return capture_module(*module_, name()); }
 
 void ModuleItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
   plan_module(*module_, saved.value, name(), plan);

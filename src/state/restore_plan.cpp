@@ -60,20 +60,25 @@ RestorePlan::RestorePlan(const store::ByteSource& file, const format::DecodedArc
       map_location_(map_location),
       saved_devices_(std::move(saved_devices)) {}
 
-void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,
-                                   const std::string& key) {
+bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
+                       const std::string& key) {
   if (live.scalar_type() != placeholder.scalar_type()) {
     mismatched(key, "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
                         format::dtype_name(placeholder.scalar_type()) + " in the file");
-    return;
+    return false;
   }
   if (live.sizes() != placeholder.sizes()) {
     mismatched(key,
                "shape " + shape_text(live) + " here, " + shape_text(placeholder) + " in the file");
-    return;
+    return false;
   }
-  const c10::Device device =
-      map_location_.device_for(saved_devices_(*archive_.find(placeholder)), live.device());
+  return true;
+}
+
+void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,
+                                   const std::string& key) {
+  if (!fits(live, placeholder, key)) return;
+  const c10::Device device = device_for(placeholder, live.device());
   if (device == live.device()) {
     add_copy(live, placeholder);
     return;
@@ -91,9 +96,7 @@ void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholde
 }
 
 at::Tensor RestorePlan::restore_new(const at::Tensor& placeholder, c10::Device device) {
-  return restore_like(
-      placeholder, at::Tensor(),
-      map_location_.device_for(saved_devices_(*archive_.find(placeholder)), device));
+  return restore_like(placeholder, at::Tensor(), device_for(placeholder, device));
 }
 
 at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Tensor& reuse,
@@ -105,6 +108,14 @@ at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Te
   }
   add_copy(to, placeholder);
   return to;
+}
+
+c10::Device RestorePlan::device_for(const at::Tensor& placeholder, c10::Device live) const {
+  return map_location_.device_for(saved_devices_(*archive_.find(placeholder)), live);
+}
+
+void RestorePlan::note_move(const at::Tensor& live, c10::Device device) {
+  if (device != live.device()) moved_.emplace(live.unsafeGetTensorImpl(), device);
 }
 
 at::Tensor RestorePlan::load(const at::Tensor& placeholder) const {
