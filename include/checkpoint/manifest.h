@@ -19,8 +19,9 @@ struct FileEntry {
 /// One item of a State, as it was saved.
 struct ItemEntry {
   std::string name;  ///< The name given to `State::add`.
-  std::string kind;  ///< "module", "optimizer", "value" or "rng".
-  std::string type;  ///< An optimizer's class ("Adam"), a value's kind ("double"); else empty.
+  std::string kind;  ///< "module", "optimizer", "script", "value", "archive" or "rng".
+  /// The class of an optimizer ("Adam") or an archive, a value's kind ("double"); else empty.
+  std::string type;
   std::vector<int64_t> group_sizes;  ///< An optimizer's parameter groups: how many parameters each.
 };
 

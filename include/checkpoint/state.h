@@ -6,12 +6,14 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 #include <torch/optim/optimizer.h>
+#include <torch/serialize/archive.h>
 
 #include <functional>
 #include <limits>
 #include <memory>
 #include <string>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace checkpoint {
@@ -26,6 +28,16 @@ struct IsSharedPtr<std::shared_ptr<T>> : std::true_type {};
 
 template <typename T>
 constexpr bool kIsModuleHolder = std::is_base_of_v<torch::detail::ModuleHolderIndicator, T>;
+
+// Whether it has `save(OutputArchive&) const` and `load(InputArchive&)`.
+template <typename T, typename = void>
+struct SavesItself : std::false_type {};
+template <typename T>
+struct SavesItself<T, std::void_t<decltype(std::declval<const T&>().save(
+                                      std::declval<torch::serialize::OutputArchive&>())),
+                                  decltype(std::declval<T&>().load(
+                                      std::declval<torch::serialize::InputArchive&>()))>>
+    : std::true_type {};
 
 template <typename>
 constexpr bool kAlwaysFalse = false;
@@ -44,9 +56,20 @@ class CHECKPOINT_API State {
   State& operator=(State&&) noexcept;
   ~State();
 
-  /// Adds an object under `name`: an nn::Module, its holder (Linear, Sequential, …) or a
-  /// std::shared_ptr to one; an optimizer; or a value (any arithmetic type, std::string,
-  /// torch::Tensor, Value), which is read at each save and written at each restore.
+  /// Adds an object under `name`:
+  ///
+  /// - an nn::Module, its holder (Linear, Sequential, …) or a std::shared_ptr to one: parameters
+  /// and
+  ///   buffers, and what a submodule adds by a `save` and `load` of its own;
+  /// - an optimizer, LibTorch's or of a class of your own with `save` and `load`;
+  /// - a torch::jit::Module: tensors and other attributes, not its code (script.h saves that too);
+  /// - a value (any arithmetic type, std::string, torch::Tensor, Value), which is read at each save
+  ///   and written at each restore;
+  /// - any other object with `save(torch::serialize::OutputArchive&) const` and
+  ///   `load(torch::serialize::InputArchive&)`, LibTorch's samplers for one.
+  ///
+  /// A `save` of your own is called at each save, and before each restore, to be able to undo it. A
+  /// `load` of your own may throw: then everything is as it was before.
   template <typename T>
   State& add(std::string name, T&& object) {
     using Plain = std::remove_cv_t<std::remove_reference_t<T>>;
@@ -63,6 +86,8 @@ class CHECKPOINT_API State {
         return add_module(std::move(name), borrow(object));
       } else if constexpr (std::is_base_of_v<torch::optim::Optimizer, Plain>) {
         return add_optimizer(std::move(name), object);
+      } else if constexpr (std::is_base_of_v<torch::jit::Module, Plain>) {
+        return add_script(std::move(name), object);
       } else if constexpr (std::is_same_v<Plain, bool>) {
         return add_value(
             std::move(name), Value::Kind::kBool, [&object] { return Value(object); },
@@ -82,10 +107,19 @@ class CHECKPOINT_API State {
         return add_tensor(std::move(name), object);
       } else if constexpr (std::is_same_v<Plain, Value>) {
         return add_tree(std::move(name), object);
+      } else if constexpr (internal::SavesItself<Plain>::value) {
+        return add_archived(
+            std::move(name), typeid(object),
+            [&object](torch::serialize::OutputArchive& archive) {
+              static_cast<const Plain&>(object).save(archive);
+            },
+            [&object](torch::serialize::InputArchive& archive) { object.load(archive); });
       } else {
         static_assert(internal::kAlwaysFalse<T>,
-                      "State::add takes modules, optimizers, arithmetic types, std::string, "
-                      "torch::Tensor and checkpoint::Value");
+                      "State::add takes modules, optimizers, torch::jit::Module, arithmetic types, "
+                      "std::string, torch::Tensor, checkpoint::Value, and whatever has "
+                      "save(torch::serialize::OutputArchive&) const and "
+                      "load(torch::serialize::InputArchive&)");
       }
     }
   }
@@ -125,6 +159,10 @@ class CHECKPOINT_API State {
 
   State& add_module(std::string name, std::shared_ptr<torch::nn::Module> module);
   State& add_optimizer(std::string name, torch::optim::Optimizer& optimizer);
+  State& add_script(std::string name, torch::jit::Module& module);
+  State& add_archived(std::string name, const std::type_info& type,
+                      std::function<void(torch::serialize::OutputArchive&)> save,
+                      std::function<void(torch::serialize::InputArchive&)> load);
   State& add_value(std::string name, Value::Kind kind, std::function<Value()> read,
                    std::function<void(const Value&)> write);
   State& add_tensor(std::string name, at::Tensor& tensor);

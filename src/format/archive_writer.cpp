@@ -1,6 +1,8 @@
 #include "format/archive_writer.h"
 
 #include "format/dense.h"
+#include "format/fail_safe.h"
+#include "format/ivalue.h"
 #include "store/digest.h"
 
 #include <checkpoint/error.h>
@@ -9,7 +11,6 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
 #include <unordered_map>
 #include <utility>
 
@@ -156,35 +157,10 @@ class TreeWriter {
   }
 
   IValue list_to_ivalue(const Value::List& list, const std::string& place, int depth) {
-    c10::impl::GenericList result(element_type(list));
+    // LibTorch's own readers insist on typed lists.
+    c10::impl::GenericList result(natural_element_type(list));
     for (IValue& element : elements(list, place, depth)) result.push_back(std::move(element));
     return result;
-  }
-
-  // LibTorch's own readers insist on typed lists. An empty one is one of tensors, as LBFGS's is
-  // before it has any history.
-  static c10::TypePtr element_type(const Value::List& list) {
-    if (list.empty()) return c10::TensorType::get();
-    const Value::Kind kind = list.front().kind();
-    const bool uniform = std::all_of(list.begin(), list.end(),
-                                     [&](const Value& value) { return value.kind() == kind; });
-    if (uniform) {
-      switch (kind) {
-        case Value::Kind::kTensor:
-          return c10::TensorType::get();
-        case Value::Kind::kInt:
-          return c10::IntType::get();
-        case Value::Kind::kDouble:
-          return c10::FloatType::get();
-        case Value::Kind::kBool:
-          return c10::BoolType::get();
-        case Value::Kind::kString:
-          return c10::StringType::get();
-        default:
-          break;
-      }
-    }
-    return c10::AnyType::get();
   }
 
   // A dict inside a list or a tuple: no archive can stand there.
@@ -228,29 +204,12 @@ void check_archive_name(const std::string& name, const std::string& path) {
 
 std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink) {
   Recorder recorder(sink);
-  std::exception_ptr failure;
-  try {
+  FailSafe sinking([&](const void* data, size_t count) { recorder.write(data, count); });
+  sinking.run("this archive", [&] {
     OutputArchive archive(std::make_shared<torch::jit::CompilationUnit>());
     TreeWriter(recorder).fill(archive, tree, "", 0);
-    // A callback that reports a failure makes LibTorch's writer throw from its destructor, which
-    // ends the process. So it never does: the first failure is kept, the rest is dropped.
-    archive.save_to([&](const void* data, size_t count) {
-      if (!failure) {
-        try {
-          recorder.write(data, count);
-        } catch (...) {
-          failure = std::current_exception();
-        }
-      }
-      return count;
-    });
-  } catch (const c10::Error& error) {
-    if (!failure) {
-      throw Error(ErrorCode::kUnsupported, std::string("LibTorch cannot write this archive: ") +
-                                               error.what_without_backtrace());
-    }
-  }
-  if (failure) std::rethrow_exception(failure);
+    archive.save_to(sinking.callback());
+  });
   return recorder.finish();
 }
 

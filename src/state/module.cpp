@@ -1,5 +1,7 @@
 #include "state/module.h"
 
+#include "state/overrides.h"
+#include "state/overriding_module.h"
 #include "state/restore_plan.h"
 
 #include <torch/torch.h>
@@ -42,32 +44,16 @@ void for_modules(Module& module, const std::string& path, const Visit& visit) {
   }
 }
 
-Value capture_module(const Module& module) {
+Value capture_module(Module& module, const std::string& path) {
+  if (overrides_save_or_load(module)) return capture_overriding(module, path);
   Dict tree;
   for_own_tensors(module, [&](const std::string& name, const at::Tensor& tensor) {
     tree.insert(name, tensor);
   });
-  for_children(module, [&](const std::string& name, const Module& child) {
-    tree.insert(name, capture_module(child));
+  for_children(module, [&](const std::string& name, Module& child) {
+    tree.insert(name, capture_module(child, dotted(path, name)));
   });
   return tree;
-}
-
-// The leaves of a saved tree by their live keys. Nested dicts and dotted names come to the same.
-using Leaves = std::map<std::string, const Value*>;
-
-void collect_leaves(const Value& value, const std::string& path, RestorePlan& plan,
-                    Leaves& leaves) {
-  if (!value.is_dict()) {
-    const std::string live_key = plan.selection().renamed(path);
-    if (!leaves.emplace(live_key, &value).second) {
-      plan.mismatched(live_key, "'" + path + "' is not the only key of the file that becomes it");
-    }
-    return;
-  }
-  for (const auto& [key, entry] : value.dict()) {
-    collect_leaves(entry, dotted(path, to_string(key)), plan, leaves);
-  }
 }
 
 void plan_requires_grad(at::Tensor live, const Value& saved, RestorePlan& plan) {
@@ -77,29 +63,90 @@ void plan_requires_grad(at::Tensor live, const Value& saved, RestorePlan& plan) 
   plan.finally([live, wanted]() mutable { live.set_requires_grad(wanted); });
 }
 
-// Takes out of `leaves` what has its counterpart here.
-void plan_tensors(const Module& module, const std::string& path, Leaves& leaves,
-                  RestorePlan& plan) {
-  for_own_tensors(module, [&](const std::string& name, const at::Tensor& live) {
-    const std::string key = dotted(path, name);
-    const auto leaf = leaves.find(key);
-    if (!plan.selection().takes(key)) {
-      // Left as it is.
-    } else if (leaf == leaves.end()) {
-      plan.missing(key);
-    } else if (!leaf->second->is_tensor()) {
-      plan.mismatched(key, std::string("a tensor here, and a ") + to_string(leaf->second->kind()) +
-                               " in the file");
-    } else {
-      plan.restore_in_place(live, leaf->second->to_tensor(), key);
-      if (plan.options().restore_modes()) plan_requires_grad(live, *leaf->second, plan);
+// One module's restore: first the saved tree is laid out by live keys, then each live tensor takes
+// its counterpart out, and what is left is unexpected.
+class ModulePlan {
+ public:
+  ModulePlan(OwnLoad own_load, RestorePlan& plan) : own_load_(own_load), plan_(plan) {}
+
+  void run(Module& module, const Value& saved, const std::string& path) {
+    find_own_loads(module, path);
+    lay_out(saved, path);
+    match(module, path);
+    for (const auto& leaf : leaves_) {
+      if (plan_.selection().takes(leaf.first)) plan_.unexpected(leaf.first);
     }
-    if (leaf != leaves.end()) leaves.erase(leaf);
-  });
-  for_children(module, [&](const std::string& name, const Module& child) {
-    plan_tensors(child, dotted(path, name), leaves, plan);
-  });
-}
+  }
+
+ private:
+  // The topmost modules with a load of their own: what is below them is theirs.
+  void find_own_loads(Module& module, const std::string& path) {
+    if (own_load_ == OwnLoad::kIgnored) return;
+    if (overrides_save_or_load(module)) {
+      own_loads_.emplace(path, nullptr);
+      return;
+    }
+    for_children(module, [&](const std::string& name, Module& child) {
+      find_own_loads(child, dotted(path, name));
+    });
+  }
+
+  // Nested dicts and dotted names come to the same.
+  void lay_out(const Value& value, const std::string& path) {
+    const std::string live_key = plan_.selection().renamed(path);
+    const auto own_load = own_loads_.find(live_key);
+    if (own_load != own_loads_.end()) {
+      own_load->second = &value;
+    } else if (value.is_dict()) {
+      for (const auto& [key, entry] : value.dict()) lay_out(entry, dotted(path, to_string(key)));
+    } else if (!leaves_.emplace(live_key, &value).second) {
+      plan_.mismatched(live_key, "'" + path + "' is not the only key of the file that becomes it");
+    }
+  }
+
+  void match(Module& module, const std::string& path) {
+    const auto own_load = own_loads_.find(path);
+    if (own_load != own_loads_.end()) {
+      match_own_load(module, own_load->second, path);
+      return;
+    }
+    for_own_tensors(module, [&](const std::string& name, const at::Tensor& live) {
+      match_tensor(live, dotted(path, name));
+    });
+    for_children(module,
+                 [&](const std::string& name, Module& child) { match(child, dotted(path, name)); });
+  }
+
+  void match_own_load(Module& module, const Value* saved, const std::string& path) {
+    if (!plan_.selection().takes(path)) return;
+    if (saved == nullptr) {
+      plan_.missing(path);
+    } else {
+      plan_overriding(module, *saved, path, plan_);
+    }
+  }
+
+  void match_tensor(const at::Tensor& live, const std::string& key) {
+    const auto leaf = leaves_.find(key);
+    const Value* const saved = leaf != leaves_.end() ? leaf->second : nullptr;
+    if (saved != nullptr) leaves_.erase(leaf);
+    if (!plan_.selection().takes(key)) return;
+    if (saved == nullptr) {
+      plan_.missing(key);
+    } else if (!saved->is_tensor()) {
+      plan_.mismatched(
+          key, std::string("a tensor here, and a ") + to_string(saved->kind()) + " in the file");
+    } else {
+      plan_.restore_in_place(live, saved->to_tensor(), key);
+      if (plan_.options().restore_modes()) plan_requires_grad(live, *saved, plan_);
+    }
+  }
+
+  OwnLoad own_load_;
+  RestorePlan& plan_;
+  std::map<std::string, const Value*> leaves_;     // By live keys.
+  std::map<std::string, const Value*> own_loads_;  // By live paths; null until found in the file.
+};
 
 }  // namespace
 
@@ -117,33 +164,38 @@ ItemEntry ModuleItem::describe() const { return {name(), "module", "", {}}; }
 
 std::vector<std::string> ModuleItem::eval_modules() const {
   std::vector<std::string> names;
-  for_modules(*module_, name(), [&](const std::string& name, Module& module) {
-    if (!module.is_training()) names.push_back(name);
+  for_modules(*module_, name(), [&](const std::string& path, Module& module) {
+    if (!module.is_training()) names.push_back(path);
   });
   return names;
 }
 
-Value ModuleItem::capture() const { return capture_module(*module_); }
+Value ModuleItem::capture() const { return capture_module(*module_, name()); }
 
 void ModuleItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
-  plan_module(*module_, saved.value, name(), plan);
+  plan_module(*module_, saved.value, name(), OwnLoad::kCalled, plan);
   if (!plan.options().restore_modes()) return;
-  plan.finally(
-      [this, eval = std::set<std::string>(saved.eval_modules.begin(), saved.eval_modules.end())] {
-        // Parents come first, and train() reaches their children, who then get their own.
-        for_modules(*module_, name(), [&](const std::string& name, Module& module) {
-          module.train(eval.count(name) == 0);
-        });
-      });
+  const std::set<std::string> eval(saved.eval_modules.begin(), saved.eval_modules.end());
+  plan.finally([this, eval] {
+    // Parents come first, and train() reaches their children, who then get their own.
+    for_modules(*module_, name(), [&](const std::string& path, Module& module) {
+      module.train(eval.count(path) == 0);
+    });
+  });
 }
 
-void plan_module(const Module& module, const Value& saved, const std::string& path,
+void plan_module(Module& module, const Value& saved, const std::string& path, OwnLoad own_load,
                  RestorePlan& plan) {
-  Leaves leaves;
-  collect_leaves(saved, path, plan, leaves);
-  plan_tensors(module, path, leaves, plan);
-  for (const auto& leaf : leaves) {
-    if (plan.selection().takes(leaf.first)) plan.unexpected(leaf.first);
+  ModulePlan(own_load, plan).run(module, saved, path);
+}
+
+void note_unexpected(const Value& saved, const std::string& path, RestorePlan& plan) {
+  if (!saved.is_dict()) {
+    plan.unexpected(path);
+    return;
+  }
+  for (const auto& [key, entry] : saved.dict()) {
+    note_unexpected(entry, dotted(path, to_string(key)), plan);
   }
 }
 

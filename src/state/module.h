@@ -9,7 +9,8 @@
 
 namespace checkpoint::state {
 
-/// A module: its parameters, its buffers and its children's, by name, as Module::save writes them.
+/// A module: its parameters, its buffers and its children's, by name, as Module::save writes them;
+/// and what any of them writes by a `save` of its own.
 class ModuleItem final : public Item {
  public:
   ModuleItem(std::string name, std::shared_ptr<torch::nn::Module> module);
@@ -25,9 +26,15 @@ class ModuleItem final : public Item {
   std::shared_ptr<torch::nn::Module> module_;
 };
 
-/// Plans to restore a module's tensors from a saved tree, nested or with dotted names. `path` is
-/// what its keys begin with, and may be empty.
-void plan_module(const torch::nn::Module& module, const Value& saved, const std::string& path,
-                 RestorePlan& plan);
+/// Whether a module's own `save` and `load` (overriding_module.h) have a say.
+enum class OwnLoad { kCalled, kIgnored };
+
+/// Plans to restore a module from a saved tree, nested or with dotted names. `path` is what its
+/// keys begin with, and may be empty.
+void plan_module(torch::nn::Module& module, const Value& saved, const std::string& path,
+                 OwnLoad own_load, RestorePlan& plan);
+
+/// Adds to the plan's report all keys of a saved tree, as unexpected.
+void note_unexpected(const Value& saved, const std::string& path, RestorePlan& plan);
 
 }  // namespace checkpoint::state

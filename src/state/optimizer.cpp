@@ -1,17 +1,18 @@
 #include "state/optimizer.h"
 
+#include "state/archived_optimizer.h"
 #include "state/optimizer_codec.h"
 #include "state/restore_plan.h"
 #include "state/torch_compat.h"
 
-#include <checkpoint/error.h>
-
+#include <c10/util/Type.h>
 #include <torch/torch.h>
 
 #include <algorithm>
 #include <memory>
 #include <set>
 #include <sstream>
+#include <typeinfo>
 #include <utility>
 
 namespace checkpoint::state {
@@ -36,28 +37,17 @@ bool are_distinct(const Names& names) {
 
 class OptimizerItem final : public Item {
  public:
-  OptimizerItem(std::string name, Optimizer& optimizer, const OptimizerCodec& codec)
-      : Item(std::move(name)), optimizer_(optimizer), codec_(codec) {}
+  // `type` is the class's name: the codec's, or that of a class derived from it.
+  OptimizerItem(std::string name, Optimizer& optimizer, const OptimizerCodec& codec,
+                std::string type)
+      : Item(std::move(name)), optimizer_(optimizer), codec_(codec), type_(std::move(type)) {}
 
   ItemEntry describe() const override {
-    ItemEntry entry{name(), "optimizer", codec_.type(), {}};
-    for (const OptimizerParamGroup& group : optimizer_.param_groups()) {
-      entry.group_sizes.push_back(static_cast<int64_t>(group.params().size()));
-    }
-    return entry;
+    return {name(), "optimizer", type_, group_sizes(optimizer_)};
   }
 
   std::vector<Names> parameter_names(const ParameterNames& live_names) const override {
-    std::vector<Names> groups;
-    for (const OptimizerParamGroup& group : optimizer_.param_groups()) {
-      Names names;
-      for (const at::Tensor& parameter : group.params()) {
-        const auto found = live_names.find(parameter.unsafeGetTensorImpl());
-        names.push_back(found != live_names.end() ? found->second : "");
-      }
-      groups.push_back(std::move(names));
-    }
-    return groups;
+    return names_of_parameters(optimizer_, live_names);
   }
 
   Value capture() const override {
@@ -87,9 +77,8 @@ class OptimizerItem final : public Item {
   }
 
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override {
-    if (saved.entry.type != codec_.type()) {
-      plan.mismatched(name(),
-                      "the state of " + saved.entry.type + " cannot go into " + codec_.type());
+    if (saved.entry.type != type_) {
+      plan.mismatched(name(), "the state of " + saved.entry.type + " cannot go into " + type_);
       return;
     }
     const size_t live_groups = optimizer_.param_groups().size();
@@ -233,20 +222,42 @@ class OptimizerItem final : public Item {
 
   Optimizer& optimizer_;
   const OptimizerCodec& codec_;
+  std::string type_;
 };
 
 }  // namespace
 
-std::unique_ptr<Item> make_optimizer_item(std::string name, Optimizer& optimizer) {
-  const OptimizerCodec* codec = find_codec(optimizer);
-  if (codec == nullptr) {
-    throw Error(ErrorCode::kUnsupported,
-                "State::add(\"" + name +
-                    "\"): this optimizer is none of LibTorch's own six (SGD, Adam, AdamW, RMSprop, "
-                    "Adagrad, LBFGS)",
-                "", 0, "Classes derived from them, and your own, are not supported yet.");
+std::vector<int64_t> group_sizes(const Optimizer& optimizer) {
+  std::vector<int64_t> sizes;
+  for (const OptimizerParamGroup& group : optimizer.param_groups()) {
+    sizes.push_back(static_cast<int64_t>(group.params().size()));
   }
-  return std::make_unique<OptimizerItem>(std::move(name), optimizer, *codec);
+  return sizes;
+}
+
+std::vector<Names> names_of_parameters(const Optimizer& optimizer,
+                                       const ParameterNames& live_names) {
+  std::vector<Names> groups;
+  for (const OptimizerParamGroup& group : optimizer.param_groups()) {
+    Names names;
+    for (const at::Tensor& parameter : group.params()) {
+      const auto found = live_names.find(parameter.unsafeGetTensorImpl());
+      names.push_back(found != live_names.end() ? found->second : "");
+    }
+    groups.push_back(std::move(names));
+  }
+  return groups;
+}
+
+std::unique_ptr<Item> make_optimizer_item(std::string name, Optimizer& optimizer) {
+  if (const OptimizerCodec* codec = find_codec(optimizer)) {
+    return std::make_unique<OptimizerItem>(std::move(name), optimizer, *codec, codec->type());
+  }
+  std::string type = c10::demangle(typeid(optimizer).name());
+  if (const OptimizerCodec* codec = find_base_codec(optimizer)) {
+    return std::make_unique<OptimizerItem>(std::move(name), optimizer, *codec, std::move(type));
+  }
+  return make_archived_optimizer_item(std::move(name), optimizer, std::move(type));
 }
 
 }  // namespace checkpoint::state

@@ -2,6 +2,7 @@
 
 #include "state/item.h"
 #include "state/optimizer_fields.h"
+#include "state/overrides.h"
 
 #include <checkpoint/error.h>
 
@@ -147,12 +148,20 @@ class FieldReader {
   bool fits_ = true;
 };
 
-template <typename OptionsT, typename StateT>
+template <typename OptimizerT, typename OptionsT, typename StateT>
 class TypedCodec final : public OptimizerCodec {
  public:
   explicit TypedCodec(const char* type) : type_(type) {}
 
   const char* type() const override { return type_; }
+  bool is_class_of(const Optimizer& optimizer) const override {
+    return typeid(optimizer) == typeid(OptimizerT);
+  }
+  bool saves(const Optimizer& optimizer) const override {
+    if (dynamic_cast<const OptimizerT*>(&optimizer) == nullptr) return false;
+    const OptimizerT plain(std::vector<at::Tensor>{torch::zeros({1})}, OptionsT(1));
+    return !overrides_save_or_load(optimizer, plain);
+  }
   bool is_flat() const override { return std::is_same_v<StateT, LBFGSParamState>; }
 
   Value capture_options(const Options& options) const override {
@@ -195,23 +204,30 @@ class TypedCodec final : public OptimizerCodec {
   const char* type_;
 };
 
+template <typename Wanted>
+const OptimizerCodec* find_codec_if(const Wanted& wanted) {
+  static const TypedCodec<SGD, SGDOptions, SGDParamState> kSgd("SGD");
+  static const TypedCodec<Adam, AdamOptions, AdamParamState> kAdam("Adam");
+  static const TypedCodec<AdamW, AdamWOptions, AdamWParamState> kAdamW("AdamW");
+  static const TypedCodec<RMSprop, RMSpropOptions, RMSpropParamState> kRmsprop("RMSprop");
+  static const TypedCodec<Adagrad, AdagradOptions, AdagradParamState> kAdagrad("Adagrad");
+  static const TypedCodec<LBFGS, LBFGSOptions, LBFGSParamState> kLbfgs("LBFGS");
+  static const OptimizerCodec* const kAll[] = {&kSgd,     &kAdam,    &kAdamW,
+                                               &kRmsprop, &kAdagrad, &kLbfgs};
+  for (const OptimizerCodec* codec : kAll) {
+    if (wanted(*codec)) return codec;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 const OptimizerCodec* find_codec(const Optimizer& optimizer) {
-  static const TypedCodec<SGDOptions, SGDParamState> kSgd("SGD");
-  static const TypedCodec<AdamOptions, AdamParamState> kAdam("Adam");
-  static const TypedCodec<AdamWOptions, AdamWParamState> kAdamW("AdamW");
-  static const TypedCodec<RMSpropOptions, RMSpropParamState> kRmsprop("RMSprop");
-  static const TypedCodec<AdagradOptions, AdagradParamState> kAdagrad("Adagrad");
-  static const TypedCodec<LBFGSOptions, LBFGSParamState> kLbfgs("LBFGS");
-  const std::type_info& type = typeid(optimizer);
-  if (type == typeid(SGD)) return &kSgd;
-  if (type == typeid(Adam)) return &kAdam;
-  if (type == typeid(AdamW)) return &kAdamW;
-  if (type == typeid(RMSprop)) return &kRmsprop;
-  if (type == typeid(Adagrad)) return &kAdagrad;
-  if (type == typeid(LBFGS)) return &kLbfgs;
-  return nullptr;
+  return find_codec_if([&](const OptimizerCodec& codec) { return codec.is_class_of(optimizer); });
+}
+
+const OptimizerCodec* find_base_codec(const Optimizer& optimizer) {
+  return find_codec_if([&](const OptimizerCodec& codec) { return codec.saves(optimizer); });
 }
 
 }  // namespace checkpoint::state

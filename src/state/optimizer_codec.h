@@ -20,6 +20,10 @@ class OptimizerCodec {
   virtual ~OptimizerCodec() = default;
   /// "Adam".
   virtual const char* type() const = 0;
+  /// Whether it is exactly of this class.
+  virtual bool is_class_of(const torch::optim::Optimizer& optimizer) const = 0;
+  /// Whether this class's own `save` and `load` are those that it is saved and loaded by.
+  virtual bool saves(const torch::optim::Optimizer& optimizer) const = 0;
   /// Whether the state is one flat vector over all parameters, so that their order carries meaning.
   virtual bool is_flat() const { return false; }
   virtual Value capture_options(const Options& options) const = 0;
@@ -39,5 +43,9 @@ class OptimizerCodec {
 /// The codec of the optimizer's exact class, or null: a class derived from one of LibTorch's may
 /// hold more than these codecs know. Lives as long as the process.
 const OptimizerCodec* find_codec(const torch::optim::Optimizer& optimizer);
+
+/// The codec of the one of LibTorch's classes that the optimizer's class is derived from, if it
+/// saves and loads by that one's own functions, and so nothing more; else null.
+const OptimizerCodec* find_base_codec(const torch::optim::Optimizer& optimizer);
 
 }  // namespace checkpoint::state

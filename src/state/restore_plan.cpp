@@ -56,20 +56,25 @@ void note_change(const at::Tensor& tensor) {
 RestorePlan::RestorePlan(const TensorSource& source, const RestoreOptions& options)
     : source_(source), options_(options), selection_(options) {}
 
-void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,
-                                   const std::string& key) {
+bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
+                       const std::string& key) {
   if (live.scalar_type() != placeholder.scalar_type() && !options_.convert_dtype()) {
     mismatched(key, "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
                         format::dtype_name(placeholder.scalar_type()) + " in the file");
-    return;
+    return false;
   }
   if (live.sizes() != placeholder.sizes()) {
     mismatched(key,
                "shape " + shape_text(live) + " here, " + shape_text(placeholder) + " in the file");
-    return;
+    return false;
   }
-  const c10::Device device =
-      options_.map_location().device_for(source_.saved_device(placeholder), live.device());
+  return true;
+}
+
+void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,
+                                   const std::string& key) {
+  if (!fits(live, placeholder, key)) return;
+  const c10::Device device = device_for(placeholder, live.device());
   if (device == live.device()) {
     add_copy(live, placeholder);
     return;
@@ -87,9 +92,7 @@ void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholde
 }
 
 at::Tensor RestorePlan::restore_new(const at::Tensor& placeholder, c10::Device device) {
-  return restore_like(
-      placeholder, at::Tensor(),
-      options_.map_location().device_for(source_.saved_device(placeholder), device));
+  return restore_like(placeholder, at::Tensor(), device_for(placeholder, device));
 }
 
 at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Tensor& reuse,
@@ -104,6 +107,14 @@ at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Te
   }
   add_copy(to, placeholder);
   return to;
+}
+
+c10::Device RestorePlan::device_for(const at::Tensor& placeholder, c10::Device live) const {
+  return options_.map_location().device_for(source_.saved_device(placeholder), live);
+}
+
+void RestorePlan::note_move(const at::Tensor& live, c10::Device device) {
+  if (device != live.device()) moved_.emplace(live.unsafeGetTensorImpl(), device);
 }
 
 at::Tensor RestorePlan::load(const at::Tensor& placeholder) const {

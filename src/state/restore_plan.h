@@ -64,6 +64,9 @@ class RestorePlan {
   /// requires_grad; map_location may give it memory on another device. Dtype and shape must be
   /// equal.
   void restore_in_place(at::Tensor live, const at::Tensor& placeholder, const std::string& key);
+  /// Whether a saved tensor's dtype and shape are those of the live one; if not, the report says
+  /// so.
+  bool fits(const at::Tensor& live, const at::Tensor& placeholder, const std::string& key);
   /// Plans a saved tensor into new memory, allocated now, on the device that map_location says, or
   /// else on `device`.
   at::Tensor restore_new(const at::Tensor& placeholder, c10::Device device);
@@ -73,6 +76,10 @@ class RestorePlan {
                           c10::Device device);
   /// Where a live tensor will be after the restore.
   c10::Device device_after(const at::Tensor& live) const;
+  /// Where a saved tensor goes whose live counterpart is on `live`.
+  c10::Device device_for(const at::Tensor& placeholder, c10::Device live) const;
+  /// That a live tensor will be on another device, though not by this plan's own hand.
+  void note_move(const at::Tensor& live, c10::Device device);
   /// Reads a small saved tensor at once, into new CPU memory.
   at::Tensor load(const at::Tensor& placeholder) const;
 

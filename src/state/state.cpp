@@ -2,10 +2,14 @@
 #include <checkpoint/state.h>
 
 #include "format/archive_writer.h"
+#include "state/archived_item.h"
 #include "state/module.h"
 #include "state/optimizer.h"
+#include "state/script_item.h"
 #include "state/state_impl.h"
 #include "state/value_item.h"
+
+#include <c10/util/Type.h>
 
 #include <algorithm>
 #include <array>
@@ -60,6 +64,22 @@ State& State::add_module(std::string name, std::shared_ptr<torch::nn::Module> mo
 State& State::add_optimizer(std::string name, torch::optim::Optimizer& optimizer) {
   check_name(impl_->items, name);
   impl_->items.push_back(state::make_optimizer_item(std::move(name), optimizer));
+  return *this;
+}
+
+State& State::add_script(std::string name, torch::jit::Module& module) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(std::make_unique<state::ScriptItem>(std::move(name), module));
+  return *this;
+}
+
+State& State::add_archived(std::string name, const std::type_info& type,
+                           std::function<void(torch::serialize::OutputArchive&)> save,
+                           std::function<void(torch::serialize::InputArchive&)> load) {
+  check_name(impl_->items, name);
+  state::SelfSaving object(name, std::move(save), std::move(load));
+  impl_->items.push_back(std::make_unique<state::ArchivedItem>(
+      std::move(name), c10::demangle(type.name()), std::move(object)));
   return *this;
 }
 

@@ -47,7 +47,7 @@ RestoreReport load_state_dict(torch::nn::Module& module, const StateDict& dict,
                               const RestoreOptions& options) {
   const state::TensorSource source;
   state::RestorePlan plan(source, options);
-  state::plan_module(module, to_dict(dict), "", plan);
+  state::plan_module(module, to_dict(dict), "", state::OwnLoad::kIgnored, plan);
   state::settle(plan, options.strict(), "");
   plan.run();
   return plan.report();

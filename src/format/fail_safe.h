@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <string>
+
+namespace checkpoint::format {
+
+/// Takes the bytes that one of LibTorch's writers hands over. A callback that reports a failure
+/// makes that writer throw from its destructor, which ends the process. So this one never does: the
+/// first failure is kept, the rest is dropped, and whoever called the writer throws it afterwards.
+class FailSafe {
+ public:
+  using Write = std::function<void(const void* data, size_t count)>;
+
+  explicit FailSafe(Write write);
+  /// The callback to pass to LibTorch. It refers to this object.
+  std::function<size_t(const void*, size_t)> callback();
+  /// Calls LibTorch's writer, and throws what was kept; or Error(unsupported), in which LibTorch
+  /// says why it cannot write `what`.
+  void run(const std::string& what, const std::function<void()>& writer);
+
+ private:
+  Write write_;
+  std::exception_ptr failure_;
+};
+
+}  // namespace checkpoint::format

@@ -1,0 +1,38 @@
+#include "state/archived_item.h"
+
+#include "state/restore_plan.h"
+
+#include <memory>
+#include <utility>
+
+namespace checkpoint::state {
+
+ArchivedItem::ArchivedItem(std::string name, std::string type, SelfSaving object)
+    : Item(std::move(name)), type_(std::move(type)), object_(std::move(object)) {}
+
+ItemEntry ArchivedItem::describe() const { return {name(), "archive", type_, {}}; }
+
+Value ArchivedItem::capture() const { return object_.capture(); }
+
+void ArchivedItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
+  if (saved.entry.type != type_ || !saved.value.is_dict()) {
+    plan.mismatched(name(), "the state of " + saved.entry.type + " cannot go into " + type_);
+    return;
+  }
+  const auto place = [&](const at::Tensor& placeholder, std::optional<c10::Device> live) {
+    return plan.device_for(placeholder, live.value_or(c10::kCPU));
+  };
+  const auto wanted =
+      std::make_shared<Dict>(read_tree(saved.value.dict(), object_.capture(), place, plan));
+  const auto before = std::make_shared<std::optional<Dict>>();
+  plan.try_first(
+      [this, wanted, before] {
+        *before = Copier().copy(object_.capture());
+        object_.load(*wanted);
+      },
+      [this, before] {
+        if (*before) object_.load(**before);
+      });
+}
+
+}  // namespace checkpoint::state
