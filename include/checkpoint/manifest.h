@@ -19,8 +19,11 @@ struct FileEntry {
 /// One item of a State, as it was saved.
 struct ItemEntry {
   std::string name;  ///< The name given to `State::add`.
-  std::string kind;  ///< "module", "optimizer", "value" or "rng".
-  std::string type;  ///< An optimizer's class ("Adam"), a value's kind ("double"); else empty.
+  /// "module", "optimizer", "scheduler", "value", "object" (one that hands over a state of its own)
+  /// or "rng".
+  std::string kind;
+  /// An optimizer's or scheduler's class ("Adam", "StepLR"), a value's kind ("double"); else empty.
+  std::string type;
   std::vector<int64_t> group_sizes;  ///< An optimizer's parameter groups: how many parameters each.
 };
 

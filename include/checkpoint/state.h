@@ -6,6 +6,7 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 #include <torch/optim/optimizer.h>
+#include <torch/optim/schedulers/lr_scheduler.h>
 
 #include <functional>
 #include <limits>
@@ -13,6 +14,10 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+
+namespace torch::optim {
+class ReduceLROnPlateauScheduler;  // LibTorch 1.13 has none.
+}  // namespace torch::optim
 
 namespace checkpoint {
 
@@ -26,6 +31,19 @@ struct IsSharedPtr<std::shared_ptr<T>> : std::true_type {};
 
 template <typename T>
 constexpr bool kIsModuleHolder = std::is_base_of_v<torch::detail::ModuleHolderIndicator, T>;
+
+// By pointer: that needs no definition of a base class that this LibTorch may not have.
+template <typename T>
+constexpr bool kIsScheduler = std::is_convertible_v<T*, torch::optim::LRScheduler*> ||
+                              std::is_convertible_v<T*, torch::optim::ReduceLROnPlateauScheduler*>;
+
+template <typename T, typename = void>
+struct HasStateDict : std::false_type {};
+template <typename T>
+struct HasStateDict<
+    T, std::void_t<decltype(Value(std::declval<const T&>().state_dict())),
+                   decltype(std::declval<T&>().load_state_dict(std::declval<const Value&>()))>>
+    : std::true_type {};
 
 template <typename>
 constexpr bool kAlwaysFalse = false;
@@ -45,8 +63,15 @@ class CHECKPOINT_API State {
   ~State();
 
   /// Adds an object under `name`: an nn::Module, its holder (Linear, Sequential, …) or a
-  /// std::shared_ptr to one; an optimizer; or a value (any arithmetic type, std::string,
-  /// torch::Tensor, Value), which is read at each save and written at each restore.
+  /// std::shared_ptr to one; an optimizer; a scheduler of LibTorch's own (StepLR,
+  /// ReduceLROnPlateauScheduler); a value (any arithmetic type, std::string, torch::Tensor, Value),
+  /// which is read at each save and written at each restore; or any object with
+  ///
+  ///     checkpoint::Value state_dict() const;                  // what it is now
+  ///     void load_state_dict(const checkpoint::Value& saved);  // throws if that does not fit
+  ///
+  /// Such an object is given its tensors in new CPU memory, which it may keep. If a restore fails
+  /// later on, load_state_dict is called again with what state_dict gave before.
   template <typename T>
   State& add(std::string name, T&& object) {
     using Plain = std::remove_cv_t<std::remove_reference_t<T>>;
@@ -63,6 +88,8 @@ class CHECKPOINT_API State {
         return add_module(std::move(name), borrow(object));
       } else if constexpr (std::is_base_of_v<torch::optim::Optimizer, Plain>) {
         return add_optimizer(std::move(name), object);
+      } else if constexpr (internal::kIsScheduler<Plain> && !internal::HasStateDict<Plain>::value) {
+        return add_scheduler(std::move(name), object);
       } else if constexpr (std::is_same_v<Plain, bool>) {
         return add_value(
             std::move(name), Value::Kind::kBool, [&object] { return Value(object); },
@@ -82,10 +109,16 @@ class CHECKPOINT_API State {
         return add_tensor(std::move(name), object);
       } else if constexpr (std::is_same_v<Plain, Value>) {
         return add_tree(std::move(name), object);
+      } else if constexpr (internal::HasStateDict<Plain>::value) {
+        return add_object(
+            std::move(name), [&object] { return Value(std::as_const(object).state_dict()); },
+            [&object](const Value& saved) { object.load_state_dict(saved); });
       } else {
         static_assert(internal::kAlwaysFalse<T>,
-                      "State::add takes modules, optimizers, arithmetic types, std::string, "
-                      "torch::Tensor and checkpoint::Value");
+                      "State::add takes modules, optimizers, schedulers, arithmetic types, "
+                      "std::string, torch::Tensor, checkpoint::Value, and objects with "
+                      "`checkpoint::Value state_dict() const` and `void load_state_dict(const "
+                      "checkpoint::Value&)`");
       }
     }
   }
@@ -125,6 +158,10 @@ class CHECKPOINT_API State {
 
   State& add_module(std::string name, std::shared_ptr<torch::nn::Module> module);
   State& add_optimizer(std::string name, torch::optim::Optimizer& optimizer);
+  State& add_scheduler(std::string name, torch::optim::LRScheduler& scheduler);
+  State& add_scheduler(std::string name, torch::optim::ReduceLROnPlateauScheduler& scheduler);
+  State& add_object(std::string name, std::function<Value()> read,
+                    std::function<void(const Value&)> write);
   State& add_value(std::string name, Value::Kind kind, std::function<Value()> read,
                    std::function<void(const Value&)> write);
   State& add_tensor(std::string name, at::Tensor& tensor);

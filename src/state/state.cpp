@@ -3,7 +3,9 @@
 
 #include "format/archive_writer.h"
 #include "state/module.h"
+#include "state/object_item.h"
 #include "state/optimizer.h"
+#include "state/scheduler.h"
 #include "state/state_impl.h"
 #include "state/value_item.h"
 
@@ -60,6 +62,28 @@ State& State::add_module(std::string name, std::shared_ptr<torch::nn::Module> mo
 State& State::add_optimizer(std::string name, torch::optim::Optimizer& optimizer) {
   check_name(impl_->items, name);
   impl_->items.push_back(state::make_optimizer_item(std::move(name), optimizer));
+  return *this;
+}
+
+State& State::add_scheduler(std::string name, torch::optim::LRScheduler& scheduler) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(state::make_scheduler_item(std::move(name), scheduler));
+  return *this;
+}
+
+#if TORCH_CHECKPOINT_HAS_PLATEAU
+State& State::add_scheduler(std::string name, torch::optim::ReduceLROnPlateauScheduler& scheduler) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(state::make_scheduler_item(std::move(name), scheduler));
+  return *this;
+}
+#endif
+
+State& State::add_object(std::string name, std::function<Value()> read,
+                         std::function<void(const Value&)> write) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(
+      std::make_unique<state::ObjectItem>(std::move(name), std::move(read), std::move(write)));
   return *this;
 }
 
