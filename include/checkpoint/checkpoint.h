@@ -7,6 +7,7 @@
 #include <checkpoint/map_location.h>
 #include <checkpoint/progress.h>
 #include <checkpoint/restore.h>
+#include <checkpoint/sampler.h>
 #include <checkpoint/script.h>
 #include <checkpoint/state.h>
 #include <checkpoint/state_dict.h>

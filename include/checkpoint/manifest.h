@@ -19,8 +19,11 @@ struct FileEntry {
 /// One item of a State, as it was saved.
 struct ItemEntry {
   std::string name;  ///< The name given to `State::add`.
-  std::string kind;  ///< "module", "optimizer", "script", "value", "archive" or "rng".
-  /// The class of an optimizer ("Adam") or an archive, a value's kind ("double"); else empty.
+  /// "module", "optimizer", "scheduler", "script", "value", "object" (that has a state_dict of its
+  /// own), "archive" (that saves itself) or "rng".
+  std::string kind;
+  /// The class of an optimizer, scheduler or archive ("Adam", "StepLR"), a value's kind ("double");
+  /// else empty.
   std::string type;
   std::vector<int64_t> group_sizes;  ///< An optimizer's parameter groups: how many parameters each.
 };

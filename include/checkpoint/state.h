@@ -6,6 +6,7 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 #include <torch/optim/optimizer.h>
+#include <torch/optim/schedulers/lr_scheduler.h>
 #include <torch/serialize/archive.h>
 
 #include <functional>
@@ -15,6 +16,10 @@
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
+
+namespace torch::optim {
+class ReduceLROnPlateauScheduler;  // LibTorch 1.13 has none.
+}  // namespace torch::optim
 
 namespace checkpoint {
 
@@ -37,6 +42,19 @@ struct SavesItself<T, std::void_t<decltype(std::declval<const T&>().save(
                                       std::declval<torch::serialize::OutputArchive&>())),
                                   decltype(std::declval<T&>().load(
                                       std::declval<torch::serialize::InputArchive&>()))>>
+    : std::true_type {};
+
+// By pointer: that needs no definition of a base class that this LibTorch may not have.
+template <typename T>
+constexpr bool kIsScheduler = std::is_convertible_v<T*, torch::optim::LRScheduler*> ||
+                              std::is_convertible_v<T*, torch::optim::ReduceLROnPlateauScheduler*>;
+
+template <typename T, typename = void>
+struct HasStateDict : std::false_type {};
+template <typename T>
+struct HasStateDict<
+    T, std::void_t<decltype(Value(std::declval<const T&>().state_dict())),
+                   decltype(std::declval<T&>().load_state_dict(std::declval<const Value&>()))>>
     : std::true_type {};
 
 template <typename>
@@ -62,14 +80,22 @@ class CHECKPOINT_API State {
   /// and
   ///   buffers, and what a submodule adds by a `save` and `load` of its own;
   /// - an optimizer, LibTorch's or of a class of your own with `save` and `load`;
+  /// - a scheduler of LibTorch's own: StepLR, ReduceLROnPlateauScheduler;
   /// - a torch::jit::Module: tensors and other attributes, not its code (script.h saves that too);
   /// - a value (any arithmetic type, std::string, torch::Tensor, Value), which is read at each save
   ///   and written at each restore;
+  /// - any other object, a ResumableSampler for one, with
+  ///
+  ///       checkpoint::Value state_dict() const;                  // what it is now
+  ///       void load_state_dict(const checkpoint::Value& saved);  // throws if that does not fit
+  ///
+  ///   which is given its tensors in new CPU memory, that it may keep;
   /// - any other object with `save(torch::serialize::OutputArchive&) const` and
   ///   `load(torch::serialize::InputArchive&)`, LibTorch's samplers for one.
   ///
-  /// A `save` of your own is called at each save, and before each restore, to be able to undo it. A
-  /// `load` of your own may throw: then everything is as it was before.
+  /// A `save` or `state_dict` of your own is called at each save, and before each restore, to be
+  /// able to undo it. A `load` or `load_state_dict` of your own may throw: then everything is as it
+  /// was.
   template <typename T>
   State& add(std::string name, T&& object) {
     using Plain = std::remove_cv_t<std::remove_reference_t<T>>;
@@ -88,6 +114,8 @@ class CHECKPOINT_API State {
         return add_optimizer(std::move(name), object);
       } else if constexpr (std::is_base_of_v<torch::jit::Module, Plain>) {
         return add_script(std::move(name), object);
+      } else if constexpr (internal::kIsScheduler<Plain> && !internal::HasStateDict<Plain>::value) {
+        return add_scheduler(std::move(name), object);
       } else if constexpr (std::is_same_v<Plain, bool>) {
         return add_value(
             std::move(name), Value::Kind::kBool, [&object] { return Value(object); },
@@ -107,6 +135,10 @@ class CHECKPOINT_API State {
         return add_tensor(std::move(name), object);
       } else if constexpr (std::is_same_v<Plain, Value>) {
         return add_tree(std::move(name), object);
+      } else if constexpr (internal::HasStateDict<Plain>::value) {
+        return add_object(
+            std::move(name), [&object] { return Value(std::as_const(object).state_dict()); },
+            [&object](const Value& saved) { object.load_state_dict(saved); });
       } else if constexpr (internal::SavesItself<Plain>::value) {
         return add_archived(
             std::move(name), typeid(object),
@@ -115,11 +147,13 @@ class CHECKPOINT_API State {
             },
             [&object](torch::serialize::InputArchive& archive) { object.load(archive); });
       } else {
-        static_assert(internal::kAlwaysFalse<T>,
-                      "State::add takes modules, optimizers, torch::jit::Module, arithmetic types, "
-                      "std::string, torch::Tensor, checkpoint::Value, and whatever has "
-                      "save(torch::serialize::OutputArchive&) const and "
-                      "load(torch::serialize::InputArchive&)");
+        static_assert(
+            internal::kAlwaysFalse<T>,
+            "State::add takes modules, optimizers, schedulers, torch::jit::Module, "
+            "arithmetic types, std::string, torch::Tensor, checkpoint::Value, and whatever "
+            "has `checkpoint::Value state_dict() const` and `void load_state_dict(const "
+            "checkpoint::Value&)`, or `save(torch::serialize::OutputArchive&) const` and "
+            "`load(torch::serialize::InputArchive&)`");
       }
     }
   }
@@ -163,6 +197,10 @@ class CHECKPOINT_API State {
   State& add_archived(std::string name, const std::type_info& type,
                       std::function<void(torch::serialize::OutputArchive&)> save,
                       std::function<void(torch::serialize::InputArchive&)> load);
+  State& add_scheduler(std::string name, torch::optim::LRScheduler& scheduler);
+  State& add_scheduler(std::string name, torch::optim::ReduceLROnPlateauScheduler& scheduler);
+  State& add_object(std::string name, std::function<Value()> read,
+                    std::function<void(const Value&)> write);
   State& add_value(std::string name, Value::Kind kind, std::function<Value()> read,
                    std::function<void(const Value&)> write);
   State& add_tensor(std::string name, at::Tensor& tensor);

@@ -1,6 +1,7 @@
 #include "format/archive_reader.h"
 #include "format/archive_writer.h"
 #include "format/dense.h"
+#include "format/map_tensors.h"
 #include "store/atomic_file.h"
 #include "store/file.h"
 #include "store/names.h"
@@ -11,74 +12,29 @@
 
 #include <torch/torch.h>
 
-#include <unordered_map>
+#include <string>
 
 namespace checkpoint {
 namespace {
 
-// Gives each placeholder of a tree memory of its own; what is one tensor in the file stays one.
-class Materializer {
- public:
-  Materializer(const store::ByteSource& file, const format::DecodedArchive& archive,
-               const MapLocation& map_location)
-      : file_(file), archive_(archive), map_location_(map_location) {}
-
-  Value materialize(const Value& value) {
-    switch (value.kind()) {
-      case Value::Kind::kTensor:
-        return tensor(value.to_tensor());
-      case Value::Kind::kList:
-        return Value(all(value.list()));
-      case Value::Kind::kTuple:
-        return Tuple{all(value.tuple())};
-      case Value::Kind::kDict: {
-        Dict result;
-        for (const auto& [key, entry] : value.dict()) result.insert(key, materialize(entry));
-        return result;
-      }
-      default:
-        return value;
-    }
+at::Tensor to_device(const at::Tensor& tensor, c10::Device device, const std::string& path) {
+  if (device.is_cpu()) return tensor;
+  if (device.is_cuda() && !torch::cuda::is_available()) {
+    throw Error(ErrorCode::kIncompatible,
+                "a tensor belongs on " + device.str() + ", and there is no CUDA here", path, 0,
+                "Pass torch::kCPU, or another map_location.");
   }
-
- private:
-  std::vector<Value> all(const std::vector<Value>& values) {
-    std::vector<Value> result;
-    result.reserve(values.size());
-    for (const Value& value : values) result.push_back(materialize(value));
-    return result;
-  }
-
-  at::Tensor tensor(const at::Tensor& placeholder) {
-    at::Tensor& loaded = loaded_[placeholder.unsafeGetTensorImpl()];
-    if (!loaded.defined()) {
-      const c10::Device saved = archive_.find(placeholder)->device;
-      loaded = to_device(format::load_tensor(file_, archive_, placeholder),
-                         map_location_.device_for(saved, saved));
-    }
-    return loaded;
-  }
-
-  at::Tensor to_device(const at::Tensor& tensor, c10::Device device) const {
-    if (device.is_cpu()) return tensor;
-    if (device.is_cuda() && !torch::cuda::is_available()) {
-      throw Error(ErrorCode::kIncompatible,
-                  "a tensor belongs on " + device.str() + ", and there is no CUDA here",
-                  file_.name(), 0, "Pass torch::kCPU, or another map_location.");
-    }
-    const torch::NoGradGuard no_grad;
-    return tensor.to(device).requires_grad_(tensor.requires_grad());
-  }
-
-  const store::ByteSource& file_;
-  const format::DecodedArchive& archive_;
-  const MapLocation& map_location_;
-  std::unordered_map<const c10::TensorImpl*, at::Tensor> loaded_;
-};
+  const torch::NoGradGuard no_grad;
+  return tensor.to(device).requires_grad_(tensor.requires_grad());
+}
 
 Value load_file(const store::ByteSource& file, const MapLocation& map_location) {
   const format::DecodedArchive archive = format::read_archive(file);
-  return Materializer(file, archive, map_location).materialize(archive.tree());
+  return format::map_tensors(archive.tree(), [&](const at::Tensor& placeholder) {
+    const c10::Device saved = archive.find(placeholder)->device;
+    return to_device(format::load_tensor(file, archive, placeholder),
+                     map_location.device_for(saved, saved), file.name());
+  });
 }
 
 bool ends_with(const std::string& text, const std::string& end) {

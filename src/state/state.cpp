@@ -4,7 +4,9 @@
 #include "format/archive_writer.h"
 #include "state/archived_item.h"
 #include "state/module.h"
+#include "state/object_item.h"
 #include "state/optimizer.h"
+#include "state/scheduler.h"
 #include "state/script_item.h"
 #include "state/state_impl.h"
 #include "state/value_item.h"
@@ -80,6 +82,28 @@ State& State::add_archived(std::string name, const std::type_info& type,
   state::SelfSaving object(name, std::move(save), std::move(load));
   impl_->items.push_back(std::make_unique<state::ArchivedItem>(
       std::move(name), c10::demangle(type.name()), std::move(object)));
+  return *this;
+}
+
+State& State::add_scheduler(std::string name, torch::optim::LRScheduler& scheduler) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(state::make_scheduler_item(std::move(name), scheduler));
+  return *this;
+}
+
+#if TORCH_CHECKPOINT_HAS_PLATEAU
+State& State::add_scheduler(std::string name, torch::optim::ReduceLROnPlateauScheduler& scheduler) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(state::make_scheduler_item(std::move(name), scheduler));
+  return *this;
+}
+#endif
+
+State& State::add_object(std::string name, std::function<Value()> read,
+                         std::function<void(const Value&)> write) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(
+      std::make_unique<state::ObjectItem>(std::move(name), std::move(read), std::move(write)));
   return *this;
 }
 

@@ -11,6 +11,14 @@
 #include <type_traits>
 #include <utility>
 
+/// Whether LibTorch has ReduceLROnPlateauScheduler: 2.x; 1.13 has only StepLR.
+#if __has_include(<torch/optim/schedulers/reduce_on_plateau_scheduler.h>)
+#include <torch/optim/schedulers/reduce_on_plateau_scheduler.h>
+#define TORCH_CHECKPOINT_HAS_PLATEAU 1
+#else
+#define TORCH_CHECKPOINT_HAS_PLATEAU 0
+#endif
+
 namespace checkpoint::compat {
 
 /// The key of a parameter in Optimizer::state(): the TensorImpl's address, as text in 1.13.

@@ -1,5 +1,6 @@
 #include "state/value_item.h"
 
+#include "format/map_tensors.h"
 #include "state/restore_plan.h"
 
 #include <memory>
@@ -10,32 +11,6 @@ namespace {
 
 bool can_become(Value::Kind saved, Value::Kind wanted) {
   return saved == wanted || (saved == Value::Kind::kInt && wanted == Value::Kind::kDouble);
-}
-
-// The saved tree with memory of its own in place of each placeholder, filled when the plan is run.
-Value materialize(const Value& saved, RestorePlan& plan) {
-  const auto materialize_all = [&](const std::vector<Value>& values) {
-    std::vector<Value> result;
-    for (const Value& value : values) result.push_back(materialize(value, plan));
-    return result;
-  };
-  switch (saved.kind()) {
-    case Value::Kind::kTensor:
-      return plan.restore_new(saved.to_tensor(), c10::kCPU);
-    case Value::Kind::kList:
-      return Value(materialize_all(saved.list()));
-    case Value::Kind::kTuple:
-      return Tuple{materialize_all(saved.tuple())};
-    case Value::Kind::kDict: {
-      Dict result;
-      for (const auto& [key, value] : saved.dict()) {
-        result.insert(key, materialize(value, plan));
-      }
-      return result;
-    }
-    default:
-      return saved;
-  }
 }
 
 }  // namespace
@@ -87,7 +62,10 @@ ItemEntry TreeItem::describe() const { return {name(), "value", "value", {}}; }
 Value TreeItem::capture() const { return value_; }
 
 void TreeItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
-  auto fresh = std::make_shared<Value>(materialize(saved.value, plan));
+  // New memory in place of each placeholder, filled when the plan is run.
+  auto fresh = std::make_shared<Value>(format::map_tensors(
+      saved.value,
+      [&plan](const at::Tensor& placeholder) { return plan.restore_new(placeholder, c10::kCPU); }));
   plan.finally([this, fresh] { value_ = std::move(*fresh); });
 }
 

@@ -1,5 +1,5 @@
-# The first C++ block of README.md must be, letter for letter, what stands between the [readme] marks
-# of the quickstart sample, which is built and run.
+# The first C++ block of the document README must be, letter for letter, what stands between the
+# [readme] marks of the file SAMPLE, which is built and run.
 function(part_between text from to result)
   string(FIND "${text}" "${from}" begin)
   if(begin EQUAL -1)
@@ -21,5 +21,5 @@ file(READ ${SAMPLE} sample)
 part_between("${readme}" "```cpp\n" "```\n" shown)
 part_between("${sample}" "// [readme]\n" "// [readme]\n" built)
 if(NOT shown STREQUAL built)
-  message(FATAL_ERROR "The example in README.md is not the one in quickstart.cpp:\n${shown}\n--- versus ---\n${built}")
+  message(FATAL_ERROR "The example in ${README} is not the one in ${SAMPLE}:\n${shown}\n--- versus ---\n${built}")
 endif()
