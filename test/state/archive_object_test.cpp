@@ -88,7 +88,7 @@ std::string hostile_bytes() {
     def __getstate__(self) -> int:
       return self.count
     def __setstate__(self, state: int) -> None:
-      raise RuntimeError("the file's code has run")
+      assert False, "the file's code has run"
   )");
   std::stringstream stream;
   module.save(stream);
@@ -187,7 +187,6 @@ TEST_CASE("What an archive cannot hold is refused by name when saving") {
   struct Holder {
     void save(OutputArchive& archive) const {
       OutputArchive inner(archive.compilation_unit());
-      inner.write("stream", c10::IValue(c10::make_intrusive<c10::ivalue::ConstantString>("x")));
       inner.write("generator", c10::IValue(at::detail::getDefaultCPUGenerator()));
       archive.write("inner", inner);
     }
@@ -236,7 +235,7 @@ TEST_CASE("The methods of a hostile archive are not there in what a load is give
   // A checkpoint whose item is a module with code, under the name and type that are expected.
   torch::jit::Module inner("Inner");
   inner.register_attribute("x", c10::IntType::get(), 1);
-  inner.define("def forward(self):\n  raise RuntimeError('the file has code')\n");
+  inner.define("def forward(self):\n  assert False, 'the file has code'\n");
   torch::jit::Module module("Outer");
   module.register_module("object", inner);
   std::stringstream stream;

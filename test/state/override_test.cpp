@@ -137,12 +137,12 @@ TEST_CASE("LibTorch's own modules are not mistaken for overriding ones") {
       LSTMCell(2, 2).ptr(),
       MultiheadAttention(2, 1).ptr(),
       TransformerEncoderLayer(2, 1).ptr(),
-      Transformer(TransformerOptions(2, 1, 1).nhead(1)).ptr(),
+      Transformer(TransformerOptions(2, 1)).ptr(),
       ModuleList(Linear(1, 1)).ptr(),
       ModuleDict().ptr(),
       ParameterList().ptr(),
       ParameterDict().ptr(),
-      AdaptiveLogSoftmaxWithLoss(8, 10, std::vector<int64_t>({4, 8})).ptr()};
+      AdaptiveLogSoftmaxWithLoss(64, 10, std::vector<int64_t>({4, 8})).ptr()};
   for (const auto& module : more) {
     for (const auto& each : module->modules()) {
       INFO(each->name());
