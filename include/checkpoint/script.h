@@ -12,10 +12,10 @@ namespace checkpoint {
 
 /// Saves a TorchScript module whole, code included, as `module.save(path)` does, so that LibTorch
 /// and Python's torch.jit.load open it too. The file appears under its name when every byte is on
-/// disk, in place of an older one; if anything fails, the older one is as it was. Directories are
-/// not made.
+/// disk, in place of an older one; if anything fails, the older one is as it was. Missing
+/// directories are made.
 ///
-/// Throws Error: no_space, io, not_found (no such directory), unsupported (LibTorch cannot save
+/// Throws Error: no_space, io, unsupported (LibTorch cannot save
 /// this module). Never ends the process. The module must not change meanwhile.
 CHECKPOINT_API void save_script(const torch::jit::Module& module, const std::string& path);
 

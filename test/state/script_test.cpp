@@ -192,7 +192,9 @@ TEST_CASE("A full disk leaves the older script file as it was, and the process a
 TEST_CASE("Script files that cannot be written or read are errors that say so") {
   const TemporaryDirectory root;
   const torch::jit::Module module = make_module(1);
-  CHECK(contains(error_of([&] { save_script(module, root / "missing/net.pt"); }), "not_found: "));
+  test::write_file(root / "file", "");
+  CHECK(contains(error_of([&] { save_script(module, root / "file/net.pt"); }), "io: "));
+  std::filesystem::remove(root / "file");
   std::filesystem::create_directory(root / "net.pt");
   CHECK(contains(error_of([&] { save_script(module, root / "net.pt"); }), "io: "));
   CHECK(test::names_in(root.path()) == std::vector<std::string>{"net.pt"});
