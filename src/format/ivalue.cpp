@@ -231,7 +231,7 @@ IValue with_type(const TypePtr& type, const Value& content, const std::string& p
     case TypeKind::DeviceObjType:
       return to_device(content.to_string(), path);
     case TypeKind::ListType: {
-      const TypePtr& element_type = type->containedTypes()[0];
+      const TypePtr element_type = type->containedTypes()[0];
       c10::impl::GenericList list(element_type);
       for (IValue& element : to_all_of(content, *element_type, path)) {
         list.push_back(std::move(element));
@@ -239,8 +239,8 @@ IValue with_type(const TypePtr& type, const Value& content, const std::string& p
       return list;
     }
     case TypeKind::DictType: {
-      const TypePtr& key_type = type->containedTypes()[0];
-      const TypePtr& value_type = type->containedTypes()[1];
+      const TypePtr key_type = type->containedTypes()[0];
+      const TypePtr value_type = type->containedTypes()[1];
       const std::vector<Value>& halves = content.tuple();
       if (halves.size() != 2 || halves[0].list().size() != halves[1].list().size()) {
         corrupt(path, "its keys and values are not as many");
