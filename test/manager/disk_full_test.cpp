@@ -1,37 +1,18 @@
 #include "catch.h"
 #include "error_of.h"
+#include "file_size_limit.h"
 #include "models.h"
 #include "temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
 
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 using namespace checkpoint;
-
-namespace {
-
-// Files of this process may not grow beyond some bytes, as if the disk were full. The signal that
-// comes with it keeps its default action, which would end this process.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit limit = before_;
-    limit.rlim_cur = bytes;
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_;
-};
-
-}  // namespace
+using test::FileSizeLimit;
 
 TEST_CASE("A full disk throws no_space, leaves no trace, and the next save works") {
   const test::TemporaryDirectory root;

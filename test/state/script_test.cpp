@@ -1,13 +1,13 @@
 #include "catch.h"
 #include "error_of.h"
+#include "file_size_limit.h"
 #include "models.h"
 #include "state/round_trip.h"
 
 #include <torch/script.h>
 
-#include <sys/resource.h>
-
 using namespace checkpoint;
+using test::FileSizeLimit;
 using test::same_bits;
 using test::Saved;
 using test::TemporaryDirectory;
@@ -41,21 +41,6 @@ torch::jit::Module make_module(int64_t seed) {
 torch::Tensor forward(torch::jit::Module& module) {
   return module.forward({torch::ones({1, 2})}).toTensor();
 }
-
-// Files of this process may not grow beyond some bytes, as if the disk were full.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit limit = before_;
-    limit.rlim_cur = bytes;
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_;
-};
 
 }  // namespace
 
