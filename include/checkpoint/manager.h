@@ -14,6 +14,10 @@
 
 namespace checkpoint {
 
+namespace internal {
+struct ManagerAccess;
+}  // namespace internal
+
 /// What a manager does by itself. Chained, as LibTorch's own options are.
 class CHECKPOINT_API CheckpointManagerOptions {
  public:
@@ -111,7 +115,9 @@ class CHECKPOINT_API CheckpointManager {
   const std::string& directory() const;
 
  private:
+  friend struct internal::ManagerAccess;
   struct Impl;
+  explicit CheckpointManager(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -3,6 +3,7 @@
 #include <checkpoint/version.h>
 
 #include "format/archive_writer.h"
+#include "manager/manager_access.h"
 #include "manager/name_template.h"
 #include "manager/resume.h"
 #include "manager/retention.h"
@@ -43,9 +44,9 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
 }  // namespace
 
 struct CheckpointManager::Impl {
-  Impl(std::string path, const CheckpointManagerOptions& given)
+  Impl(store::FileSystem& fs, std::string path, const CheckpointManagerOptions& given)
       : options(checked(given)),
-        directory(store::posix_file_system(), std::move(path)),
+        directory(fs, std::move(path)),
         name_template(options.name()),
         triggers(options),
         retention(options.keep_last(), options.verify_before_retire()) {}
@@ -147,8 +148,16 @@ void CheckpointManager::Impl::tidy_up(const std::string& newest) {
   if (options.lock()) attempt([&] { store::sweep(directory); });
 }
 
+CheckpointManager internal::ManagerAccess::open(store::FileSystem& fs, std::string directory,
+                                                const CheckpointManagerOptions& options) {
+  return CheckpointManager(
+      std::make_unique<CheckpointManager::Impl>(fs, std::move(directory), options));
+}
+
 CheckpointManager::CheckpointManager(std::string directory, CheckpointManagerOptions options)
-    : impl_(std::make_unique<Impl>(std::move(directory), options)) {}
+    : CheckpointManager(internal::ManagerAccess::open(store::posix_file_system(),
+                                                      std::move(directory), options)) {}
+CheckpointManager::CheckpointManager(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 CheckpointManager::CheckpointManager(CheckpointManager&&) noexcept = default;
 CheckpointManager& CheckpointManager::operator=(CheckpointManager&&) noexcept = default;
 CheckpointManager::~CheckpointManager() = default;
