@@ -138,14 +138,18 @@ void CheckpointManager::Impl::tidy_up(const std::string& newest) {
   const auto attempt = [](const auto& step) {
     try {
       step();
+      return true;
     } catch (const std::exception& error) {
       store::log_warning(std::string("the checkpoint is saved, but: ") + error.what());
+      return false;
     }
   };
   attempt([&] { directory.point_latest(newest); });
-  attempt([&] { retention.apply(directory, newest); });
-  // Without the lock another writer may be at work in its staging directory.
-  if (options.lock()) attempt([&] { store::sweep(directory); });
+  const bool retired = attempt([&] { retention.apply(directory, newest); });
+  // Not after a failure: where the directory could not be synced, what was renamed out of sight may
+  // be back under its name after a crash, and must be whole. And without the lock another writer
+  // may be at work in its staging directory.
+  if (options.lock() && retired) attempt([&] { store::sweep(directory); });
 }
 
 CheckpointManager internal::ManagerAccess::open(store::FileSystem& fs, std::string directory,

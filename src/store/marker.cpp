@@ -23,8 +23,7 @@ void write_marker(FileSystem& fs, const std::string& directory, const Marker& ma
 }
 
 bool has_marker(FileSystem& fs, const std::string& directory) {
-  struct stat info;
-  return fs.lstat(join(directory, kMarkerFile).c_str(), &info) == 0 && S_ISREG(info.st_mode);
+  return S_ISREG(look(fs, join(directory, kMarkerFile)).st_mode);
 }
 
 int64_t marked_sequence(FileSystem& fs, const std::string& directory) {

@@ -335,6 +335,7 @@ void MemoryFileSystem::change(int directory, const Change& step) {
   if (!step.removed.empty()) inode.entries.erase(step.removed);
   if (!step.added.empty()) inode.entries[step.added] = step.inode;
   inode.changes.push_back(step);
+  inode.sync_failed = false;  // The block is dirty again, and holds the other entries as well.
 }
 
 int MemoryFileSystem::rename_to(const char* from, const char* to, bool replace) {

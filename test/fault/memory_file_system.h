@@ -40,8 +40,8 @@ class MemoryFileSystem final : public checkpoint::store::FileSystem {
 
   /// The machine stops and starts again. `seed` draws garbage and coins.
   void crash(DataFate data, EntryFate entries, uint32_t seed = 0);
-  /// What an fsync that failed leaves: the bytes that were to be synced never reach the disk, and
-  /// later fsyncs of them say that all is well.
+  /// What an fsync that failed leaves: what was to be synced does not reach the disk, and later
+  /// fsyncs say that all is well. For a directory, until its entries change again.
   void fail_sync(int fd);
   /// What `free_bytes` answers. At first 1 TiB.
   void set_free_bytes(uint64_t bytes) { free_bytes_ = bytes; }
