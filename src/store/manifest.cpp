@@ -129,6 +129,9 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
   Manifest manifest;
   manifest.format_version = fields.integer("format_version");
   manifest.library_version = fields.string("library_version");
+  if (manifest.format_version < 0) {
+    throw Error(ErrorCode::kCorrupt, "there is no negative format version", path);
+  }
   if (manifest.format_version > kFormatVersion) {
     throw Error(ErrorCode::kIncompatible,
                 "the checkpoint has format version " + std::to_string(manifest.format_version) +

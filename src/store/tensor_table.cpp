@@ -83,6 +83,10 @@ TensorTable decode_tensor_table(const std::string& text, const std::string& path
   if (fields.string("format") != kFormat || fields.integer("format_version") != kVersion) {
     throw Error(ErrorCode::kCorrupt, "this is no table of tensors that this library knows", path);
   }
+  // The tensors were taken out as they came.
+  if (!fields.array("tensors").empty()) {
+    throw Error(ErrorCode::kCorrupt, "the field 'tensors' holds what is no tensor", path);
+  }
   table.optimizer_parameters =
       decode_names<std::vector<std::vector<std::string>>>(fields, "optimizer_parameters", path);
   table.eval_modules = decode_names<std::vector<std::string>>(fields, "eval_modules", path);

@@ -32,7 +32,7 @@ enum class EntryFate {
 /// Behaves as Linux does for what the seam asks of it. Paths are resolved from its own root; root's
 /// permissions. Copying takes the files along and leaves open descriptors and locks behind, as the
 /// death of the process that had them would. Thread-safe, but for copying and crashing.
-class MemoryFileSystem final : public checkpoint::store::FileSystem {
+class MemoryFileSystem : public checkpoint::store::FileSystem {
  public:
   MemoryFileSystem();
   MemoryFileSystem(const MemoryFileSystem& other);
