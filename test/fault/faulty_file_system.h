@@ -31,7 +31,7 @@ struct Fault {
 const std::map<std::string, std::vector<Fault>>& faults_by_call();
 
 /// Another file system, of which one call goes wrong. Thread-safe but for arming.
-class FaultyFileSystem final : public checkpoint::store::FileSystem {
+class FaultyFileSystem : public checkpoint::store::FileSystem {
  public:
   /// `real` must outlive this.
   explicit FaultyFileSystem(FileSystem& real = checkpoint::store::posix_file_system());

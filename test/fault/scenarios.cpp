@@ -25,7 +25,7 @@ std::function<void(MemoryFileSystem&)> filled(std::initializer_list<int64_t> val
     CheckpointManager manager = ManagerAccess::open(memory, kRuns, options());
     for (const int64_t value : values) {
       Live live(value);
-      manager.save(live.state, {value});
+      manager.save(live.state, {value, 0, 1.0 * value});
     }
     memory.crash(DataFate::kKept, EntryFate::kKept);
   };
@@ -39,7 +39,7 @@ void flip(MemoryFileSystem& memory, const std::string& file) {
 
 void save(FileSystem& fs, const CheckpointManagerOptions& options, int64_t value) {
   Live live(value);
-  ManagerAccess::open(fs, kRuns, options).save(live.state, {value});
+  ManagerAccess::open(fs, kRuns, options).save(live.state, {value, 0, 1.0 * value});
 }
 
 // Whatever happens, the live objects hold one whole checkpoint, or what they held before.
@@ -131,6 +131,79 @@ std::vector<Scenario> savings() {
   return result;
 }
 
+std::vector<Scenario> keepings() {
+  std::vector<Scenario> result;
+  const auto open = [](FileSystem& fs, const CheckpointManagerOptions& given) {
+    return ManagerAccess::open(fs, kRuns, given);
+  };
+  Scenario pinning{"a pin", options().keep_last(1)};
+  pinning.prepare = filled({1, 2, 3});
+  pinning.act = [=](FileSystem& fs, const CheckpointManagerOptions& given) {
+    open(fs, given).pin("e1");
+  };
+  pinning.newest_before = pinning.newest_after = 3;
+  pinning.always = {1, 2, 3};
+  pinning.pinned = {1};
+  pinning.gone = {2, 3};
+  result.push_back(pinning);
+
+  Scenario unpinning = pinning;
+  unpinning.name = "an unpin";
+  unpinning.prepare = [=](MemoryFileSystem& memory) {
+    filled({1, 2, 3})(memory);
+    open(memory, options()).pin("e1");
+    memory.crash(DataFate::kKept, EntryFate::kKept);
+  };
+  unpinning.act = [=](FileSystem& fs, const CheckpointManagerOptions& given) {
+    open(fs, given).unpin("e1");
+  };
+  unpinning.pinned = {};
+  unpinning.gone = {1, 2, 3};
+  result.push_back(unpinning);
+
+  Scenario pruning{"a prune beside a pin", options().keep_last(1)};
+  pruning.prepare = unpinning.prepare;
+  pruning.act = [=](FileSystem& fs, const CheckpointManagerOptions& given) {
+    open(fs, given).prune(checkpoint::DryRun::kNo);
+  };
+  pruning.newest_before = pruning.newest_after = 3;
+  pruning.always = {1, 3};
+  pruning.pinned = {1};
+  pruning.gone = {2, 3};
+  result.push_back(pruning);
+
+  Scenario best{"a save that keeps the best, and what is pinned",
+                options().keep_last(1).keep_best(1, "loss", checkpoint::Mode::kMin)};
+  best.prepare = [=](MemoryFileSystem& memory) {
+    filled({1, 2, 3})(memory);
+    open(memory, options()).pin("e2");
+    memory.crash(DataFate::kKept, EntryFate::kKept);
+  };
+  best.act = [](FileSystem& fs, const CheckpointManagerOptions& given) { save(fs, given, 4); };
+  best.newest_before = 3;
+  best.newest_after = 4;
+  best.always = {1, 2};
+  best.pinned = {1, 2};
+  best.gone = {3, 4};
+  result.push_back(best);
+
+  Scenario undecided{"a save that finds removals half done", options().keep_last(1)};
+  undecided.prepare = [=](MemoryFileSystem& memory) {
+    filled({1, 2, 3})(memory);
+    open(memory, options()).pin("e2");
+    memory.rename(path_of("e1").c_str(), path_of(".retiring-e1").c_str());
+    memory.rename(path_of("e2").c_str(), path_of(".retiring-e2").c_str());
+    memory.crash(DataFate::kKept, EntryFate::kKept);
+  };
+  undecided.act = best.act;
+  undecided.newest_before = 3;
+  undecided.newest_after = 4;
+  undecided.pinned = {2};
+  undecided.gone = {1, 3};
+  result.push_back(undecided);
+  return result;
+}
+
 std::vector<Scenario> restores() {
   std::vector<Scenario> result;
   Scenario latest{"a restore of the latest", options()};
@@ -154,6 +227,21 @@ std::vector<Scenario> restores() {
     }
   };
   result.push_back(named);
+
+  Scenario best = latest;
+  best.name = "a restore of the best";
+  best.options.keep_best(1, "loss", checkpoint::Mode::kMin);
+  best.act = [](FileSystem& fs, const CheckpointManagerOptions& given) {
+    Live live;
+    CheckpointManager manager = ManagerAccess::open(fs, kRuns, given);
+    try {
+      check_live(live, manager.restore_best(live.state).has_value());
+    } catch (const Error& error) {
+      check_live(live, error);
+      throw;
+    }
+  };
+  result.push_back(best);
 
   Scenario unmarked = latest;
   unmarked.name = "a restore from a copy without the hidden files";
@@ -192,7 +280,8 @@ std::vector<Scenario> restores() {
 
 std::vector<Scenario> scenarios() {
   std::vector<Scenario> all;
-  for (const auto& some : {savings(), restores()}) all.insert(all.end(), some.begin(), some.end());
+  for (const auto& some : {savings(), keepings(), restores()})
+    all.insert(all.end(), some.begin(), some.end());
   return all;
 }
 

@@ -63,13 +63,24 @@ void check_resumes(MemoryFileSystem& memory, const Scenario& scenario, bool succ
   }
 }
 
-void check_next_save(MemoryFileSystem& memory, const Scenario& scenario) {
+void check_next_save(MemoryFileSystem& memory, const Scenario& scenario, bool succeeded) {
   {
     Live live(kNext);
     ManagerAccess::open(memory, kRuns, scenario.options).save(live.state, {kNext});
   }
   if (resume(memory, scenario.options) != kNext) wrong("the next save does not come back");
-  for (const std::string& name : memory.names(kRuns)) {
+  const std::vector<std::string> left = memory.names(kRuns);
+  const auto is_left = [&](int64_t value) {
+    return std::find(left.begin(), left.end(), "e" + std::to_string(value)) != left.end();
+  };
+  for (const int64_t value : succeeded ? scenario.pinned : std::set<int64_t>()) {
+    if (!is_left(value))
+      wrong("the next save removes e" + std::to_string(value) + ", which is pinned");
+  }
+  for (const int64_t value : succeeded ? scenario.gone : std::set<int64_t>()) {
+    if (is_left(value)) wrong("the next save keeps e" + std::to_string(value));
+  }
+  for (const std::string& name : left) {
     const bool ours = name == ".lock" || name == ".pins";
     if (name[0] == '.' && !ours) wrong("the next save leaves " + name + " behind");
   }
@@ -84,7 +95,7 @@ std::string fault_found(MemoryFileSystem& memory, const Scenario& scenario, bool
       check_listed(manager, scenario);
     }
     check_resumes(memory, scenario, succeeded);
-    check_next_save(memory, scenario);
+    check_next_save(memory, scenario, succeeded);
   } catch (const std::exception& error) {
     std::ostringstream text;
     text << error.what() << "; there are:";

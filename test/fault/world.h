@@ -53,6 +53,8 @@ struct Scenario {
       {};                              ///< When it has succeeded; without success either is right.
   std::set<int64_t> between = {};      ///< May be the newest as well, without success.
   std::set<int64_t> always = {};       ///< What must be there and whole in any case.
+  std::set<int64_t> pinned = {};       ///< When it has succeeded: must outlive the next save too.
+  std::set<int64_t> gone = {};         ///< When it has succeeded: must be gone after the next save.
   std::set<std::string> damaged = {};  ///< Names that are damaged from the start.
 };
 

@@ -91,7 +91,27 @@ void read_one(CheckpointManager& manager, std::minstd_rand& random, Complaints& 
 
 }  // namespace
 
-TEST_CASE("One writer with retention, and eight readers") {
+// Pins what is listed, sees it stay while newer ones come and go, and lets it go again.
+void pin_one(CheckpointManager& manager, std::minstd_rand& random, Complaints& complaints) {
+  const std::vector<CheckpointInfo> all = manager.list();
+  if (all.empty()) return;
+  const std::string name = all[random() % all.size()].name;
+  try {
+    manager.pin(name);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound) complaints.add(std::string("pin: ") + error.what());
+    return;
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(random() % 50));
+  try {
+    manager.verify(name);
+  } catch (const Error& error) {
+    complaints.add(name + " is pinned, and: " + error.what());
+  }
+  manager.unpin(name);
+}
+
+TEST_CASE("One writer with retention, eight readers, and pins") {
   torch::set_num_threads(1);
   const test::TemporaryDirectory root;
   CheckpointManager writer(root.path(), kOptions);
@@ -115,6 +135,15 @@ TEST_CASE("One writer with retention, and eight readers") {
       }
     });
   }
+  readers.emplace_back([&] {
+    try {
+      CheckpointManager manager(root.path(), kOptions);
+      std::minstd_rand random(99);
+      while (!over) pin_one(manager, random, complaints);
+    } catch (const std::exception& error) {
+      complaints.add(std::string("pinning ended: ") + error.what());
+    }
+  });
   int64_t saved = 0;
   const auto end = std::chrono::steady_clock::now() + duration();
   while (std::chrono::steady_clock::now() < end) {
@@ -127,6 +156,8 @@ TEST_CASE("One writer with retention, and eight readers") {
   std::printf("%d saves beside %d readings\n", static_cast<int>(saved),
               static_cast<int>(readings.load()));
   CHECK(complaints.first() == "");
+  Live last(saved);
+  writer.save(last.state, {saved++});
   CHECK(writer.list().size() == 3);
   CHECK(writer.latest()->manifest.sequence == saved);
   CHECK(readings > 0);
