@@ -20,6 +20,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -28,6 +29,7 @@
 #include <functional>
 #include <new>
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -38,10 +40,13 @@ using checkpoint::CheckpointManager;
 using checkpoint::CheckpointManagerOptions;
 
 constexpr int64_t kEpochs = 60;
+constexpr int64_t kPinned = 5;  // The epoch whose checkpoint is pinned.
+constexpr int64_t kBest = 20;   // The one with the lowest loss.
 
 // What parent and children both see.
 struct Shared {
   std::atomic<int64_t> acknowledged;  // The newest epoch whose save has returned; -1: none.
+  std::atomic<bool> pinned;           // Whether a pin of kPinned has returned.
   uint64_t whole[kEpochs];            // The training's state after each epoch, never killed.
 };
 
@@ -78,11 +83,16 @@ struct Training {
 };
 
 CheckpointManagerOptions options() {
-  return CheckpointManagerOptions().every_n_epochs(1).keep_last(2).name("e{epoch}");
+  return CheckpointManagerOptions()
+      .every_n_epochs(1)
+      .keep_last(2)
+      .keep_best(1, "loss", checkpoint::Mode::kMin)
+      .name("e{epoch}");
 }
 
 // A whole run of the training program; each epoch is handed to `done` when it is saved.
-void train(const std::string& directory, const std::function<void(int64_t, uint64_t)>& done) {
+void train(const std::string& directory, Shared& shared,
+           const std::function<void(int64_t, uint64_t)>& done) {
   torch::set_num_threads(1);
   torch::manual_seed(1);
   Training training;
@@ -90,8 +100,12 @@ void train(const std::string& directory, const std::function<void(int64_t, uint6
   const auto restored = manager.restore_latest(training.state);
   for (int64_t epoch = restored ? restored->progress.next_epoch() : 0; epoch < kEpochs; ++epoch) {
     training.one_epoch();
-    manager.save_if_due(training.state, {epoch, epoch});
+    manager.save_if_due(training.state, {epoch, epoch, std::abs(1.0 * (epoch - kBest))});
     done(epoch, training.digest());
+    if (epoch == kPinned) {
+      manager.pin("e" + std::to_string(kPinned));
+      shared.pinned = true;
+    }
   }
 }
 
@@ -134,10 +148,14 @@ void check(const std::string& directory, const Shared& shared) {
   const int64_t acknowledged = shared.acknowledged;
   Training training;
   CheckpointManager manager(directory, options());
+  std::set<int64_t> epochs;
   for (const checkpoint::CheckpointInfo& info : manager.list()) {
     if (!info.damage.empty()) fail("half-made " + info.name + " is listed: " + info.damage);
     manager.verify(info.name);
+    epochs.insert(info.manifest.progress.epoch);
   }
+  if (shared.pinned && epochs.count(kPinned) == 0) fail("the pinned checkpoint is gone");
+  if (acknowledged > kBest && epochs.count(kBest) == 0) fail("the best checkpoint is gone");
   const auto restored = manager.restore_latest(training.state);
   if (!restored) {
     if (acknowledged >= 0)
@@ -166,7 +184,7 @@ class Torture {
 
   void run() {
     must_end_well(in_child([&] {
-                    train(work_ + "/whole",
+                    train(work_ + "/whole", *shared_,
                           [&](int64_t epoch, uint64_t digest) { shared_->whole[epoch] = digest; });
                   }),
                   "the training that nobody kills");
@@ -187,6 +205,7 @@ class Torture {
   void begin() {
     directory_ = work_ + "/run" + std::to_string(ended_);
     shared_->acknowledged = -1;
+    shared_->pinned = false;
   }
 
   int below(int limit) { return static_cast<int>(random_() % static_cast<uint32_t>(limit)); }
@@ -219,7 +238,7 @@ class Torture {
   void one_cycle() {
     const int64_t acknowledged = shared_->acknowledged;
     const pid_t child = in_child([&] {
-      train(directory_, [&](int64_t epoch, uint64_t digest) {
+      train(directory_, *shared_, [&](int64_t epoch, uint64_t digest) {
         shared_->acknowledged = epoch;
         if (digest != shared_->whole[epoch])
           fail("e" + std::to_string(epoch) + " went another way");
