@@ -2,7 +2,7 @@
 #include "error_of.h"
 #include "manager/manager_access.h"
 #include "manager/number.h"
-#include "store/faulty_file_system.h"
+#include "fault/faulty_file_system.h"
 #include "temporary_directory.h"
 
 #include "store/retire.h"
