@@ -1,6 +1,6 @@
 #include "catch.h"
 #include "error_of.h"
-#include "store/faulty_file_system.h"
+#include "fault/faulty_file_system.h"
 #include "store/make_checkpoint.h"
 #include "temporary_directory.h"
 
@@ -134,14 +134,15 @@ TEST_CASE("One that was read back is not read again while it stays") {
 
 TEST_CASE("Every failed call of retention leaves what must stay, whole, and nothing half removed") {
   const int error_number = GENERATE(EIO, EACCES, EMFILE);
-  const bool for_good = GENERATE(false, true);
+  const bool stops_dead = GENERATE(false, true);
   int states = 0;
   for (int call = 0;; ++call, ++states) {
     Fixture at;
     pin(at.real, "c1");
     test::FaultyFileSystem faulty;
     const Directory directory(faulty, at.root.path());
-    for_good ? faulty.fail_from(call, error_number) : faulty.fail(call, error_number);
+    const auto kind = stops_dead ? test::Fault::Kind::kStop : test::Fault::Kind::kError;
+    faulty.arm(call, {kind, error_number});
     try {
       Retention(last(1), true).apply(directory, "");
       sweep(directory);
