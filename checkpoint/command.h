@@ -14,6 +14,7 @@ using Run = std::function<ExitCode()>;
 
 // Each adds its command to the program; if that is the one chosen, `run` becomes its action.
 void add_list(CLI::App& app, Run& run);
+void add_report(CLI::App& app, Run& run);
 void add_show(CLI::App& app, Run& run);
 void add_verify(CLI::App& app, Run& run);
 

@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
   app.footer("Exit status: 0 all well, 1 damage found, 2 wrong usage or not found.");
   checkpoint::cli::Run run;
   checkpoint::cli::add_list(app, run);
+  checkpoint::cli::add_report(app, run);
   checkpoint::cli::add_show(app, run);
   checkpoint::cli::add_verify(app, run);
   try {

@@ -23,8 +23,8 @@ class File final : public ByteSource {
   static File create(FileSystem& fs, const std::string& path);
   /// Opens a directory, to sync it.
   static File open_directory(FileSystem& fs, const std::string& path);
-  /// Opens or creates a file to put a lock on.
-  static File open_lock(FileSystem& fs, const std::string& path);
+  /// Opens a file for reading and writing, or creates it; a symbolic link at its place is refused.
+  static File open_or_create(FileSystem& fs, const std::string& path);
 
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;

@@ -11,6 +11,7 @@ inline constexpr char kArchiveFile[] = "checkpoint.pt";
 inline constexpr char kMarkerFile[] = ".torch-checkpoint";
 inline constexpr char kLockFile[] = ".lock";
 inline constexpr char kLatestLink[] = "latest";
+inline constexpr char kHistoryFile[] = "history.jsonl";
 inline constexpr char kStagingPrefix[] = ".staging-";
 inline constexpr char kRetiredPrefix[] = ".retired-";
 

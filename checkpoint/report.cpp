@@ -1,0 +1,213 @@
+#include "command.h"
+#include "output.h"
+#include "report_page.h"
+
+#include "store/atomic_file.h"
+#include "store/clock.h"
+#include "store/directory.h"
+#include "store/file.h"
+#include "store/history.h"
+#include "store/json.h"
+#include "store/names.h"
+#include "store/progress_json.h"
+
+#include <checkpoint/error.h>
+#include <checkpoint/version.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <utility>
+
+namespace checkpoint::cli {
+namespace {
+
+struct Arguments {
+  std::string directory;
+  std::string output = "report.html";
+  std::string metric;
+  std::string mode = "min";
+  std::string x = "epoch";
+};
+
+// A save, as the page shows it.
+struct Point {
+  store::HistoryEntry entry;
+  bool kept = false;
+};
+
+// By sequence: what is there, and what the history knows of what is not.
+using Points = std::map<int64_t, Point>;
+
+store::HistoryEntry entry_of(const store::FoundCheckpoint& found) {
+  store::HistoryEntry entry;
+  entry.sequence = found.sequence;
+  entry.name = found.name;
+  entry.parent = found.manifest.parent;
+  entry.run_id = found.manifest.run_id;
+  entry.created = found.manifest.created;
+  entry.progress = found.manifest.progress;
+  entry.bytes = found.manifest.total_bytes();
+  return entry;
+}
+
+Points gather(const store::Directory& directory, const std::vector<store::FoundCheckpoint>& found) {
+  Points points;
+  for (store::HistoryEntry& entry : store::read_history(directory)) {
+    points[entry.sequence] = {std::move(entry), false};
+  }
+  for (const store::FoundCheckpoint& checkpoint : found) {
+    if (checkpoint.problem) continue;
+    store::HistoryEntry entry = entry_of(checkpoint);
+    const auto known = points.find(entry.sequence);
+    if (known != points.end()) entry.seconds = known->second.entry.seconds;
+    points[entry.sequence] = {std::move(entry), true};
+  }
+  return points;
+}
+
+// The save that this one's run was resumed from: names may come again, so it is the last one of
+// that name before it. 0 if there is none.
+int64_t parent_of(const Points& points, const store::HistoryEntry& entry) {
+  if (entry.parent.empty()) return 0;
+  for (auto point = std::make_reverse_iterator(points.lower_bound(entry.sequence));
+       point != points.rend(); ++point) {
+    if (point->second.entry.name == entry.parent) return point->first;
+  }
+  return 0;
+}
+
+double value_of(const Progress& progress, const std::string& metric) {
+  if (metric == "loss") return progress.loss;
+  const auto found = progress.metrics.find(metric);
+  return found != progress.metrics.end() ? found->second : std::nan("");
+}
+
+// The best of what is there: 0 if none has the metric.
+int64_t best_by(const Points& points, const std::string& metric, bool higher_is_better) {
+  int64_t best = 0;
+  double best_value = std::nan("");
+  for (const auto& [sequence, point] : points) {
+    const double value = value_of(point.entry.progress, metric);
+    if (!point.kept || std::isnan(value)) continue;
+    if (best != 0 && (higher_is_better ? value < best_value : value > best_value)) continue;
+    best = sequence;
+    best_value = value;
+  }
+  return best;
+}
+
+// What the training's own manager holds for the best, if it says so: its link is made for people,
+// and so is this page.
+std::string linked_best(const std::string& directory) {
+  std::error_code none;
+  return std::filesystem::read_symlink(store::join(directory, "best"), none).filename().string();
+}
+
+nlohmann::ordered_json to_json(const Points& points) {
+  nlohmann::ordered_json result = nlohmann::ordered_json::array();
+  std::map<int64_t, bool> resumed_from;
+  for (const auto& [sequence, point] : points) {
+    resumed_from[parent_of(points, point.entry)] = true;
+  }
+  for (const auto& [sequence, point] : points) {
+    const store::HistoryEntry& entry = point.entry;
+    result.push_back({{"sequence", sequence},
+                      {"name", entry.name},
+                      {"parent", entry.parent},
+                      {"parent_sequence", parent_of(points, entry)},
+                      {"run_id", entry.run_id},
+                      {"created", entry.created},
+                      {"progress", store::progress_to_json(entry.progress)},
+                      {"bytes", entry.bytes},
+                      {"seconds", store::json_number(entry.seconds)},
+                      {"kept", point.kept},
+                      {"resumed_from", resumed_from.count(sequence) != 0}});
+  }
+  return result;
+}
+
+nlohmann::ordered_json gather_data(const Arguments& arguments) {
+  const store::Directory directory(store::posix_file_system(), arguments.directory);
+  const std::vector<store::FoundCheckpoint> found = directory.scan();
+  const Points points = gather(directory, found);
+
+  nlohmann::ordered_json damaged = nlohmann::ordered_json::array();
+  for (const store::FoundCheckpoint& checkpoint : found) {
+    if (checkpoint.problem) damaged.push_back(checkpoint.name);
+  }
+  const auto newest = std::find_if(points.rbegin(), points.rend(),
+                                   [](const auto& point) { return point.second.kept; });
+  std::string best = arguments.metric.empty() ? linked_best(arguments.directory) : "";
+  std::string best_metric = arguments.metric;
+  if (best.empty()) {
+    if (best_metric.empty()) best_metric = "loss";
+    const int64_t sequence = best_by(points, best_metric, arguments.mode == "max");
+    if (sequence != 0) best = points.at(sequence).entry.name;
+  }
+  const std::filesystem::path path = std::filesystem::absolute(arguments.directory);
+  const std::string title =
+      (path.has_filename() ? path : path.parent_path()).lexically_normal().filename().string();
+  return {{"title", title},
+          {"created", store::utc_now()},
+          {"library_version", TORCH_CHECKPOINT_VERSION},
+          {"x", arguments.x},
+          {"latest", newest != points.rend() ? newest->second.entry.name : ""},
+          {"best", best},
+          {"best_metric", best_metric},
+          {"points", to_json(points)},
+          {"damaged", std::move(damaged)}};
+}
+
+// So that no name in it can end the element that holds it.
+std::string for_script_element(const nlohmann::ordered_json& document) {
+  std::string text;
+  for (const char c : store::dump_json(document, /*indent=*/-1)) {
+    if (c == '<') {
+      text += "\\u003c";
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
+ExitCode report(const Arguments& arguments) {
+  store::FileSystem& fs = store::posix_file_system();
+  if (!S_ISDIR(store::look(fs, store::join(arguments.directory, ".")).st_mode)) {
+    throw Error(ErrorCode::kNotFound, "there is no such directory", arguments.directory);
+  }
+  static const std::string kPlace = "@DATA@";
+  std::string page = kReportPage;
+  page.replace(page.find(kPlace), kPlace.size(), for_script_element(gather_data(arguments)));
+  store::write_atomically(fs, arguments.output,
+                          [&](store::ByteSink& sink) { sink.write(page.data(), page.size()); });
+  std::printf("%s\n", printable(arguments.output).c_str());
+  return kAllWell;
+}
+
+}  // namespace
+
+void add_report(CLI::App& app, Run& run) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "report",
+      "Writes a page of one file: loss and metrics with their checkpoints, sizes, restarts.");
+  command->add_option("DIR", arguments->directory, "The directory of checkpoints")->required();
+  command->add_option("-o,--output", arguments->output, "The page")->capture_default_str();
+  command->add_option("--metric", arguments->metric,
+                      "What the best checkpoint is told by (default: the link 'best', else loss)");
+  command->add_option("--mode", arguments->mode, "Whether the best metric is the lowest or highest")
+      ->check(CLI::IsMember({"min", "max"}))
+      ->capture_default_str();
+  command->add_option("--x", arguments->x, "What the curves run over")
+      ->check(CLI::IsMember({"epoch", "step"}))
+      ->capture_default_str();
+  command->footer("Example: torch-checkpoint report runs/digits -o report.html");
+  command->callback([arguments, &run] { run = [arguments] { return report(*arguments); }; });
+}
+
+}  // namespace checkpoint::cli
