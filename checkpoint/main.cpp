@@ -6,6 +6,9 @@ int main(int argc, char** argv) {
     add_list(app, run);
     add_show(app, run);
     add_verify(app, run);
+    add_pin(app, run);
+    add_unpin(app, run);
+    add_prune(app, run);
     add_report(app, run);
     forward_to_tensors_program(app, run, "diff", kDiffText);
     forward_to_tensors_program(app, run, "convert", kConvertText);

@@ -9,17 +9,19 @@
 #include "store/history.h"
 #include "store/json.h"
 #include "store/names.h"
+#include "store/pins.h"
 #include "store/progress_json.h"
+#include "store/ranking.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/version.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 namespace checkpoint::cli {
@@ -42,18 +44,6 @@ struct Point {
 // By sequence: what is there, and what the history knows of what is not.
 using Points = std::map<int64_t, Point>;
 
-store::HistoryEntry entry_of(const store::FoundCheckpoint& found) {
-  store::HistoryEntry entry;
-  entry.sequence = found.sequence;
-  entry.name = found.name;
-  entry.parent = found.manifest.parent;
-  entry.run_id = found.manifest.run_id;
-  entry.created = found.manifest.created;
-  entry.progress = found.manifest.progress;
-  entry.bytes = found.manifest.total_bytes();
-  return entry;
-}
-
 Points gather(const store::Directory& directory, const std::vector<store::FoundCheckpoint>& found) {
   Points points;
   for (store::HistoryEntry& entry : store::read_history(directory)) {
@@ -61,7 +51,8 @@ Points gather(const store::Directory& directory, const std::vector<store::FoundC
   }
   for (const store::FoundCheckpoint& checkpoint : found) {
     if (checkpoint.problem) continue;
-    store::HistoryEntry entry = entry_of(checkpoint);
+    store::HistoryEntry entry = store::history_entry(checkpoint.manifest);
+    entry.name = checkpoint.name;  // It may have been renamed since.
     const auto known = points.find(entry.sequence);
     if (known != points.end()) entry.seconds = known->second.entry.seconds;
     points[entry.sequence] = {std::move(entry), true};
@@ -80,38 +71,20 @@ int64_t parent_of(const Points& points, const store::HistoryEntry& entry) {
   return 0;
 }
 
-double value_of(const Progress& progress, const std::string& metric) {
-  if (metric == "loss") return progress.loss;
-  const auto found = progress.metrics.find(metric);
-  return found != progress.metrics.end() ? found->second : std::nan("");
-}
-
-// The best of what is there: 0 if none has the metric.
-int64_t best_by(const Points& points, const std::string& metric, bool higher_is_better) {
-  int64_t best = 0;
-  double best_value = std::nan("");
-  for (const auto& [sequence, point] : points) {
-    const double value = value_of(point.entry.progress, metric);
-    if (!point.kept || std::isnan(value)) continue;
-    if (best != 0 && (higher_is_better ? value < best_value : value > best_value)) continue;
-    best = sequence;
-    best_value = value;
-  }
-  return best;
-}
-
 // What the training's own manager holds for the best, if it says so: its link is made for people,
 // and so is this page.
 std::string linked_best(const std::string& directory) {
   std::error_code none;
-  return std::filesystem::read_symlink(store::join(directory, "best"), none).filename().string();
+  return std::filesystem::read_symlink(store::join(directory, store::kBestLink), none)
+      .filename()
+      .string();
 }
 
-nlohmann::ordered_json to_json(const Points& points) {
+nlohmann::ordered_json to_json(const Points& points, const std::set<std::string>& pins) {
   nlohmann::ordered_json result = nlohmann::ordered_json::array();
-  std::map<int64_t, bool> resumed_from;
+  std::set<int64_t> resumed_from;
   for (const auto& [sequence, point] : points) {
-    resumed_from[parent_of(points, point.entry)] = true;
+    resumed_from.insert(parent_of(points, point.entry));
   }
   for (const auto& [sequence, point] : points) {
     const store::HistoryEntry& entry = point.entry;
@@ -125,6 +98,7 @@ nlohmann::ordered_json to_json(const Points& points) {
                       {"bytes", entry.bytes},
                       {"seconds", store::json_number(entry.seconds)},
                       {"kept", point.kept},
+                      {"pinned", point.kept && pins.count(entry.name) != 0},
                       {"resumed_from", resumed_from.count(sequence) != 0}});
   }
   return result;
@@ -145,8 +119,9 @@ nlohmann::ordered_json gather_data(const Arguments& arguments) {
   std::string best_metric = arguments.metric;
   if (best.empty()) {
     if (best_metric.empty()) best_metric = "loss";
-    const int64_t sequence = best_by(points, best_metric, arguments.mode == "max");
-    if (sequence != 0) best = points.at(sequence).entry.name;
+    const Mode mode = arguments.mode == "max" ? Mode::kMax : Mode::kMin;
+    const size_t place = store::best_of(found, {1, best_metric, mode});
+    if (place < found.size()) best = found[place].name;
   }
   const std::filesystem::path path = std::filesystem::absolute(arguments.directory);
   const std::string title =
@@ -158,7 +133,7 @@ nlohmann::ordered_json gather_data(const Arguments& arguments) {
           {"latest", newest != points.rend() ? newest->second.entry.name : ""},
           {"best", best},
           {"best_metric", best_metric},
-          {"points", to_json(points)},
+          {"points", to_json(points, store::read_pins(directory))},
           {"damaged", std::move(damaged)}};
 }
 

@@ -50,6 +50,18 @@ bool is_torn(const File& file, uint64_t end) {
 
 }  // namespace
 
+HistoryEntry history_entry(const Manifest& manifest) {
+  HistoryEntry entry;
+  entry.sequence = manifest.sequence;
+  entry.name = manifest.name;
+  entry.parent = manifest.parent;
+  entry.run_id = manifest.run_id;
+  entry.created = manifest.created;
+  entry.progress = manifest.progress;
+  entry.bytes = manifest.total_bytes();
+  return entry;
+}
+
 void append_history(const Directory& directory, const HistoryEntry& entry) {
   File file = File::open_or_create(directory.fs(), directory.path_of(kHistoryFile));
   const uint64_t end = file.size();

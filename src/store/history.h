@@ -24,6 +24,9 @@ struct HistoryEntry {
   double seconds = std::numeric_limits<double>::quiet_NaN();
 };
 
+/// A checkpoint's entry, from its manifest.
+HistoryEntry history_entry(const Manifest& manifest);
+
 /// Adds a line to the directory's history.jsonl, which people and reports read and on which nothing
 /// depends. It is not synced: a crash of the machine may lose the last lines. The caller holds the
 /// writer lock. Throws Error: no_space, io.

@@ -11,8 +11,11 @@ inline constexpr char kArchiveFile[] = "checkpoint.pt";
 inline constexpr char kMarkerFile[] = ".torch-checkpoint";
 inline constexpr char kLockFile[] = ".lock";
 inline constexpr char kLatestLink[] = "latest";
+inline constexpr char kBestLink[] = "best";
 inline constexpr char kHistoryFile[] = "history.jsonl";
+inline constexpr char kPinsDirectory[] = ".pins";
 inline constexpr char kStagingPrefix[] = ".staging-";
+inline constexpr char kRetiringPrefix[] = ".retiring-";  // and the name
 inline constexpr char kRetiredPrefix[] = ".retired-";
 
 /// Whether `name` can stand in a directory and lead nowhere else: not empty, "." or "..", no slash,

@@ -11,7 +11,7 @@
 namespace test {
 
 /// The real file system, but its n-th call fails with an error number of the test's choice.
-class FaultyFileSystem final : public checkpoint::store::FileSystem {
+class FaultyFileSystem : public checkpoint::store::FileSystem {
  public:
   /// Calls are counted from 0; -1: none fails.
   void fail(int call, int error_number) {
