@@ -48,8 +48,8 @@ CHECKPOINT_API void save(const StateDict& dict, const std::string& path);
 /// Reads a LibTorch archive (of `save`, of a CheckpointManager, of plain torch::save) as a tree of
 /// values in new memory. Runs no code, whatever the file holds. `path` may be a checkpoint's
 /// directory: then its digests are verified. Tensors go to the device they were saved from, or
-/// where `map_location` says. Throws Error: not_found, corrupt, unsupported, incompatible (a CUDA
-/// file where there is no CUDA: pass torch::kCPU), io.
+/// where `map_location` says, whose keys are those of the file. Throws Error: not_found, corrupt,
+/// unsupported, incompatible (a CUDA file where there is no CUDA: pass torch::kCPU), io.
 CHECKPOINT_API Value load(const std::string& path, const MapLocation& map_location = {});
 
 /// The tensors of such a file by dotted names, other values left out. With `item`, only those below

@@ -1,6 +1,7 @@
 #include "format/archive_reader.h"
 #include "format/archive_writer.h"
 #include "format/dense.h"
+#include "format/device.h"
 #include "format/map_tensors.h"
 #include "store/atomic_file.h"
 #include "store/file.h"
@@ -17,24 +18,21 @@
 namespace checkpoint {
 namespace {
 
-at::Tensor to_device(const at::Tensor& tensor, c10::Device device, const std::string& path) {
+at::Tensor to_device(const at::Tensor& tensor, c10::Device device) {
   if (device.is_cpu()) return tensor;
-  if (device.is_cuda() && !torch::cuda::is_available()) {
-    throw Error(ErrorCode::kIncompatible,
-                "a tensor belongs on " + device.str() + ", and there is no CUDA here", path, 0,
-                "Pass torch::kCPU, or another map_location.");
-  }
   const torch::NoGradGuard no_grad;
   return tensor.to(device).requires_grad_(tensor.requires_grad());
 }
 
 Value load_file(const store::ByteSource& file, const MapLocation& map_location) {
   const format::DecodedArchive archive = format::read_archive(file);
-  return format::map_tensors(archive.tree(), [&](const at::Tensor& placeholder) {
+  const auto load = [&](const at::Tensor& placeholder, const format::TensorPlace& place) {
     const c10::Device saved = archive.find(placeholder)->device;
-    return to_device(format::load_tensor(file, archive, placeholder),
-                     map_location.device_for(saved, saved), file.name());
-  });
+    const c10::Device device = map_location.device_for(place.key, saved, saved);
+    format::check_device(device, place.key, file.name());
+    return to_device(format::load_tensor(file, archive, placeholder), device);
+  };
+  return format::map_tensors(archive.tree(), "", nullptr, load);
 }
 
 bool ends_with(const std::string& text, const std::string& end) {

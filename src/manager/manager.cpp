@@ -38,13 +38,15 @@ namespace {
 constexpr uint64_t kBytesBesideEachTensor = 1024;
 constexpr uint64_t kBytesBeside = uint64_t{1} << 20;
 
-// What must not cost a checkpoint that is safe already.
+// What must not cost a checkpoint that is safe already. Returns whether it succeeded.
 template <typename Step>
-void attempt(const Step& step) {
+bool attempt(const Step& step) {
   try {
     step();
+    return true;
   } catch (const std::exception& error) {
     store::log_warning(std::string("the checkpoint is saved, but: ") + error.what());
+    return false;
   }
 }
 
@@ -179,9 +181,12 @@ void CheckpointManager::Impl::tidy_up(const std::string& newest) {
     const Manifest manifest = store::read_manifest(directory.fs(), directory.path_of(newest));
     store::append_history(directory, store::history_entry(manifest));
   });
-  if (!options.keep().empty()) attempt([&] { retention.apply(directory, resumed_from()); });
-  // Without the lock another writer may be at work in its staging directory.
-  if (options.lock()) attempt([&] { store::sweep(directory); });
+  const bool retired =
+      options.keep().empty() || attempt([&] { retention.apply(directory, resumed_from()); });
+  // Not after a failure: where the directory could not be synced, what was renamed out of sight may
+  // be back under its name after a crash, and must be whole. And without the lock another writer
+  // may be at work in its staging directory.
+  if (options.lock() && retired) attempt([&] { store::sweep(directory); });
 }
 
 // Only where the options say what is best: a link of the user's own making is nobody else's matter.

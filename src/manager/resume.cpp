@@ -31,15 +31,18 @@
 namespace checkpoint::manager {
 namespace {
 
+// Reading failed half way through a restore, which another checkpoint makes good.
+bool is_half_way(const Error& error) {
+  return error.code() == ErrorCode::kIo && error.system_error() == 0;
+}
+
 bool speaks_of_this_checkpoint_alone(const Error& error) {
   switch (error.code()) {
     case ErrorCode::kCorrupt:
     case ErrorCode::kNotFound:
       return true;
     case ErrorCode::kIo:
-      // 0: reading failed half way through a restore, which an older checkpoint makes good.
-      return error.system_error() == EIO || error.system_error() == ESTALE ||
-             error.system_error() == 0;
+      return error.system_error() == EIO || error.system_error() == ESTALE || is_half_way(error);
     default:
       return false;
   }
@@ -102,6 +105,7 @@ namespace {
 struct Outcome {
   std::optional<Restored> restored;
   std::vector<PassedOver> passed_over;
+  std::string half_way;  // What was said when a part of the live state had been written.
 };
 
 // Tries each in turn. Returns false if the directory has to be looked at anew.
@@ -119,6 +123,7 @@ bool try_each(const store::Directory& directory,
       return true;
     } catch (const Error& error) {
       if (!speaks_of_this_checkpoint_alone(error)) throw;
+      if (is_half_way(error)) outcome.half_way = error.what();
       if (has_changed(directory, candidate)) return false;
       outcome.passed_over.push_back(pass_over(directory, candidate.name, error, damaged));
     }
@@ -132,8 +137,13 @@ Outcome restore_first(const store::Directory& directory, State& state,
                       const RestoreOptions& options, Damaged damaged, const Choose& choose) {
   Outcome outcome;
   for (int look = 0; look < kMostLooks; ++look) {
-    if (try_each(directory, choose(directory.scan()), state, options, damaged, outcome)) {
-      return outcome;
+    try {
+      if (try_each(directory, choose(directory.scan()), state, options, damaged, outcome)) {
+        return outcome;
+      }
+    } catch (const Error& error) {
+      if (outcome.half_way.empty()) throw;
+      throw Error(error.code(), outcome.half_way + "\nand then: " + error.what());
     }
     // What was set aside is met no more; the others are.
     auto& passed = outcome.passed_over;

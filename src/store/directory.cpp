@@ -28,6 +28,16 @@ Manifest read_settled_manifest(FileSystem& fs, const std::string& checkpoint_pat
   }
 }
 
+// A disk that answers nothing must not look like a directory that holds nothing: a training would
+// start from scratch.
+bool may_be_ours(FileSystem& fs, const std::string& path) {
+  try {
+    return has_marker(fs, path);
+  } catch (const Error&) {
+    return true;
+  }
+}
+
 }  // namespace
 
 std::string parent_of(const std::string& path) {
@@ -79,9 +89,12 @@ std::vector<FoundCheckpoint> Directory::scan() const {
   // may have come after the names were listed.
   for (int look = 0; look < kMostLooks && !look_once(found); ++look) {
   }
-  // A checkpoint whose sequence nobody knows may be the newest: it is looked at first.
+  // A checkpoint whose sequence nobody knows may be the newest: it is looked at first. Unless we
+  // may not look into it at all, which any directory of another user's says.
   const auto order = [](const FoundCheckpoint& checkpoint) {
-    return checkpoint.sequence > 0 ? checkpoint.sequence : std::numeric_limits<int64_t>::max();
+    if (checkpoint.sequence > 0) return checkpoint.sequence;
+    const bool closed = checkpoint.problem && checkpoint.problem->system_error() == EACCES;
+    return closed ? 0 : std::numeric_limits<int64_t>::max();
   };
   std::sort(
       found.begin(), found.end(), [&](const FoundCheckpoint& left, const FoundCheckpoint& right) {
@@ -105,7 +118,7 @@ bool Directory::look_once(std::vector<FoundCheckpoint>& found) const {
 std::vector<std::string> Directory::set_aside_names() const {
   std::vector<std::string> result;
   for (const std::string& name : names()) {
-    if (is_set_aside(name) && has_marker(*fs_, path_of(name))) result.push_back(name);
+    if (is_set_aside(name) && may_be_ours(*fs_, path_of(name))) result.push_back(name);
   }
   std::sort(result.begin(), result.end());
   return result;
@@ -181,9 +194,9 @@ std::optional<FoundCheckpoint> Directory::find(const std::string& name) const {
     found.sequence = found.manifest.sequence;
     return found;
   } catch (const Error& error) {
-    // Many programs write a manifest.json, some directories ("lost+found") let nobody in, and
-    // retention may just have taken this one away: without our marker it is none of ours.
-    if (!has_marker(*fs_, found.path)) return std::nullopt;
+    // Many programs write a manifest.json, and retention may just have taken this one away: without
+    // our marker it is none of ours. One that cannot be looked into may well be.
+    if (!may_be_ours(*fs_, found.path) || name == "lost+found") return std::nullopt;
     found.problem = error;
   }
   found.sequence = marked_sequence(*fs_, found.path);

@@ -24,7 +24,7 @@ Progress progress_from_json(const nlohmann::json& object, const std::string& pat
   const nlohmann::json& metrics = fields.object("metrics");
   const JsonFields metric_fields(metrics, path);
   for (const auto& metric : metrics.items()) {
-    progress.metrics[metric.key()] = metric_fields.number(metric.key().c_str());
+    progress.metrics[metric.key()] = metric_fields.number(metric.key());
   }
   return progress;
 }

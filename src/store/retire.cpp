@@ -49,7 +49,24 @@ bool holds_only_ours(FileSystem& fs, const std::string& path) {
   return std::all_of(names.begin(), names.end(), is_ours);
 }
 
-bool starts_with(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
+// A staging or retired directory as this library names them. That it was made by it is what its
+// marker says; a crash of the machine may have taken the marker's name and left those of other
+// files.
+bool is_leftover(FileSystem& fs, const std::string& name, const std::string& path) {
+  constexpr size_t kIdDigits = 16;
+  const size_t id = name.find_first_of('-') + 1;
+  if (has_marker(fs, path)) return true;
+  return name.size() == id + kIdDigits &&
+         name.find_first_not_of("0123456789abcdef", id) == std::string::npos &&
+         holds_only_ours(fs, path);
+}
+
+bool is_undecided(const std::string& name) { return name.rfind(kRetiringPrefix, 0) == 0; }
+
+bool is_hidden(const std::string& name) {
+  return is_undecided(name) || name.rfind(kStagingPrefix, 0) == 0 ||
+         name.rfind(kRetiredPrefix, 0) == 0;
+}
 
 std::string retiring_path(const Directory& directory, const std::string& name) {
   return directory.path_of(kRetiringPrefix + name);
@@ -82,6 +99,21 @@ bool finish_retiring(const Directory& directory, const std::string& name) {
   sync_directory(fs, directory.path());
   remove_checkpoint_files(fs, decided);
   return true;
+}
+
+void sweep_one(const Directory& directory, const std::string& name) {
+  FileSystem& fs = directory.fs();
+  const std::string path = directory.path_of(name);
+  if (!S_ISDIR(look(fs, path).st_mode)) return;  // A link would lead elsewhere.
+  if (is_undecided(name)) {
+    if (has_marker(fs, path)) finish_retiring(directory, name.substr(sizeof kRetiringPrefix - 1));
+  } else if (is_leftover(fs, name, path)) {
+    log_debug("removing '" + path + "', which a dead writer left");
+    remove_checkpoint_files(fs, path);
+  } else {
+    // Empty, it is nobody's loss; anything else is not ours, and rmdir refuses.
+    fs.rmdir(path.c_str());
+  }
 }
 
 }  // namespace
@@ -145,22 +177,18 @@ void sweep(const Directory& directory) {
   if (fs.list(directory.path().c_str(), &names) != 0) {
     throw system_failure("list the directory", directory.path(), errno);
   }
+  names.erase(
+      std::remove_if(names.begin(), names.end(), [](const auto& name) { return !is_hidden(name); }),
+      names.end());
+  if (names.empty()) return;
+  // Before any file goes: what was retired just before a crash could stand under its old name
+  // again.
+  sync_directory(fs, directory.path());
   for (const std::string& name : names) {
-    const bool is_undecided = starts_with(name, kRetiringPrefix);
-    if (!is_undecided && !starts_with(name, kStagingPrefix) && !starts_with(name, kRetiredPrefix)) {
-      continue;
-    }
-    const std::string path = directory.path_of(name);
-    if (!S_ISDIR(look(fs, path).st_mode)) continue;  // A link would lead elsewhere.
-    if (is_undecided) {
-      if (has_marker(fs, path)) finish_retiring(directory, name.substr(sizeof kRetiringPrefix - 1));
-    } else if (has_marker(fs, path)) {
-      log_debug("removing '" + path + "', which a dead writer left");
-      remove_checkpoint_files(fs, path);
-    } else {
-      // A writer that died before its marker was in, or after it was out, left it empty; anything
-      // else is not ours, and rmdir refuses.
-      fs.rmdir(path.c_str());
+    try {
+      sweep_one(directory, name);
+    } catch (const Error& error) {
+      log_warning(std::string("what a dead writer left is still there: ") + error.what());
     }
   }
 }

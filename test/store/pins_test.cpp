@@ -1,6 +1,6 @@
 #include "catch.h"
 #include "error_of.h"
-#include "store/faulty_file_system.h"
+#include "fault/faulty_file_system.h"
 #include "store/make_checkpoint.h"
 #include "temporary_directory.h"
 
@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <thread>
+#include <utility>
 
 using namespace checkpoint;
 using namespace checkpoint::store;
@@ -18,16 +19,23 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Runs a test's own code right before a chosen call of one kind.
+// Runs a test's own code right before a chosen rename, or before a pin is made.
 class Between final : public test::FaultyFileSystem {
  public:
   std::function<void()> before_rename = [] {};
+  std::function<void()> before_pin;
   int renames = 0;
   int at = -1;
 
   int rename_noreplace(const char* from, const char* to) override {
     if (renames++ == at) before_rename();
     return test::FaultyFileSystem::rename_noreplace(from, to);
+  }
+  int open(const char* path, int flags, mode_t mode) override {
+    if (before_pin && std::string(path).find("/.pins/") != std::string::npos) {
+      std::exchange(before_pin, nullptr)();
+    }
+    return test::FaultyFileSystem::open(path, flags, mode);
   }
 };
 
@@ -141,6 +149,33 @@ TEST_CASE("A pin that comes while a removal is under way is seen, or says not_fo
   }
   for (const std::string& name : test::names_in(at.root.path())) {
     CHECK(name.rfind(".ret", 0) != 0);
+  }
+}
+
+TEST_CASE("A removal that comes while a pin is under way is undone by it, or was first") {
+  Fixture at;
+  Between between;
+  const Directory other(between, at.root.path());
+  SECTION("begun, and not decided when the pin is there") {
+    between.before_pin = [&] { fs::rename(at.root / "old", at.root / ".retiring-old"); };
+    pin(other, "old");
+    CHECK(at.has("old"));
+    sweep(at.real);
+    CHECK(at.has("old"));
+  }
+  SECTION("decided before the pin is there") {
+    between.before_pin = [&] { CHECK(retire(at.real, "old")); };
+    CHECK(contains(error_of([&] { pin(other, "old"); }), "not_found: "));
+    CHECK(test::names_in(at.root / ".pins").empty());
+  }
+  SECTION("decided, and a new one of the same name has come") {
+    between.before_pin = [&] {
+      CHECK(retire(at.real, "old"));
+      test::make_checkpoint(at.real, "old", "another");
+    };
+    pin(other, "old");
+    CHECK(test::read_file(at.root / "old/checkpoint.pt") == "another");
+    CHECK_FALSE(retire(at.real, "old"));
   }
 }
 
