@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -34,7 +35,15 @@ const std::string& string_key(const Key& key, const std::string& path) {
 // tensor record in one call, with the tensor's own pointer.
 class Recorder {
  public:
-  Recorder(store::ByteSink& sink) : sink_(sink) {}
+  explicit Recorder(store::ByteSink& sink) : sink_(sink) {}
+  ~Recorder() {
+    try {
+      sink_.drain();  // Where something failed, digests may still be on their way to here.
+    } catch (...) {
+    }
+  }
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
 
   void add(const std::string& key, const at::Tensor& tensor) {
     store::TensorEntry entry;
@@ -49,13 +58,19 @@ class Recorder {
 
   void write(const void* data, size_t count) {
     const auto found = by_pointer_.find(data);
-    if (found != by_pointer_.end()) note(found->second, data, count);
-    sink_.write(data, count);
+    std::string* const digest = found != by_pointer_.end() ? note(found->second, count) : nullptr;
+    if (digest != nullptr) {
+      sink_.write_lasting(data, count, digest);
+    } else {
+      sink_.write(data, count);
+    }
     written_ += count;
   }
 
   // What was not seen on its way cannot be found again.
   std::vector<store::TensorEntry> finish() {
+    sink_.drain();
+    for (const auto& [twin, first] : twins_) entries_[twin].xxh3_128 = entries_[first].xxh3_128;
     for (const store::TensorEntry& entry : entries_) {
       if (entry.xxh3_128.empty()) {
         throw Error(ErrorCode::kUnsupported,
@@ -66,13 +81,16 @@ class Recorder {
   }
 
  private:
-  void note(const std::vector<size_t>& tensors, const void* data, size_t count) {
-    const std::string digest = store::xxh3_128(data, count);
+  // Where the digest belongs; null if these are no whole tensor's bytes.
+  std::string* note(const std::vector<size_t>& tensors, size_t count) {
+    std::optional<size_t> first;
     for (const size_t tensor : tensors) {
       if (entries_[tensor].bytes != count) continue;
       entries_[tensor].offset = written_;
-      entries_[tensor].xxh3_128 = digest;
+      if (first) twins_.emplace_back(tensor, *first);
+      if (!first) first = tensor;
     }
+    return first ? &entries_[*first].xxh3_128 : nullptr;
   }
 
   store::ByteSink& sink_;
@@ -80,6 +98,7 @@ class Recorder {
   std::vector<store::TensorEntry> entries_;
   // Tied tensors share one pointer.
   std::unordered_map<const void*, std::vector<size_t>> by_pointer_;
+  std::vector<std::pair<size_t, size_t>> twins_;  // And one digest: whose, and where it is.
 };
 
 class TreeWriter {
