@@ -20,6 +20,7 @@
 #include "store/log.h"
 #include "store/manifest.h"
 #include "store/names.h"
+#include "store/verify.h"
 #include "store/ranking.h"
 
 #include <algorithm>
