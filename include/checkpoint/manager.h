@@ -1,6 +1,7 @@
 #pragma once
 
 #include <checkpoint/export.h>
+#include <checkpoint/format.h>
 #include <checkpoint/manifest.h>
 #include <checkpoint/restore.h>
 #include <checkpoint/state.h>
@@ -41,6 +42,11 @@ class CHECKPOINT_API CheckpointManagerOptions {
   }
   /// Whether a lock file keeps a second writer out. Default: true. For file systems without flock.
   CheckpointManagerOptions& lock(bool value) { return set(lock_, value); }
+  /// What the file in each checkpoint is. kArchive (default): checkpoint.pt, for C++ and
+  /// `torch.jit.load`. kPth: checkpoint.pth, for Python's `torch.load`; it takes any name, and time
+  /// linear in the number of tensors. Checkpoints of both may stand in one directory. kSafetensors
+  /// is refused.
+  CheckpointManagerOptions& format(Format value) { return set(format_, value); }
 
   int64_t every_n_epochs() const { return every_n_epochs_; }
   int64_t every_n_steps() const { return every_n_steps_; }
@@ -48,6 +54,7 @@ class CHECKPOINT_API CheckpointManagerOptions {
   const std::string& name() const { return name_; }
   bool verify_before_retire() const { return verify_before_retire_; }
   bool lock() const { return lock_; }
+  Format format() const { return format_; }
 
  private:
   template <typename T>
@@ -62,6 +69,7 @@ class CHECKPOINT_API CheckpointManagerOptions {
   std::string name_ = "epoch{epoch:04d}-step{step:08d}";
   bool verify_before_retire_ = true;
   bool lock_ = true;
+  Format format_ = Format::kArchive;
 };
 
 /// A checkpoint as `list` finds it.

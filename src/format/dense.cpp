@@ -5,9 +5,8 @@
 #include <torch/torch.h>
 
 namespace checkpoint::format {
-namespace {
 
-void check(const at::Tensor& live, const std::string& path) {
+void check_dense(const at::Tensor& live, const std::string& path) {
   const auto refuse = [&](const char* what) {
     throw Error(ErrorCode::kUnsupported,
                 "the tensor '" + path + "' cannot be saved: it is " + what);
@@ -17,6 +16,8 @@ void check(const at::Tensor& live, const std::string& path) {
   if (live.is_quantized()) refuse("quantized");
   if (live.is_meta()) refuse("on the meta device, and has no data");
 }
+
+namespace {
 
 // Only the tensor's own elements are written, not the whole storage behind a view; and LibTorch
 // 1.13 writes wrong values where a conj or neg bit is pending.
@@ -68,7 +69,7 @@ std::vector<Value> Densifier::densify_all(const std::vector<Value>& values,
 }
 
 at::Tensor Densifier::densify_tensor(const at::Tensor& live, const std::string& path) {
-  check(live, path);
+  check_dense(live, path);
   if (!live.device().is_cpu()) devices_.emplace(path, live.device().str());
   const Identity identity{live.data_ptr(), live.sizes().vec(), live.strides().vec(),
                           static_cast<int>(live.scalar_type()),

@@ -3,6 +3,7 @@
 #include <checkpoint/version.h>
 
 #include "format/archive_writer.h"
+#include "format/pth_writer.h"
 #include "manager/manager_access.h"
 #include "manager/name_template.h"
 #include "manager/resume.h"
@@ -37,6 +38,11 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
     throw Error(ErrorCode::kInvalidArgument,
                 "CheckpointManagerOptions: every_n_epochs, every_n_steps and keep_last must not be "
                 "negative");
+  }
+  if (options.format() == Format::kSafetensors) {
+    throw Error(ErrorCode::kUnsupported,
+                "a checkpoint cannot be a safetensors file, which holds tensors alone", "", 0,
+                "Choose Format::kArchive or Format::kPth; load() and save() convert.");
   }
   return options;
 }
@@ -117,11 +123,14 @@ std::string CheckpointManager::Impl::write(const state::Capture& captured,
   store::Transaction transaction(
       directory, {TORCH_CHECKPOINT_VERSION, run_id, manifest.sequence},
       captured.tensor_bytes + captured.tensor_count * kBytesBesideEachTensor + kBytesBeside);
-  manifest.files.push_back(transaction.write_file(store::kArchiveFile, [&](store::ByteSink& sink) {
-    table.tensors = format::write_archive(captured.tree, sink);
+  const bool pth = options.format() == Format::kPth;
+  const char* const content = pth ? store::kPthFile : store::kArchiveFile;
+  manifest.files.push_back(transaction.write_file(content, [&](store::ByteSink& sink) {
+    table.tensors = pth ? format::write_pth_with_table(captured.tree, sink)
+                        : format::write_archive(captured.tree, sink);
   }));
   for (store::TensorEntry& tensor : table.tensors) {
-    tensor.file = store::kArchiveFile;
+    tensor.file = content;
     const auto device = captured.devices.find(tensor.key);
     tensor.device = device != captured.devices.end() ? device->second : "cpu";
   }

@@ -69,7 +69,7 @@ PassedOver pass_over(const store::Directory& directory, const std::string& name,
 
 Restored restore_verified(const store::VerifiedCheckpoint& checkpoint, State& state,
                           const RestoreOptions& options) {
-  const store::File& file = checkpoint.file(store::kArchiveFile);
+  const store::File& file = checkpoint.content();
   const format::DecodedArchive archive = format::read_archive(file);
   Restored restored;
   restored.manifest = checkpoint.manifest;

@@ -51,6 +51,10 @@ const File& VerifiedCheckpoint::file(const std::string& name) const {
   return found->second;
 }
 
+const File& VerifiedCheckpoint::content() const {
+  return files.count(kPthFile) != 0 ? file(kPthFile) : file(kArchiveFile);
+}
+
 TensorTable VerifiedCheckpoint::tensor_table() const {
   const File& table = file(kTensorTableFile);
   const uint64_t size = table.size();

@@ -26,6 +26,8 @@ struct VerifiedCheckpoint {
 
   /// Throws Error(corrupt) if the manifest names no such file.
   const File& file(const std::string& name) const;
+  /// The one that holds the tensors and values: checkpoint.pt or checkpoint.pth.
+  const File& content() const;
   TensorTable tensor_table() const;
 };
 
