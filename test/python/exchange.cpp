@@ -24,7 +24,7 @@ class Directory {
   std::string at(const std::string& name) const { return path_ + '/' + name; }
   template <typename Tree>
   void write(const std::string& name, const Tree& tree, const Value& value) const {
-    save(tree, at(name));
+    checkpoint::save(tree, at(name));  // Not torch::save.
     std::ofstream(at(name) + ".txt", std::ios::binary) << describe(value);
   }
   void write(const std::string& name, const Value& tree) const { write(name, tree, tree); }
@@ -124,7 +124,7 @@ void write(const Directory& directory) {
   const StateDict weights = state_dict(*small_model());
   directory.write("state_dict.pth", weights, to_value(weights));
   directory.write("plain_dict.pth", to_value(weights));
-  save(weights, directory.at("state_dict.safetensors"));
+  checkpoint::save(weights, directory.at("state_dict.safetensors"));
   directory.write("kinds.pth", many_kinds());
   directory.write("tensor.pth", torch::arange(6).reshape({2, 3}));
   directory.write("dtypes.pth", dtype_tensors(false));
