@@ -14,7 +14,10 @@ using Run = std::function<ExitCode()>;
 
 // Each adds its command to the program; if that is the one chosen, `run` becomes its action.
 void add_list(CLI::App& app, Run& run);
+void add_pin(CLI::App& app, Run& run);
+void add_prune(CLI::App& app, Run& run);
 void add_show(CLI::App& app, Run& run);
+void add_unpin(CLI::App& app, Run& run);
 void add_verify(CLI::App& app, Run& run);
 
 }  // namespace checkpoint::cli

@@ -1,71 +1,111 @@
 #include "command.h"
+#include "keep_options.h"
 #include "output.h"
 
 #include "store/directory.h"
 #include "store/file.h"
+#include "store/names.h"
+#include "store/ranking.h"
+#include "store/retention.h"
 
 #include <checkpoint/error.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <iterator>
 #include <memory>
+#include <set>
 
 namespace checkpoint::cli {
 namespace {
 
 struct Arguments {
   std::string directory;
+  KeepOptions keep;
   bool json = false;
 };
 
-std::vector<store::FoundCheckpoint> find(const std::string& path) {
+store::Plan look_at(const std::string& path, const KeepRules& rules) {
   store::FileSystem& fs = store::posix_file_system();
   if (!S_ISDIR(store::look(fs, store::join(path, ".")).st_mode)) {
     throw Error(ErrorCode::kNotFound, "there is no such directory", path);
   }
-  return store::Directory(fs, path).scan();
+  return store::Retention(rules, true).plan(store::Directory(fs, path), "");
 }
 
-void print(const std::vector<store::FoundCheckpoint>& found) {
+std::vector<std::string> pins_of_nothing(const store::Plan& plan) {
+  std::set<std::string> pins = plan.pins;
+  for (const store::FoundCheckpoint& checkpoint : plan.found) pins.erase(checkpoint.name);
+  std::vector<std::string> names;
+  std::copy_if(pins.begin(), pins.end(), std::back_inserter(names), store::is_checkpoint_name);
+  return names;
+}
+
+std::string state_of(const store::FoundCheckpoint& checkpoint, bool is_pinned,
+                     const KeepRules& rules) {
+  std::string state = "ok";
+  if (!checkpoint.manifest.progress.epoch_done) state += ", in mid-epoch";
+  if (is_pinned) state += ", pinned";
+  for (const std::string& metric : store::missing_metrics(checkpoint.manifest.progress, rules)) {
+    state += ", no " + printable(metric);
+  }
+  return state;
+}
+
+void print(const store::Plan& plan, const KeepRules& rules) {
   std::vector<std::vector<std::string>> rows = {
       {"NAME", ">EPOCH", ">STEP", ">LOSS", "METRICS", ">SIZE", ">AGE", "STATE"}};
-  for (const store::FoundCheckpoint& checkpoint : found) {
+  if (!rules.empty()) rows[0].push_back("KEPT BY");
+  for (size_t i = 0; i < plan.found.size(); ++i) {
+    const store::FoundCheckpoint& checkpoint = plan.found[i];
+    const std::string name = printable(checkpoint.name);
     if (checkpoint.problem) {
-      rows.push_back({printable(checkpoint.name), "", "", "", "", "", "",
-                      "damaged: " + printable(checkpoint.problem->what())});
+      rows.push_back(
+          {name, "", "", "", "", "", "", "damaged: " + printable(checkpoint.problem->what())});
       continue;
     }
     const Manifest& manifest = checkpoint.manifest;
-    rows.push_back({printable(checkpoint.name), std::to_string(manifest.progress.epoch),
+    rows.push_back({name, std::to_string(manifest.progress.epoch),
                     std::to_string(manifest.progress.step), human_number(manifest.progress.loss),
                     human_metrics(manifest.progress), human_bytes(manifest.total_bytes()),
                     age_since(manifest.created),
-                    manifest.progress.epoch_done ? "ok" : "ok, in mid-epoch"});
+                    state_of(checkpoint, plan.pins.count(checkpoint.name) != 0, rules)});
+    if (!rules.empty()) {
+      rows.back().push_back(plan.reasons[i].empty() ? "nothing: it goes"
+                                                    : printable(joined(plan.reasons[i])));
+    }
   }
   print_table(rows);
+  for (const std::string& name : pins_of_nothing(plan)) {
+    std::printf("pinned, and not there: %s\n", printable(name).c_str());
+  }
 }
 
-void print_as_json(const std::vector<store::FoundCheckpoint>& found) {
+void print_as_json(const store::Plan& plan, const KeepRules& rules) {
   nlohmann::ordered_json checkpoints = nlohmann::ordered_json::array();
-  for (const store::FoundCheckpoint& checkpoint : found) {
+  for (size_t i = 0; i < plan.found.size(); ++i) {
+    const store::FoundCheckpoint& checkpoint = plan.found[i];
     nlohmann::ordered_json entry = {{"name", checkpoint.name}, {"path", checkpoint.path}};
-    if (checkpoint.problem) {
-      entry["damage"] = checkpoint.problem->what();
-    } else {
-      entry["damage"] = nullptr;
-      entry.update(to_json(checkpoint.manifest));
-    }
+    entry["damage"] = nullptr;
+    if (checkpoint.problem) entry["damage"] = checkpoint.problem->what();
+    entry["pinned"] = plan.pins.count(checkpoint.name) != 0;
+    if (!rules.empty()) entry["reasons"] = plan.reasons[i];
+    if (!checkpoint.problem) entry.update(to_json(checkpoint.manifest));
     checkpoints.push_back(std::move(entry));
   }
-  print_json({{"checkpoints", std::move(checkpoints)}});
+  print_json({{"checkpoints", std::move(checkpoints)},
+              {"pins_without_checkpoint", pins_of_nothing(plan)}});
 }
 
 ExitCode list(const Arguments& arguments) {
-  const std::vector<store::FoundCheckpoint> found = find(arguments.directory);
+  const KeepRules rules = arguments.keep.rules();
+  const store::Plan plan = look_at(arguments.directory, rules);
   if (arguments.json) {
-    print_as_json(found);
+    print_as_json(plan, rules);
   } else {
-    print(found);
+    print(plan, rules);
   }
-  for (const store::FoundCheckpoint& checkpoint : found) {
+  for (const store::FoundCheckpoint& checkpoint : plan.found) {
     if (checkpoint.problem) return kDamageFound;
   }
   return kAllWell;
@@ -79,8 +119,12 @@ void add_list(CLI::App& app, Run& run) {
       "list", "Lists the checkpoints in a directory, oldest first, from their manifests alone.");
   command->add_option("DIR", arguments->directory, "The directory of checkpoints")->required();
   command->add_flag("--json", arguments->json, "Print JSON");
+  arguments->keep.add_to(*command);
   command->footer("Example: torch-checkpoint list runs/digits");
-  command->callback([arguments, &run] { run = [arguments] { return list(*arguments); }; });
+  command->callback([arguments, &run] {
+    arguments->keep.rules();  // So that a wrong one is wrong usage.
+    run = [arguments] { return list(*arguments); };
+  });
 }
 
 }  // namespace checkpoint::cli

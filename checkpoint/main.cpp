@@ -36,6 +36,9 @@ int main(int argc, char** argv) {
   checkpoint::cli::add_list(app, run);
   checkpoint::cli::add_show(app, run);
   checkpoint::cli::add_verify(app, run);
+  checkpoint::cli::add_pin(app, run);
+  checkpoint::cli::add_unpin(app, run);
+  checkpoint::cli::add_prune(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include "store/clock.h"
 #include "store/json.h"
 
 #include <spdlog/fmt/fmt.h>
@@ -51,15 +52,20 @@ std::string human_metrics(const Progress& progress) {
 }
 
 std::string age_since(const std::string& utc) {
-  std::tm parts = {};
-  const char* const end = ::strptime(utc.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  if (end == nullptr || *end != '\0') return "";
-  const double seconds = std::difftime(std::time(nullptr), ::timegm(&parts));
+  const std::optional<int64_t> then = store::parse_utc(utc);
+  if (!then) return "";
+  const double seconds = std::difftime(std::time(nullptr), static_cast<std::time_t>(*then));
   if (seconds < 0) return "in the future";
   if (seconds < 60) return fmt::format("{:.0f} s", seconds);
   if (seconds < 3600) return fmt::format("{:.0f} min", std::floor(seconds / 60));
   if (seconds < 86400) return fmt::format("{:.0f} h", std::floor(seconds / 3600));
   return fmt::format("{:.0f} d", std::floor(seconds / 86400));
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
+  return text;
 }
 
 void print_table(const std::vector<std::vector<std::string>>& rows) {

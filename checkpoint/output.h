@@ -19,6 +19,9 @@ std::string human_metrics(const Progress& progress);
 /// How long ago a time like "2026-11-23T15:02:11Z" was: "5 min", "3 d"; empty if it cannot be read.
 std::string age_since(const std::string& utc);
 
+/// "newest, pinned".
+std::string joined(const std::vector<std::string>& parts);
+
 /// Prints rows in columns as wide as they need; the first row is the heading. A column whose
 /// heading begins with '>' is set flush right.
 void print_table(const std::vector<std::vector<std::string>>& rows);

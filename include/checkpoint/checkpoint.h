@@ -3,7 +3,9 @@
 /// Everything of TorchCheckpoint.
 #include <checkpoint/error.h>
 #include <checkpoint/format.h>
+#include <checkpoint/keep.h>
 #include <checkpoint/manager.h>
+#include <checkpoint/manager_options.h>
 #include <checkpoint/manifest.h>
 #include <checkpoint/map_location.h>
 #include <checkpoint/progress.h>

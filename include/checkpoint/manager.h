@@ -1,16 +1,15 @@
 #pragma once
 
 #include <checkpoint/export.h>
-#include <checkpoint/format.h>
+#include <checkpoint/keep.h>
+#include <checkpoint/manager_options.h>
 #include <checkpoint/manifest.h>
 #include <checkpoint/restore.h>
 #include <checkpoint/state.h>
 
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace checkpoint {
@@ -19,77 +18,32 @@ namespace internal {
 struct ManagerAccess;
 }  // namespace internal
 
-/// What a manager does by itself. Chained, as LibTorch's own options are.
-class CHECKPOINT_API CheckpointManagerOptions {
- public:
-  /// `save_if_due` saves when an epoch is done and (epoch + 1) % n == 0. 0 (default): never.
-  CheckpointManagerOptions& every_n_epochs(int64_t n) { return set(every_n_epochs_, n); }
-  /// `save_if_due` saves when `step` has reached another multiple of n. 0 (default): never.
-  CheckpointManagerOptions& every_n_steps(int64_t n) { return set(every_n_steps_, n); }
-  /// How many of the newest checkpoints stay; older ones are removed after each save, once the new
-  /// one is on disk. 0 (default): all stay.
-  CheckpointManagerOptions& keep_last(int64_t n) { return set(keep_last_, n); }
-  /// How checkpoints are called, in fmt's syntax: {epoch}, {step}, {loss} and any metric, each with
-  /// fmt's format specification ("{epoch:04d}-{val_accuracy:.4f}"). A missing metric reads "none".
-  /// A name is a label, not an identity: an equal one gets "-v2".
-  CheckpointManagerOptions& name(std::string name_template) {
-    return set(name_, std::move(name_template));
-  }
-  /// Before the last checkpoint that is known to read back well is removed, the new one is read
-  /// back from the disk. Default: true; false saves that reading, and trusts the disk.
-  CheckpointManagerOptions& verify_before_retire(bool value) {
-    return set(verify_before_retire_, value);
-  }
-  /// Whether a lock file keeps a second writer out. Default: true. For file systems without flock.
-  CheckpointManagerOptions& lock(bool value) { return set(lock_, value); }
-  /// What the file in each checkpoint is. kArchive (default): checkpoint.pt, for C++ and
-  /// `torch.jit.load`. kPth: checkpoint.pth, for Python's `torch.load`; it takes any name, and time
-  /// linear in the number of tensors. Checkpoints of both may stand in one directory. kSafetensors
-  /// is refused.
-  CheckpointManagerOptions& format(Format value) { return set(format_, value); }
-
-  int64_t every_n_epochs() const { return every_n_epochs_; }
-  int64_t every_n_steps() const { return every_n_steps_; }
-  int64_t keep_last() const { return keep_last_; }
-  const std::string& name() const { return name_; }
-  bool verify_before_retire() const { return verify_before_retire_; }
-  bool lock() const { return lock_; }
-  Format format() const { return format_; }
-
- private:
-  template <typename T>
-  CheckpointManagerOptions& set(T& field, T value) {
-    field = std::move(value);
-    return *this;
-  }
-
-  int64_t every_n_epochs_ = 0;
-  int64_t every_n_steps_ = 0;
-  int64_t keep_last_ = 0;
-  std::string name_ = "epoch{epoch:04d}-step{step:08d}";
-  bool verify_before_retire_ = true;
-  bool lock_ = true;
-  Format format_ = Format::kArchive;
-};
-
 /// A checkpoint as `list` finds it.
 struct CheckpointInfo {
   std::string name;    ///< The directory's name now.
   std::string path;    ///< The directory.
   Manifest manifest;   ///< Empty (sequence 0) if it is damaged.
   std::string damage;  ///< Why its manifest cannot be read; empty if it can.
+  bool pinned = false;
+  /// Why it stays, by this manager's options: "newest", "keep_best(2, val_accuracy, max): rank 1",
+  /// … Empty: the next save removes it.
+  std::vector<std::string> reasons;
+  /// Metrics that the options' keep_best asks for, and that are missing here or NaN.
+  std::vector<std::string> missing_metrics;
 };
 
 /// A directory of checkpoints of one training run.
 ///
-/// Writing managers exclude each other, in this process and in others, from the first `save` or
-/// `restore_latest` until the manager is destroyed: Error(locked). Any number may read. One manager
-/// may be used from several threads; its calls then follow one another.
+/// Writing managers exclude each other, in this process and in others, from the first `save`,
+/// `restore_latest` or `prune(DryRun::kNo)` until the manager is destroyed: Error(locked). Any
+/// number may read and pin. One manager may be used from several threads: `save`, the restores and
+/// `prune` follow one another; `list`, `latest`, `best`, `verify`, `pin`, `unpin` and `should_stop`
+/// wait for nobody.
 class CHECKPOINT_API CheckpointManager {
  public:
   /// Creates nothing: the directory and its missing parents are made by the first `save` or
   /// `restore_latest`. Throws Error(invalid_argument) for options that can never work (a name
-  /// template that does not parse).
+  /// template that does not parse, a signal that cannot be caught).
   explicit CheckpointManager(std::string directory, CheckpointManagerOptions options = {});
   CheckpointManager(CheckpointManager&&) noexcept;
   CheckpointManager& operator=(CheckpointManager&&) noexcept;
@@ -100,22 +54,55 @@ class CHECKPOINT_API CheckpointManager {
   /// checkpoints are as they were.
   std::string save(const State& state, const Progress& progress);
 
-  /// Saves if a trigger of the options is due, once for each time it is. Returns the name if so.
+  /// Saves if a trigger of the options is due, once for each time it is, or if a signal asked for
+  /// it. Returns the name if so. Throws what `save` throws; a signal's wish then stays, and the
+  /// next call tries again.
   std::optional<std::string> save_if_due(const State& state, const Progress& progress);
 
+  /// Whether a signal of `stop_on_signal` has come, and what training had reached is on disk: it is
+  /// the loop's turn to end. Thread-safe.
+  bool should_stop() const;
+
   /// Restores the newest checkpoint that is whole. A damaged one is logged, set aside as
-  /// NAME.corrupt, and passed over. Empty if the directory holds no checkpoint at all.
-  /// Throws Error(corrupt) if there are some and none is whole, Error(incompatible) if it does not
-  /// fit the State: then no live object has changed.
+  /// NAME.corrupt (not by a read-only manager), and passed over. Empty if the directory holds no
+  /// checkpoint at all. Throws Error(corrupt) if there are some and none is whole,
+  /// Error(incompatible) if it does not fit the State: then no live object has changed.
   std::optional<Restored> restore_latest(State& state, const RestoreOptions& options = {});
 
   /// Restores one checkpoint by name. Throws Error: not_found, corrupt, incompatible, io.
   Restored restore(State& state, const std::string& name, const RestoreOptions& options = {});
 
-  /// All checkpoints, oldest first, damaged ones included; from the manifests alone.
+  /// Restores the best checkpoint that is whole, by what `best` goes by. Damaged ones are logged
+  /// and passed over. Empty if no checkpoint has the metric. Throws as restore_latest does.
+  std::optional<Restored> restore_best(State& state, const RestoreOptions& options = {});
+  /// The same by one metric, as in `best(metric)`.
+  std::optional<Restored> restore_best(State& state, const std::string& metric,
+                                       const RestoreOptions& options = {});
+
+  /// All checkpoints, oldest first, damaged ones included; from the manifests and pins alone.
   std::vector<CheckpointInfo> list() const;
   /// The newest whose manifest can be read.
   std::optional<CheckpointInfo> latest() const;
+  /// The best by the metric of the first keep_best; without one, the lowest Progress::loss. Equal
+  /// ones: the older. Empty if no checkpoint has the metric, or all have NaN.
+  std::optional<CheckpointInfo> best() const;
+  /// The best by this metric, in the mode that keep_best gave it; "loss" without one: kMin.
+  /// Throws Error(invalid_argument) if no keep_best names the metric.
+  std::optional<CheckpointInfo> best(const std::string& metric) const;
+  std::optional<CheckpointInfo> best(const std::string& metric, Mode mode) const;
+
+  /// Keeps a checkpoint until `unpin`, whatever the rules say, in every process: an empty file
+  /// `.pins/NAME`. Takes no lock, and may be called while training saves. When it returns, the
+  /// checkpoint is there and stays; Error(not_found) if it is not there, or if its removal came
+  /// first. To pin twice is no error. Throws Error: not_found, io, invalid_argument.
+  void pin(const std::string& name);
+  /// Takes the pin away; the next save removes the checkpoint if no rule keeps it. Returns whether
+  /// it was pinned. Throws Error: io, invalid_argument.
+  bool unpin(const std::string& name);
+
+  /// Removes what the options' rules do not keep, as each save does, or only says what that would
+  /// be; and why each other one stays. kYes takes no lock. Throws Error: locked (kNo), io.
+  PruneReport prune(DryRun dry_run);
 
   /// Reads one checkpoint whole and checks every digest. Throws Error: not_found, corrupt, io.
   void verify(const std::string& name) const;

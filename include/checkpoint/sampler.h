@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -91,6 +92,11 @@ class CHECKPOINT_API ResumableSampler final : public torch::data::samplers::Samp
  private:
   struct Shared;
   explicit ResumableSampler(std::shared_ptr<Shared> shared);
+
+  friend class State;
+  // A way back to exactly where this and its copies are now, in the middle of a pass too, where a
+  // state_dict does not tell what has been drawn.
+  std::function<void()> remember() const;
 
   std::shared_ptr<Shared> shared_;
 };

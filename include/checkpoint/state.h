@@ -9,8 +9,8 @@
 #include <torch/optim/schedulers/lr_scheduler.h>
 #include <torch/serialize/archive.h>
 
+#include <cstdint>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -22,6 +22,8 @@ class ReduceLROnPlateauScheduler;  // LibTorch 1.13 has none.
 }  // namespace torch::optim
 
 namespace checkpoint {
+
+class ResumableSampler;
 
 namespace internal {
 struct StateAccess;
@@ -89,7 +91,8 @@ class CHECKPOINT_API State {
   ///       checkpoint::Value state_dict() const;                  // what it is now
   ///       void load_state_dict(const checkpoint::Value& saved);  // throws if that does not fit
   ///
-  ///   which is given its tensors in new CPU memory, that it may keep;
+  ///   which is given its tensors in new memory, that it may keep: where map_location says, else
+  ///   where the tensor at the same place of its state_dict is now, else on the CPU;
   /// - any other object with `save(torch::serialize::OutputArchive&) const` and
   ///   `load(torch::serialize::InputArchive&)`, LibTorch's samplers for one.
   ///
@@ -122,6 +125,8 @@ class CHECKPOINT_API State {
             [&object](const Value& value) { object = value.to_bool(); });
       } else if constexpr (std::is_integral_v<Plain>) {
         return add_integer(std::move(name), object);
+      } else if constexpr (std::is_same_v<Plain, long double>) {
+        return add_long_double(std::move(name), object);
       } else if constexpr (std::is_floating_point_v<Plain>) {
         return add_value(
             std::move(name), Value::Kind::kDouble,
@@ -135,6 +140,8 @@ class CHECKPOINT_API State {
         return add_tensor(std::move(name), object);
       } else if constexpr (std::is_same_v<Plain, Value>) {
         return add_tree(std::move(name), object);
+      } else if constexpr (std::is_same_v<Plain, ResumableSampler>) {
+        return add_sampler(std::move(name), object);
       } else if constexpr (internal::HasStateDict<Plain>::value) {
         return add_object(
             std::move(name), [&object] { return Value(std::as_const(object).state_dict()); },
@@ -171,24 +178,26 @@ class CHECKPOINT_API State {
     return std::shared_ptr<torch::nn::Module>(std::shared_ptr<void>(), &module);
   }
 
-  // The wide range of unsigned 64-bit integers is checked in both directions.
   template <typename T>
   State& add_integer(std::string name, T& object) {
-    auto read = [&object, name] {
-      if constexpr (std::is_unsigned_v<T> && sizeof(T) >= sizeof(int64_t)) {
-        check_range(name, object <= static_cast<T>(std::numeric_limits<int64_t>::max()));
-      }
-      return Value(static_cast<int64_t>(object));
-    };
-    auto write = [&object, name](const Value& value) {
-      const int64_t number = value.to_int();
-      const T narrow = static_cast<T>(number);
-      check_range(name, static_cast<int64_t>(narrow) == number && (narrow < T(0)) == (number < 0));
-      object = narrow;
-    };
-    return add_value(std::move(name), Value::Kind::kInt, read, write);
+    static_assert(sizeof(T) <= sizeof(int64_t), "State::add takes integers of at most 64 bits");
+    if constexpr (std::is_unsigned_v<T> && sizeof(T) == sizeof(int64_t)) {
+      return add_unsigned(
+          std::move(name), [&object] { return static_cast<uint64_t>(object); },
+          [&object](uint64_t value) { object = static_cast<T>(value); });
+    } else {
+      auto write = [&object, name](const Value& value) {
+        const int64_t number = value.to_int();
+        const T narrow = static_cast<T>(number);
+        check_range(name,
+                    static_cast<int64_t>(narrow) == number && (narrow < T(0)) == (number < 0));
+        object = narrow;
+      };
+      return add_value(
+          std::move(name), Value::Kind::kInt, [&object] { return Value(object); }, write);
+    }
   }
-  // Throws Error(invalid_argument) that the item's value does not fit its C++ type.
+  // Throws Error(incompatible) that the item's value does not fit its C++ type.
   static void check_range(const std::string& name, bool fits);
 
   State& add_module(std::string name, std::shared_ptr<torch::nn::Module> module);
@@ -199,10 +208,15 @@ class CHECKPOINT_API State {
                       std::function<void(torch::serialize::InputArchive&)> load);
   State& add_scheduler(std::string name, torch::optim::LRScheduler& scheduler);
   State& add_scheduler(std::string name, torch::optim::ReduceLROnPlateauScheduler& scheduler);
+  State& add_sampler(std::string name, ResumableSampler& sampler);
   State& add_object(std::string name, std::function<Value()> read,
                     std::function<void(const Value&)> write);
   State& add_value(std::string name, Value::Kind kind, std::function<Value()> read,
                    std::function<void(const Value&)> write);
+  // What lies beyond int64_t or double goes into the file as text.
+  State& add_unsigned(std::string name, std::function<uint64_t()> read,
+                      std::function<void(uint64_t)> write);
+  State& add_long_double(std::string name, long double& number);
   State& add_tensor(std::string name, at::Tensor& tensor);
   State& add_tree(std::string name, Value& value);
 

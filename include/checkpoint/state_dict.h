@@ -70,9 +70,9 @@ CHECKPOINT_API void save(const StateDict& dict, const std::string& path,
 /// TorchScript: its weights), a .pth file of Python's torch.save (of any version, also of before
 /// 1.6), a safetensors file. What it is, its content says, not its name. Runs no code, whatever the
 /// file holds. `path` may be a CheckpointManager's checkpoint: then its digests are verified.
-/// Tensors go to the device they were saved from, or where `map_location` says. Throws Error:
-/// not_found, corrupt, unsupported, incompatible (a CUDA file where there is no CUDA: pass
-/// torch::kCPU), io.
+/// Tensors go to the device they were saved from, or where `map_location` says, whose keys are
+/// those of the file. Throws Error: not_found, corrupt, unsupported, incompatible (a CUDA file
+/// where there is no CUDA: pass torch::kCPU), io.
 CHECKPOINT_API Value load(const std::string& path, const MapLocation& map_location = {});
 CHECKPOINT_API Value load(const std::string& path, const LoadOptions& options);
 

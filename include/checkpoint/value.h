@@ -116,10 +116,13 @@ class CHECKPOINT_API Value {
   Value(c10::Device value) : data_(value) {}
   Value(Bytes value) : data_(std::move(value)) {}
   Value(BigInt value) : data_(std::move(value)) {}
-  /// Any integer but bool. An unsigned value above 2^63 - 1 is refused where it is bound, not here.
+  /// Any integer but bool. Throws Error(invalid_argument) for one above 2^63 - 1, which would come
+  /// back negative.
   template <typename T,
             typename = std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>>
-  Value(T value) : data_(static_cast<int64_t>(value)) {}
+  Value(T value) : data_(static_cast<int64_t>(value)) {
+    if (value > T(0) && static_cast<int64_t>(value) < 0) refuse_integer();
+  }
 
   Kind kind() const noexcept { return static_cast<Kind>(data_.index()); }
   bool is_none() const noexcept { return kind() == Kind::kNone; }
@@ -144,6 +147,8 @@ class CHECKPOINT_API Value {
   const BigInt& to_big_int() const;
 
  private:
+  [[noreturn]] static void refuse_integer();
+
   // In the order of Kind.
   std::variant<std::monostate, bool, int64_t, double, c10::complex<double>, std::string, at::Tensor,
                List, Tuple, Dict, Size, c10::ScalarType, c10::Device, Bytes, BigInt>

@@ -123,18 +123,6 @@ class TreeWriter {
   IValue to_ivalue(const Value& value, const std::string& place, int depth) {
     check_depth(place, depth);
     switch (value.kind()) {
-      case Value::Kind::kNone:
-        return IValue();
-      case Value::Kind::kBool:
-        return value.to_bool();
-      case Value::Kind::kInt:
-        return value.to_int();
-      case Value::Kind::kDouble:
-        return value.to_double();
-      case Value::Kind::kComplex:
-        return value.to_complex();
-      case Value::Kind::kString:
-        return value.to_string();
       case Value::Kind::kTensor:
         return record(value, place);
       case Value::Kind::kList:
@@ -149,8 +137,9 @@ class TreeWriter {
       case Value::Kind::kBytes:
       case Value::Kind::kBigInt:
         return to_ivalue(to_tagged(value), place, depth);
+      default:
+        return scalar_ivalue(value);
     }
-    throw Error(ErrorCode::kUnsupported, "'" + place + "' holds a value of an unknown kind");
   }
 
   std::vector<IValue> elements(const std::vector<Value>& values, const std::string& place,

@@ -1,19 +1,46 @@
 #include "format/dense.h"
 
+#include "format/pickle_globals.h"
+
 #include <checkpoint/error.h>
 
 #include <torch/torch.h>
 
+#include <sstream>
+
 namespace checkpoint::format {
 
+namespace {
+
+// Whether the reader knows the dtype.
+bool may_be_read(c10::ScalarType dtype) {
+  return pickle::find_global("torch", std::string(c10::toString(dtype)) + "Storage").has_value();
+}
+
+}  // namespace
+
 void check_dense(const at::Tensor& live, const std::string& path) {
-  const auto refuse = [&](const char* what) {
-    throw Error(ErrorCode::kUnsupported,
-                "the tensor '" + path + "' cannot be saved: it is " + what);
+  const auto refuse = [&](const std::string& what, const char* hint = "") {
+    throw Error(ErrorCode::kUnsupported, "the tensor '" + path + "' cannot be saved: it is " + what,
+                "", 0, hint);
   };
   if (!live.defined()) refuse("undefined");
-  if (live.layout() != c10::kStrided) refuse("sparse or of another layout than strided");
-  if (live.is_quantized()) refuse("quantized");
+  if (live.layout() != c10::kStrided) {
+    std::ostringstream layout;
+    layout << live.layout();
+    refuse("of the layout " + layout.str(),
+           "Save what it consists of (indices() and values(), in a checkpoint::Value) or "
+           "to_dense().");
+  }
+  if (live.is_quantized()) {
+    refuse("quantized",
+           "Save int_repr(), with the scale and zero point in a checkpoint::Value, or "
+           "dequantize().");
+  }
+  if (!may_be_read(live.scalar_type())) {
+    refuse(std::string("of the dtype ") + c10::toString(live.scalar_type()),
+           "Save a view of it as bytes: view(torch::kUInt8).");
+  }
   if (live.is_meta()) refuse("on the meta device, and has no data");
 }
 

@@ -302,10 +302,8 @@ Value from_ivalue(const IValue& value, const std::string& path) {
   refuse(path, "of the type " + value.type()->str());
 }
 
-IValue to_ivalue(const Value& value, const std::string& path) {
+IValue scalar_ivalue(const Value& value) {
   switch (value.kind()) {
-    case Value::Kind::kNone:
-      return IValue();
     case Value::Kind::kBool:
       return value.to_bool();
     case Value::Kind::kInt:
@@ -316,6 +314,13 @@ IValue to_ivalue(const Value& value, const std::string& path) {
       return value.to_complex();
     case Value::Kind::kString:
       return value.to_string();
+    default:
+      return IValue();
+  }
+}
+
+IValue to_ivalue(const Value& value, const std::string& path) {
+  switch (value.kind()) {
     case Value::Kind::kTensor:
       return value.to_tensor();
     case Value::Kind::kList: {
@@ -338,9 +343,10 @@ IValue to_ivalue(const Value& value, const std::string& path) {
     case Value::Kind::kBigInt:
       return to_ivalue(to_tagged(value), path);
     case Value::Kind::kDict:
-      break;
+      corrupt(path, "a dict stands where none can be");
+    default:
+      return scalar_ivalue(value);
   }
-  corrupt(path, "a dict stands where none can be");
 }
 
 }  // namespace checkpoint::format

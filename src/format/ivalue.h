@@ -14,6 +14,9 @@ namespace checkpoint::format {
 /// LBFGS's is before it has any history.
 c10::TypePtr natural_element_type(const Value::List& list);
 
+/// A none, bool, number or string as a value of TorchScript.
+c10::IValue scalar_ivalue(const Value& value);
+
 /// A value of TorchScript as a tree; its tensors are the same ones. What a tree alone would lose (a
 /// dict that is no archive, the type of an empty list, a device) becomes a pair of the type's name
 /// and the content, which to_ivalue takes apart again: every value comes back with its type.

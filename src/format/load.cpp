@@ -1,3 +1,4 @@
+#include "format/device.h"
 #include "format/map_tensors.h"
 #include "format/read_file.h"
 #include "format/safetensors.h"
@@ -17,34 +18,23 @@
 namespace checkpoint {
 namespace {
 
-at::Tensor to_device(const at::Tensor& tensor, c10::Device device, const std::string& path) {
+at::Tensor to_device(const at::Tensor& tensor, c10::Device device) {
   if (device.is_cpu()) return tensor;
-  const std::string hint = "Pass torch::kCPU, or another map_location.";
-  if (device.is_cuda() && !torch::cuda::is_available()) {
-    throw Error(ErrorCode::kIncompatible,
-                "a tensor belongs on " + device.str() + ", and there is no CUDA here", path, 0,
-                hint);
-  }
-  try {
-    const torch::NoGradGuard no_grad;
-    return tensor.to(device).requires_grad_(tensor.requires_grad());
-  } catch (const c10::Error& error) {
-    throw Error(ErrorCode::kIncompatible,
-                "a tensor belongs on " + device.str() +
-                    ", and LibTorch cannot put it there: " + error.what_without_backtrace(),
-                path, 0, hint);
-  }
+  const torch::NoGradGuard no_grad;
+  return tensor.to(device).requires_grad_(tensor.requires_grad());
 }
 
 Value load_file(const store::File& file, const LoadOptions& options) {
   const format::DecodedArchive archive = format::read_file(file);
   format::TensorLoader loader(file, archive,
                               options.mmap() ? std::make_shared<store::Mapping>(file) : nullptr);
-  return format::map_tensors(archive.tree(), [&](const at::Tensor& placeholder) {
+  const auto load = [&](const at::Tensor& placeholder, const format::TensorPlace& place) {
     const c10::Device saved = archive.find(placeholder)->device;
-    return to_device(loader.load(placeholder), options.map_location().device_for(saved, saved),
-                     file.name());
-  });
+    const c10::Device device = options.map_location().device_for(place.key, saved, saved);
+    format::check_device(device, place.key, file.name());
+    return to_device(loader.load(placeholder), device);
+  };
+  return format::map_tensors(archive.tree(), "", nullptr, load);
 }
 
 bool is_directory(store::FileSystem& fs, const std::string& path) {

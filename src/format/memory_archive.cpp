@@ -13,17 +13,11 @@ namespace checkpoint::format {
 using torch::serialize::InputArchive;
 using torch::serialize::OutputArchive;
 
-// The module in each archive, under this name in every LibTorch from 1.13 to 2.14.
-struct ModuleOfInput {
-  friend auto member_of(ModuleOfInput);
-};
-struct ModuleOfOutput {
-  friend auto member_of(ModuleOfOutput);
-};
-template struct PrivateMember<ModuleOfInput, &InputArchive::module_>;
-template struct PrivateMember<ModuleOfOutput, &OutputArchive::module_>;
-
 namespace {
+
+// The module in each archive, under this name in every LibTorch from 1.13 to 2.14.
+CHECKPOINT_OPEN(ModuleOfInput, InputArchive::module_)
+CHECKPOINT_OPEN(ModuleOfOutput, OutputArchive::module_)
 
 void fill(OutputArchive& archive, const Dict& tree, const std::string& path) {
   for (const auto& [key, value] : tree) {
@@ -56,14 +50,14 @@ Dict from_script_module(const torch::jit::Module& module, const std::string& pat
 }
 
 Dict from_archive(const OutputArchive& archive, const std::string& path) {
-  return from_script_module(archive.*member_of(ModuleOfOutput{}), path);
+  return from_script_module(archive.*member_of(ModuleOfOutput()), path);
 }
 
 InputArchive to_archive(const Dict& tree, const std::string& path) {
   OutputArchive written;
   fill(written, tree, path);
   InputArchive archive;
-  archive.*member_of(ModuleOfInput{}) = std::move(written.*member_of(ModuleOfOutput{}));
+  archive.*member_of(ModuleOfInput()) = std::move(written.*member_of(ModuleOfOutput()));
   return archive;
 }
 

@@ -67,8 +67,8 @@ constexpr uint64_t kLastProtocol = 5;
 constexpr uint64_t kMaxLongBytes = 1024;
 // Longer than any name of a class that TorchScript makes.
 constexpr size_t kMaxLineBytes = 4096;
-// The most that files of plain data need: a tensor takes 50 bytes of a pickle and less than 2,000 of
-// memory, a small integer 2 and 100.
+// The most that files of plain data need: a tensor takes 50 bytes of a pickle and less than 2,000
+// of memory, a small integer 2 and 100.
 constexpr uint64_t kBudgetPerByte = 64;
 constexpr uint64_t kBudgetAtLeast = uint64_t{8} << 20;
 constexpr uint64_t kBudgetAtMost = uint64_t{4} << 30;

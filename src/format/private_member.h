@@ -1,19 +1,21 @@
 #pragma once
 
-namespace checkpoint::format {
-
-/// A way to a private member of a class of LibTorch's that has no other door: an explicit
-/// instantiation may name it ([temp.spec]), and hands it to a function that anybody may call.
+/// A way to a protected or private member of a class of LibTorch's that has no other door: an
+/// explicit template instantiation may name it ([temp.spec.general]/6), and hands a pointer to it
+/// to a function that anybody may call. There is no copy of the class's layout, and no undefined
+/// behaviour; if a LibTorch renames the member, the file no longer compiles.
 ///
-///     struct ModuleOf {
-///       friend auto member_of(ModuleOf);
-///     };
-///     template struct PrivateMember<ModuleOf, &torch::serialize::InputArchive::module_>;
+///     CHECKPOINT_OPEN(ModuleOf, torch::serialize::InputArchive::module_)
 ///     ...
-///     archive.*member_of(ModuleOf{})
-template <typename Tag, auto Member>
-struct PrivateMember {
-  friend auto member_of(Tag) { return Member; }
-};
-
-}  // namespace checkpoint::format
+///     archive.*member_of(ModuleOf())
+///
+/// Use it in source files alone, inside a namespace.
+#define CHECKPOINT_OPEN(Tag, member)               \
+  struct Tag {                                     \
+    friend auto member_of(Tag);                    \
+  };                                               \
+  template <auto pointer>                          \
+  struct Tag##Opener {                             \
+    friend auto member_of(Tag) { return pointer; } \
+  };                                               \
+  template struct Tag##Opener<&member>;

@@ -114,6 +114,12 @@ c10::complex<double> Value::to_complex() const {
   return get_or_throw<c10::complex<double>>(data_, kind(), Kind::kComplex);
 }
 
+void Value::refuse_integer() {
+  throw Error(ErrorCode::kInvalidArgument,
+              "a Value holds integers up to 2^63 - 1, and this one is larger", "", 0,
+              "Store it as text, or as the signed number of the same bits.");
+}
+
 const std::string& Value::to_string() const {
   return get_or_throw<std::string>(data_, kind(), Kind::kString);
 }

@@ -4,10 +4,12 @@
 
 #include "format/archive_writer.h"
 #include "format/pth_writer.h"
+#include "manager/listing.h"
 #include "manager/manager_access.h"
 #include "manager/name_template.h"
+#include "manager/options.h"
 #include "manager/resume.h"
-#include "manager/retention.h"
+#include "manager/signals.h"
 #include "manager/triggers.h"
 #include "state/capture.h"
 #include "state/torch_compat.h"
@@ -15,6 +17,9 @@
 #include "store/log.h"
 #include "store/manifest.h"
 #include "store/names.h"
+#include "store/pins.h"
+#include "store/ranking.h"
+#include "store/retention.h"
 #include "store/retire.h"
 #include "store/transaction.h"
 #include "store/verify.h"
@@ -33,36 +38,43 @@ namespace {
 constexpr uint64_t kBytesBesideEachTensor = 1024;
 constexpr uint64_t kBytesBeside = uint64_t{1} << 20;
 
-CheckpointManagerOptions checked(CheckpointManagerOptions options) {
-  if (options.every_n_epochs() < 0 || options.every_n_steps() < 0 || options.keep_last() < 0) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "CheckpointManagerOptions: every_n_epochs, every_n_steps and keep_last must not be "
-                "negative");
+// What must not cost a checkpoint that is safe already. Returns whether it succeeded.
+template <typename Step>
+bool attempt(const Step& step) {
+  try {
+    step();
+    return true;
+  } catch (const std::exception& error) {
+    store::log_warning(std::string("the checkpoint is saved, but: ") + error.what());
+    return false;
   }
-  if (options.format() == Format::kSafetensors) {
-    throw Error(ErrorCode::kUnsupported,
-                "a checkpoint cannot be a safetensors file, which holds tensors alone", "", 0,
-                "Choose Format::kArchive or Format::kPth; load() and save() convert.");
-  }
-  return options;
 }
 
 }  // namespace
 
 struct CheckpointManager::Impl {
-  Impl(store::FileSystem& fs, std::string path, const CheckpointManagerOptions& given)
-      : options(checked(given)),
+  Impl(store::FileSystem& fs, std::string path, const CheckpointManagerOptions& given,
+       const manager::Triggers::Clock& clock)
+      : options(manager::checked(given)),
         directory(fs, std::move(path)),
         name_template(options.name()),
-        triggers(options),
-        retention(options.keep_last(), options.verify_before_retire()) {}
+        triggers(options, clock),
+        retention(options.keep(), options.verify_before_retire()),
+        signals(options.stop_on_signal(), options.save_on_signal()) {}
 
   // Throws Error(invalid_argument) for a name that leads out of the directory.
   std::string path_of(const std::string& name) const;
+  // Throws Error(invalid_argument) in a read-only manager.
+  void must_write(const char* call) const;
   void become_writer();
   std::string save(const State& state, const Progress& progress);
   std::string write(const state::Capture& captured, const Progress& progress);
+  void warn_of_missing_metrics(const std::string& name, const Progress& progress) const;
   void tidy_up(const std::string& newest);
+  void point_best();
+  void note_restored(const Restored& restored);
+  std::string resumed_from() const;
+  store::Plan plan() const { return retention.plan(directory, resumed_from()); }
 
   const CheckpointManagerOptions options;
   const store::Directory directory;
@@ -72,9 +84,12 @@ struct CheckpointManager::Impl {
   std::mutex mutex;  // Guards what follows.
   std::optional<store::WriterLock> lock;
   pid_t writer_process = 0;
-  std::string parent;
   manager::Triggers triggers;
-  manager::Retention retention;
+  store::Retention retention;  // `plan` needs no guard.
+  manager::Signals signals;    // `should_stop` needs no guard.
+
+  mutable std::mutex parent_mutex;  // Guards `parent`, so that `list` need not wait for a save.
+  std::string parent;
 };
 
 std::string CheckpointManager::Impl::path_of(const std::string& name) const {
@@ -85,11 +100,19 @@ std::string CheckpointManager::Impl::path_of(const std::string& name) const {
   return directory.path_of(name);
 }
 
+void CheckpointManager::Impl::must_write(const char* call) const {
+  if (options.read_only()) {
+    throw Error(ErrorCode::kInvalidArgument, std::string(call) + ": this manager is read-only",
+                directory.path(), 0, "Make one without read_only for that.");
+  }
+}
+
 void CheckpointManager::Impl::become_writer() {
   if (writer_process == 0) {
     directory.create();
     if (options.lock()) lock.emplace(directory.fs(), directory.path());
     writer_process = ::getpid();
+    store::put_back_pinned(directory);
   } else if (writer_process != ::getpid()) {
     throw Error(ErrorCode::kLocked, "this manager writes for the process that was forked",
                 directory.path(), 0, "Make a CheckpointManager of its own in the child.");
@@ -98,8 +121,11 @@ void CheckpointManager::Impl::become_writer() {
 
 std::string CheckpointManager::Impl::save(const State& state, const Progress& progress) {
   become_writer();
+  const manager::Signals::Arrivals asked = signals.arrivals();
   const std::string name = write(state::capture(state, progress), progress);
   triggers.note(progress);
+  signals.answer(asked);
+  warn_of_missing_metrics(name, progress);
   tidy_up(name);
   return name;
 }
@@ -109,7 +135,7 @@ std::string CheckpointManager::Impl::write(const state::Capture& captured,
   Manifest manifest;
   manifest.sequence = directory.next_sequence();
   manifest.name = directory.free_name(name_template.render(progress));
-  manifest.parent = parent;
+  manifest.parent = resumed_from();
   manifest.created = store::utc_now();
   manifest.run_id = run_id;
   manifest.libtorch_version = compat::torch_version();
@@ -142,25 +168,51 @@ std::string CheckpointManager::Impl::write(const state::Capture& captured,
   return manifest.name;
 }
 
+void CheckpointManager::Impl::warn_of_missing_metrics(const std::string& name,
+                                                      const Progress& progress) const {
+  for (const std::string& metric : store::missing_metrics(progress, options.keep())) {
+    store::log_warning("checkpoint '" + directory.path_of(name) + "' has no " + metric +
+                       " (missing or NaN): it ranks worst for keep_best");
+  }
+}
+
 // The checkpoint is safe by now: what fails here is logged, and tried again after the next save.
 void CheckpointManager::Impl::tidy_up(const std::string& newest) {
-  const auto attempt = [](const auto& step) {
-    try {
-      step();
-    } catch (const std::exception& error) {
-      store::log_warning(std::string("the checkpoint is saved, but: ") + error.what());
-    }
-  };
-  attempt([&] { directory.point_latest(newest); });
-  attempt([&] { retention.apply(directory, newest); });
-  // Without the lock another writer may be at work in its staging directory.
-  if (options.lock()) attempt([&] { store::sweep(directory); });
+  attempt([&] { directory.point_link(store::kLatestLink, newest); });
+  attempt([&] { point_best(); });
+  const bool retired =
+      options.keep().empty() || attempt([&] { retention.apply(directory, resumed_from()); });
+  // Not after a failure: where the directory could not be synced, what was renamed out of sight may
+  // be back under its name after a crash, and must be whole. And without the lock another writer
+  // may be at work in its staging directory.
+  if (options.lock() && retired) attempt([&] { store::sweep(directory); });
+}
+
+// Only where the options say what is best: a link of the user's own making is nobody else's matter.
+void CheckpointManager::Impl::point_best() {
+  if (options.keep().best.empty()) return;
+  const std::vector<store::FoundCheckpoint> found = directory.scan();
+  const size_t best = store::best_of(found, store::first_rule(options.keep()));
+  if (best < found.size()) directory.point_link(store::kBestLink, found[best].name);
+}
+
+void CheckpointManager::Impl::note_restored(const Restored& restored) {
+  triggers.note(restored.progress);
+  store::log_info("restored checkpoint '" + directory.path_of(restored.manifest.name) + "'");
+  const std::lock_guard<std::mutex> hold(parent_mutex);
+  parent = restored.manifest.name;
+}
+
+std::string CheckpointManager::Impl::resumed_from() const {
+  const std::lock_guard<std::mutex> hold(parent_mutex);
+  return parent;
 }
 
 CheckpointManager internal::ManagerAccess::open(store::FileSystem& fs, std::string directory,
-                                                const CheckpointManagerOptions& options) {
+                                                const CheckpointManagerOptions& options,
+                                                const manager::Triggers::Clock& clock) {
   return CheckpointManager(
-      std::make_unique<CheckpointManager::Impl>(fs, std::move(directory), options));
+      std::make_unique<CheckpointManager::Impl>(fs, std::move(directory), options, clock));
 }
 
 CheckpointManager::CheckpointManager(std::string directory, CheckpointManagerOptions options)
@@ -172,27 +224,30 @@ CheckpointManager& CheckpointManager::operator=(CheckpointManager&&) noexcept = 
 CheckpointManager::~CheckpointManager() = default;
 
 std::string CheckpointManager::save(const State& state, const Progress& progress) {
+  impl_->must_write("save");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   return impl_->save(state, progress);
 }
 
 std::optional<std::string> CheckpointManager::save_if_due(const State& state,
                                                           const Progress& progress) {
+  impl_->must_write("save_if_due");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  if (!impl_->triggers.due(progress)) return std::nullopt;
+  const bool is_due = impl_->triggers.due(progress);
+  if (!is_due && !impl_->signals.due()) return std::nullopt;
   return impl_->save(state, progress);
 }
+
+bool CheckpointManager::should_stop() const { return impl_->signals.should_stop(); }
 
 std::optional<Restored> CheckpointManager::restore_latest(State& state,
                                                           const RestoreOptions& options) {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  impl_->become_writer();
-  std::optional<Restored> restored = manager::restore_newest(impl_->directory, state, options);
-  if (restored) {
-    impl_->parent = restored->manifest.name;
-    impl_->triggers.note(restored->progress);
-    store::log_info("restored checkpoint '" + impl_->directory.path_of(impl_->parent) + "'");
-  }
+  if (!impl_->options.read_only()) impl_->become_writer();
+  std::optional<Restored> restored = manager::restore_newest(
+      impl_->directory, state, options,
+      impl_->options.read_only() ? manager::Damaged::kLeave : manager::Damaged::kSetAside);
+  if (restored) impl_->note_restored(*restored);
   return restored;
 }
 
@@ -202,26 +257,69 @@ Restored CheckpointManager::restore(State& state, const std::string& name,
   Restored restored = manager::restore_verified(
       store::verify_checkpoint(impl_->directory.fs(), impl_->path_of(name)), state, options);
   restored.manifest.name = name;
-  impl_->parent = name;
-  impl_->triggers.note(restored.progress);
+  impl_->note_restored(restored);
+  return restored;
+}
+
+std::optional<Restored> CheckpointManager::restore_best(State& state,
+                                                        const RestoreOptions& options) {
+  return restore_best(state, store::first_rule(impl_->options.keep()).metric, options);
+}
+
+std::optional<Restored> CheckpointManager::restore_best(State& state, const std::string& metric,
+                                                        const RestoreOptions& options) {
+  const BestRule rule = store::rule_for(metric, impl_->options.keep());
+  const std::lock_guard<std::mutex> hold(impl_->mutex);
+  std::optional<Restored> restored = manager::restore_best(impl_->directory, state, options, rule);
+  if (restored) impl_->note_restored(*restored);
   return restored;
 }
 
 std::vector<CheckpointInfo> CheckpointManager::list() const {
-  std::vector<CheckpointInfo> result;
-  for (store::FoundCheckpoint& found : impl_->directory.scan()) {
-    result.push_back({std::move(found.name), std::move(found.path), std::move(found.manifest),
-                      found.problem ? found.problem->what() : ""});
-  }
-  return result;
+  return manager::describe(impl_->plan(), impl_->options.keep());
 }
 
 std::optional<CheckpointInfo> CheckpointManager::latest() const {
-  const std::vector<CheckpointInfo> all = list();
+  std::vector<CheckpointInfo> all = list();
   const auto newest = std::find_if(all.rbegin(), all.rend(),
                                    [](const CheckpointInfo& info) { return info.damage.empty(); });
   if (newest == all.rend()) return std::nullopt;
-  return *newest;
+  return std::move(*newest);
+}
+
+std::optional<CheckpointInfo> CheckpointManager::best() const {
+  return best(store::first_rule(impl_->options.keep()).metric);
+}
+
+std::optional<CheckpointInfo> CheckpointManager::best(const std::string& metric) const {
+  return best(metric, store::rule_for(metric, impl_->options.keep()).mode);
+}
+
+std::optional<CheckpointInfo> CheckpointManager::best(const std::string& metric, Mode mode) const {
+  store::Plan plan = impl_->plan();
+  const size_t place = store::best_of(plan.found, {1, metric, mode});
+  if (place == plan.found.size()) return std::nullopt;
+  return std::move(manager::describe(std::move(plan), impl_->options.keep())[place]);
+}
+
+void CheckpointManager::pin(const std::string& name) {
+  impl_->must_write("pin");
+  store::pin(impl_->directory, name);
+}
+
+bool CheckpointManager::unpin(const std::string& name) {
+  impl_->must_write("unpin");
+  return store::unpin(impl_->directory, name);
+}
+
+PruneReport CheckpointManager::prune(DryRun dry_run) {
+  if (dry_run == DryRun::kYes) {
+    return impl_->plan().report();
+  }
+  impl_->must_write("prune");
+  const std::lock_guard<std::mutex> hold(impl_->mutex);
+  impl_->become_writer();
+  return impl_->retention.apply(impl_->directory, impl_->resumed_from()).report();
 }
 
 void CheckpointManager::verify(const std::string& name) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "manager/triggers.h"
 #include "store/file_system.h"
 
 #include <checkpoint/manager.h>
@@ -9,10 +10,11 @@
 namespace checkpoint::internal {
 
 /// Opens a manager on a file system of the caller's choice, which must outlive it: how tests fail
-/// each of its calls.
+/// each of its calls. The clock is what `every` goes by.
 struct ManagerAccess {
   static CheckpointManager open(store::FileSystem& fs, std::string directory,
-                                const CheckpointManagerOptions& options = {});
+                                const CheckpointManagerOptions& options = {},
+                                const manager::Triggers::Clock& clock = store::monotonic_now);
 };
 
 }  // namespace checkpoint::internal

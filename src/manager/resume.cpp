@@ -1,10 +1,14 @@
-// The newest checkpoint first, by sequence:
+// The newest checkpoint first, by sequence; or the best first, by a metric:
 //
 //   whole, and fits        -> restored
 //   does not fit the State -> Error(incompatible): an older one would fit no better
-//   damaged                -> read once more, from the disk; damaged again: set aside as .corrupt;
-//                             passed over either way
-//   gone, or a bad sector  -> passed over, never renamed
+//   gone as a whole, or another one in its place
+//                          -> a writer's retention was faster: look at the directory anew
+//   damaged                -> read once more, from the disk; damaged again: set aside as .corrupt,
+//   by
+//                             the lock's holder; passed over either way
+//   a file gone, or a bad sector
+//                          -> passed over, never renamed
 //   any other failure      -> thrown: too many open files say nothing about a checkpoint
 //
 // Some, and none restored: an error, never a silent start from scratch. None at all: empty.
@@ -14,14 +18,23 @@
 #include "format/archive_reader.h"
 #include "state/restore.h"
 #include "store/log.h"
+#include "store/manifest.h"
 #include "store/names.h"
+#include "store/ranking.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <utility>
 #include <vector>
 
 namespace checkpoint::manager {
 namespace {
+
+// Reading failed half way through a restore, which another checkpoint makes good.
+bool is_half_way(const Error& error) {
+  return error.code() == ErrorCode::kIo && error.system_error() == 0;
+}
 
 bool speaks_of_this_checkpoint_alone(const Error& error) {
   switch (error.code()) {
@@ -29,18 +42,26 @@ bool speaks_of_this_checkpoint_alone(const Error& error) {
     case ErrorCode::kNotFound:
       return true;
     case ErrorCode::kIo:
-      // 0: reading failed half way through a restore, which an older checkpoint makes good.
-      return error.system_error() == EIO || error.system_error() == ESTALE ||
-             error.system_error() == 0;
+      return error.system_error() == EIO || error.system_error() == ESTALE || is_half_way(error);
     default:
       return false;
   }
 }
 
-PassedOver pass_over(const store::Directory& directory, const std::string& name,
-                     const Error& error) {
+// A writer that removes checkpoints faster than they can be read is no writer of ours.
+constexpr int kMostLooks = 1000;
+
+// Whether a checkpoint is no longer the one that was found.
+bool has_changed(const store::Directory& directory, const store::FoundCheckpoint& found) {
+  const std::optional<store::FoundCheckpoint> now = directory.find(found.name);
+  return !now || now->problem.has_value() != found.problem.has_value() ||
+         store::encode_manifest(now->manifest) != store::encode_manifest(found.manifest);
+}
+
+PassedOver pass_over(const store::Directory& directory, const std::string& name, const Error& error,
+                     Damaged damaged) {
   PassedOver passed{name, error.what()};
-  if (error.code() == ErrorCode::kCorrupt &&
+  if (damaged == Damaged::kSetAside && error.code() == ErrorCode::kCorrupt &&
       store::is_damaged_on_disk(directory.fs(), directory.path_of(name))) {
     try {
       passed.name = directory.set_aside(name);
@@ -79,28 +100,94 @@ Restored restore_verified(const store::VerifiedCheckpoint& checkpoint, State& st
   return restored;
 }
 
-std::optional<Restored> restore_newest(const store::Directory& directory, State& state,
-                                       const RestoreOptions& options) {
-  const std::vector<std::string> set_aside = directory.set_aside_names();
-  const std::vector<store::FoundCheckpoint> found = directory.scan();
+namespace {
+
+struct Outcome {
+  std::optional<Restored> restored;
   std::vector<PassedOver> passed_over;
-  for (auto checkpoint = found.rbegin(); checkpoint != found.rend(); ++checkpoint) {
+  std::string half_way;  // What was said when a part of the live state had been written.
+};
+
+// Tries each in turn. Returns false if the directory has to be looked at anew.
+bool try_each(const store::Directory& directory,
+              const std::vector<store::FoundCheckpoint>& candidates, State& state,
+              const RestoreOptions& options, Damaged damaged, Outcome& outcome) {
+  for (const store::FoundCheckpoint& candidate : candidates) {
     try {
-      if (checkpoint->problem) throw *checkpoint->problem;
-      Restored restored = restore_verified(
-          store::verify_checkpoint(directory.fs(), checkpoint->path), state, options);
-      restored.manifest.name = checkpoint->name;
-      restored.passed_over = std::move(passed_over);
-      return restored;
+      if (candidate.problem) throw *candidate.problem;
+      Restored restored = restore_verified(store::verify_checkpoint(directory.fs(), candidate.path),
+                                           state, options);
+      restored.manifest.name = candidate.name;
+      restored.passed_over = outcome.passed_over;
+      outcome.restored = std::move(restored);
+      return true;
     } catch (const Error& error) {
       if (!speaks_of_this_checkpoint_alone(error)) throw;
-      passed_over.push_back(pass_over(directory, checkpoint->name, error));
+      if (is_half_way(error)) outcome.half_way = error.what();
+      if (has_changed(directory, candidate)) return false;
+      outcome.passed_over.push_back(pass_over(directory, candidate.name, error, damaged));
     }
   }
-  if (!passed_over.empty() || !set_aside.empty()) {
-    refuse_fresh_start(directory, passed_over, set_aside);
+  return true;
+}
+
+// Restores the first that can be. `choose` puts what was found in order, and may leave some out.
+template <typename Choose>
+Outcome restore_first(const store::Directory& directory, State& state,
+                      const RestoreOptions& options, Damaged damaged, const Choose& choose) {
+  Outcome outcome;
+  for (int look = 0; look < kMostLooks; ++look) {
+    try {
+      if (try_each(directory, choose(directory.scan()), state, options, damaged, outcome)) {
+        return outcome;
+      }
+    } catch (const Error& error) {
+      if (outcome.half_way.empty()) throw;
+      throw Error(error.code(), outcome.half_way + "\nand then: " + error.what());
+    }
+    // What was set aside is met no more; the others are.
+    auto& passed = outcome.passed_over;
+    passed.erase(
+        std::remove_if(passed.begin(), passed.end(),
+                       [](const PassedOver& one) { return !store::is_set_aside(one.name); }),
+        passed.end());
   }
-  return std::nullopt;
+  throw Error(ErrorCode::kIo, "checkpoints are removed faster than they can be read",
+              directory.path(), 0, "Keep more of them (keep_last).");
+}
+
+}  // namespace
+
+std::optional<Restored> restore_newest(const store::Directory& directory, State& state,
+                                       const RestoreOptions& options, Damaged damaged) {
+  const std::vector<std::string> set_aside = directory.set_aside_names();
+  Outcome outcome = restore_first(directory, state, options, damaged,
+                                  [](std::vector<store::FoundCheckpoint> found) {
+                                    std::reverse(found.begin(), found.end());
+                                    return found;
+                                  });
+  if (!outcome.restored && !(outcome.passed_over.empty() && set_aside.empty())) {
+    refuse_fresh_start(directory, outcome.passed_over, set_aside);
+  }
+  return std::move(outcome.restored);
+}
+
+std::optional<Restored> restore_best(const store::Directory& directory, State& state,
+                                     const RestoreOptions& options, const BestRule& rule) {
+  const auto with_figure_best_first = [&](const std::vector<store::FoundCheckpoint>& found) {
+    std::vector<store::FoundCheckpoint> candidates;
+    for (const size_t i : store::ranked(found, rule)) {
+      const Progress& progress = found[i].manifest.progress;
+      if (!std::isnan(store::figure(progress, rule.metric))) candidates.push_back(found[i]);
+    }
+    return candidates;
+  };
+  Outcome outcome =
+      restore_first(directory, state, options, Damaged::kLeave, with_figure_best_first);
+  if (!outcome.restored && !outcome.passed_over.empty()) {
+    refuse_fresh_start(directory, outcome.passed_over, {});
+  }
+  return std::move(outcome.restored);
 }
 
 }  // namespace checkpoint::manager

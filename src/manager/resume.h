@@ -3,6 +3,7 @@
 #include "store/directory.h"
 #include "store/verify.h"
 
+#include <checkpoint/keep.h>
 #include <checkpoint/restore.h>
 #include <checkpoint/state.h>
 
@@ -14,9 +15,20 @@ namespace checkpoint::manager {
 Restored restore_verified(const store::VerifiedCheckpoint& checkpoint, State& state,
                           const RestoreOptions& options);
 
-/// Restores the newest checkpoint that is whole, and sets damaged ones aside; the caller holds the
-/// writer lock. What is tried, and what becomes of it, stands atop resume.cpp.
+/// What happens to a checkpoint that is found damaged, beside being passed over.
+enum class Damaged {
+  kSetAside,  ///< It is renamed, once the disk confirms it. The caller holds the writer lock.
+  kLeave,     ///< Nothing: another process may write here.
+};
+
+/// Restores the newest checkpoint that is whole. What is tried, and what becomes of it, stands atop
+/// resume.cpp.
 std::optional<Restored> restore_newest(const store::Directory& directory, State& state,
-                                       const RestoreOptions& options);
+                                       const RestoreOptions& options, Damaged damaged);
+
+/// Restores the best one that is whole, of those that have the rule's metric; damaged ones are left
+/// as they are. Empty if there is none with the metric.
+std::optional<Restored> restore_best(const store::Directory& directory, State& state,
+                                     const RestoreOptions& options, const BestRule& rule);
 
 }  // namespace checkpoint::manager

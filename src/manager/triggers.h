@@ -1,23 +1,40 @@
 #pragma once
 
-#include <checkpoint/manager.h>
+#include "store/clock.h"
+
+#include <checkpoint/manager_options.h>
 #include <checkpoint/progress.h>
 
 #include <cstdint>
+#include <functional>
+#include <utility>
 
 namespace checkpoint::manager {
 
 /// When a save is due. Not thread-safe.
 class Triggers {
  public:
-  explicit Triggers(const CheckpointManagerOptions& options)
-      : every_n_epochs_(options.every_n_epochs()), every_n_steps_(options.every_n_steps()) {}
+  /// A clock that nobody can set.
+  using Clock = std::function<CheckpointManagerOptions::Seconds()>;
 
-  bool due(const Progress& progress) const { return epoch_due(progress) || step_due(progress); }
+  explicit Triggers(const CheckpointManagerOptions& options, Clock clock = store::monotonic_now)
+      : every_n_epochs_(options.every_n_epochs()),
+        every_n_steps_(options.every_n_steps()),
+        every_(options.every()),
+        when_(options.when()),
+        clock_(std::move(clock)),
+        last_time_(clock_()) {}
+
+  bool due(const Progress& progress) const {
+    // Asked in any case: a function that compares with what it has seen must see everything.
+    const bool wanted = any_wants(progress);
+    return wanted || epoch_due(progress) || step_due(progress) || time_due();
+  }
   /// To be told of each save and restore: what was saved is not due again.
   void note(const Progress& progress) {
     if (progress.epoch_done) last_epoch_ = progress.epoch;
     last_step_ = progress.step;
+    last_time_ = clock_();
   }
 
  private:
@@ -29,11 +46,21 @@ class Triggers {
   bool step_due(const Progress& progress) const {
     return every_n_steps_ > 0 && progress.step / every_n_steps_ > last_step_ / every_n_steps_;
   }
+  bool time_due() const { return every_.count() > 0 && clock_() - last_time_ >= every_; }
+  bool any_wants(const Progress& progress) const {
+    bool wanted = false;
+    for (const auto& function : when_) wanted = function(progress) || wanted;
+    return wanted;
+  }
 
   int64_t every_n_epochs_;
   int64_t every_n_steps_;
+  CheckpointManagerOptions::Seconds every_;
+  std::vector<CheckpointManagerOptions::When> when_;
+  Clock clock_;
   int64_t last_epoch_ = -1;
   int64_t last_step_ = 0;
+  CheckpointManagerOptions::Seconds last_time_;
 };
 
 }  // namespace checkpoint::manager

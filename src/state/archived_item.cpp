@@ -3,6 +3,7 @@
 #include "state/restore_plan.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace checkpoint::state {
@@ -19,11 +20,8 @@ void ArchivedItem::plan(const SavedItem& saved, const ParameterNames&, RestorePl
     plan.mismatched(name(), "the state of " + saved.entry.type + " cannot go into " + type_);
     return;
   }
-  const auto place = [&](const at::Tensor& placeholder, std::optional<c10::Device> live) {
-    return plan.device_for(placeholder, live.value_or(c10::kCPU));
-  };
-  const auto wanted =
-      std::make_shared<Dict>(read_tree(saved.value.dict(), object_.capture(), place, plan));
+  const auto wanted = std::make_shared<Dict>(
+      read_tree(saved.value.dict(), name(), object_.capture(), follow_map_location(plan), plan));
   const auto before = std::make_shared<std::optional<Dict>>();
   plan.try_first(
       [this, wanted, before] {

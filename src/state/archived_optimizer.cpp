@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 namespace checkpoint::state {
@@ -66,8 +67,8 @@ class ArchivedOptimizerItem final : public Item {
 
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override {
     if (!compare(saved, parameter_names(live_names), plan)) return;
-    const auto wanted =
-        std::make_shared<Dict>(read_tree(saved.value.dict(), object_.capture(), place(plan), plan));
+    const auto wanted = std::make_shared<Dict>(
+        read_tree(saved.value.dict(), name(), object_.capture(), place(plan), plan));
     const auto before = std::make_shared<std::optional<Dict>>();
     plan.try_first(
         [this, wanted, before] {
@@ -130,11 +131,12 @@ class ArchivedOptimizerItem final : public Item {
         if (!home) home = device;
       }
     }
-    return [after, home](const at::Tensor& placeholder, std::optional<c10::Device> live) {
-      if (placeholder.dim() == 0 || (!live && !home)) return live.value_or(c10::kCPU);
-      if (!live) return *home;
-      const auto found = after.find(live->str());
-      return found != after.end() ? found->second : *live;
+    return [after, home](const at::Tensor& placeholder, const format::TensorPlace& at) {
+      if (placeholder.dim() == 0) return format::device_of(at, c10::kCPU);
+      if (at.counterpart == nullptr) return home.value_or(c10::kCPU);
+      const c10::Device live = format::device_of(at, c10::kCPU);
+      const auto found = after.find(live.str());
+      return found != after.end() ? found->second : live;
     };
   }
 

@@ -1,7 +1,7 @@
 #include "state/object_item.h"
 
-#include "format/map_tensors.h"
 #include "state/restore_plan.h"
+#include "state/self_saving.h"
 
 #include <checkpoint/error.h>
 
@@ -23,18 +23,20 @@ auto call(const std::string& what, ErrorCode code, F&& function) {
   }
 }
 
-// Neither load_state_dict's writes into the live tensors nor later training may change the copy.
-Value deep_copy(const Value& tree) {
-  return format::map_tensors(tree, [](const at::Tensor& tensor) {
-    return tensor.defined() ? tensor.detach().clone() : tensor;
-  });
-}
-
 }  // namespace
 
 ObjectItem::ObjectItem(std::string name, std::function<Value()> read,
-                       std::function<void(const Value&)> write)
-    : Item(std::move(name)), read_(std::move(read)), write_(std::move(write)) {}
+                       std::function<void(const Value&)> write, Remember remember)
+    : Item(std::move(name)),
+      read_(std::move(read)),
+      write_(std::move(write)),
+      remember_(std::move(remember)) {
+  if (remember_) return;
+  remember_ = [this]() -> std::function<void()> {
+    // A copy: neither load_state_dict's writes into the live tensors nor later training change it.
+    return [this, before = Copier().copy(capture())] { write_(before); };
+  };
+}
 
 ItemEntry ObjectItem::describe() const { return {name(), "object", "", {}}; }
 
@@ -43,14 +45,14 @@ Value ObjectItem::capture() const {
 }
 
 void ObjectItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
-  const auto fresh = std::make_shared<Value>(format::map_tensors(
-      saved.value, [&plan](const at::Tensor& placeholder) { return plan.load(placeholder); }));
+  const auto fresh = std::make_shared<Value>(
+      read_tree(saved.value, name(), capture(), follow_map_location(plan), plan));
   plan.try_first(
       [this, fresh] {
         call("'" + name() + "' did not take the saved state, and nothing was changed",
              ErrorCode::kIncompatible, [&] { write_(*fresh); });
       },
-      [this, before = deep_copy(capture())] { write_(before); });
+      remember_());
 }
 
 }  // namespace checkpoint::state

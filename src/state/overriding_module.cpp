@@ -171,7 +171,7 @@ class Comparison {
   void compare(const at::Tensor& live, const Value* saved, const std::string& path) {
     if (saved != nullptr && saved->is_tensor()) {
       if (plan_.fits(live, saved->to_tensor(), path)) {
-        plan_.note_move(live, plan_.device_for(saved->to_tensor(), live.device()));
+        plan_.note_move(live, plan_.device_for(saved->to_tensor(), path, live.device()));
         return;
       }
     } else if (saved != nullptr) {
@@ -205,11 +205,8 @@ void plan_overriding(Module& module, const Value& saved, const std::string& path
   if (!Comparison(module, plan).compare(live, saved.dict(), path)) return;
   const std::vector<at::Tensor> tensors = tensors_of(module);
   const c10::Device home = tensors.empty() ? c10::Device(c10::kCPU) : tensors.front().device();
-  const auto place = [&](const at::Tensor& placeholder, std::optional<c10::Device> counterpart) {
-    return plan.device_for(placeholder, counterpart ? *counterpart : home);
-  };
-  auto restore =
-      std::make_shared<OverridingRestore>(module, path, read_tree(saved.dict(), live, place, plan));
+  auto restore = std::make_shared<OverridingRestore>(
+      module, path, read_tree(saved.dict(), path, live, follow_map_location(plan, home), plan));
   plan.try_first([restore] { restore->run(); }, [restore] { restore->undo(); });
 }
 

@@ -1,6 +1,7 @@
 #include "state/restore_plan.h"
 
 #include "format/archive_writer.h"
+#include "format/device.h"
 #include "store/digest.h"
 #include "store/parallel.h"
 
@@ -9,6 +10,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 
 namespace checkpoint::state {
@@ -74,7 +76,7 @@ bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
 void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,
                                    const std::string& key) {
   if (!fits(live, placeholder, key)) return;
-  const c10::Device device = device_for(placeholder, live.device());
+  const c10::Device device = device_for(placeholder, key, live.device());
   if (device == live.device()) {
     add_copy(live, placeholder);
     return;
@@ -83,6 +85,10 @@ void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholde
   // As Module::to does: new memory behind the same tensor.
   const at::Tensor fresh =
       at::empty_strided(live.sizes(), live.strides(), live.options().device(device));
+  if (!at::_has_compatible_shallow_copy_type(live, fresh)) {
+    mismatched(key, "it cannot be moved from " + live.device().str() + " to " + device.str());
+    return;
+  }
   moved_.emplace(live.unsafeGetTensorImpl(), device);
   add_copy(fresh, placeholder);
   finally([live, fresh]() mutable {
@@ -91,8 +97,9 @@ void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholde
   });
 }
 
-at::Tensor RestorePlan::restore_new(const at::Tensor& placeholder, c10::Device device) {
-  return restore_like(placeholder, at::Tensor(), device_for(placeholder, device));
+at::Tensor RestorePlan::restore_new(const at::Tensor& placeholder, const std::string& key,
+                                    c10::Device device) {
+  return restore_like(placeholder, at::Tensor(), device_for(placeholder, key, device));
 }
 
 at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Tensor& reuse,
@@ -109,8 +116,12 @@ at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Te
   return to;
 }
 
-c10::Device RestorePlan::device_for(const at::Tensor& placeholder, c10::Device live) const {
-  return options_.map_location().device_for(source_.saved_device(placeholder), live);
+c10::Device RestorePlan::device_for(const at::Tensor& placeholder, const std::string& key,
+                                    c10::Device live) const {
+  const c10::Device device =
+      options_.map_location().device_for(key, source_.saved_device(placeholder), live);
+  format::check_device(device, key, source_.name());
+  return device;
 }
 
 void RestorePlan::note_move(const at::Tensor& live, c10::Device device) {
@@ -197,6 +208,9 @@ void RestorePlan::read_indirect() {
   const torch::NoGradGuard no_grad;
   for (const Copy& copy : indirect_) {
     at::Tensor to = copy.to;
+    // Only in inference mode may a tensor be written that was made in it.
+    std::optional<c10::InferenceMode> inference;
+    if (to.is_inference()) inference.emplace();
     to.copy_(load(copy.placeholder));
   }
 }

@@ -67,17 +67,18 @@ class RestorePlan {
   /// Whether a saved tensor's dtype and shape are those of the live one; if not, the report says
   /// so.
   bool fits(const at::Tensor& live, const at::Tensor& placeholder, const std::string& key);
-  /// Plans a saved tensor into new memory, allocated now, on the device that map_location says, or
-  /// else on `device`.
-  at::Tensor restore_new(const at::Tensor& placeholder, c10::Device device);
+  /// Plans a saved tensor into new memory, allocated now, on the device that map_location says for
+  /// its key, or else on `device`.
+  at::Tensor restore_new(const at::Tensor& placeholder, const std::string& key, c10::Device device);
   /// Plans a saved tensor into `reuse` if that has its dtype, shape and strides, and lives on
   /// `device`; else into new memory there.
   at::Tensor restore_like(const at::Tensor& placeholder, const at::Tensor& reuse,
                           c10::Device device);
   /// Where a live tensor will be after the restore.
   c10::Device device_after(const at::Tensor& live) const;
-  /// Where a saved tensor goes whose live counterpart is on `live`.
-  c10::Device device_for(const at::Tensor& placeholder, c10::Device live) const;
+  /// Where a saved tensor with this key goes whose live counterpart is on `live`.
+  c10::Device device_for(const at::Tensor& placeholder, const std::string& key,
+                         c10::Device live) const;
   /// That a live tensor will be on another device, though not by this plan's own hand.
   void note_move(const at::Tensor& live, c10::Device device);
   /// Reads a small saved tensor at once, into new CPU memory.

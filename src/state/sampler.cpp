@@ -32,16 +32,24 @@ std::string order_name(bool shuffle) { return shuffle ? "shuffled" : "sequential
 
 }  // namespace
 
-// The one place that all copies share.
+// What all copies share.
 struct ResumableSampler::Shared {
-  Shared(size_t size, std::optional<uint64_t> seed) : size(size), seed(seed) {}
-
   // What the next reset() does, unless the loop has said which epoch comes.
   enum class Reset { kNextEpoch, kContinueOrNextEpoch, kContinue };
 
+  struct Place {
+    size_t size;
+    int64_t epoch = 0;
+    size_t position = 0;  // Trained on.
+    size_t drawn = 0;     // Given to the DataLoader; never less than position.
+    Reset at_reset = Reset::kContinueOrNextEpoch;
+  };
+
+  Shared(size_t size, std::optional<uint64_t> seed) : seed(seed), place{size} {}
+
   void start(int64_t new_epoch) {
-    epoch = new_epoch;
-    position = drawn = 0;
+    place.epoch = new_epoch;
+    place.position = place.drawn = 0;
     order.reset();
   }
 
@@ -49,22 +57,21 @@ struct ResumableSampler::Shared {
   std::vector<size_t> draw(size_t count) {
     std::vector<size_t> indices(count);
     if (!seed) {
-      std::iota(indices.begin(), indices.end(), drawn);
+      std::iota(indices.begin(), indices.end(), place.drawn);
     } else {
-      if (!order) order = state::shuffled_order(size, *seed, static_cast<uint64_t>(epoch));
-      std::copy_n(order->begin() + static_cast<std::ptrdiff_t>(drawn), count, indices.begin());
+      if (!order) {
+        order = state::shuffled_order(place.size, *seed, static_cast<uint64_t>(place.epoch));
+      }
+      std::copy_n(order->begin() + static_cast<std::ptrdiff_t>(place.drawn), count,
+                  indices.begin());
     }
-    drawn += count;
+    place.drawn += count;
     return indices;
   }
 
   mutable std::mutex mutex;
-  size_t size;
   const std::optional<uint64_t> seed;  // None: sequential.
-  int64_t epoch = 0;
-  size_t position = 0;  // Trained on.
-  size_t drawn = 0;     // Given to the DataLoader; never less than position.
-  Reset at_reset = Reset::kContinueOrNextEpoch;
+  Place place;
   std::optional<std::vector<size_t>> order;  // Of this epoch.
 };
 
@@ -84,43 +91,43 @@ ResumableSampler::~ResumableSampler() = default;
 void ResumableSampler::set_epoch(int64_t epoch) {
   if (epoch < 0) misused("set_epoch", "there is no epoch " + std::to_string(epoch));
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  if (epoch != shared_->epoch) shared_->start(epoch);
-  shared_->at_reset = Shared::Reset::kContinue;
+  if (epoch != shared_->place.epoch) shared_->start(epoch);
+  shared_->place.at_reset = Shared::Reset::kContinue;
 }
 
 void ResumableSampler::advance(size_t examples) {
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  if (examples > shared_->drawn - shared_->position) {
+  if (examples > shared_->place.drawn - shared_->place.position) {
     misused("advance", std::to_string(examples) + " examples cannot have been trained on: only " +
-                           std::to_string(shared_->drawn - shared_->position) +
+                           std::to_string(shared_->place.drawn - shared_->place.position) +
                            " were drawn and not yet counted");
   }
-  shared_->position += examples;
+  shared_->place.position += examples;
 }
 
 int64_t ResumableSampler::epoch() const {
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  return shared_->epoch;
+  return shared_->place.epoch;
 }
 
 size_t ResumableSampler::position() const {
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  return shared_->position;
+  return shared_->place.position;
 }
 
 size_t ResumableSampler::size() const {
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  return shared_->size;
+  return shared_->place.size;
 }
 
 Value ResumableSampler::state_dict() const {
   const std::lock_guard<std::mutex> hold(shared_->mutex);
   Dict tree;
-  tree.insert("size", shared_->size);
+  tree.insert("size", shared_->place.size);
   tree.insert(kShuffle, shared_->seed.has_value());
-  tree.insert("seed", shared_->seed.value_or(0));  // As the signed number of the same bits.
-  tree.insert("epoch", shared_->epoch);
-  tree.insert("position", shared_->position);
+  tree.insert("seed", static_cast<int64_t>(shared_->seed.value_or(0)));
+  tree.insert("epoch", shared_->place.epoch);
+  tree.insert("position", shared_->place.position);
   return tree;
 }
 
@@ -133,8 +140,8 @@ void ResumableSampler::load_state_dict(const Value& saved) {
   const auto position = static_cast<uint64_t>(tree.at("position").to_int());
 
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  if (size != shared_->size) {
-    refuse("goes over " + std::to_string(shared_->size) + " examples here, and over " +
+  if (size != shared_->place.size) {
+    refuse("goes over " + std::to_string(shared_->place.size) + " examples here, and over " +
            std::to_string(size) + " in the file");
   }
   if (shuffle != shared_->seed.has_value()) {
@@ -149,36 +156,45 @@ void ResumableSampler::load_state_dict(const Value& saved) {
     refuse("cannot go to position " + std::to_string(position) + " of " + std::to_string(size) +
            " in epoch " + std::to_string(epoch));
   }
-  if (epoch != shared_->epoch) shared_->start(epoch);
-  shared_->position = shared_->drawn = position;
-  shared_->at_reset = Shared::Reset::kContinueOrNextEpoch;
+  if (epoch != shared_->place.epoch) shared_->start(epoch);
+  shared_->place.position = shared_->place.drawn = position;
+  shared_->place.at_reset = Shared::Reset::kContinueOrNextEpoch;
+}
+
+std::function<void()> ResumableSampler::remember() const {
+  const std::lock_guard<std::mutex> hold(shared_->mutex);
+  return [shared = shared_, place = shared_->place] {
+    const std::lock_guard<std::mutex> hold(shared->mutex);
+    shared->place = place;
+    shared->order.reset();  // Made again when it is needed.
+  };
 }
 
 void ResumableSampler::reset(torch::optional<size_t> new_size) {
   using Reset = Shared::Reset;
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  const bool done = shared_->position == shared_->size && shared_->size > 0;
-  const bool next = shared_->at_reset == Reset::kNextEpoch ||
-                    (shared_->at_reset == Reset::kContinueOrNextEpoch && done);
-  if (new_size && *new_size != shared_->size) {
-    if (!next && shared_->position > 0) {
+  const bool done = shared_->place.position == shared_->place.size && shared_->place.size > 0;
+  const bool next = shared_->place.at_reset == Reset::kNextEpoch ||
+                    (shared_->place.at_reset == Reset::kContinueOrNextEpoch && done);
+  if (new_size && *new_size != shared_->place.size) {
+    if (!next && shared_->place.position > 0) {
       misused("reset", "the dataset has " + std::to_string(*new_size) +
-                           " examples now, and epoch " + std::to_string(shared_->epoch) +
-                           " was left at " + std::to_string(shared_->position) + " of " +
-                           std::to_string(shared_->size));
+                           " examples now, and epoch " + std::to_string(shared_->place.epoch) +
+                           " was left at " + std::to_string(shared_->place.position) + " of " +
+                           std::to_string(shared_->place.size));
     }
-    shared_->size = *new_size;
+    shared_->place.size = *new_size;
     shared_->order.reset();
   }
-  if (next) shared_->start(shared_->epoch + 1);
-  shared_->drawn = shared_->position;
-  shared_->at_reset = Reset::kNextEpoch;
+  if (next) shared_->start(shared_->place.epoch + 1);
+  shared_->place.drawn = shared_->place.position;
+  shared_->place.at_reset = Reset::kNextEpoch;
 }
 
 torch::optional<std::vector<size_t>> ResumableSampler::next(size_t batch_size) {
   if (batch_size == 0) misused("next", "a batch must have at least one example");
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  const size_t count = std::min(batch_size, shared_->size - shared_->drawn);
+  const size_t count = std::min(batch_size, shared_->place.size - shared_->place.drawn);
   if (count == 0) return {};
   return shared_->draw(count);
 }

@@ -1,10 +1,12 @@
 #include "state/scheduler.h"
 
-#include "state/private_access.h"
+#include "format/private_member.h"
 #include "state/restore_plan.h"
+#include "state/torch_compat.h"
 
 #include <checkpoint/error.h>
 
+#include <torch/optim/schedulers/step_lr.h>
 #include <torch/torch.h>
 
 #include <charconv>
@@ -17,6 +19,27 @@
 
 namespace checkpoint::state {
 namespace {
+
+// LibTorch's schedulers have no save or load, and keep all that they are to themselves.
+CHECKPOINT_OPEN(StepCount, torch::optim::LRScheduler::step_count_)
+CHECKPOINT_OPEN(StepSize, torch::optim::StepLR::step_size_)
+CHECKPOINT_OPEN(Gamma, torch::optim::StepLR::gamma_)
+
+#if TORCH_CHECKPOINT_HAS_PLATEAU
+using Plateau = torch::optim::ReduceLROnPlateauScheduler;
+CHECKPOINT_OPEN(PlateauMode, Plateau::mode)
+CHECKPOINT_OPEN(PlateauFactor, Plateau::factor)
+CHECKPOINT_OPEN(PlateauPatience, Plateau::patience)
+CHECKPOINT_OPEN(PlateauThreshold, Plateau::threshold)
+CHECKPOINT_OPEN(PlateauThresholdMode, Plateau::threshold_mode)
+CHECKPOINT_OPEN(PlateauCooldown, Plateau::cooldown)
+CHECKPOINT_OPEN(PlateauCooldownCounter, Plateau::cooldown_counter)
+CHECKPOINT_OPEN(PlateauMinLrs, Plateau::min_lrs)
+CHECKPOINT_OPEN(PlateauEps, Plateau::eps)
+CHECKPOINT_OPEN(PlateauBest, Plateau::best)
+CHECKPOINT_OPEN(PlateauLastEpoch, Plateau::last_epoch)
+CHECKPOINT_OPEN(PlateauBadEpochs, Plateau::num_bad_epochs)
+#endif
 
 // One number or text of a scheduler's. Without `write` it is configuration: compared, not restored.
 struct Field {
@@ -145,9 +168,9 @@ std::unique_ptr<Item> make_scheduler_item(std::string name, torch::optim::LRSche
   if (typeid(scheduler) != typeid(StepLR)) refuse(name);
   auto& step = static_cast<StepLR&>(scheduler);
   std::vector<Field> fields;
-  fields.push_back(counter("step_count", step, reach(StepCount())));
-  fields.push_back(configuration("step_size", step, reach(StepSize())));
-  fields.push_back(configuration("gamma", step, reach(Gamma())));
+  fields.push_back(counter("step_count", step, member_of(StepCount())));
+  fields.push_back(configuration("step_size", step, member_of(StepSize())));
+  fields.push_back(configuration("gamma", step, member_of(Gamma())));
   return std::make_unique<SchedulerItem>(std::move(name), "StepLR", std::move(fields));
 }
 
@@ -155,31 +178,31 @@ std::unique_ptr<Item> make_scheduler_item(std::string name, torch::optim::LRSche
 std::unique_ptr<Item> make_scheduler_item(std::string name, Plateau& scheduler) {
   if (typeid(scheduler) != typeid(Plateau)) refuse(name);
   const auto mode = [&scheduler] {
-    return Value(scheduler.*reach(PlateauMode()) == Plateau::min ? "min" : "max");
+    return Value(scheduler.*member_of(PlateauMode()) == Plateau::min ? "min" : "max");
   };
   const auto threshold_mode = [&scheduler] {
-    return Value(scheduler.*reach(PlateauThresholdMode()) == Plateau::rel ? "rel" : "abs");
+    return Value(scheduler.*member_of(PlateauThresholdMode()) == Plateau::rel ? "rel" : "abs");
   };
   const auto min_lrs = [&scheduler] {
-    const std::vector<float>& live = scheduler.*reach(PlateauMinLrs());
+    const std::vector<float>& live = scheduler.*member_of(PlateauMinLrs());
     return Value(Value::List(live.begin(), live.end()));
   };
   const auto set_best = [&scheduler](const Value& value) {
-    scheduler.*reach(PlateauBest()) = static_cast<float>(value.to_double());
+    scheduler.*member_of(PlateauBest()) = static_cast<float>(value.to_double());
   };
   std::vector<Field> fields;
-  fields.push_back({"best", reader(scheduler, reach(PlateauBest())), set_best});
-  fields.push_back(counter("num_bad_epochs", scheduler, reach(PlateauBadEpochs())));
-  fields.push_back(counter("cooldown_counter", scheduler, reach(PlateauCooldownCounter())));
-  fields.push_back(counter("last_epoch", scheduler, reach(PlateauLastEpoch())));
+  fields.push_back({"best", reader(scheduler, member_of(PlateauBest())), set_best});
+  fields.push_back(counter("num_bad_epochs", scheduler, member_of(PlateauBadEpochs())));
+  fields.push_back(counter("cooldown_counter", scheduler, member_of(PlateauCooldownCounter())));
+  fields.push_back(counter("last_epoch", scheduler, member_of(PlateauLastEpoch())));
   fields.push_back({"mode", mode, nullptr});
-  fields.push_back(configuration("factor", scheduler, reach(PlateauFactor())));
-  fields.push_back(configuration("patience", scheduler, reach(PlateauPatience())));
-  fields.push_back(configuration("threshold", scheduler, reach(PlateauThreshold())));
+  fields.push_back(configuration("factor", scheduler, member_of(PlateauFactor())));
+  fields.push_back(configuration("patience", scheduler, member_of(PlateauPatience())));
+  fields.push_back(configuration("threshold", scheduler, member_of(PlateauThreshold())));
   fields.push_back({"threshold_mode", threshold_mode, nullptr});
-  fields.push_back(configuration("cooldown", scheduler, reach(PlateauCooldown())));
+  fields.push_back(configuration("cooldown", scheduler, member_of(PlateauCooldown())));
   fields.push_back({"min_lrs", min_lrs, nullptr});
-  fields.push_back(configuration("eps", scheduler, reach(PlateauEps())));
+  fields.push_back(configuration("eps", scheduler, member_of(PlateauEps())));
   return std::make_unique<SchedulerItem>(std::move(name), "ReduceLROnPlateau", std::move(fields));
 }
 #endif

@@ -21,14 +21,9 @@ constexpr char kTraining[] = "training";
 // An attribute that is no live tensor: the whole of it is replaced.
 void plan_attribute(const Module& module, const std::string& name, const c10::IValue& live,
                     const Value& saved, const std::string& path, RestorePlan& plan) {
-  Dict saved_here, live_here;
-  saved_here.insert(name, saved);
-  live_here.insert(name, format::from_ivalue(live, path));
-  const auto place = [&](const at::Tensor& placeholder, std::optional<c10::Device> counterpart) {
-    return plan.device_for(placeholder, counterpart.value_or(c10::kCPU));
-  };
-  const c10::IValue wanted =
-      format::to_ivalue(read_tree(saved_here, live_here, place, plan).at(name), path);
+  const c10::IValue wanted = format::to_ivalue(
+      read_tree(saved, path, format::from_ivalue(live, path), follow_map_location(plan), plan),
+      path);
   const c10::TypePtr type = module.type()->getAttribute(name);
   if (!wanted.type()->isSubtypeOf(*type)) {
     plan.mismatched(

@@ -1,5 +1,6 @@
 #include "state/self_saving.h"
 
+#include "format/map_tensors.h"
 #include "format/memory_archive.h"
 #include "store/log.h"
 
@@ -8,7 +9,6 @@
 #include <torch/torch.h>
 
 #include <utility>
-#include <vector>
 
 namespace checkpoint::state {
 namespace {
@@ -27,40 +27,6 @@ void call(ErrorCode code, const std::string& doing, const Call& user_code) {
     throw Error(code, doing + " failed: " + error.what_without_backtrace());
   } catch (const std::exception& error) {
     throw Error(code, doing + " failed: " + error.what());
-  }
-}
-
-// A tree with other tensors.
-template <typename Change>
-Value transform(const Value& value, const Value* other, const Change& change) {
-  const auto transform_all = [&](const std::vector<Value>& values,
-                                 const std::vector<Value>* others) {
-    std::vector<Value> result;
-    result.reserve(values.size());
-    for (size_t i = 0; i < values.size(); ++i) {
-      const bool has_other = others != nullptr && i < others->size();
-      result.push_back(transform(values[i], has_other ? &(*others)[i] : nullptr, change));
-    }
-    return result;
-  };
-  if (other != nullptr && other->kind() != value.kind()) other = nullptr;
-  switch (value.kind()) {
-    case Value::Kind::kTensor:
-      return change(value.to_tensor(), other != nullptr ? &other->to_tensor() : nullptr);
-    case Value::Kind::kList:
-      return Value(transform_all(value.list(), other != nullptr ? &other->list() : nullptr));
-    case Value::Kind::kTuple:
-      return Tuple{transform_all(value.tuple(), other != nullptr ? &other->tuple() : nullptr)};
-    case Value::Kind::kDict: {
-      Dict result;
-      for (const auto& [key, entry] : value.dict()) {
-        result.insert(
-            key, transform(entry, other != nullptr ? other->dict().find(key) : nullptr, change));
-      }
-      return result;
-    }
-    default:
-      return value;
   }
 }
 
@@ -85,22 +51,25 @@ void SelfSaving::load(const Dict& tree) const {
        [&] { load_(archive); });
 }
 
-Dict read_tree(const Dict& saved, const Dict& live, const Place& place, const RestorePlan& plan) {
+Value read_tree(const Value& saved, const std::string& path, const Value& live, const Place& place,
+                const RestorePlan& plan) {
   const torch::NoGradGuard no_grad;
-  const Value other(live);
-  std::unordered_map<const c10::TensorImpl*, at::Tensor> known;
-  const auto read = [&](const at::Tensor& placeholder, const at::Tensor* counterpart) -> Value {
-    at::Tensor& tensor = known[placeholder.unsafeGetTensorImpl()];
-    if (!tensor.defined()) {
-      const bool has_place = counterpart != nullptr && counterpart->defined();
-      const c10::Device device =
-          place(placeholder, has_place ? std::make_optional(counterpart->device()) : std::nullopt);
-      tensor = plan.load(placeholder).to(device).detach();
-      tensor.set_requires_grad(placeholder.requires_grad());
-    }
-    return tensor;
+  const auto read = [&](const at::Tensor& placeholder, const format::TensorPlace& at) {
+    const at::Tensor tensor = plan.load(placeholder).to(place(placeholder, at)).detach();
+    return tensor.set_requires_grad(placeholder.requires_grad());
   };
-  return std::move(transform(saved, &other, read).dict());
+  return format::map_tensors(saved, path, &live, read);
+}
+
+Dict read_tree(const Dict& saved, const std::string& path, const Dict& live, const Place& place,
+               const RestorePlan& plan) {
+  return std::move(read_tree(Value(saved), path, Value(live), place, plan).dict());
+}
+
+Place follow_map_location(const RestorePlan& plan, c10::Device home) {
+  return [&plan, home](const at::Tensor& placeholder, const format::TensorPlace& at) {
+    return plan.device_for(placeholder, at.key, format::device_of(at, home));
+  };
 }
 
 at::Tensor Copier::copy(const at::Tensor& tensor) {
@@ -115,9 +84,7 @@ at::Tensor Copier::copy(const at::Tensor& tensor) {
 }
 
 Value Copier::copy(const Value& value) {
-  return transform(value, nullptr, [&](const at::Tensor& tensor, const at::Tensor*) -> Value {
-    return copy(tensor);
-  });
+  return format::map_tensors(value, [this](const at::Tensor& tensor) { return copy(tensor); });
 }
 
 Dict Copier::copy(const Dict& tree) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/map_tensors.h"
 #include "state/restore_plan.h"
 
 #include <checkpoint/value.h>
@@ -7,7 +8,6 @@
 #include <torch/serialize/archive.h>
 
 #include <functional>
-#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -35,23 +35,30 @@ class SelfSaving {
   std::function<void(torch::serialize::InputArchive&)> load_;
 };
 
-/// Where a saved tensor goes, given where its live counterpart is, if it has one.
+/// Where a saved tensor goes, given its key and its live counterpart, if it has one.
 using Place =
-    std::function<c10::Device(const at::Tensor& placeholder, std::optional<c10::Device> live)>;
+    std::function<c10::Device(const at::Tensor& placeholder, const format::TensorPlace& at)>;
 
-/// Reads all tensors of a saved tree, at once, into memory of their own. `live` is what the
-/// object's own save writes now. Tensors that were one in the file are one.
-Dict read_tree(const Dict& saved, const Dict& live, const Place& place, const RestorePlan& plan);
+/// Where map_location says; else where the live counterpart is, or `home` where there is none. The
+/// plan must outlive it.
+Place follow_map_location(const RestorePlan& plan, c10::Device home = c10::kCPU);
+
+/// Reads all tensors of a saved tree, at once, into memory of their own. `path` is what its keys
+/// begin with; `live` is what the object itself saves now. Tensors that were one in the file are
+/// one.
+Value read_tree(const Value& saved, const std::string& path, const Value& live, const Place& place,
+                const RestorePlan& plan);
+Dict read_tree(const Dict& saved, const std::string& path, const Dict& live, const Place& place,
+               const RestorePlan& plan);
 
 /// Copies of trees and tensors as they are now; what is one tensor is one copy.
 class Copier {
  public:
   Dict copy(const Dict& tree);
+  Value copy(const Value& value);
   at::Tensor copy(const at::Tensor& tensor);
 
  private:
-  Value copy(const Value& value);
-
   // The original is kept alive, so that no other one can come to stand at its address.
   std::unordered_map<const c10::TensorImpl*, std::pair<at::Tensor, at::Tensor>> known_;
 };

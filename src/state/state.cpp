@@ -1,4 +1,5 @@
 #include <checkpoint/error.h>
+#include <checkpoint/sampler.h>
 #include <checkpoint/state.h>
 
 #include "format/archive_writer.h"
@@ -48,11 +49,7 @@ State& State::rng(bool value) {
   return *this;
 }
 
-void State::check_range(const std::string& name, bool fits) {
-  if (fits) return;
-  throw Error(ErrorCode::kIncompatible,
-              "the value of '" + name + "' does not fit its type: it would not come back equal");
-}
+void State::check_range(const std::string& name, bool fits) { state::check_range(name, fits); }
 
 State& State::add_module(std::string name, std::shared_ptr<torch::nn::Module> module) {
   check_name(impl_->items, name);
@@ -99,6 +96,15 @@ State& State::add_scheduler(std::string name, torch::optim::ReduceLROnPlateauSch
 }
 #endif
 
+State& State::add_sampler(std::string name, ResumableSampler& sampler) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(std::make_unique<state::ObjectItem>(
+      std::move(name), [&sampler] { return sampler.state_dict(); },
+      [&sampler](const Value& saved) { sampler.load_state_dict(saved); },
+      [&sampler] { return sampler.remember(); }));
+  return *this;
+}
+
 State& State::add_object(std::string name, std::function<Value()> read,
                          std::function<void(const Value&)> write) {
   check_name(impl_->items, name);
@@ -112,6 +118,20 @@ State& State::add_value(std::string name, Value::Kind kind, std::function<Value(
   check_name(impl_->items, name);
   impl_->items.push_back(
       std::make_unique<state::ValueItem>(std::move(name), kind, std::move(read), std::move(write)));
+  return *this;
+}
+
+State& State::add_unsigned(std::string name, std::function<uint64_t()> read,
+                           std::function<void(uint64_t)> write) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(
+      state::make_unsigned_item(std::move(name), std::move(read), std::move(write)));
+  return *this;
+}
+
+State& State::add_long_double(std::string name, long double& number) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(state::make_long_double_item(std::move(name), number));
   return *this;
 }
 

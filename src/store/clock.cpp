@@ -14,6 +14,17 @@ std::string utc_now() {
   return std::string(text, length);
 }
 
+std::optional<int64_t> parse_utc(const std::string& text) {
+  std::tm parts = {};
+  const char* const end = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  return ::timegm(&parts);
+}
+
+std::chrono::duration<double> monotonic_now() {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
+
 std::string random_id() {
   std::random_device device;
   std::string id;

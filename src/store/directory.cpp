@@ -15,6 +15,28 @@ namespace {
 
 // A manifest names items and files, never single tensors.
 constexpr uint64_t kMaxManifestBytes = uint64_t{16} << 20;
+// Somebody else's files may come and go all the time.
+constexpr int kMostLooks = 100;
+
+// A checkpoint that a pin has brought back was away for a moment.
+Manifest read_settled_manifest(FileSystem& fs, const std::string& checkpoint_path) {
+  try {
+    return read_manifest(fs, checkpoint_path);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound || !has_marker(fs, checkpoint_path)) throw;
+    return read_manifest(fs, checkpoint_path);
+  }
+}
+
+// A disk that answers nothing must not look like a directory that holds nothing: a training would
+// start from scratch.
+bool may_be_ours(FileSystem& fs, const std::string& path) {
+  try {
+    return has_marker(fs, path);
+  } catch (const Error&) {
+    return true;
+  }
+}
 
 }  // namespace
 
@@ -63,15 +85,16 @@ void Directory::create() const {
 
 std::vector<FoundCheckpoint> Directory::scan() const {
   std::vector<FoundCheckpoint> found;
-  for (const std::string& name : names()) {
-    if (!is_checkpoint_name(name)) continue;
-    if (std::optional<FoundCheckpoint> checkpoint = inspect(name)) {
-      found.push_back(std::move(*checkpoint));
-    }
+  // A reader beside the writer: what had to make room for a newer one is gone, and that newer one
+  // may have come after the names were listed.
+  for (int look = 0; look < kMostLooks && !look_once(found); ++look) {
   }
-  // A checkpoint whose sequence nobody knows may be the newest: it is looked at first.
+  // A checkpoint whose sequence nobody knows may be the newest: it is looked at first. Unless we
+  // may not look into it at all, which any directory of another user's says.
   const auto order = [](const FoundCheckpoint& checkpoint) {
-    return checkpoint.sequence > 0 ? checkpoint.sequence : std::numeric_limits<int64_t>::max();
+    if (checkpoint.sequence > 0) return checkpoint.sequence;
+    const bool closed = checkpoint.problem && checkpoint.problem->system_error() == EACCES;
+    return closed ? 0 : std::numeric_limits<int64_t>::max();
   };
   std::sort(
       found.begin(), found.end(), [&](const FoundCheckpoint& left, const FoundCheckpoint& right) {
@@ -80,10 +103,22 @@ std::vector<FoundCheckpoint> Directory::scan() const {
   return found;
 }
 
+bool Directory::look_once(std::vector<FoundCheckpoint>& found) const {
+  found.clear();
+  for (const std::string& name : names()) {
+    if (std::optional<FoundCheckpoint> checkpoint = find(name)) {
+      found.push_back(std::move(*checkpoint));
+    } else if (is_checkpoint_name(name) && look(*fs_, path_of(name)).st_mode == 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 std::vector<std::string> Directory::set_aside_names() const {
   std::vector<std::string> result;
   for (const std::string& name : names()) {
-    if (is_set_aside(name) && has_marker(*fs_, path_of(name))) result.push_back(name);
+    if (is_set_aside(name) && may_be_ours(*fs_, path_of(name))) result.push_back(name);
   }
   std::sort(result.begin(), result.end());
   return result;
@@ -121,17 +156,23 @@ std::string Directory::set_aside(const std::string& name) const {
   return aside;
 }
 
-void Directory::point_latest(const std::string& name) const {
-  const std::string link = path_of(kLatestLink);
-  const mode_t mode = look(*fs_, link).st_mode;
+void Directory::point_link(const std::string& link, const std::string& name) const {
+  const std::string path = path_of(link);
+  const mode_t mode = look(*fs_, path).st_mode;
   if (mode != 0 && !S_ISLNK(mode)) return;  // Somebody's own: left alone.
   // A rename replaces the old link in one step; symlink itself replaces nothing.
-  const std::string fresh = path_of(std::string(".") + kLatestLink + ".new");
+  const std::string fresh = path_of("." + link + ".new");
   fs_->unlink(fresh.c_str());
   if (fs_->symlink(name.c_str(), fresh.c_str()) != 0 ||
-      fs_->rename(fresh.c_str(), link.c_str()) != 0) {
-    throw system_failure("move the link", link, errno);
+      fs_->rename(fresh.c_str(), path.c_str()) != 0) {
+    throw system_failure("move the link", path, errno);
   }
+}
+
+void Directory::remove_dangling_link(const std::string& link) const {
+  const std::string path = path_of(link);
+  if (!S_ISLNK(look(*fs_, path).st_mode) || look(*fs_, join(path, ".")).st_mode != 0) return;
+  if (fs_->unlink(path.c_str()) != 0) throw system_failure("remove the link", path, errno);
 }
 
 std::vector<std::string> Directory::names() const {
@@ -142,19 +183,20 @@ std::vector<std::string> Directory::names() const {
   return result;
 }
 
-std::optional<FoundCheckpoint> Directory::inspect(const std::string& name) const {
+std::optional<FoundCheckpoint> Directory::find(const std::string& name) const {
+  if (!is_checkpoint_name(name)) return std::nullopt;
   FoundCheckpoint found;
   found.name = name;
   found.path = path_of(name);
   if (!S_ISDIR(look(*fs_, found.path).st_mode)) return std::nullopt;
   try {
-    found.manifest = read_manifest(*fs_, found.path);
+    found.manifest = read_settled_manifest(*fs_, found.path);
     found.sequence = found.manifest.sequence;
     return found;
   } catch (const Error& error) {
-    // Many programs write a manifest.json, some directories ("lost+found") let nobody in, and
-    // retention may just have taken this one away: without our marker it is none of ours.
-    if (!has_marker(*fs_, found.path)) return std::nullopt;
+    // Many programs write a manifest.json, and retention may just have taken this one away: without
+    // our marker it is none of ours. One that cannot be looked into may well be.
+    if (!may_be_ours(*fs_, found.path) || name == "lost+found") return std::nullopt;
     found.problem = error;
   }
   found.sequence = marked_sequence(*fs_, found.path);

@@ -38,6 +38,9 @@ class Directory {
   /// directories, links, hidden names and what was set aside are passed by. Empty if the directory
   /// is not there. Throws Error(io) if it cannot be read.
   std::vector<FoundCheckpoint> scan() const;
+  /// One checkpoint by its name, by the rules of `scan`. Throws Error(io) if it cannot be looked
+  /// at.
+  std::optional<FoundCheckpoint> find(const std::string& name) const;
   /// The names of what was set aside as damaged.
   std::vector<std::string> set_aside_names() const;
   /// One more than the highest sequence present, set-aside checkpoints included.
@@ -46,12 +49,16 @@ class Directory {
   std::string free_name(const std::string& wanted) const;
   /// Renames a damaged checkpoint to NAME.corrupt (-2, …) and returns the new name.
   std::string set_aside(const std::string& name) const;
-  /// Makes the link "latest" point to `name`: for people and shells, never read by this library.
-  void point_latest(const std::string& name) const;
+  /// Makes a link ("latest", "best") point to `name`: for people and shells, never read by this
+  /// library. Somebody's own file or directory in its place is left alone.
+  void point_link(const std::string& link, const std::string& name) const;
+  /// Removes a link that points to nothing.
+  void remove_dangling_link(const std::string& link) const;
 
  private:
   std::vector<std::string> names() const;
-  std::optional<FoundCheckpoint> inspect(const std::string& name) const;
+  // Returns false if something that was listed was gone when it was looked at.
+  bool look_once(std::vector<FoundCheckpoint>& found) const;
 
   FileSystem* fs_;
   std::string path_;

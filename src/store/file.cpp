@@ -73,6 +73,11 @@ File File::create(FileSystem& fs, const std::string& path) {
   return File(fs, path, open_or_throw(fs, path, O_WRONLY | O_CREAT | O_EXCL, "create the file"));
 }
 
+File File::create_or_open(FileSystem& fs, const std::string& path) {
+  return File(fs, path,
+              open_or_throw(fs, path, O_WRONLY | O_CREAT | O_NOFOLLOW, "create the file"));
+}
+
 File File::open_directory(FileSystem& fs, const std::string& path) {
   return File(fs, path, open_or_throw(fs, path, O_RDONLY | O_DIRECTORY, "open the directory"));
 }

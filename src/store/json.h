@@ -9,11 +9,12 @@
 namespace checkpoint::store {
 
 /// Called with each object that ends `depth` levels below the top; returns whether to keep it in
-/// the document. Large tables are consumed object by object, and never stand in memory whole.
+/// the array that it stands in. Large tables are consumed object by object, and never stand in
+/// memory whole.
 using OnObject = std::function<bool(int depth, nlohmann::json& object)>;
 
-/// Parses a document that may come from anybody. Depth is bounded while parsing: nlohmann's own
-/// copy and destructor would overflow the stack. Throws Error(corrupt) naming `path`.
+/// Parses a document that may come from anybody: its depth and the memory that it takes are bounded
+/// while parsing, and no object may have a field twice. Throws Error(corrupt) naming `path`.
 nlohmann::json parse_json(const std::string& text, const std::string& path,
                           const OnObject& on_object = {});
 
@@ -26,23 +27,26 @@ class JsonFields {
  public:
   /// Both must outlive this.
   JsonFields(const nlohmann::json& object, const std::string& path);
-  std::string string(const char* field) const;
-  int64_t integer(const char* field) const;
-  uint64_t size(const char* field) const;  ///< An integer that is not negative.
-  bool boolean(const char* field) const;
-  const nlohmann::json& array(const char* field) const;
-  const nlohmann::json& object(const char* field) const;
+  std::string string(const std::string& field) const;
+  int64_t integer(const std::string& field) const;
+  uint64_t size(const std::string& field) const;  ///< An integer that is not negative.
+  bool boolean(const std::string& field) const;
+  const nlohmann::json& array(const std::string& field) const;
+  const nlohmann::json& object(const std::string& field) const;
   /// A number, or "nan", "inf", "-inf", which JSON cannot write as numbers.
-  double number(const char* field) const;
-  bool has(const char* field) const { return object_.contains(field); }
+  double number(const std::string& field) const;
+  bool has(const std::string& field) const { return object_.contains(field); }
 
  private:
-  const nlohmann::json& at(const char* field) const;
-  [[noreturn]] void refuse(const char* field, const char* wanted) const;
+  const nlohmann::json& at(const std::string& field) const;
+  [[noreturn]] void refuse(const std::string& field, const char* wanted) const;
 
   const nlohmann::json& object_;
   const std::string& path_;
 };
+
+/// One of the sizes that an array holds: 0 to 2^63 - 1. Throws Error(corrupt), naming the field.
+int64_t json_count(const nlohmann::json& value, const char* field, const std::string& path);
 
 /// The other direction of JsonFields::number.
 nlohmann::ordered_json json_number(double value);

@@ -1,10 +1,15 @@
 #include "store/manifest.h"
 
 #include "store/digest.h"
+#include "store/in_quotes.h"
 #include "store/json.h"
 #include "store/names.h"
 
 #include <checkpoint/error.h>
+
+#include <algorithm>
+#include <set>
+#include <string_view>
 
 namespace checkpoint::store {
 namespace {
@@ -18,7 +23,7 @@ constexpr char kSealEnd[] = "\"\n}\n";
 constexpr size_t kDigits = 32;
 constexpr size_t kSealBytes = sizeof kSealStart - 1 + kDigits + sizeof kSealEnd - 1;
 
-std::string seal_for(const std::string& body) {
+std::string seal_for(std::string_view body) {
   return kSealStart + xxh3_128(body.data(), body.size()) + kSealEnd;
 }
 
@@ -42,7 +47,7 @@ Progress decode_progress(const json& object, const std::string& path) {
   const json& metrics = fields.object("metrics");
   const JsonFields metric_fields(metrics, path);
   for (const auto& metric : metrics.items()) {
-    progress.metrics[metric.key()] = metric_fields.number(metric.key().c_str());
+    progress.metrics[metric.key()] = metric_fields.number(metric.key());
   }
   return progress;
 }
@@ -64,20 +69,17 @@ ItemEntry decode_item(const json& object, const std::string& path) {
   if (fields.has("type")) item.type = fields.string("type");
   if (fields.has("group_sizes")) {
     for (const json& size : fields.array("group_sizes")) {
-      if (!size.is_number_unsigned()) {
-        throw Error(ErrorCode::kCorrupt, "the field \"group_sizes\" holds no sizes", path);
-      }
-      item.group_sizes.push_back(size.get<int64_t>());
+      item.group_sizes.push_back(json_count(size, "group_sizes", path));
     }
   }
   return item;
 }
 
 void check_seal(const std::string& text, const std::string& path) {
-  const bool whole =
-      text.size() > kSealBytes &&
-      text.substr(text.size() - kSealBytes) == seal_for(text.substr(0, text.size() - kSealBytes));
-  if (!whole) {
+  // Views: a copy of a large file is no small thing.
+  const size_t body_bytes = text.size() - std::min(text.size(), kSealBytes);
+  const std::string_view all = text;
+  if (body_bytes == 0 || all.substr(body_bytes) != seal_for(all.substr(0, body_bytes))) {
     throw Error(ErrorCode::kCorrupt, "the manifest is damaged: its digest is not that of its bytes",
                 path);
   }
@@ -127,21 +129,32 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
   Manifest manifest;
   manifest.format_version = fields.integer("format_version");
   manifest.library_version = fields.string("library_version");
+  if (manifest.format_version < 0) {
+    throw Error(ErrorCode::kCorrupt, "there is no negative format version", path);
+  }
   if (manifest.format_version > kFormatVersion) {
     throw Error(ErrorCode::kIncompatible,
                 "the checkpoint has format version " + std::to_string(manifest.format_version) +
                     ", and this library reads up to " + std::to_string(kFormatVersion),
-                path, 0, "Use TorchCheckpoint " + manifest.library_version + " or later.");
+                path, 0,
+                "Use TorchCheckpoint " + in_quotes(manifest.library_version) + " or later.");
   }
   manifest.name = fields.string("name");
   manifest.sequence = fields.integer("sequence");
+  if (manifest.sequence < 0 || manifest.sequence > kMaxSequence) {
+    throw Error(ErrorCode::kCorrupt, "the field 'sequence' is no place in an order", path);
+  }
   manifest.parent = fields.string("parent");
   manifest.created = fields.string("created");
   manifest.run_id = fields.string("run_id");
   manifest.libtorch_version = fields.string("libtorch_version");
   manifest.progress = decode_progress(fields.object("progress"), path);
+  std::set<std::string> names;
   for (const json& file : fields.array("files")) {
     manifest.files.push_back(decode_file(file, path));
+    if (!names.insert(manifest.files.back().name).second) {
+      throw Error(ErrorCode::kCorrupt, "the manifest names a file twice", path);
+    }
   }
   for (const json& item : fields.array("items")) {
     manifest.items.push_back(decode_item(item, path));

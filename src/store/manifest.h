@@ -9,6 +9,9 @@ namespace checkpoint::store {
 /// The newest format that this library writes and reads.
 inline constexpr int64_t kFormatVersion = 1;
 
+/// No manifest or marker may claim a later place: there must be a next one.
+inline constexpr int64_t kMaxSequence = int64_t{1} << 62;
+
 /// The text of manifest.json. Its last field is the XXH3-128 of all the bytes before that field.
 /// Throws Error(invalid_argument) if a name in it is not UTF-8.
 std::string encode_manifest(const Manifest& manifest);

@@ -2,6 +2,7 @@
 
 #include "store/file.h"
 #include "store/json.h"
+#include "store/manifest.h"
 #include "store/names.h"
 
 namespace checkpoint::store {
@@ -22,15 +23,15 @@ void write_marker(FileSystem& fs, const std::string& directory, const Marker& ma
 }
 
 bool has_marker(FileSystem& fs, const std::string& directory) {
-  struct stat info;
-  return fs.lstat(join(directory, kMarkerFile).c_str(), &info) == 0 && S_ISREG(info.st_mode);
+  return S_ISREG(look(fs, join(directory, kMarkerFile)).st_mode);
 }
 
 int64_t marked_sequence(FileSystem& fs, const std::string& directory) {
   const std::string path = join(directory, kMarkerFile);
   try {
     const nlohmann::json marker = parse_json(read_whole(fs, path, kMaxMarkerBytes), path);
-    return JsonFields(marker, path).integer("sequence");
+    const int64_t sequence = JsonFields(marker, path).integer("sequence");
+    return sequence >= 0 && sequence <= kMaxSequence ? sequence : 0;
   } catch (const Error&) {
     return 0;  // It is a help for damaged checkpoints, and may be damaged itself.
   }

@@ -18,7 +18,7 @@ struct Marker {
 
 /// Creates the marker in `directory` and syncs it. Throws Error: no_space, io.
 void write_marker(FileSystem& fs, const std::string& directory, const Marker& marker);
-/// Whether `directory` holds a marker that can be seen; false where looking fails.
+/// Whether `directory` holds a marker. Throws Error(io) where looking fails, which says nothing.
 bool has_marker(FileSystem& fs, const std::string& directory);
 /// The sequence that the marker in `directory` says; 0 if it says none or is not there.
 int64_t marked_sequence(FileSystem& fs, const std::string& directory);

@@ -22,7 +22,7 @@ bool is_set_aside(const std::string& name) {
 
 bool is_checkpoint_name(const std::string& name) {
   return is_plain_name(name) && name[0] != '.' && !is_set_aside(name) && name != kLatestLink &&
-         name != "best";
+         name != kBestLink;
 }
 
 }  // namespace checkpoint::store

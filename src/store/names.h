@@ -12,7 +12,10 @@ inline constexpr char kPthFile[] = "checkpoint.pth";
 inline constexpr char kMarkerFile[] = ".torch-checkpoint";
 inline constexpr char kLockFile[] = ".lock";
 inline constexpr char kLatestLink[] = "latest";
+inline constexpr char kBestLink[] = "best";
+inline constexpr char kPinsDirectory[] = ".pins";
 inline constexpr char kStagingPrefix[] = ".staging-";
+inline constexpr char kRetiringPrefix[] = ".retiring-";  // and the name
 inline constexpr char kRetiredPrefix[] = ".retired-";
 
 /// Whether `name` can stand in a directory and lead nowhere else: not empty, "." or "..", no slash,

@@ -23,10 +23,7 @@ TensorEntry decode_tensor(const json& object, const std::string& path) {
   tensor.key = fields.string("key");
   tensor.dtype = fields.string("dtype");
   for (const json& size : fields.array("shape")) {
-    if (!size.is_number_unsigned()) {
-      throw Error(ErrorCode::kCorrupt, "the field \"shape\" holds no sizes", path);
-    }
-    tensor.shape.push_back(size.get<int64_t>());
+    tensor.shape.push_back(json_count(size, "shape", path));
   }
   tensor.device = fields.string("device");
   tensor.file = fields.string("file");
@@ -50,8 +47,7 @@ std::map<std::string, Lists> decode_names(const JsonFields& fields, const char* 
       result[item.key()] = item.value().template get<Lists>();
     }
   } catch (const json::exception&) {
-    throw Error(ErrorCode::kCorrupt, std::string("the field \"") + field + "\" holds no names",
-                path);
+    throw Error(ErrorCode::kCorrupt, std::string("the field '") + field + "' holds no names", path);
   }
   return result;
 }
@@ -86,6 +82,10 @@ TensorTable decode_tensor_table(const std::string& text, const std::string& path
   const JsonFields fields(document, path);
   if (fields.string("format") != kFormat || fields.integer("format_version") != kVersion) {
     throw Error(ErrorCode::kCorrupt, "this is no table of tensors that this library knows", path);
+  }
+  // The tensors were taken out as they came.
+  if (!fields.array("tensors").empty()) {
+    throw Error(ErrorCode::kCorrupt, "the field 'tensors' holds what is no tensor", path);
   }
   table.optimizer_parameters =
       decode_names<std::vector<std::vector<std::string>>>(fields, "optimizer_parameters", path);

@@ -9,7 +9,7 @@
 //   6. fsync the staging directory.
 //   7. Rename it to its name, refusing to replace: this is the commit.
 //   8. fsync the parent.
-//   9. Move the link "latest" over.                                      Directory::point_latest
+//   9. Move the links "latest" and "best" over.                            Directory::point_link
 //  10. Retire what retention no longer keeps.                                           retire.h
 //  11. Sweep what dead writers left.                                                    retire.h
 //

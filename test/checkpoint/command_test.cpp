@@ -139,3 +139,72 @@ TEST_CASE("The command does not load LibTorch") {
   CHECK(contains(libraries, "libstdc++"));
   CHECK_FALSE(contains(libraries, "libtorch"));
 }
+
+TEST_CASE("pin and unpin are seen by list, and hold against prune") {
+  const Run at;
+  CHECK(run("pin " + at(" e0")).status == 0);
+  CHECK(fs::is_empty(at("/.pins/e0")));
+  CHECK(contains(run("list " + at("")).output, "ok, pinned"));
+  auto document = nlohmann::json::parse(run("list --json " + at("")).output);
+  CHECK(document["checkpoints"][0]["pinned"] == true);
+  CHECK(document["checkpoints"][1]["pinned"] == false);
+  CHECK(document["pins_without_checkpoint"].empty());
+  CHECK(run("prune --keep-last 1 " + at("")).status == 0);
+  CHECK(fs::exists(at("/e0")));
+  CHECK(run("unpin " + at(" e0")).status == 0);
+  CHECK(run("unpin " + at(" e0")).status == 2);
+  CHECK(run("pin " + at(" nowhere")).status == 2);
+  CHECK(run("pin " + at(" ../run")).status == 2);
+  CHECK(run("pin " + at("")).status == 2);
+  test::write_file(at("/.pins/gone"), "");
+  CHECK(contains(run("list " + at("")).output, "pinned, and not there: gone"));
+  CHECK(run("unpin " + at(" gone")).status == 0);
+}
+
+TEST_CASE("prune says what would go and why, then does it") {
+  const Run at;
+  const std::string rules = "--keep-best 1 acc max --keep-best 0 loss min --keep-every-hours 0 ";
+  const Result plan = run("prune " + rules + "--dry-run " + at(""));
+  CHECK(plan.status == 0);
+  CHECK(contains(plan.output, "1 would go"));
+  CHECK(contains(plan.output, "newest, keep_best(1, acc, max): rank 1"));
+  CHECK(fs::exists(at("/e0")));
+  const auto json = nlohmann::json::parse(run("prune --json --dry-run " + rules + at("")).output);
+  CHECK(json["dry_run"] == true);
+  CHECK(json["removed"] == nlohmann::json{"e0"});
+  CHECK(json["removed_bytes"] > 0);
+  CHECK(json["kept"][0]["reasons"][0] == "newest");
+  const Result list = run("list " + rules + at(""));
+  CHECK(contains(list.output, "nothing: it goes"));
+  CHECK(contains(list.output, "ok, no acc"));
+  CHECK(contains(list.output, "ok, no loss"));
+
+  CHECK(run("prune " + at("")).status == 2);
+  CHECK(run("prune --keep-last -1 " + at("")).status == 2);
+  CHECK(run("prune --keep-best 1 acc high " + at("")).status == 2);
+  CHECK(run("list --keep-best 1 acc high " + at("")).status == 2);
+  CHECK(run("prune --keep-last 1 " + at("/nowhere")).status == 2);
+  {
+    CheckpointManager writer(at(""));
+    int64_t number = 0;
+    State state;
+    state.add("number", number).rng(false);
+    writer.save(state, {2, 30, 0.1});
+    const Result locked = run("prune --keep-last 1 " + at(""));
+    CHECK(locked.status == 2);
+    CHECK(contains(locked.output, "another CheckpointManager"));
+    CHECK(run("prune --keep-last 1 --dry-run " + at("")).status == 0);
+  }
+  CHECK(contains(run("prune --keep-last 1 " + at("")).output, "2 removed"));
+  CHECK_FALSE(fs::exists(at("/e0")));
+  CHECK_FALSE(fs::exists(at("/e1")));
+}
+
+TEST_CASE("prune removes nothing if what stays cannot be read back, and says so") {
+  const Run at;
+  test::flip_bit(at("/e1/checkpoint.pt"), 700);
+  const Result result = run("prune --keep-last 1 " + at(""));
+  CHECK(result.status == 1);
+  CHECK(contains(result.output, "cannot be read back"));
+  CHECK(fs::exists(at("/e0")));
+}

@@ -1,6 +1,6 @@
 #include "catch.h"
 #include "error_of.h"
-#include "models.h"
+#include "manager/number.h"
 #include "temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
@@ -10,29 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 #include <thread>
 
 using namespace checkpoint;
-using test::Net;
+using test::names;
+using test::Number;
 namespace fs = std::filesystem;
-
-namespace {
-
-std::vector<std::string> names(const CheckpointManager& manager) {
-  std::vector<std::string> result;
-  for (const CheckpointInfo& info : manager.list()) result.push_back(info.name);
-  return result;
-}
-
-// A State of one number: what these tests are about is the directory.
-struct Number {
-  explicit Number(int64_t start = 0) : value(start) { state.add("value", value).rng(false); }
-  int64_t value;
-  State state;
-};
-
-}  // namespace
 
 TEST_CASE("A loop saves every n epochs, and a second run goes on where it stopped") {
   const test::TemporaryDirectory root;
@@ -172,6 +157,17 @@ TEST_CASE("Options that can never work are refused when the manager is made") {
   CHECK_THROWS_AS(CheckpointManager("d", CheckpointManagerOptions().every_n_epochs(-1)), Error);
   CHECK_THROWS_AS(CheckpointManager("d", CheckpointManagerOptions().keep_last(-1)), Error);
   CHECK_THROWS_AS(CheckpointManager("d", CheckpointManagerOptions().name("{")), Error);
+  for (const CheckpointManagerOptions& options :
+       {CheckpointManagerOptions().keep_best(-1, "loss", Mode::kMin),
+        CheckpointManagerOptions().keep_best(1, "", Mode::kMin),
+        CheckpointManagerOptions().keep_every_n_epochs(-1),
+        CheckpointManagerOptions().keep_every_n_steps(-1),
+        CheckpointManagerOptions().keep_every(std::chrono::hours(-1)),
+        CheckpointManagerOptions().every(std::chrono::seconds(-1)),
+        CheckpointManagerOptions().every(CheckpointManagerOptions::Seconds(std::nan(""))),
+        CheckpointManagerOptions().when({}), CheckpointManagerOptions().keep_if({})}) {
+    CHECK(contains(error_of([&] { CheckpointManager("d", options); }), "invalid_argument: "));
+  }
   CHECK_THROWS_AS(CheckpointManager(""), Error);
 }
 

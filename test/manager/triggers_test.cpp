@@ -45,3 +45,33 @@ TEST_CASE("Nothing is due without a rule, nor again after a restore") {
   CHECK(both.due({5, 25, 0, {}, true}));
   CHECK(both.due({5, 30, 0, {}, false}));
 }
+
+TEST_CASE("Every so many seconds, by a clock of its own, from the last save or restore") {
+  CheckpointManagerOptions::Seconds now(1000);
+  const auto options = CheckpointManagerOptions().every(std::chrono::minutes(10));
+  Triggers triggers(options, [&] { return now; });
+  CHECK_FALSE(triggers.due(at_step(1)));
+  now += std::chrono::seconds(599);
+  CHECK_FALSE(triggers.due(at_step(2)));
+  now += std::chrono::seconds(1);
+  CHECK(triggers.due(at_step(3)));
+  CHECK(triggers.due(at_step(4)));
+  triggers.note(at_step(4));
+  CHECK_FALSE(triggers.due(at_step(5)));
+  now += std::chrono::minutes(10);
+  CHECK(triggers.due(at_step(6)));
+}
+
+TEST_CASE("When a function says so; each is asked once, whatever else is due") {
+  int asked = 0;
+  Triggers triggers(CheckpointManagerOptions()
+                        .every_n_epochs(2)
+                        .when([](const Progress& progress) { return progress.loss < 0.5; })
+                        .when([&](const Progress&) { return ++asked == 4; }));
+  CHECK_FALSE(triggers.due({0, 0, 1.0}));
+  CHECK(triggers.due({0, 0, 0.1}));
+  CHECK(triggers.due({1, 0, 1.0}));
+  CHECK(triggers.due({2, 0, 1.0}));
+  CHECK_FALSE(triggers.due({2, 0, 1.0}));
+  CHECK(asked == 5);
+}

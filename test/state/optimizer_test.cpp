@@ -271,6 +271,36 @@ TEST_CASE("Several optimizers on one model, one over several models, frozen para
   CHECK(test::train(c, joint_too, 2) + test::train(c, second_too, 2) == first_loss);
 }
 
+TEST_CASE("A parameter group added later comes back with its own options and state") {
+  torch::manual_seed(6);
+  const auto make = [](Net& net) {
+    return std::make_unique<Adam>(net->conv->parameters(), AdamOptions(0.01));
+  };
+  const auto add_group = [](Adam& adam, Net& net) {
+    adam.add_param_group(OptimizerParamGroup(net->second->parameters(),
+                                             std::make_unique<AdamOptions>(AdamOptions(0.001))));
+  };
+  Net net;
+  const auto adam = make(net);
+  test::train(net, *adam, 2);
+  add_group(*adam, net);
+  test::train(net, *adam, 2);
+  State from = state_of(net, *adam);
+  const Saved file(from);
+  const double loss = test::train(net, *adam, 3);
+
+  Net other;
+  const auto live = make(other);
+  State to = state_of(other, *live);
+  CHECK(contains(error_of([&] { file.restore(to); }), "1 parameter groups here, 2 in the file"));
+  add_group(*live, other);
+  live->param_groups()[1].options().set_lr(0.5);
+  file.restore(to);
+  CHECK(lr_of(*live, 1) == 0.001);
+  CHECK(test::train(other, *live, 3) == loss);
+  CHECK(same_bits(*net, *other));
+}
+
 TEST_CASE("A state of another dtype than its parameter's comes back as it was") {
   Net net;
   Adam optimizer(net->parameters(), AdamOptions(0.01));

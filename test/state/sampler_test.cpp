@@ -233,6 +233,37 @@ TEST_CASE("A sampler of another size, order or seed is refused, and has not chan
   CHECK(live.position() == 4);
 }
 
+TEST_CASE("A sampler in the middle of a pass is exactly where it was when a restore fails") {
+  auto saved = ResumableSampler::shuffled(10, 7);
+  pass(saved, 4, 2);
+  int64_t wide = 300;
+  State from;
+  from.add("sampler", saved).add("number", wide);
+  const Saved file(from);
+
+  // Refused by itself, or taken back when a later item refuses.
+  for (const uint64_t seed : {uint64_t{8}, uint64_t{7}}) {
+    auto live = ResumableSampler::shuffled(10, seed);
+    ResumableSampler in_loader = live;
+    live.set_epoch(3);
+    in_loader.reset();
+    in_loader.next(5);
+    live.advance(2);
+    uint8_t narrow = 0;
+    State to;
+    to.add("sampler", live).add("number", narrow);
+    CHECK_THROWS_AS(file.restore(to), Error);
+    CHECK(live.epoch() == 3);
+    CHECK(live.position() == 2);
+    // The DataLoader goes on with what it has not drawn yet, and the loop may count what it has.
+    const Indices order = order_of(10, seed, 3);
+    CHECK(*in_loader.next(100) == rest_of(order, 5));
+    live.advance(1);
+    // The next pass starts the next epoch: this is not the first one after a restore.
+    CHECK(pass(live, 4) == order_of(10, seed, 4));
+  }
+}
+
 TEST_CASE("A state that no sampler can be in is refused") {
   auto sampler = ResumableSampler::sequential(10);
   for (const auto& [epoch, position] : {std::pair<int64_t, int64_t>{0, 11}, {-1, 0}, {0, -1}}) {
@@ -409,15 +440,16 @@ TEST_CASE("Saved in the middle of an epoch and restored into new objects: equal 
 // [readme]
 // Trains to the end of `epochs`; started again, it goes on from the newest checkpoint, which may be
 // in the middle of an epoch.
-torch::nn::Linear train(Points points, int64_t epochs, const std::string& directory) {
+torch::nn::Linear train(Points points, int64_t epochs, const std::string& directory,
+                        size_t workers) {
   torch::nn::Linear model(16, 2);
   torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(0.1).momentum(0.9));
   torch::optim::StepLR scheduler(optimizer, /*step_size=*/1, /*gamma=*/0.5);
 
   auto sampler = checkpoint::ResumableSampler::shuffled(points.size().value(), /*seed=*/7);
-  auto loader =
-      torch::data::make_data_loader(points.map(torch::data::transforms::Stack<>()), sampler,
-                                    torch::data::DataLoaderOptions(/*batch_size=*/4).workers(2));
+  auto loader = torch::data::make_data_loader(
+      points.map(torch::data::transforms::Stack<>()), sampler,
+      torch::data::DataLoaderOptions(/*batch_size=*/4).workers(workers));
 
   checkpoint::State state;
   state.add("model", model)
@@ -453,11 +485,13 @@ torch::nn::Linear train(Points points, int64_t epochs, const std::string& direct
 namespace {
 
 constexpr char kChildDirectory[] = "TORCH_CHECKPOINT_CHILD_DIRECTORY";
+constexpr char kChildWorkers[] = "TORCH_CHECKPOINT_CHILD_WORKERS";
 constexpr char kChildKillAfter[] = "TORCH_CHECKPOINT_CHILD_KILL_AFTER";
 
 // Runs the hidden test below in a process of its own; returns the signal that ended it, or 0.
-int train_and_be_killed(const std::string& directory, int kill_after) {
+int train_and_be_killed(const std::string& directory, size_t workers, int kill_after) {
   ::setenv(kChildDirectory, directory.c_str(), 1);
+  ::setenv(kChildWorkers, std::to_string(workers).c_str(), 1);
   ::setenv(kChildKillAfter, std::to_string(kill_after).c_str(), 1);
   const pid_t child = ::fork();
   if (child == 0) {
@@ -475,22 +509,26 @@ TEST_CASE("Trains until it is killed", "[.][killed-child]") {
   const char* directory = std::getenv(kChildDirectory);
   REQUIRE(directory != nullptr);
   torch::manual_seed(1);
-  train(Points(kExamples, std::atoi(std::getenv(kChildKillAfter))), kEpochs, directory);
+  train(Points(kExamples, std::atoi(std::getenv(kChildKillAfter))), kEpochs, directory,
+        static_cast<size_t>(std::atoi(std::getenv(kChildWorkers))));
 }
 
 TEST_CASE("Killed in the middle of an epoch, again and again: equal bits") {
+  const size_t workers = GENERATE(0, 1, 4);
+  INFO(workers << " workers");
   const test::TemporaryDirectory whole_directory, directory;
   torch::manual_seed(1);
-  const auto whole = train(Points(kExamples), kEpochs, whole_directory.path());
-  // The first is killed after the save of step 5: at most four batches are under way.
-  for (const int kill_after : {52, 36, 44}) {
+  const auto whole = train(Points(kExamples), kEpochs, whole_directory.path(), workers);
+  // Each gets as far as a save, however far ahead the workers draw: in the second epoch, in that or
+  // the third, in the third.
+  for (const int kill_after : {60, 44, 10}) {
     INFO(kill_after);
-    CHECK(train_and_be_killed(directory.path(), kill_after) == SIGKILL);
+    CHECK(train_and_be_killed(directory.path(), workers, kill_after) == SIGKILL);
   }
   const auto latest = CheckpointManager(directory.path()).latest();
   REQUIRE(latest.has_value());
   CHECK_FALSE(latest->manifest.progress.epoch_done);
   torch::manual_seed(99);
-  const auto resumed = train(Points(kExamples), kEpochs, directory.path());
+  const auto resumed = train(Points(kExamples), kEpochs, directory.path(), workers);
   CHECK(same_bits(*whole, *resumed));
 }

@@ -44,23 +44,55 @@ TEST_CASE("Values of every arithmetic type, and texts, come back") {
   CHECK(round_trip(std::string()).empty());
 }
 
-TEST_CASE("A number that would not come back equal is refused") {
-  uint64_t huge = std::numeric_limits<uint64_t>::max();
-  State state;
-  state.add("huge", huge);
-  CHECK(contains(error_of([&] { Saved file(state); }), "'huge'"));
+TEST_CASE("Numbers beyond int64 and double come back") {
+  for (const uint64_t number : {uint64_t{0}, uint64_t{INT64_MAX}, uint64_t{INT64_MAX} + 1,
+                                std::numeric_limits<uint64_t>::max()}) {
+    CHECK(round_trip(number) == number);
+    CHECK(round_trip(static_cast<unsigned long long>(number)) == number);
+  }
+  using Long = std::numeric_limits<long double>;
+  for (const long double number :
+       {0.5L, 0.1L, -1 - Long::epsilon(), Long::max(), Long::denorm_min(), Long::infinity()}) {
+    CHECK(round_trip(number) == number);
+  }
+  CHECK(std::isnan(round_trip(Long::quiet_NaN())));
 
-  int64_t wide = 300;
+  uint64_t huge = std::numeric_limits<uint64_t>::max();
   State from;
-  from.add("value", wide);
+  from.add("value", huge);
   const Saved file(from);
-  uint8_t narrow = 7;
-  double first = 1;
+  int64_t narrow = 7;
   State to;
   to.add("value", narrow);
-  CHECK(contains(error_of([&] { file.restore(to); }), "'value'"));
+  CHECK(
+      contains(error_of([&] { file.restore(to); }), "value: a int here, and a string in the file"));
+  // A text that is no such number.
+  std::string text = "18446744073709551616";
+  State from_text;
+  from_text.add("value", text);
+  const Saved text_file(from_text);
+  State to_huge;
+  to_huge.add("value", huge);
+  CHECK(contains(error_of([&] { text_file.restore(to_huge); }), "'value'"));
+  CHECK(huge == std::numeric_limits<uint64_t>::max());
+  // A tree would make a negative number of it.
+  CHECK_THROWS_AS(Value(huge), Error);
+}
+
+TEST_CASE("A number that would not come back equal is refused") {
+  int64_t wide = 300, negative = -1;
+  State from;
+  from.add("wide", wide).add("negative", negative);
+  const Saved file(from);
+  uint8_t narrow = 7;
+  uint64_t unsigned_number = 8;
+  State to_narrow, to_unsigned;
+  to_narrow.add("wide", narrow);
+  to_unsigned.add("negative", unsigned_number);
+  CHECK(contains(error_of([&] { file.restore(to_narrow); }), "'wide'"));
+  CHECK(contains(error_of([&] { file.restore(to_unsigned); }), "'negative'"));
   CHECK(narrow == 7);
-  static_cast<void>(first);
+  CHECK(unsigned_number == 8);
 }
 
 TEST_CASE("If one value is refused, those written before it are taken back") {
@@ -128,6 +160,9 @@ TEST_CASE("Trees of values come back") {
     return nested;
   }());
   dict.insert("complex", c10::complex<double>(1, -2));
+  dict.insert("", "the empty name");
+  dict.insert("a.b", torch::full({2}, 3.F));
+  dict.insert("infinite", -std::numeric_limits<double>::infinity());
   Value saved = dict;
   State from;
   from.add("tree", saved);
@@ -147,6 +182,9 @@ TEST_CASE("Trees of values come back") {
   CHECK(back.at("empty list").list().empty());
   CHECK(same_bits(back.at("nested").dict().at("tensor").to_tensor(), torch::arange(3)));
   CHECK(back.at("complex").to_complex() == c10::complex<double>(1, -2));
+  CHECK(back.at("").to_string() == "the empty name");
+  CHECK(same_bits(back.at("a.b").to_tensor(), torch::full({2}, 3.F)));
+  CHECK(back.at("infinite").to_double() == -std::numeric_limits<double>::infinity());
 }
 
 TEST_CASE("Names that a State cannot have are refused at once") {

@@ -1,6 +1,6 @@
 #include "catch.h"
 #include "error_of.h"
-#include "store/faulty_file_system.h"
+#include "fault/faulty_file_system.h"
 #include "temporary_directory.h"
 
 #include "store/atomic_file.h"

@@ -4,6 +4,7 @@
 #include "temporary_directory.h"
 
 #include "store/directory.h"
+#include "store/names.h"
 #include "store/retire.h"
 
 #include <filesystem>
@@ -122,12 +123,12 @@ TEST_CASE("Equal names get a version") {
 TEST_CASE("The link to the latest moves, but never over somebody's own file") {
   const test::TemporaryDirectory root;
   const Directory directory(posix_file_system(), root.path());
-  directory.point_latest("a");
-  directory.point_latest("b");
+  directory.point_link(kLatestLink, "a");
+  directory.point_link(kLatestLink, "b");
   CHECK(fs::read_symlink(root / "latest") == "b");
   fs::remove(root / "latest");
   test::write_file(root / "latest", "mine");
-  directory.point_latest("c");
+  directory.point_link(kLatestLink, "c");
   CHECK(test::read_file(root / "latest") == "mine");
 }
 

@@ -1,6 +1,6 @@
 #include "catch.h"
 #include "error_of.h"
-#include "store/faulty_file_system.h"
+#include "fault/faulty_file_system.h"
 #include "store/make_checkpoint.h"
 #include "temporary_directory.h"
 

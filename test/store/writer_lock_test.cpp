@@ -1,5 +1,5 @@
 #include "catch.h"
-#include "store/faulty_file_system.h"
+#include "fault/faulty_file_system.h"
 #include "temporary_directory.h"
 
 #include "store/writer_lock.h"

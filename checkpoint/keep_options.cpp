@@ -1,0 +1,55 @@
+#include "keep_options.h"
+
+namespace checkpoint::cli {
+namespace {
+
+const char kGroup[] = "What stays (the union of these)";
+
+BestRule best_rule(const std::tuple<int64_t, std::string, std::string>& given) {
+  const auto& [count, metric, mode] = given;
+  if (count < 0 || metric.empty() || (mode != "min" && mode != "max")) {
+    throw CLI::ValidationError("--keep-best",
+                               "takes a number, a metric, and min or max: 2 val_accuracy max");
+  }
+  return {count, metric, mode == "min" ? Mode::kMin : Mode::kMax};
+}
+
+}  // namespace
+
+void KeepOptions::add_to(CLI::App& command) {
+  command.add_option("--keep-last", last, "The newest N")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber)
+      ->group(kGroup);
+  command
+      .add_option("--keep-best", best,
+                  "The best N by a metric (\"loss\" is the training loss), which is better "
+                  "when it is low (min) or high (max). May be given several times")
+      ->type_name("N METRIC min|max")
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  command.add_option("--keep-every-n-epochs", every_n_epochs, "One for each N epochs")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber)
+      ->group(kGroup);
+  command.add_option("--keep-every-n-steps", every_n_steps, "One for each N steps")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber)
+      ->group(kGroup);
+  command.add_option("--keep-every-hours", every_hours, "One for each so many hours between saves")
+      ->type_name("HOURS")
+      ->check(CLI::NonNegativeNumber)
+      ->group(kGroup);
+}
+
+KeepRules KeepOptions::rules() const {
+  KeepRules rules;
+  rules.last = last;
+  for (const auto& given : best) rules.best.push_back(best_rule(given));
+  rules.every_n_epochs = every_n_epochs;
+  rules.every_n_steps = every_n_steps;
+  rules.every = std::chrono::duration<double, std::ratio<3600>>(every_hours);
+  return rules;
+}
+
+}  // namespace checkpoint::cli

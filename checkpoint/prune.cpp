@@ -1,0 +1,99 @@
+#include "command.h"
+#include "keep_options.h"
+#include "output.h"
+
+#include "store/directory.h"
+#include "store/file.h"
+#include "store/retention.h"
+#include "store/retire.h"
+#include "store/writer_lock.h"
+
+#include <checkpoint/error.h>
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+namespace checkpoint::cli {
+namespace {
+
+struct Arguments {
+  std::string directory;
+  KeepOptions keep;
+  bool dry_run = false;
+  bool lock = true;
+  bool json = false;
+};
+
+store::Plan prune(const Arguments& arguments) {
+  store::FileSystem& fs = store::posix_file_system();
+  if (!S_ISDIR(store::look(fs, store::join(arguments.directory, ".")).st_mode)) {
+    throw Error(ErrorCode::kNotFound, "there is no such directory", arguments.directory);
+  }
+  const store::Directory directory(fs, arguments.directory);
+  store::Retention retention(arguments.keep.rules(), true);
+  if (arguments.dry_run) return retention.plan(directory, "");
+  std::optional<store::WriterLock> lock;
+  if (arguments.lock) lock.emplace(fs, arguments.directory);
+  store::put_back_pinned(directory);
+  return retention.apply(directory, "");
+}
+
+void print(const PruneReport& report, bool dry_run) {
+  std::vector<std::vector<std::string>> rows = {{"NAME", "", "WHY"}};
+  for (const std::string& name : report.removed) {
+    rows.push_back({printable(name), dry_run ? "goes" : "removed", ""});
+  }
+  for (const PruneReport::Kept& kept : report.kept) {
+    rows.push_back({printable(kept.name), "stays", printable(joined(kept.reasons))});
+  }
+  print_table(rows);
+  std::printf("\n%zu %s, %s; %zu stay\n", report.removed.size(), dry_run ? "would go" : "removed",
+              human_bytes(report.removed_bytes).c_str(), report.kept.size());
+}
+
+void print_as_json(const PruneReport& report, bool dry_run) {
+  nlohmann::ordered_json kept = nlohmann::ordered_json::array();
+  for (const PruneReport::Kept& checkpoint : report.kept) {
+    kept.push_back({{"name", checkpoint.name}, {"reasons", checkpoint.reasons}});
+  }
+  print_json({{"dry_run", dry_run},
+              {"removed", report.removed},
+              {"removed_bytes", report.removed_bytes},
+              {"kept", std::move(kept)}});
+}
+
+}  // namespace
+
+void add_prune(CLI::App& app, Run& run) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "prune",
+      "Removes the checkpoints that no rule keeps. The newest, pinned and damaged ones stay in any "
+      "case, and the one that the newest was resumed from.");
+  command->add_option("DIR", arguments->directory, "The directory of checkpoints")->required();
+  arguments->keep.add_to(*command);
+  command->add_flag("--dry-run", arguments->dry_run, "Only say what would go, and why others stay");
+  command->add_flag("!--no-lock", arguments->lock,
+                    "For file systems without flock: see to it that nobody writes there");
+  command->add_flag("--json", arguments->json, "Print JSON");
+  command->footer(
+      "Example: torch-checkpoint prune runs/digits --keep-last 3 --keep-best 2 accuracy max "
+      "--dry-run");
+  command->callback([arguments, &run] {
+    if (arguments->keep.rules().empty()) {
+      throw CLI::ValidationError("prune", "needs at least one rule that says what stays");
+    }
+    run = [arguments] {
+      const store::Plan plan = prune(*arguments);
+      if (arguments->json) {
+        print_as_json(plan.report(), arguments->dry_run);
+      } else {
+        print(plan.report(), arguments->dry_run);
+      }
+      return plan.is_safe ? kAllWell : kDamageFound;
+    };
+  });
+}
+
+}  // namespace checkpoint::cli

@@ -1,0 +1,134 @@
+#pragma once
+
+#include <checkpoint/export.h>
+#include <checkpoint/format.h>
+#include <checkpoint/keep.h>
+#include <checkpoint/progress.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace checkpoint {
+
+/// What a manager does by itself. Chained, as LibTorch's own options are.
+class CHECKPOINT_API CheckpointManagerOptions {
+ public:
+  using Seconds = std::chrono::duration<double>;
+  using When = std::function<bool(const Progress&)>;
+
+  // When `save_if_due` saves: as soon as any of these says so.
+
+  /// When an epoch is done and (epoch + 1) % n == 0. 0 (default): never.
+  CheckpointManagerOptions& every_n_epochs(int64_t n) { return set(every_n_epochs_, n); }
+  /// When `step` has reached another multiple of n. 0 (default): never.
+  CheckpointManagerOptions& every_n_steps(int64_t n) { return set(every_n_steps_, n); }
+  /// When so much time has gone by since the last save, or since the start of this manager:
+  /// `every(std::chrono::minutes(10))`. The system's clock may be set meanwhile. 0 (default):
+  /// never.
+  CheckpointManagerOptions& every(Seconds time) { return set(every_, time); }
+  /// When the function says so; it is called once in each `save_if_due`, and must not use the
+  /// manager. May be called several times: each adds a function.
+  CheckpointManagerOptions& when(When function) { return add(when_, std::move(function)); }
+  /// When one of these signals (SIGTERM, …) has come since: the next `save_if_due` saves, also in
+  /// the middle of an epoch, and when that is on disk `should_stop` turns true. The handler sets a
+  /// flag and no more. A handler that the program had before is called too, and put back when the
+  /// last manager that listens is destroyed. docs/preemption.md.
+  CheckpointManagerOptions& stop_on_signal(std::vector<int> signals) {
+    return set(stop_on_signal_, std::move(signals));
+  }
+  /// The same without stopping: saves, and training goes on.
+  CheckpointManagerOptions& save_on_signal(std::vector<int> signals) {
+    return set(save_on_signal_, std::move(signals));
+  }
+
+  // What stays: the union of these; none: everything (docs/retention.md). The newest checkpoint,
+  // pinned ones and the one that the run was resumed from stay in any case. Others are removed
+  // after each save, once the new checkpoint is on disk.
+
+  /// The newest n. 0 (default): no such rule.
+  CheckpointManagerOptions& keep_last(int64_t n) { return set(keep_.last, n); }
+  /// The best k by a metric ("loss" is Progress::loss). May be called for several metrics; the
+  /// first one is what `best` and the link "best" go by. Equal ones: the older is the better. NaN
+  /// or missing ranks worst.
+  CheckpointManagerOptions& keep_best(int64_t k, std::string metric, Mode mode) {
+    return add(keep_.best, BestRule{k, std::move(metric), mode});
+  }
+  /// The first one that is saved when n, 2n, 3n, … epochs are done. 0 (default): no such rule.
+  CheckpointManagerOptions& keep_every_n_epochs(int64_t n) { return set(keep_.every_n_epochs, n); }
+  /// The first one that is saved when n, 2n, 3n, … steps are done. 0 (default): no such rule.
+  CheckpointManagerOptions& keep_every_n_steps(int64_t n) { return set(keep_.every_n_steps, n); }
+  /// The first one, and each that was saved so much later than the one before:
+  /// `keep_every(std::chrono::hours(6))`. 0 (default): no such rule.
+  CheckpointManagerOptions& keep_every(Seconds time) { return set(keep_.every, time); }
+  /// Those for which the function returns true. It must not use the manager; if it throws, nothing
+  /// is removed. May be called several times: each adds a function.
+  CheckpointManagerOptions& keep_if(KeepRules::Predicate function) {
+    return add(keep_.predicates, std::move(function));
+  }
+  /// Before the last checkpoint that is known to read back well is removed, the new one is read
+  /// back from the disk. Default: true; false saves that reading, and trusts the disk.
+  CheckpointManagerOptions& verify_before_retire(bool value) {
+    return set(verify_before_retire_, value);
+  }
+
+  /// How checkpoints are called, in fmt's syntax: {epoch}, {step}, {loss} and any metric, each with
+  /// fmt's format specification ("{epoch:04d}-{val_accuracy:.4f}"). A missing metric reads "none".
+  /// A name is a label, not an identity: an equal one gets "-v2".
+  CheckpointManagerOptions& name(std::string name_template) {
+    return set(name_, std::move(name_template));
+  }
+  /// What the file in each checkpoint is. kArchive (default): checkpoint.pt, for C++ and
+  /// `torch.jit.load`. kPth: checkpoint.pth, for Python's `torch.load`; it takes any name, and time
+  /// linear in the number of tensors. Checkpoints of both may stand in one directory. kSafetensors
+  /// is refused.
+  CheckpointManagerOptions& format(Format value) { return set(format_, value); }
+  /// Whether a lock file keeps a second writer out. Default: true. For file systems without flock.
+  CheckpointManagerOptions& lock(bool value) { return set(lock_, value); }
+  /// Only looks and restores, beside the process that trains: makes no file, takes no lock, renames
+  /// nothing; `save`, `pin`, `unpin` and `prune` throw. Default: false.
+  CheckpointManagerOptions& read_only(bool value) { return set(read_only_, value); }
+
+  int64_t every_n_epochs() const { return every_n_epochs_; }
+  int64_t every_n_steps() const { return every_n_steps_; }
+  Seconds every() const { return every_; }
+  const std::vector<When>& when() const { return when_; }
+  const std::vector<int>& stop_on_signal() const { return stop_on_signal_; }
+  const std::vector<int>& save_on_signal() const { return save_on_signal_; }
+  const KeepRules& keep() const { return keep_; }
+  bool verify_before_retire() const { return verify_before_retire_; }
+  const std::string& name() const { return name_; }
+  Format format() const { return format_; }
+  bool lock() const { return lock_; }
+  bool read_only() const { return read_only_; }
+
+ private:
+  template <typename T>
+  CheckpointManagerOptions& set(T& field, T value) {
+    field = std::move(value);
+    return *this;
+  }
+  template <typename T>
+  CheckpointManagerOptions& add(std::vector<T>& field, T value) {
+    field.push_back(std::move(value));
+    return *this;
+  }
+
+  int64_t every_n_epochs_ = 0;
+  int64_t every_n_steps_ = 0;
+  Seconds every_ = Seconds::zero();
+  std::vector<When> when_;
+  std::vector<int> stop_on_signal_;
+  std::vector<int> save_on_signal_;
+  KeepRules keep_;
+  std::string name_ = "epoch{epoch:04d}-step{step:08d}";
+  bool verify_before_retire_ = true;
+  Format format_ = Format::kArchive;
+  bool lock_ = true;
+  bool read_only_ = false;
+};
+
+}  // namespace checkpoint

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <string>
+
+namespace checkpoint::format {
+
+/// Throws Error(incompatible), naming the tensor and the file, if this machine does not have the
+/// device that a tensor is to go to.
+void check_device(c10::Device device, const std::string& key, const std::string& path);
+
+}  // namespace checkpoint::format

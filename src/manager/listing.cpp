@@ -1,0 +1,29 @@
+#include "manager/listing.h"
+
+#include "store/ranking.h"
+
+#include <utility>
+
+namespace checkpoint::manager {
+
+std::vector<CheckpointInfo> describe(store::Plan plan, const KeepRules& rules) {
+  std::vector<CheckpointInfo> result;
+  for (size_t i = 0; i < plan.found.size(); ++i) {
+    store::FoundCheckpoint& found = plan.found[i];
+    CheckpointInfo info;
+    info.name = std::move(found.name);
+    info.path = std::move(found.path);
+    info.manifest = std::move(found.manifest);
+    info.pinned = plan.pins.count(info.name) != 0;
+    info.reasons = std::move(plan.reasons[i]);
+    if (found.problem) {
+      info.damage = found.problem->what();
+    } else {
+      info.missing_metrics = store::missing_metrics(info.manifest.progress, rules);
+    }
+    result.push_back(std::move(info));
+  }
+  return result;
+}
+
+}  // namespace checkpoint::manager

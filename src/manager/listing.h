@@ -1,0 +1,14 @@
+#pragma once
+
+#include "store/retention.h"
+
+#include <checkpoint/manager.h>
+
+#include <vector>
+
+namespace checkpoint::manager {
+
+/// What `list` says of all checkpoints of a plan, in its order.
+std::vector<CheckpointInfo> describe(store::Plan plan, const KeepRules& rules);
+
+}  // namespace checkpoint::manager

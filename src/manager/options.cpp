@@ -1,0 +1,47 @@
+#include "manager/options.h"
+
+#include <checkpoint/error.h>
+
+#include <algorithm>
+#include <string>
+
+namespace checkpoint::manager {
+namespace {
+
+[[noreturn]] void refuse_options(const std::string& what) {
+  throw Error(ErrorCode::kInvalidArgument, "CheckpointManagerOptions: " + what);
+}
+
+}  // namespace
+
+CheckpointManagerOptions checked(CheckpointManagerOptions options) {
+  const KeepRules& keep = options.keep();
+  // Not (x >= 0): that is true of NaN too.
+  if (options.every_n_epochs() < 0 || options.every_n_steps() < 0 || keep.last < 0 ||
+      keep.every_n_epochs < 0 || keep.every_n_steps < 0 || !(options.every().count() >= 0) ||
+      !(keep.every.count() >= 0)) {
+    refuse_options("no every_ and no keep_ rule may have a negative number");
+  }
+  for (const BestRule& rule : keep.best) {
+    if (rule.count < 0 || rule.metric.empty()) {
+      refuse_options("keep_best takes a number that is not negative, and a metric's name");
+    }
+  }
+  const auto is_empty = [](const auto& function) { return !function; };
+  if (std::any_of(options.when().begin(), options.when().end(), is_empty) ||
+      std::any_of(keep.predicates.begin(), keep.predicates.end(), is_empty)) {
+    refuse_options("when and keep_if take a function, and got an empty one");
+  }
+  if (options.format() == Format::kSafetensors) {
+    throw Error(ErrorCode::kUnsupported,
+                "a checkpoint cannot be a safetensors file, which holds tensors alone", "", 0,
+                "Choose Format::kArchive or Format::kPth; load() and save() convert.");
+  }
+  if (options.read_only() &&
+      !(options.stop_on_signal().empty() && options.save_on_signal().empty())) {
+    refuse_options("a read-only manager saves nothing, whatever signal comes");
+  }
+  return options;
+}
+
+}  // namespace checkpoint::manager

@@ -1,0 +1,224 @@
+#include "catch.h"
+#include "error_of.h"
+#include "manager/number.h"
+#include "temporary_directory.h"
+
+#include <checkpoint/checkpoint.h>
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <memory>
+#include <thread>
+
+using namespace checkpoint;
+using test::names;
+using test::Number;
+
+namespace {
+
+// Not SIGTERM, which Catch2 takes for the end of the test.
+
+using Names = std::vector<std::string>;
+
+CheckpointManagerOptions by_step() {
+  return CheckpointManagerOptions().name("s{step}").stop_on_signal({SIGHUP, SIGUSR1});
+}
+Progress mid_epoch(int64_t step) { return {0, step, 0, {}, false}; }
+
+// The handler that a test has put in place before, and what it saw.
+int plain_calls = 0;
+void plain_handler(int) { ++plain_calls; }
+int info_calls = 0;
+int info_code = 0;
+void info_handler(int, siginfo_t* info, void*) {
+  ++info_calls;
+  info_code = info->si_code;
+  errno = EXDEV;
+}
+
+struct sigaction current(int signal) {
+  struct sigaction action = {};
+  ::sigaction(signal, nullptr, &action);
+  return action;
+}
+
+// Whatever a test does to a signal, afterwards it is as before.
+class KeepAction {
+ public:
+  explicit KeepAction(int signal) : signal_(signal), before_(current(signal)) {}
+  ~KeepAction() { ::sigaction(signal_, &before_, nullptr); }
+
+ private:
+  int signal_;
+  struct sigaction before_;
+};
+
+}  // namespace
+
+TEST_CASE("A signal asks for a save, at the next call and in mid-epoch, and then for the end") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CheckpointManager manager(root.path(), by_step());
+  CHECK_FALSE(manager.save_if_due(number.state, mid_epoch(1)));
+  const int signal = GENERATE(SIGHUP, SIGUSR1);
+  ::raise(signal);
+  CHECK_FALSE(manager.should_stop());  // Not before the state is on disk.
+  CHECK(names(manager).empty());
+  CHECK(manager.save_if_due(number.state, mid_epoch(2)) == std::string("s2"));
+  CHECK(manager.should_stop());
+  CHECK_FALSE(manager.save_if_due(number.state, mid_epoch(3)));
+  CHECK(manager.should_stop());
+  // Many signals are one wish.
+  ::raise(signal);
+  ::raise(signal);
+  CHECK(manager.save_if_due(number.state, mid_epoch(4)));
+  CHECK_FALSE(manager.save_if_due(number.state, mid_epoch(5)));
+  CHECK(names(manager) == Names{"s2", "s4"});
+}
+
+TEST_CASE("A plain save answers the wish as well") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CheckpointManager manager(root.path(), by_step());
+  ::raise(SIGHUP);
+  manager.save(number.state, mid_epoch(1));
+  CHECK(manager.should_stop());
+  CHECK_FALSE(manager.save_if_due(number.state, mid_epoch(2)));
+}
+
+TEST_CASE("save_on_signal saves, and training goes on") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CheckpointManager manager(
+      root.path(), CheckpointManagerOptions().save_on_signal({SIGUSR2}).stop_on_signal({SIGHUP}));
+  ::raise(SIGUSR2);
+  CHECK(manager.save_if_due(number.state, mid_epoch(1)));
+  CHECK_FALSE(manager.should_stop());
+  ::raise(SIGUSR2);
+  ::raise(SIGHUP);
+  CHECK(manager.save_if_due(number.state, mid_epoch(2)));
+  CHECK(manager.should_stop());
+}
+
+TEST_CASE("A save that fails leaves the wish, and training is not told to stop") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CheckpointManager manager(root / "run", by_step());
+  test::write_file(root / "run", "a file in the way");
+  ::raise(SIGHUP);
+  CHECK_THROWS_AS(manager.save_if_due(number.state, mid_epoch(1)), Error);
+  CHECK_FALSE(manager.should_stop());
+  std::remove((root / "run").c_str());
+  CHECK(manager.save_if_due(number.state, mid_epoch(2)));
+  CHECK(manager.should_stop());
+}
+
+TEST_CASE("What came before the manager was made is not its matter; each manager has its own") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CheckpointManager first(root / "a", by_step());
+  ::raise(SIGHUP);
+  CheckpointManager second(root / "b", by_step());
+  CHECK_FALSE(second.save_if_due(number.state, mid_epoch(1)));
+  CHECK(first.save_if_due(number.state, mid_epoch(1)));
+  ::raise(SIGHUP);
+  CHECK(second.save_if_due(number.state, mid_epoch(2)));
+  CHECK(first.save_if_due(number.state, mid_epoch(2)));
+  CHECK(second.should_stop());
+}
+
+TEST_CASE("An earlier handler is called too, and is put back with the last manager") {
+  const KeepAction keep(SIGHUP);
+  const test::TemporaryDirectory root;
+  struct sigaction action = {};
+  SECTION("a plain one") {
+    action.sa_handler = plain_handler;
+    action.sa_flags = SA_RESTART;
+  }
+  SECTION("one with SA_SIGINFO, which loses none of it") {
+    action.sa_sigaction = info_handler;
+    action.sa_flags = SA_SIGINFO;
+    ::sigaddset(&action.sa_mask, SIGWINCH);
+  }
+  ::sigaction(SIGHUP, &action, nullptr);
+  plain_calls = info_calls = info_code = 0;
+  {
+    auto first = std::make_unique<CheckpointManager>(root / "a", by_step());
+    auto second = std::make_unique<CheckpointManager>(root / "b", by_step());
+    const struct sigaction installed = current(SIGHUP);
+    CHECK((installed.sa_flags & SA_RESTART) == (action.sa_flags & SA_RESTART));
+    CHECK(::sigismember(&installed.sa_mask, SIGWINCH) == ::sigismember(&action.sa_mask, SIGWINCH));
+    errno = 0;
+    ::raise(SIGHUP);
+    CHECK(errno == 0);
+    CHECK(plain_calls + info_calls == 1);
+    first.reset();
+    ::raise(SIGHUP);
+    CHECK(plain_calls + info_calls == 2);
+    Number number;
+    CHECK(second->save_if_due(number.state, mid_epoch(1)));
+  }
+  if (info_calls > 0) CHECK(info_code == SI_TKILL);
+  const struct sigaction after = current(SIGHUP);
+  CHECK(after.sa_handler == action.sa_handler);
+  CHECK((after.sa_flags & SA_SIGINFO) == (action.sa_flags & SA_SIGINFO));
+  ::raise(SIGHUP);
+  CHECK(plain_calls + info_calls == 3);
+}
+
+TEST_CASE("The default and ignored are not called, and are put back") {
+  const KeepAction keep(SIGHUP);
+  const auto before = GENERATE(SIG_DFL, SIG_IGN);
+  ::signal(SIGHUP, before);
+  {
+    const test::TemporaryDirectory root;
+    const CheckpointManager manager(root.path(), by_step());
+    ::raise(SIGHUP);  // The default would end this process.
+  }
+  CHECK(current(SIGHUP).sa_handler == before);
+}
+
+TEST_CASE("A handler that was put over ours is left alone, and may call ours") {
+  const KeepAction keep(SIGHUP);
+  const test::TemporaryDirectory root;
+  static struct sigaction ours;
+  Number number;
+  {
+    const CheckpointManager manager(root / "a", by_step());
+    ours = current(SIGHUP);
+    struct sigaction over = {};
+    over.sa_sigaction = [](int signal, siginfo_t* info, void* context) {
+      ++info_calls;
+      ours.sa_sigaction(signal, info, context);
+    };
+    over.sa_flags = SA_SIGINFO;
+    ::sigaction(SIGHUP, &over, nullptr);
+  }
+  CHECK(current(SIGHUP).sa_sigaction != ours.sa_sigaction);
+  info_calls = 0;
+  CheckpointManager next(root / "b", by_step());
+  ::raise(SIGHUP);
+  CHECK(info_calls == 1);
+  CHECK(next.save_if_due(number.state, mid_epoch(1)));
+  ::sigaction(SIGHUP, &ours, nullptr);  // So that ours can be taken away again.
+}
+
+TEST_CASE("A signal may come in any thread") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CheckpointManager manager(root.path(), by_step());
+  std::thread([] { ::raise(SIGHUP); }).join();
+  CHECK(manager.save_if_due(number.state, mid_epoch(1)));
+  CHECK(manager.should_stop());
+}
+
+TEST_CASE("Signals that cannot ask for anything are refused, and none is left half installed") {
+  const struct sigaction before = current(SIGHUP);
+  for (const int signal : {0, -1, 1000, SIGKILL, SIGSTOP, SIGSEGV, SIGABRT, SIGFPE}) {
+    const auto options = CheckpointManagerOptions().stop_on_signal({SIGHUP, signal});
+    CHECK(contains(error_of([&] { CheckpointManager("d", options); }), "invalid_argument: "));
+  }
+  CHECK(current(SIGHUP).sa_handler == before.sa_handler);
+}
