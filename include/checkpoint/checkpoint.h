@@ -2,6 +2,7 @@
 
 /// Everything of TorchCheckpoint.
 #include <checkpoint/error.h>
+#include <checkpoint/format.h>
 #include <checkpoint/keep.h>
 #include <checkpoint/manager.h>
 #include <checkpoint/manager_options.h>

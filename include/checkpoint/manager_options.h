@@ -1,6 +1,7 @@
 #pragma once
 
 #include <checkpoint/export.h>
+#include <checkpoint/format.h>
 #include <checkpoint/keep.h>
 #include <checkpoint/progress.h>
 #include <checkpoint/transfer.h>
@@ -97,6 +98,11 @@ class CHECKPOINT_API CheckpointManagerOptions {
   CheckpointManagerOptions& name(std::string name_template) {
     return set(name_, std::move(name_template));
   }
+  /// What the file in each checkpoint is. kArchive (default): checkpoint.pt, for C++ and
+  /// `torch.jit.load`. kPth: checkpoint.pth, for Python's `torch.load`; it takes any name, and time
+  /// linear in the number of tensors. Checkpoints of both may stand in one directory. kSafetensors
+  /// is refused.
+  CheckpointManagerOptions& format(Format value) { return set(format_, value); }
   /// Whether a lock file keeps a second writer out. Default: true. For file systems without flock.
   CheckpointManagerOptions& lock(bool value) { return set(lock_, value); }
   /// Only looks and restores, beside the process that trains: makes no file, takes no lock, renames
@@ -130,6 +136,7 @@ class CHECKPOINT_API CheckpointManagerOptions {
   const KeepRules& keep() const { return keep_; }
   bool verify_before_retire() const { return verify_before_retire_; }
   const std::string& name() const { return name_; }
+  Format format() const { return format_; }
   bool lock() const { return lock_; }
   bool read_only() const { return read_only_; }
   bool async() const { return async_; }
@@ -161,6 +168,7 @@ class CHECKPOINT_API CheckpointManagerOptions {
   KeepRules keep_;
   std::string name_ = "epoch{epoch:04d}-step{step:08d}";
   bool verify_before_retire_ = true;
+  Format format_ = Format::kArchive;
   bool lock_ = true;
   bool read_only_ = false;
   bool async_ = false;

@@ -3,6 +3,7 @@
 #include "format/dense.h"
 #include "format/fail_safe.h"
 #include "format/ivalue.h"
+#include "format/tagged.h"
 #include "store/digest.h"
 
 #include <checkpoint/error.h>
@@ -149,6 +150,12 @@ class TreeWriter {
         return c10::ivalue::Tuple::create(elements(value.tuple(), place, depth));
       case Value::Kind::kDict:
         return dict_to_ivalue(value.dict(), place, depth);
+      case Value::Kind::kSize:
+      case Value::Kind::kDtype:
+      case Value::Kind::kDevice:
+      case Value::Kind::kBytes:
+      case Value::Kind::kBigInt:
+        return to_ivalue(to_tagged(value), place, depth);
       default:
         return scalar_ivalue(value);
     }
@@ -219,44 +226,6 @@ std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink&
     archive.save_to(sinking.callback());
   });
   return recorder.finish();
-}
-
-std::string dtype_name(c10::ScalarType type) {
-  switch (type) {
-    case c10::ScalarType::Byte:
-      return "uint8";
-    case c10::ScalarType::Char:
-      return "int8";
-    case c10::ScalarType::Short:
-      return "int16";
-    case c10::ScalarType::Int:
-      return "int32";
-    case c10::ScalarType::Long:
-      return "int64";
-    case c10::ScalarType::Half:
-      return "float16";
-    case c10::ScalarType::Float:
-      return "float32";
-    case c10::ScalarType::Double:
-      return "float64";
-    case c10::ScalarType::ComplexHalf:
-      return "complex32";
-    case c10::ScalarType::ComplexFloat:
-      return "complex64";
-    case c10::ScalarType::ComplexDouble:
-      return "complex128";
-    case c10::ScalarType::Bool:
-      return "bool";
-    case c10::ScalarType::BFloat16:
-      return "bfloat16";
-    default:
-      break;
-  }
-  // LibTorch's own names of the rest ("Float8_e4m3fn", "UInt16") are Python's in other case.
-  std::string name = c10::toString(type);
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return name;
 }
 
 }  // namespace checkpoint::format

@@ -9,6 +9,7 @@
 #include <sstream>
 
 namespace checkpoint::format {
+
 namespace {
 
 // Whether the reader knows the dtype.
@@ -16,7 +17,9 @@ bool may_be_read(c10::ScalarType dtype) {
   return pickle::find_global("torch", std::string(c10::toString(dtype)) + "Storage").has_value();
 }
 
-void check(const at::Tensor& live, const std::string& path) {
+}  // namespace
+
+void check_dense(const at::Tensor& live, const std::string& path) {
   const auto refuse = [&](const std::string& what, const char* hint = "") {
     throw Error(ErrorCode::kUnsupported, "the tensor '" + path + "' cannot be saved: it is " + what,
                 "", 0, hint);
@@ -40,6 +43,8 @@ void check(const at::Tensor& live, const std::string& path) {
   }
   if (live.is_meta()) refuse("on the meta device, and has no data");
 }
+
+namespace {
 
 bool keeps_grad(const at::Tensor& live) {
   return live.requires_grad() && (live.is_floating_point() || live.is_complex());
@@ -93,7 +98,7 @@ at::Tensor Densifier::make_dense(const at::Tensor& live) const {
 }
 
 at::Tensor Densifier::densify_tensor(const at::Tensor& live, const std::string& path) {
-  check(live, path);
+  check_dense(live, path);
   if (!live.device().is_cpu()) devices_.emplace(path, live.device().str());
   const Identity identity{live.data_ptr(), live.sizes().vec(), live.strides().vec(),
                           static_cast<int>(live.scalar_type()),

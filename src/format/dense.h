@@ -18,6 +18,10 @@ enum class OnCuda {
   kStay,        ///< Left there, dense, for whoever copies them later.
 };
 
+/// Throws Error(unsupported) naming a tensor that cannot be saved: undefined, sparse, quantized, on
+/// the meta device.
+void check_dense(const at::Tensor& live, const std::string& path);
+
 /// Gives the tensors of trees the form in which they can be written: dense CPU tensors, each with a
 /// storage of its own that begins with it. Those that have it already are taken as they are and
 /// share the live memory; the rest are copied. Tied tensors (the same elements of the same memory)

@@ -38,6 +38,11 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
       std::any_of(keep.predicates.begin(), keep.predicates.end(), is_empty)) {
     refuse_options("when and keep_if take a function, and got an empty one");
   }
+  if (options.format() == Format::kSafetensors) {
+    throw Error(ErrorCode::kUnsupported,
+                "a checkpoint cannot be a safetensors file, which holds tensors alone", "", 0,
+                "Choose Format::kArchive or Format::kPth; load() and save() convert.");
+  }
   if (options.read_only() &&
       !(options.stop_on_signal().empty() && options.save_on_signal().empty())) {
     refuse_options("a read-only manager saves nothing, whatever signal comes");

@@ -20,8 +20,8 @@
 #include "store/log.h"
 #include "store/manifest.h"
 #include "store/names.h"
-#include "store/verify.h"
 #include "store/ranking.h"
+#include "store/verify.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -93,13 +93,14 @@ Restored restore_one(store::FileSystem& fs, const std::string& path, State& stat
                      const RestoreOptions& options) {
   const store::VerifiedCheckpoint checkpoint =
       store::open_checkpoint(fs, path, options.verify(), options.on_transfer());
-  const store::File& file = checkpoint.file(store::kArchiveFile);
+  const store::File& file = checkpoint.content();
   const format::DecodedArchive archive = format::read_archive(file);
   Restored restored;
   restored.manifest = checkpoint.manifest;
   restored.progress = checkpoint.manifest.progress;
-  const FileEntry* const unchecked =
-      options.verify() == Verify::kWhileReading ? &checkpoint.entry(store::kArchiveFile) : nullptr;
+  const FileEntry* const unchecked = options.verify() == Verify::kWhileReading
+                                         ? &checkpoint.entry(checkpoint.content_name())
+                                         : nullptr;
   restored.report = state::restore(state, checkpoint.manifest, checkpoint.tensor_table(), file,
                                    archive, options, unchecked);
   return restored;

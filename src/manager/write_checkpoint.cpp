@@ -1,6 +1,7 @@
 #include "manager/write_checkpoint.h"
 
 #include "format/archive_writer.h"
+#include "format/pth_writer.h"
 #include "store/log.h"
 #include "store/meter.h"
 #include "store/names.h"
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace checkpoint::manager {
 namespace {
@@ -19,9 +21,14 @@ namespace {
 constexpr uint64_t kBytesBesideEachTensor = 1024;
 constexpr uint64_t kBytesBeside = uint64_t{1} << 20;
 
-void place_tensors(store::TensorTable& table, const state::Capture& captured) {
+std::vector<store::TensorEntry> encode(const Dict& tree, Format format, store::ByteSink& sink) {
+  return format == Format::kPth ? format::write_pth_with_table(tree, sink)
+                                : format::write_archive(tree, sink);
+}
+
+void place_tensors(store::TensorTable& table, const state::Capture& captured, const char* file) {
   for (store::TensorEntry& tensor : table.tensors) {
-    tensor.file = store::kArchiveFile;
+    tensor.file = file;
     const auto device = captured.devices.find(tensor.key);
     tensor.device = device != captured.devices.end() ? device->second : "cpu";
   }
@@ -40,7 +47,7 @@ void log_seconds(const Manifest& manifest) {
 }  // namespace
 
 void write_checkpoint(const store::Directory& directory, const state::Capture& captured,
-                      Manifest manifest, const OnTransfer& told) {
+                      Manifest manifest, Format format, const OnTransfer& told) {
   store::Stopwatch watch;
   store::TensorTable table;
   table.optimizer_parameters = captured.optimizer_parameters;
@@ -50,13 +57,13 @@ void write_checkpoint(const store::Directory& directory, const state::Capture& c
   store::Transaction transaction(
       directory, {manifest.library_version, manifest.run_id, manifest.sequence}, bytes_expected);
   store::Meter meter(told, Phase::kWrite, captured.tensor_bytes);
+  const char* const content = format == Format::kPth ? store::kPthFile : store::kArchiveFile;
   manifest.files.push_back(transaction.write_file(
-      store::kArchiveFile,
-      [&](store::ByteSink& sink) { table.tensors = format::write_archive(captured.tree, sink); },
+      content, [&](store::ByteSink& sink) { table.tensors = encode(captured.tree, format, sink); },
       captured.tensor_bytes, &meter));
   manifest.seconds["archive"] = watch.lap();
 
-  place_tensors(table, captured);
+  place_tensors(table, captured, content);
   manifest.files.push_back(transaction.write_file(
       store::kTensorTableFile,
       [&](store::ByteSink& sink) { store::write_tensor_table(table, sink); }));

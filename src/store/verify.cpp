@@ -69,6 +69,10 @@ const FileEntry& VerifiedCheckpoint::entry(const std::string& name) const {
   throw_no_such_file(*this, name);
 }
 
+const char* VerifiedCheckpoint::content_name() const {
+  return files.count(kPthFile) != 0 ? kPthFile : kArchiveFile;
+}
+
 TensorTable VerifiedCheckpoint::tensor_table() const {
   const File& table = file(kTensorTableFile);
   const uint64_t size = table.size();
@@ -88,7 +92,8 @@ VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, Re
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
                                    const OnTransfer& told) {
   const auto digested = [&](const std::string& name) {
-    return verify == Verify::kBefore || (verify == Verify::kWhileReading && name != kArchiveFile);
+    const bool holds_tensors = name == kArchiveFile || name == kPthFile;
+    return verify == Verify::kBefore || (verify == Verify::kWhileReading && !holds_tensors);
   };
   return open(fs, path, ReadFrom::kCache, any, digested, told);
 }

@@ -30,6 +30,9 @@ struct VerifiedCheckpoint {
   const File& file(const std::string& name) const;
   /// What the manifest says of a file. Throws Error(corrupt) if it does not name it.
   const FileEntry& entry(const std::string& name) const;
+  /// The file that holds the tensors and values: checkpoint.pt or checkpoint.pth.
+  const char* content_name() const;
+  const File& content() const { return file(content_name()); }
   TensorTable tensor_table() const;
 };
 
