@@ -22,6 +22,15 @@ void keep_what_would_go(Plan& plan, const std::string& reason) {
   }
 }
 
+// What cannot be looked into is not removed; and a list must not fail for it.
+std::string why_it_cannot_go(const Directory& directory, const std::string& name) {
+  try {
+    return obstacle_to_retiring(directory, name);
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
 }  // namespace
 
 Plan Retention::plan(const Directory& directory, const std::string& resumed_from) const {
@@ -31,7 +40,7 @@ Plan Retention::plan(const Directory& directory, const std::string& resumed_from
   plan.reasons = reasons_to_stay(plan.found, plan.pins, resumed_from, rules_);
   for (size_t i = 0; i < plan.found.size(); ++i) {
     if (!plan.reasons[i].empty()) continue;
-    const std::string obstacle = obstacle_to_retiring(directory, plan.found[i].name);
+    const std::string obstacle = why_it_cannot_go(directory, plan.found[i].name);
     if (!obstacle.empty()) plan.reasons[i].push_back(obstacle);
   }
   return plan;

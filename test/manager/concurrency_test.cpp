@@ -158,7 +158,11 @@ TEST_CASE("One writer with retention, eight readers, and pins") {
   CHECK(complaints.first() == "");
   Live last(saved);
   writer.save(last.state, {saved++});
-  CHECK(writer.list().size() == 3);
+  // Three by the rule, and the one that a reader restored last with the writer's own manager: it
+  // counts as what the run was resumed from.
+  for (const CheckpointInfo& info : writer.list()) CHECK_FALSE(info.reasons.empty());
+  CHECK(writer.list().size() >= 3);
+  CHECK(writer.list().size() <= 4);
   CHECK(writer.latest()->manifest.sequence == saved);
   CHECK(readings > 0);
 }
