@@ -261,10 +261,11 @@ def write(directory):
         import safetensors.torch
     except ImportError:
         return
-    tensors = {f"t.{name}": tensor for name, tensor in safetensors_dtypes().items()}
-    metadata = {"format": "pt"}
-    safetensors.torch.save_file(tensors, directory.path / "dtypes.safetensors", metadata)
-    directory.note("dtypes.safetensors", safetensors.torch.load_file(directory.path / "dtypes.safetensors"))
+    files = {"dtypes.safetensors": safetensors_dtypes(), "model.safetensors": small_model().state_dict()}
+    for name, tensors in files.items():
+        path = directory.path / name
+        safetensors.torch.save_file(tensors, path, {"format": "pt", "from": "Python"})
+        directory.note(name, safetensors.torch.load_file(path))
 
 
 def legacy_dtypes():
