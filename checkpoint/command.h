@@ -7,7 +7,7 @@
 namespace checkpoint::cli {
 
 /// What a command's run returns to the shell.
-enum ExitCode { kAllWell = 0, kDamageFound = 1, kWrongUse = 2 };
+enum ExitCode { kAllWell = 0, kDamageFound = 1, kDifferent = 1, kWrongUse = 2 };
 
 /// Runs the chosen command. Empty until the command line is parsed.
 using Run = std::function<ExitCode()>;
@@ -16,8 +16,26 @@ using Run = std::function<ExitCode()>;
 void add_list(CLI::App& app, Run& run);
 void add_pin(CLI::App& app, Run& run);
 void add_prune(CLI::App& app, Run& run);
+void add_report(CLI::App& app, Run& run);
 void add_show(CLI::App& app, Run& run);
 void add_unpin(CLI::App& app, Run& run);
 void add_verify(CLI::App& app, Run& run);
+
+// These read tensors, and are a program of their own (tensors/), which the first one starts: it
+// would take long to start if it were linked with LibTorch.
+inline constexpr char kTensorsProgram[] = "torch-checkpoint-tensors";
+inline constexpr char kLibexecFolder[] = "libexec/torch-checkpoint";
+inline constexpr char kDiffText[] = "Compares two checkpoints or files, tensor by tensor.";
+inline constexpr char kConvertText[] =
+    "Writes a checkpoint or file, or one item of it, in another format.";
+void add_diff(CLI::App& app, Run& run);
+void add_convert(CLI::App& app, Run& run);
+/// Adds a command of the other program to this one.
+void forward_to_tensors_program(CLI::App& app, Run& run, const std::string& name,
+                                const std::string& text);
+
+/// Parses the command line, runs the command that it names, and says on standard error what went
+/// wrong. Returns the exit status. `add` adds the commands.
+int run_command_line(int argc, char** argv, const std::function<void(CLI::App&, Run&)>& add);
 
 }  // namespace checkpoint::cli

@@ -2,6 +2,7 @@
 
 #include "store/clock.h"
 #include "store/json.h"
+#include "store/progress_json.h"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -96,16 +97,6 @@ void print_json(const nlohmann::ordered_json& document) {
   std::printf("%s\n", store::dump_json(document, 2).c_str());
 }
 
-nlohmann::ordered_json to_json(const Progress& progress) {
-  nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : progress.metrics) metrics[name] = store::json_number(value);
-  return {{"epoch", progress.epoch},
-          {"epoch_done", progress.epoch_done},
-          {"step", progress.step},
-          {"loss", store::json_number(progress.loss)},
-          {"metrics", metrics}};
-}
-
 nlohmann::ordered_json to_json(const Manifest& manifest) {
   nlohmann::ordered_json files = nlohmann::ordered_json::array();
   for (const FileEntry& file : manifest.files) {
@@ -124,7 +115,7 @@ nlohmann::ordered_json to_json(const Manifest& manifest) {
           {"libtorch_version", manifest.libtorch_version},
           {"library_version", manifest.library_version},
           {"format_version", manifest.format_version},
-          {"progress", to_json(manifest.progress)},
+          {"progress", store::progress_to_json(manifest.progress)},
           {"bytes", manifest.total_bytes()},
           {"files", std::move(files)},
           {"items", std::move(items)}};

@@ -29,7 +29,6 @@ void print_table(const std::vector<std::vector<std::string>>& rows);
 void print_json(const nlohmann::ordered_json& document);
 
 /// A manifest's fields as `--json` shows them (docs/cli.md).
-nlohmann::ordered_json to_json(const Progress& progress);
 nlohmann::ordered_json to_json(const Manifest& manifest);
 
 /// Control characters, which a name may hold and a terminal would obey, as "?".

@@ -6,6 +6,8 @@ install(TARGETS TorchCheckpoint EXPORT TorchCheckpointTargets
 install(DIRECTORY include/checkpoint DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(TARGET torch-checkpoint)
   install(TARGETS torch-checkpoint RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  # Where torch-checkpoint looks for it (checkpoint/command.h).
+  install(TARGETS torch-checkpoint-tensors RUNTIME DESTINATION libexec/torch-checkpoint)
 endif()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/TorchCheckpoint)

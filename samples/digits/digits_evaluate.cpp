@@ -35,7 +35,8 @@ void run(const Options& options) {
   digits::Network network;
   checkpoint::State state;
   state.add("model", network).rng(false);  // The optimizer in the file is no concern of ours.
-  checkpoint::CheckpointManager manager(options.dir);
+  checkpoint::CheckpointManager manager(options.dir,
+                                        checkpoint::CheckpointManagerOptions().read_only(true));
 
   int64_t last_sequence = 0;
   for (int64_t epoch = -1; epoch + 1 < options.until_epoch;) {

@@ -12,6 +12,7 @@
 #include "manager/triggers.h"
 #include "state/torch_compat.h"
 #include "store/clock.h"
+#include "store/history.h"
 #include "store/log.h"
 #include "store/names.h"
 #include "store/pins.h"
@@ -155,6 +156,10 @@ void CheckpointManager::Impl::warn_of_missing_metrics(const std::string& name,
 void CheckpointManager::Impl::tidy_up(const std::string& newest) {
   attempt([&] { directory.point_link(store::kLatestLink, newest); });
   attempt([&] { point_best(); });
+  attempt([&] {
+    const Manifest manifest = store::read_manifest(directory.fs(), directory.path_of(newest));
+    store::append_history(directory, store::history_entry(manifest));
+  });
   const bool retired =
       options.keep().empty() || attempt([&] { retention.apply(directory, resumed_from()); });
   // Not after a failure: where the directory could not be synced, what was renamed out of sight may

@@ -73,18 +73,13 @@ File File::create(FileSystem& fs, const std::string& path) {
   return File(fs, path, open_or_throw(fs, path, O_WRONLY | O_CREAT | O_EXCL, "create the file"));
 }
 
-File File::create_or_open(FileSystem& fs, const std::string& path) {
-  return File(fs, path,
-              open_or_throw(fs, path, O_WRONLY | O_CREAT | O_NOFOLLOW, "create the file"));
-}
-
 File File::open_directory(FileSystem& fs, const std::string& path) {
   return File(fs, path, open_or_throw(fs, path, O_RDONLY | O_DIRECTORY, "open the directory"));
 }
 
-File File::open_lock(FileSystem& fs, const std::string& path) {
+File File::open_or_create(FileSystem& fs, const std::string& path) {
   return File(fs, path,
-              open_or_throw(fs, path, O_RDWR | O_CREAT | O_NOFOLLOW, "open the lock file"));
+              open_or_throw(fs, path, O_RDWR | O_CREAT | O_NOFOLLOW, "open or create the file"));
 }
 
 File::File(FileSystem& fs, std::string path, int fd) : fs_(&fs), path_(std::move(path)), fd_(fd) {}

@@ -24,12 +24,10 @@ class File final : public ByteSource {
   static File open(FileSystem& fs, const std::string& path);
   /// Creates a file that must not exist. The mode follows the umask.
   static File create(FileSystem& fs, const std::string& path);
-  /// Creates a file, or opens the one that is there for writing. The mode follows the umask.
-  static File create_or_open(FileSystem& fs, const std::string& path);
   /// Opens a directory, to sync it.
   static File open_directory(FileSystem& fs, const std::string& path);
-  /// Opens or creates a file to put a lock on.
-  static File open_lock(FileSystem& fs, const std::string& path);
+  /// Opens a file for reading and writing, or creates it; a symbolic link at its place is refused.
+  static File open_or_create(FileSystem& fs, const std::string& path);
 
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;

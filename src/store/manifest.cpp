@@ -4,6 +4,7 @@
 #include "store/in_quotes.h"
 #include "store/json.h"
 #include "store/names.h"
+#include "store/progress_json.h"
 
 #include <checkpoint/error.h>
 
@@ -25,31 +26,6 @@ constexpr size_t kSealBytes = sizeof kSealStart - 1 + kDigits + sizeof kSealEnd 
 
 std::string seal_for(std::string_view body) {
   return kSealStart + xxh3_128(body.data(), body.size()) + kSealEnd;
-}
-
-ordered_json encode_progress(const Progress& progress) {
-  ordered_json metrics = ordered_json::object();
-  for (const auto& [name, value] : progress.metrics) metrics[name] = json_number(value);
-  return {{"epoch", progress.epoch},
-          {"epoch_done", progress.epoch_done},
-          {"step", progress.step},
-          {"loss", json_number(progress.loss)},
-          {"metrics", metrics}};
-}
-
-Progress decode_progress(const json& object, const std::string& path) {
-  const JsonFields fields(object, path);
-  Progress progress;
-  progress.epoch = fields.integer("epoch");
-  progress.epoch_done = fields.boolean("epoch_done");
-  progress.step = fields.integer("step");
-  progress.loss = fields.number("loss");
-  const json& metrics = fields.object("metrics");
-  const JsonFields metric_fields(metrics, path);
-  for (const auto& metric : metrics.items()) {
-    progress.metrics[metric.key()] = metric_fields.number(metric.key());
-  }
-  return progress;
 }
 
 FileEntry decode_file(const json& object, const std::string& path) {
@@ -111,7 +87,7 @@ std::string encode_manifest(const Manifest& manifest) {
       {"run_id", manifest.run_id},
       {"libtorch_version", manifest.libtorch_version},
       {"library_version", manifest.library_version},
-      {"progress", encode_progress(manifest.progress)},
+      {"progress", progress_to_json(manifest.progress)},
       {"files", std::move(files)},
       {"items", std::move(items)},
   };
@@ -151,7 +127,7 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
   manifest.created = fields.string("created");
   manifest.run_id = fields.string("run_id");
   manifest.libtorch_version = fields.string("libtorch_version");
-  manifest.progress = decode_progress(fields.object("progress"), path);
+  manifest.progress = progress_from_json(fields.object("progress"), path);
   std::set<std::string> names;
   for (const json& file : fields.array("files")) {
     manifest.files.push_back(decode_file(file, path));

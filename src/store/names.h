@@ -12,6 +12,7 @@ inline constexpr char kMarkerFile[] = ".torch-checkpoint";
 inline constexpr char kLockFile[] = ".lock";
 inline constexpr char kLatestLink[] = "latest";
 inline constexpr char kBestLink[] = "best";
+inline constexpr char kHistoryFile[] = "history.jsonl";
 inline constexpr char kPinsDirectory[] = ".pins";
 inline constexpr char kStagingPrefix[] = ".staging-";
 inline constexpr char kRetiringPrefix[] = ".retiring-";  // and the name

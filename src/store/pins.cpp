@@ -36,7 +36,7 @@ void create_pin(const Directory& directory, const std::string& name) {
   FileSystem& fs = directory.fs();
   if (!has_pins(directory)) create_with_parents(fs, pins_of(directory));
   if (!is_pinned(directory, name)) {
-    File file = File::create_or_open(fs, pin_path(directory, name));
+    File file = File::open_or_create(fs, pin_path(directory, name));
     file.sync();
     file.close();
   }

@@ -55,7 +55,7 @@ bool forget(int fd) {
 }  // namespace
 
 WriterLock::WriterLock(FileSystem& fs, const std::string& directory)
-    : file_(File::open_lock(fs, join(directory, kLockFile))) {
+    : file_(File::open_or_create(fs, join(directory, kLockFile))) {
   if (fs.flock(file_.fd(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) {
       throw Error(ErrorCode::kLocked, "another CheckpointManager writes to this directory",

@@ -1,14 +1,13 @@
 #include "catch.h"
+#include "checkpoint/run_command.h"
 #include "error_of.h"
 #include "models.h"
 #include "temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
 
-#include <sys/wait.h>
 #include <nlohmann/json.hpp>
 
-#include <cstdio>
 #include <filesystem>
 
 using namespace checkpoint;
@@ -16,22 +15,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Result {
-  int status;
-  std::string output;  // Both streams.
-};
+using Result = test::CommandResult;
 
-Result run(const std::string& arguments) {
-  const std::string command =
-      std::string("'") + TORCH_CHECKPOINT_COMMAND + "' " + arguments + " 2>&1";
-  FILE* pipe = ::popen(command.c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string output;
-  char buffer[4096];
-  while (const size_t got = std::fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, got);
-  const int status = ::pclose(pipe);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, output};
-}
+Result run(const std::string& arguments) { return test::run_command(arguments); }
 
 struct Run {
   Run() {

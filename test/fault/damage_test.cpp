@@ -53,7 +53,8 @@ std::string not_found_by(MemoryFileSystem& memory) {
     if (!contains(error_of([&] { manager.restore(live.state, "e2"); }), "corrupt: "))
       return "restore";
     if (!live.all(-1)) return "restore, which changed the live state,";
-    if (memory.names(kRuns) != std::vector<std::string>{".lock", "e1", "e2", "latest"}) {
+    if (memory.names(kRuns) !=
+        std::vector<std::string>{".lock", "e1", "e2", "history.jsonl", "latest"}) {
       return "looking, which renamed something,";
     }
   }
@@ -176,7 +177,8 @@ TEST_CASE("A checkpoint that is whole on the disk is passed over if misread, and
   REQUIRE(restored->passed_over.size() == 1);
   CHECK(restored->passed_over[0].name == "e2");
   CHECK(live.all(1));
-  CHECK(memory.names(kRuns) == std::vector<std::string>{".lock", "e1", "e2", "latest"});
+  CHECK(memory.names(kRuns) ==
+        std::vector<std::string>{".lock", "e1", "e2", "history.jsonl", "latest"});
 }
 
 TEST_CASE(
@@ -191,7 +193,7 @@ TEST_CASE(
   REQUIRE(restored);
   CHECK(restored->manifest.name == "e1");
   CHECK(live.all(1));
-  CHECK(memory.names(kRuns) == std::vector<std::string>{".lock", "e1", "latest"});
+  CHECK(memory.names(kRuns) == std::vector<std::string>{".lock", "e1", "history.jsonl", "latest"});
 }
 
 TEST_CASE("A disk that answers nothing is an error, and not an empty directory") {

@@ -26,11 +26,13 @@ TEST_CASE("A full disk throws no_space, leaves no trace, and the next save works
     const FileSizeLimit limit(bytes);
     INFO(bytes << " bytes");
     CHECK(contains(error_of([&] { manager.save(state, {1}); }), "no_space: "));
-    CHECK(test::names_in(root.path()) == std::vector<std::string>{".lock", "e0", "latest"});
+    CHECK(test::names_in(root.path()) ==
+          std::vector<std::string>{".lock", "e0", "history.jsonl", "latest"});
   }
   manager.verify("e0");
   CHECK(manager.save(state, {1}) == "e1");
-  CHECK(test::names_in(root.path()) == std::vector<std::string>{".lock", "e1", "latest"});
+  CHECK(test::names_in(root.path()) ==
+        std::vector<std::string>{".lock", "e1", "history.jsonl", "latest"});
 }
 
 TEST_CASE("A small file system that is really full") {

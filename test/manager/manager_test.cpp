@@ -58,7 +58,8 @@ TEST_CASE("keep_last keeps the newest, by the order of saving") {
   CheckpointManager manager(root.path(), CheckpointManagerOptions().keep_last(2).name("e{epoch}"));
   for (const int64_t epoch : {7, 3, 9, 1}) manager.save(number.state, {epoch});
   CHECK(names(manager) == std::vector<std::string>{"e9", "e1"});
-  CHECK(test::names_in(root.path()) == std::vector<std::string>{".lock", "e1", "e9", "latest"});
+  CHECK(test::names_in(root.path()) ==
+        std::vector<std::string>{".lock", "e1", "e9", "history.jsonl", "latest"});
 }
 
 TEST_CASE("Equal names get a version; a rollback's newest save is the latest") {

@@ -78,7 +78,7 @@ TEST_CASE("A clock that is ten years off, either way, changes no order; nor do e
 
 TEST_CASE("A directory that cannot be written to can be read, and a save says why it fails") {
   const test::TemporaryDirectory root;
-  if (::mount("tmpfs", root.path().c_str(), "tmpfs", 0, "size=1m") != 0) {
+  if (::mount("tmpfs", root.path().c_str(), "tmpfs", 0, "size=2m") != 0) {
     WARN("skipped: mounting is not allowed here");
     return;
   }

@@ -1,8 +1,8 @@
 #include "catch.h"
 #include "error_of.h"
+#include "fault/faulty_file_system.h"
 #include "manager/manager_access.h"
 #include "manager/number.h"
-#include "fault/faulty_file_system.h"
 #include "temporary_directory.h"
 
 #include "store/retire.h"

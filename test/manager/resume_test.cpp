@@ -97,7 +97,7 @@ TEST_CASE("A checkpoint that does not fit is an error, and none older is tried")
   CHECK(contains(error_of([&] { manager.restore_latest(other); }), "incompatible: "));
   CHECK(run.value == -1);
   CHECK(test::names_in(run.root.path()) ==
-        std::vector<std::string>{".lock", "e0", "e1", "e2", "latest"});
+        std::vector<std::string>{".lock", "e0", "e1", "e2", "history.jsonl", "latest"});
 }
 
 TEST_CASE("restore and verify of a damaged checkpoint throw, and change nothing") {
@@ -144,7 +144,7 @@ TEST_CASE("Retention keeps the older ones if the new one cannot be read back") {
   test::flip_bit(run.root / "e3/manifest.json", 50);
   manager.save(live, {4});
   const auto left = test::names_in(run.root.path());
-  CHECK(left == std::vector<std::string>{".lock", "e2", "e3", "e4", "latest"});
+  CHECK(left == std::vector<std::string>{".lock", "e2", "e3", "e4", "history.jsonl", "latest"});
 }
 
 TEST_CASE("The link latest is for people: the library never trusts it") {

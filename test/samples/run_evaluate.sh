@@ -14,4 +14,4 @@ evaluator=$!
 wait "$evaluator"
 cat "$work/log"
 grep -q '^epoch0003 accuracy 0\.' "$work/log"
-[[ "$(ls -A "$work/run" | sort | tr '\n' ' ')" == ".lock epoch0002 epoch0003 latest " ]]
+[[ "$(ls -A "$work/run" | sort | tr '\n' ' ')" == ".lock epoch0002 epoch0003 history.jsonl latest " ]]

@@ -416,6 +416,16 @@ TEST_CASE("A graph that a restore would corrupt raises at backward") {
   to.add("holder", live);
   file.restore(to);
   CHECK_THROWS(loss.backward());
+
+  // As with plain LibTorch.
+  torch::serialize::InputArchive archive, nested;
+  archive.load_from(file.archive());
+  archive.read("holder", nested);
+  Holder plain(torch::full({2, 3}, 2.0));
+  torch::Tensor other = torch::ones({2, 3}, torch::requires_grad());
+  const torch::Tensor other_loss = (other * plain->x).sum();
+  plain->load(nested);
+  CHECK_THROWS(other_loss.backward());
 }
 
 TEST_CASE("Tensors made in inference mode are restored too, whichever way they are written") {

@@ -28,3 +28,34 @@ TEST_CASE("Whichever call fails, the file is the old one or the new one, whole")
     if (call >= static_cast<int>(faulty.calls().size())) break;
   }
 }
+
+TEST_CASE("Wherever the machine stops, the old file stands there or the whole new one") {
+  test::MemoryFileSystem prepared;
+  prepared.put("/d/file", "old");
+  const auto write = [](FileSystem& fs) {
+    write_atomically(fs, "/d/file", [](ByteSink& sink) { sink.write("new!", 4); });
+  };
+  for (int call = 0;; ++call) {
+    test::MemoryFileSystem memory = prepared;
+    test::FaultyFileSystem faulty(memory);
+    faulty.arm(call, {test::Fault::Kind::kStop});
+    bool succeeded = true;
+    try {
+      write(faulty);
+    } catch (const Error&) {
+      succeeded = false;
+    }
+    for (const auto data : {test::DataFate::kLost, test::DataFate::kKept,
+                            test::DataFate::kTruncated, test::DataFate::kGarbage}) {
+      for (const auto entries :
+           {test::EntryFate::kLost, test::EntryFate::kKept, test::EntryFate::kSome}) {
+        test::MemoryFileSystem after = memory;
+        after.crash(data, entries, static_cast<uint32_t>(call));
+        INFO("call " << call);
+        const std::string content = after.content("/d/file");
+        CHECK((content == "new!" || (content == "old" && !succeeded)));
+      }
+    }
+    if (call >= static_cast<int>(faulty.calls().size())) break;
+  }
+}

@@ -120,9 +120,11 @@ TEST_CASE("A newer format is refused with the version that it needs; unknown fie
 
 TEST_CASE("A manifest cannot lead outside its directory") {
   const std::string text = encode_manifest(example());
-  for (const char* name : {"../checkpoint.pt", "/etc/passwd", "", ".", ".."}) {
+  for (const std::string& name :
+       {std::string("../checkpoint.pt"), std::string("/etc/passwd"), std::string(),
+        std::string("."), std::string(".."), std::string("a\\u0000b"), std::string(256, 'x')}) {
     const std::string bad =
-        resealed(text, "\"name\": \"checkpoint.pt\"", std::string("\"name\": \"") + name + "\"");
+        resealed(text, "\"name\": \"checkpoint.pt\"", "\"name\": \"" + name + "\"");
     CHECK(code_of(bad) == ErrorCode::kCorrupt);
   }
 }

@@ -1,0 +1,188 @@
+#include "command.h"
+#include "output.h"
+#include "report_page.h"
+
+#include "store/atomic_file.h"
+#include "store/clock.h"
+#include "store/directory.h"
+#include "store/file.h"
+#include "store/history.h"
+#include "store/json.h"
+#include "store/names.h"
+#include "store/pins.h"
+#include "store/progress_json.h"
+#include "store/ranking.h"
+
+#include <checkpoint/error.h>
+#include <checkpoint/version.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+namespace checkpoint::cli {
+namespace {
+
+struct Arguments {
+  std::string directory;
+  std::string output = "report.html";
+  std::string metric;
+  std::string mode = "min";
+  std::string x = "epoch";
+};
+
+// A save, as the page shows it.
+struct Point {
+  store::HistoryEntry entry;
+  bool kept = false;
+};
+
+// By sequence: what is there, and what the history knows of what is not.
+using Points = std::map<int64_t, Point>;
+
+Points gather(const store::Directory& directory, const std::vector<store::FoundCheckpoint>& found) {
+  Points points;
+  for (store::HistoryEntry& entry : store::read_history(directory)) {
+    points[entry.sequence] = {std::move(entry), false};
+  }
+  for (const store::FoundCheckpoint& checkpoint : found) {
+    if (checkpoint.problem) continue;
+    store::HistoryEntry entry = store::history_entry(checkpoint.manifest);
+    entry.name = checkpoint.name;  // It may have been renamed since.
+    const auto known = points.find(entry.sequence);
+    if (known != points.end()) entry.seconds = known->second.entry.seconds;
+    points[entry.sequence] = {std::move(entry), true};
+  }
+  return points;
+}
+
+// The save that this one's run was resumed from: names may come again, so it is the last one of
+// that name before it. 0 if there is none.
+int64_t parent_of(const Points& points, const store::HistoryEntry& entry) {
+  if (entry.parent.empty()) return 0;
+  for (auto point = std::make_reverse_iterator(points.lower_bound(entry.sequence));
+       point != points.rend(); ++point) {
+    if (point->second.entry.name == entry.parent) return point->first;
+  }
+  return 0;
+}
+
+// What the training's own manager holds for the best, if it says so: its link is made for people,
+// and so is this page.
+std::string linked_best(const std::string& directory) {
+  std::error_code none;
+  return std::filesystem::read_symlink(store::join(directory, store::kBestLink), none)
+      .filename()
+      .string();
+}
+
+nlohmann::ordered_json to_json(const Points& points, const std::set<std::string>& pins) {
+  nlohmann::ordered_json result = nlohmann::ordered_json::array();
+  std::set<int64_t> resumed_from;
+  for (const auto& [sequence, point] : points) {
+    resumed_from.insert(parent_of(points, point.entry));
+  }
+  for (const auto& [sequence, point] : points) {
+    const store::HistoryEntry& entry = point.entry;
+    result.push_back({{"sequence", sequence},
+                      {"name", entry.name},
+                      {"parent", entry.parent},
+                      {"parent_sequence", parent_of(points, entry)},
+                      {"run_id", entry.run_id},
+                      {"created", entry.created},
+                      {"progress", store::progress_to_json(entry.progress)},
+                      {"bytes", entry.bytes},
+                      {"seconds", store::json_number(entry.seconds)},
+                      {"kept", point.kept},
+                      {"pinned", point.kept && pins.count(entry.name) != 0},
+                      {"resumed_from", resumed_from.count(sequence) != 0}});
+  }
+  return result;
+}
+
+nlohmann::ordered_json gather_data(const Arguments& arguments) {
+  const store::Directory directory(store::posix_file_system(), arguments.directory);
+  const std::vector<store::FoundCheckpoint> found = directory.scan();
+  const Points points = gather(directory, found);
+
+  nlohmann::ordered_json damaged = nlohmann::ordered_json::array();
+  for (const store::FoundCheckpoint& checkpoint : found) {
+    if (checkpoint.problem) damaged.push_back(checkpoint.name);
+  }
+  const auto newest = std::find_if(points.rbegin(), points.rend(),
+                                   [](const auto& point) { return point.second.kept; });
+  std::string best = arguments.metric.empty() ? linked_best(arguments.directory) : "";
+  std::string best_metric = arguments.metric;
+  if (best.empty()) {
+    if (best_metric.empty()) best_metric = "loss";
+    const Mode mode = arguments.mode == "max" ? Mode::kMax : Mode::kMin;
+    const size_t place = store::best_of(found, {1, best_metric, mode});
+    if (place < found.size()) best = found[place].name;
+  }
+  const std::filesystem::path path = std::filesystem::absolute(arguments.directory);
+  const std::string title =
+      (path.has_filename() ? path : path.parent_path()).lexically_normal().filename().string();
+  return {{"title", title},
+          {"created", store::utc_now()},
+          {"library_version", TORCH_CHECKPOINT_VERSION},
+          {"x", arguments.x},
+          {"latest", newest != points.rend() ? newest->second.entry.name : ""},
+          {"best", best},
+          {"best_metric", best_metric},
+          {"points", to_json(points, store::read_pins(directory))},
+          {"damaged", std::move(damaged)}};
+}
+
+// So that no name in it can end the element that holds it.
+std::string for_script_element(const nlohmann::ordered_json& document) {
+  std::string text;
+  for (const char c : store::dump_json(document, /*indent=*/-1)) {
+    if (c == '<') {
+      text += "\\u003c";
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
+ExitCode report(const Arguments& arguments) {
+  store::FileSystem& fs = store::posix_file_system();
+  if (!S_ISDIR(store::look(fs, store::join(arguments.directory, ".")).st_mode)) {
+    throw Error(ErrorCode::kNotFound, "there is no such directory", arguments.directory);
+  }
+  static const std::string kPlace = "@DATA@";
+  std::string page = kReportPage;
+  page.replace(page.find(kPlace), kPlace.size(), for_script_element(gather_data(arguments)));
+  store::write_atomically(fs, arguments.output,
+                          [&](store::ByteSink& sink) { sink.write(page.data(), page.size()); });
+  std::printf("%s\n", printable(arguments.output).c_str());
+  return kAllWell;
+}
+
+}  // namespace
+
+void add_report(CLI::App& app, Run& run) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "report",
+      "Writes a page of one file: loss and metrics with their checkpoints, sizes, restarts.");
+  command->add_option("DIR", arguments->directory, "The directory of checkpoints")->required();
+  command->add_option("-o,--output", arguments->output, "The page")->capture_default_str();
+  command->add_option("--metric", arguments->metric,
+                      "What the best checkpoint is told by (default: the link 'best', else loss)");
+  command->add_option("--mode", arguments->mode, "Whether the best metric is the lowest or highest")
+      ->check(CLI::IsMember({"min", "max"}))
+      ->capture_default_str();
+  command->add_option("--x", arguments->x, "What the curves run over")
+      ->check(CLI::IsMember({"epoch", "step"}))
+      ->capture_default_str();
+  command->footer("Example: torch-checkpoint report runs/digits -o report.html");
+  command->callback([arguments, &run] { run = [arguments] { return report(*arguments); }; });
+}
+
+}  // namespace checkpoint::cli

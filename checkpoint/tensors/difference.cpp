@@ -1,0 +1,52 @@
+#include "difference.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace checkpoint::cli {
+namespace {
+
+constexpr int64_t kElementsAtOnce = int64_t{1} << 20;
+
+at::Tensor as_reals(const at::Tensor& tensor) {
+  const at::Tensor plain = tensor.detach().contiguous();
+  return (plain.is_complex() ? at::view_as_real(plain) : plain).flatten();
+}
+
+bool have_same_bits(const at::Tensor& a, const at::Tensor& b) {
+  return a.numel() == 0 || std::memcmp(a.data_ptr(), b.data_ptr(),
+                                       static_cast<size_t>(a.numel()) * a.element_size()) == 0;
+}
+
+}  // namespace
+
+Difference difference(const at::Tensor& a, const at::Tensor& b) {
+  const torch::NoGradGuard no_grad;
+  const at::Tensor left = as_reals(a), right = as_reals(b);
+  Difference result;
+  result.same_bits = have_same_bits(left, right);
+  if (result.same_bits) return result;
+  double squares = 0, base = 0;
+  for (int64_t first = 0; first < left.numel(); first += kElementsAtOnce) {
+    const int64_t count = std::min(kElementsAtOnce, left.numel() - first);
+    const at::Tensor x = left.narrow(0, first, count).to(at::kDouble);
+    const at::Tensor y = right.narrow(0, first, count).to(at::kDouble);
+    // Equal infinities, and NaN beside NaN, are no difference.
+    const at::Tensor alike = x.eq(y).logical_or(x.isnan().logical_and(y.isnan()));
+    const at::Tensor apart = (y - x).masked_fill(alike, 0);
+    const double largest = apart.abs().max().item<double>();
+    result.largest = std::isnan(largest) ? largest : std::max(result.largest, largest);
+    squares += apart.square().sum().item<double>();
+    base += x.square().sum().item<double>();
+  }
+  result.relative_l2 = base > 0      ? std::sqrt(squares / base)
+                       : squares > 0 ? std::numeric_limits<double>::infinity()
+                                     : squares;
+  return result;
+}
+
+}  // namespace checkpoint::cli

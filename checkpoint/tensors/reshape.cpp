@@ -1,0 +1,127 @@
+#include "reshape.h"
+
+#include "flat.h"
+
+#include <checkpoint/error.h>
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace checkpoint::cli {
+namespace {
+
+bool is_module(const Value& value) {
+  return value.is_dict() && !value.dict().empty() &&
+         std::all_of(value.dict().begin(), value.dict().end(), [](const auto& entry) {
+           return std::holds_alternative<std::string>(entry.first) &&
+                  (entry.second.is_tensor() || is_module(entry.second) ||
+                   (entry.second.is_dict() && entry.second.dict().empty()));
+         });
+}
+
+// The tree with `change` made to each module in it.
+Value map_modules(const Value& tree, const std::function<Value(const Dict&)>& change) {
+  if (is_module(tree)) return change(tree.dict());
+  const auto map_all = [&](const std::vector<Value>& items) {
+    std::vector<Value> result;
+    for (const Value& item : items) result.push_back(map_modules(item, change));
+    return result;
+  };
+  switch (tree.kind()) {
+    case Value::Kind::kList:
+      return Value(map_all(tree.list()));
+    case Value::Kind::kTuple:
+      return Tuple{map_all(tree.tuple())};
+    case Value::Kind::kDict: {
+      Dict result;
+      for (const auto& [key, value] : tree.dict()) result.insert(key, map_modules(value, change));
+      return result;
+    }
+    default:
+      return tree;
+  }
+}
+
+// A module under construction: its tensors, and its submodules in their order.
+struct Node {
+  std::vector<std::pair<std::string, Value>> tensors;
+  std::vector<std::pair<std::string, Node>> children;
+
+  Node& child(const std::string& name) {
+    for (auto& [known, node] : children) {
+      if (known == name) return node;
+    }
+    return children.emplace_back(name, Node()).second;
+  }
+};
+
+// Throws Error(invalid_argument) where a tensor and a submodule have one name.
+Dict to_dict(const Node& node) {
+  Dict dict;
+  for (const auto& [name, tensor] : node.tensors) dict.insert(name, tensor);
+  for (const auto& [name, child] : node.children) dict.insert(name, to_dict(child));
+  return dict;
+}
+
+Value nested(const Dict& module) {
+  Node root;
+  const Flat flat = flatten(module);
+  for (const std::string& name : flat.names) {
+    Node* node = &root;
+    size_t begin = 0;
+    for (size_t dot; (dot = name.find('.', begin)) != std::string::npos; begin = dot + 1) {
+      node = &node->child(name.substr(begin, dot - begin));
+    }
+    node->tensors.emplace_back(name.substr(begin), *flat.find(name));
+  }
+  try {
+    return to_dict(root);
+  } catch (const Error&) {
+    return module;
+  }
+}
+
+}  // namespace
+
+Value with_flat_modules(const Value& tree, const Renaming& rename) {
+  return map_modules(tree, [&](const Dict& module) {
+    Dict result;
+    const Flat flat = flatten(module);
+    for (const std::string& name : flat.names) result.insert(rename(name), *flat.find(name));
+    return Value(std::move(result));
+  });
+}
+
+Value with_nested_modules(const Value& tree) { return map_modules(tree, nested); }
+
+Value with_dtype(const Value& tree, c10::ScalarType dtype) {
+  const auto map_all = [&](const std::vector<Value>& items) {
+    std::vector<Value> result;
+    for (const Value& item : items) result.push_back(with_dtype(item, dtype));
+    return result;
+  };
+  switch (tree.kind()) {
+    case Value::Kind::kTensor: {
+      const torch::NoGradGuard no_grad;
+      const at::Tensor& tensor = tree.to_tensor();
+      return tensor.is_floating_point() ? tensor.to(dtype) : tensor;
+    }
+    case Value::Kind::kList:
+      return Value(map_all(tree.list()));
+    case Value::Kind::kTuple:
+      return Tuple{map_all(tree.tuple())};
+    case Value::Kind::kDict: {
+      Dict result;
+      for (const auto& [key, value] : tree.dict()) result.insert(key, with_dtype(value, dtype));
+      return result;
+    }
+    default:
+      return tree;
+  }
+}
+
+}  // namespace checkpoint::cli

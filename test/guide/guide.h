@@ -1,0 +1,79 @@
+#pragma once
+
+#include "catch.h"
+#include "temporary_directory.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace guide {
+
+/// Makes an empty folder the current one, for as long as it lives.
+class EmptyFolder {
+ public:
+  EmptyFolder() : before_(std::filesystem::current_path()) {
+    std::filesystem::current_path(folder_.path());
+  }
+  ~EmptyFolder() { std::filesystem::current_path(before_); }
+  EmptyFolder(const EmptyFolder&) = delete;
+  EmptyFolder& operator=(const EmptyFolder&) = delete;
+
+ private:
+  test::TemporaryDirectory folder_;
+  std::filesystem::path before_;
+};
+
+/// The lines of a text, without the blanks that all of them begin with.
+inline std::string dedented(const std::vector<std::string>& lines) {
+  size_t common = std::string::npos;
+  for (const std::string& line : lines) {
+    if (!line.empty()) common = std::min(common, line.find_first_not_of(' '));
+  }
+  std::string text;
+  for (const std::string& line : lines) text += (line.empty() ? line : line.substr(common)) + '\n';
+  return text;
+}
+
+/// What stands between lines `from` and `to` (leading blanks do not count), block by block.
+inline std::vector<std::string> blocks(const std::string& text, const std::string& from,
+                                       const std::string& to) {
+  std::vector<std::string> result, lines;
+  bool inside = false;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    const size_t start = line.find_first_not_of(' ');
+    const std::string bare = start == std::string::npos ? "" : line.substr(start);
+    if (inside && bare == to) {
+      result.push_back(dedented(lines));
+      inside = false;
+    } else if (inside) {
+      lines.push_back(line);
+    } else if (bare == from) {
+      lines.clear();
+      inside = true;
+    }
+  }
+  return result;
+}
+
+inline std::string text_of_the_guide() { return test::read_file(TORCH_CHECKPOINT_GUIDE); }
+
+inline std::vector<std::string> snippets_of_the_guide() {
+  return blocks(text_of_the_guide(), "```cpp", "```");
+}
+inline std::vector<std::string> snippets_of(const std::string& source) {
+  return blocks(test::read_file(source), "// [guide]", "// [guide]");
+}
+
+/// Whether the guide quotes this error, letter for letter.
+inline bool quotes(const std::string& error) {
+  const std::vector<std::string> quoted = blocks(text_of_the_guide(), "```text", "```");
+  const bool found = std::find(quoted.begin(), quoted.end(), error + '\n') != quoted.end();
+  if (!found) WARN("the guide does not quote:\n" + error);
+  return found;
+}
+
+}  // namespace guide
