@@ -156,7 +156,8 @@ TEST_CASE("What an asynchronous save throws is told once by the manager, always 
   CHECK(manager.save(state, {2}) == "e2");
   manager.wait();
   manager.verify("e2");
-  CHECK(test::names_in(root.path()) == std::vector<std::string>{".lock", "e0", "e2", "latest"});
+  CHECK(test::names_in(root.path()) ==
+        std::vector<std::string>{".lock", "e0", "e2", "history.jsonl", "latest"});
 }
 
 TEST_CASE("The disk is full while training goes on") {
@@ -172,11 +173,13 @@ TEST_CASE("The disk is full while training goes on") {
     test::train(live.model, live.optimizer, 3);
     CHECK(contains(error_of([&] { manager.wait(); }), "no_space: "));
   }
-  CHECK(test::names_in(root.path()) == std::vector<std::string>{".lock", "e0", "latest"});
+  CHECK(test::names_in(root.path()) ==
+        std::vector<std::string>{".lock", "e0", "history.jsonl", "latest"});
   manager.verify("e0");
   CHECK(manager.save(state, {1}) == "e1");
   manager.wait();
-  CHECK(test::names_in(root.path()) == std::vector<std::string>{".lock", "e1", "latest"});
+  CHECK(test::names_in(root.path()) ==
+        std::vector<std::string>{".lock", "e1", "history.jsonl", "latest"});
 }
 
 TEST_CASE("While a save is in flight, the next one waits, or save_if_due skips it") {
