@@ -96,6 +96,20 @@ std::vector<Scenario> savings() {
   retaining.newest_after = 3;
   result.push_back(retaining);
 
+  Scenario behind{"an asynchronous save with retention", options().keep_last(1).async(true)};
+  behind.prepare = filled({1, 2});
+  behind.act = [](FileSystem& fs, const CheckpointManagerOptions& given) {
+    Live live(3);
+    CheckpointManager manager = ManagerAccess::open(fs, kRuns, given);
+    manager.save(live.state, {3});
+    live.value = Live::kUntouched;  // Training goes on, and must not be seen.
+    live.tensor.fill_(live.value);
+    manager.wait();
+  };
+  behind.newest_before = 2;
+  behind.newest_after = 3;
+  result.push_back(behind);
+
   Scenario sweeping{"a save that finds what a dead writer left", options().keep_last(2)};
   sweeping.prepare = [](MemoryFileSystem& memory) {
     filled({1, 2, 3, 4})(memory);
