@@ -53,8 +53,6 @@ Points gather(const store::Directory& directory, const std::vector<store::FoundC
     if (checkpoint.problem) continue;
     store::HistoryEntry entry = store::history_entry(checkpoint.manifest);
     entry.name = checkpoint.name;  // It may have been renamed since.
-    const auto known = points.find(entry.sequence);
-    if (known != points.end()) entry.seconds = known->second.entry.seconds;
     points[entry.sequence] = {std::move(entry), true};
   }
   return points;

@@ -7,6 +7,7 @@ find_package(Torch REQUIRED)
 find_package(nlohmann_json 3.10 REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(xxHash 0.8 REQUIRED)
+find_package(libdeflate 1.10 REQUIRED)
 find_package(Threads REQUIRED)
 
 # What find_package brings is seen in this directory and below. Who adds this project as a

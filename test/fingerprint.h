@@ -52,6 +52,21 @@ class Fingerprint {
         for (const auto& [key, entry] : value.dict())
           add(entry, path + "." + checkpoint::to_string(key));
         return;
+      case Value::Kind::kSize:
+        for (const int64_t size : value.to_size()) lines_ << size << ' ';
+        break;
+      case Value::Kind::kDtype:
+        lines_ << value.to_dtype();
+        break;
+      case Value::Kind::kDevice:
+        lines_ << value.to_device();
+        break;
+      case Value::Kind::kBytes:
+        lines_ << std::quoted(value.to_bytes());
+        break;
+      case Value::Kind::kBigInt:
+        lines_ << std::quoted(value.to_big_int().bytes);
+        break;
     }
     lines_ << '\n';
   }

@@ -5,6 +5,7 @@
 #include <checkpoint/manager_options.h>
 #include <checkpoint/manifest.h>
 #include <checkpoint/restore.h>
+#include <checkpoint/save_handle.h>
 #include <checkpoint/state.h>
 
 #include <memory>
@@ -47,17 +48,30 @@ class CHECKPOINT_API CheckpointManager {
   explicit CheckpointManager(std::string directory, CheckpointManagerOptions options = {});
   CheckpointManager(CheckpointManager&&) noexcept;
   CheckpointManager& operator=(CheckpointManager&&) noexcept;
+  /// Waits for a save in flight. What that throws is in the log.
   ~CheckpointManager();
 
   /// Saves now; returns the checkpoint's name when it is durable: written, synced, in place.
-  /// Throws Error: no_space, io, locked, invalid_argument, unsupported. When it throws, the older
-  /// checkpoints are as they were.
+  /// With `async(true)`, when the snapshot is taken: every object of the State may change from then
+  /// on; `wait` or a handle says when it is durable. Throws Error: no_space, io, locked,
+  /// invalid_argument, unsupported; also what the asynchronous save before threw, if nobody was
+  /// told yet: then nothing is begun. When it throws, the older checkpoints are as they were.
   std::string save(const State& state, const Progress& progress);
 
   /// Saves if a trigger of the options is due, once for each time it is, or if a signal asked for
   /// it. Returns the name if so. Throws what `save` throws; a signal's wish then stays, and the
-  /// next call tries again.
+  /// next call tries again. What a signal asked for is durable when this returns, with
+  /// `async(true)` too.
   std::optional<std::string> save_if_due(const State& state, const Progress& progress);
+
+  /// Waits until nothing is in flight. Throws what the last asynchronous save threw, if nobody was
+  /// told yet.
+  void wait();
+  /// The save that was begun last, to wait for it or to ask how it went.
+  SaveHandle last_save() const;
+  /// Gives the memory of snapshots back to the system, when nothing is in flight any more. The next
+  /// asynchronous save takes it anew, and longer.
+  void release_memory();
 
   /// Whether a signal of `stop_on_signal` has come, and what training had reached is on disk: it is
   /// the loop's turn to end. Thread-safe.

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <checkpoint/export.h>
+#include <checkpoint/format.h>
 #include <checkpoint/keep.h>
 #include <checkpoint/progress.h>
+#include <checkpoint/transfer.h>
 
 #include <chrono>
 #include <cstdint>
@@ -12,6 +14,12 @@
 #include <vector>
 
 namespace checkpoint {
+
+/// What `save_if_due` does while the save before is still in flight.
+enum class OnBusy {
+  kWait,  ///< Waits for its end, then saves.
+  kSkip,  ///< Nothing: training goes on, and what is due by steps or time is so at the next call.
+};
 
 /// What a manager does by itself. Chained, as LibTorch's own options are.
 class CHECKPOINT_API CheckpointManagerOptions {
@@ -29,6 +37,16 @@ class CHECKPOINT_API CheckpointManagerOptions {
   /// `every(std::chrono::minutes(10))`. The system's clock may be set meanwhile. 0 (default):
   /// never.
   CheckpointManagerOptions& every(Seconds time) { return set(every_, time); }
+  /// As often as saves take at most this share of training's time: 0.03 for 3 %. What they cost is
+  /// measured: how long each keeps training waiting, and what steps lose beside one that goes on in
+  /// the background. Never sooner than `least` after the last save, nor later than `most`.
+  /// 0 (default): never.
+  CheckpointManagerOptions& max_overhead(double share, Seconds least = std::chrono::seconds(60),
+                                         Seconds most = std::chrono::hours(1)) {
+    max_overhead_least_ = least;
+    max_overhead_most_ = most;
+    return set(max_overhead_, share);
+  }
   /// When the function says so; it is called once in each `save_if_due`, and must not use the
   /// manager. May be called several times: each adds a function.
   CheckpointManagerOptions& when(When function) { return add(when_, std::move(function)); }
@@ -80,23 +98,51 @@ class CHECKPOINT_API CheckpointManagerOptions {
   CheckpointManagerOptions& name(std::string name_template) {
     return set(name_, std::move(name_template));
   }
+  /// What the file in each checkpoint is. kArchive (default): checkpoint.pt, for C++ and
+  /// `torch.jit.load`. kPth: checkpoint.pth, for Python's `torch.load`; it takes any name, and time
+  /// linear in the number of tensors. Checkpoints of both may stand in one directory. kSafetensors
+  /// is refused.
+  CheckpointManagerOptions& format(Format value) { return set(format_, value); }
   /// Whether a lock file keeps a second writer out. Default: true. For file systems without flock.
   CheckpointManagerOptions& lock(bool value) { return set(lock_, value); }
   /// Only looks and restores, beside the process that trains: makes no file, takes no lock, renames
   /// nothing; `save`, `pin`, `unpin` and `prune` throw. Default: false.
   CheckpointManagerOptions& read_only(bool value) { return set(read_only_, value); }
 
+  /// Whether saves are asynchronous: `save` returns when a consistent snapshot of the State is
+  /// taken, and one background thread writes it, and removes what no rule keeps (functions given to
+  /// keep_if are called there), while training goes on. Default: false.
+  CheckpointManagerOptions& async(bool value) { return set(async_, value); }
+  /// Of asynchronous saves: one at a time is in flight. Default: kWait. An explicit `save`, and one
+  /// that a signal asked for, always wait.
+  CheckpointManagerOptions& on_busy(OnBusy value) { return set(on_busy_, value); }
+  /// Of asynchronous saves: a State with more bytes than this in CPU memory is saved synchronously
+  /// instead. 0 (default): a snapshot may take what it needs.
+  CheckpointManagerOptions& snapshot_limit(uint64_t bytes) { return set(snapshot_limit_, bytes); }
+  /// Is told how far a save has come.
+  CheckpointManagerOptions& on_transfer(OnTransfer function) {
+    return set(on_transfer_, std::move(function));
+  }
+
   int64_t every_n_epochs() const { return every_n_epochs_; }
   int64_t every_n_steps() const { return every_n_steps_; }
   Seconds every() const { return every_; }
+  double max_overhead() const { return max_overhead_; }
+  Seconds max_overhead_least() const { return max_overhead_least_; }
+  Seconds max_overhead_most() const { return max_overhead_most_; }
   const std::vector<When>& when() const { return when_; }
   const std::vector<int>& stop_on_signal() const { return stop_on_signal_; }
   const std::vector<int>& save_on_signal() const { return save_on_signal_; }
   const KeepRules& keep() const { return keep_; }
   bool verify_before_retire() const { return verify_before_retire_; }
   const std::string& name() const { return name_; }
+  Format format() const { return format_; }
   bool lock() const { return lock_; }
   bool read_only() const { return read_only_; }
+  bool async() const { return async_; }
+  OnBusy on_busy() const { return on_busy_; }
+  uint64_t snapshot_limit() const { return snapshot_limit_; }
+  const OnTransfer& on_transfer() const { return on_transfer_; }
 
  private:
   template <typename T>
@@ -113,14 +159,22 @@ class CHECKPOINT_API CheckpointManagerOptions {
   int64_t every_n_epochs_ = 0;
   int64_t every_n_steps_ = 0;
   Seconds every_ = Seconds::zero();
+  double max_overhead_ = 0;
+  Seconds max_overhead_least_ = Seconds::zero();
+  Seconds max_overhead_most_ = Seconds::zero();
   std::vector<When> when_;
   std::vector<int> stop_on_signal_;
   std::vector<int> save_on_signal_;
   KeepRules keep_;
   std::string name_ = "epoch{epoch:04d}-step{step:08d}";
   bool verify_before_retire_ = true;
+  Format format_ = Format::kArchive;
   bool lock_ = true;
   bool read_only_ = false;
+  bool async_ = false;
+  OnBusy on_busy_ = OnBusy::kWait;
+  uint64_t snapshot_limit_ = 0;
+  OnTransfer on_transfer_;
 };
 
 }  // namespace checkpoint

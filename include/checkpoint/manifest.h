@@ -4,6 +4,7 @@
 #include <checkpoint/progress.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,9 @@ struct Manifest {
   Progress progress;
   std::vector<FileEntry> files;
   std::vector<ItemEntry> items;
+  /// What saving it took, in seconds, step by step: "capture", "snapshot", "archive", "table".
+  /// Empty in older checkpoints.
+  std::map<std::string, double> seconds;
 
   /// The size of all files together, without the manifest's own.
   uint64_t total_bytes() const {

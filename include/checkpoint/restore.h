@@ -3,6 +3,8 @@
 #include <checkpoint/export.h>
 #include <checkpoint/manifest.h>
 #include <checkpoint/map_location.h>
+#include <checkpoint/transfer.h>
+#include <checkpoint/verify.h>
 
 #include <functional>
 #include <string>
@@ -54,6 +56,13 @@ class CHECKPOINT_API RestoreOptions {
   /// Default: false, the live ones stay.
   RestoreOptions& restore_modes(bool value) { return set(restore_modes_, value); }
 
+  /// When digests are checked. Default: kBefore, so that damage never reaches the live state.
+  RestoreOptions& verify(Verify value) { return set(verify_, value); }
+  /// Is told how far verifying and reading have come.
+  RestoreOptions& on_transfer(OnTransfer function) {
+    return set(on_transfer_, std::move(function));
+  }
+
   const MapLocation& map_location() const { return map_location_; }
   Strict strict() const { return strict_; }
   const std::vector<std::string>& items() const { return items_; }
@@ -62,6 +71,8 @@ class CHECKPOINT_API RestoreOptions {
   const Rename& rename() const { return rename_; }
   bool convert_dtype() const { return convert_dtype_; }
   bool restore_modes() const { return restore_modes_; }
+  Verify verify() const { return verify_; }
+  const OnTransfer& on_transfer() const { return on_transfer_; }
 
  private:
   template <typename T>
@@ -78,6 +89,8 @@ class CHECKPOINT_API RestoreOptions {
   Rename rename_;
   bool convert_dtype_ = false;
   bool restore_modes_ = false;
+  Verify verify_ = Verify::kBefore;
+  OnTransfer on_transfer_;
 };
 
 /// What a restore found that does not fit. Keys are dotted: "model.conv.weight".

@@ -1,13 +1,16 @@
 #pragma once
 
 #include <checkpoint/export.h>
+#include <checkpoint/format.h>
 #include <checkpoint/map_location.h>
 #include <checkpoint/restore.h>
 #include <checkpoint/value.h>
 
 #include <torch/nn/module.h>
+#include <torch/optim/optimizer.h>
 #include <torch/ordered_dict.h>
 
+#include <map>
 #include <string>
 
 namespace checkpoint {
@@ -38,24 +41,52 @@ CHECKPOINT_API void copy_weights(const torch::nn::Module& from, torch::nn::Modul
 CHECKPOINT_API void update_average(torch::nn::Module& average, const torch::nn::Module& model,
                                    double decay);
 
+/// An optimizer's state in the form that Python's `optimizer.state_dict()` has: {"state": {0: {…}},
+/// "param_groups": [{…, "params": [0, 1]}]}, for `optimizer.load_state_dict(…)` there. Parameters
+/// are known by their position alone: both programs must give them in the same order. The tensors
+/// share the live ones' memory. SGD, Adam, AdamW, RMSprop and Adagrad, and classes that save as
+/// these; any other: Error(unsupported).
+CHECKPOINT_API Value optimizer_state_dict(const torch::optim::Optimizer& optimizer);
+
+/// The way back: what Python's `optimizer.state_dict()` returned, into an optimizer of the same
+/// class over the same parameters. Its options become those of the file. Throws Error(incompatible)
+/// with everything that does not fit (also an option that LibTorch does not have and that changes
+/// the steps: maximize); nothing has changed then.
+CHECKPOINT_API RestoreReport load_optimizer_state_dict(torch::optim::Optimizer& optimizer,
+                                                       const Value& state_dict);
+
 /// Saves a tree of values, or a StateDict, in one file that appears whole or not at all. The
-/// extension says the format: ".pt" is a LibTorch archive, which C++ and `torch.jit.load` open.
-/// Missing directories are created, an older file is replaced. Throws Error: no_space, io,
-/// unsupported (another extension; a tensor or name that cannot be saved).
-CHECKPOINT_API void save(const Value& value, const std::string& path);
-CHECKPOINT_API void save(const StateDict& dict, const std::string& path);
+/// extension says the format (Format), unless the options do: ".pt" is a LibTorch archive, which
+/// C++ and `torch.jit.load` open; ".pth" is for Python's `torch.load`; ".safetensors" is for
+/// anybody. Tensors are written as those of the CPU. Missing directories are created, an older file
+/// is replaced. Throws Error: no_space, io, unsupported (another extension; a tensor or name that
+/// the format cannot hold: docs/formats.md).
+CHECKPOINT_API void save(const Value& value, const std::string& path,
+                         const SaveOptions& options = {});
+CHECKPOINT_API void save(const StateDict& dict, const std::string& path,
+                         const SaveOptions& options = {});
 
-/// Reads a LibTorch archive (of `save`, of a CheckpointManager, of plain torch::save) as a tree of
-/// values in new memory. Runs no code, whatever the file holds. `path` may be a checkpoint's
-/// directory: then its digests are verified. Tensors go to the device they were saved from, or
-/// where `map_location` says, whose keys are those of the file. Throws Error: not_found, corrupt,
-/// unsupported, incompatible (a CUDA file where there is no CUDA: pass torch::kCPU), io.
+/// Reads a file as a tree of values: a LibTorch archive (of `save`, of plain torch::save, of
+/// TorchScript: its weights), a .pth file of Python's torch.save (of any version, also of before
+/// 1.6), a safetensors file. What it is, its content says, not its name. Runs no code, whatever the
+/// file holds. `path` may be a CheckpointManager's checkpoint: then its digests are verified.
+/// Tensors go to the device they were saved from, or where `map_location` says, whose keys are
+/// those of the file. Throws Error: not_found, corrupt, unsupported, incompatible (a CUDA file
+/// where there is no CUDA: pass torch::kCPU), io.
 CHECKPOINT_API Value load(const std::string& path, const MapLocation& map_location = {});
+CHECKPOINT_API Value load(const std::string& path, const LoadOptions& options);
 
-/// The tensors of such a file by dotted names, other values left out. With `item`, only those below
-/// that name, which is cut off: `load_weights("runs/digits/latest", torch::kCPU, "model")`.
-/// Throws as `load`, and Error(not_found) if there is no such item.
+/// The tensors of such a file by dotted names (list indices and integer keys as numbers), other
+/// values left out. With `item`, only those below that name, which is cut off:
+/// `load_weights("runs/digits/latest", torch::kCPU, "model")`. Throws as `load`, and
+/// Error(not_found) if there is no such item.
 CHECKPOINT_API StateDict load_weights(const std::string& path, const MapLocation& map_location = {},
                                       const std::string& item = {});
+CHECKPOINT_API StateDict load_weights(const std::string& path, const LoadOptions& options,
+                                      const std::string& item = {});
+
+/// The metadata of a safetensors file, without what this library adds to it; empty for a file of
+/// another format. Throws as `load`.
+CHECKPOINT_API std::map<std::string, std::string> load_metadata(const std::string& path);
 
 }  // namespace checkpoint

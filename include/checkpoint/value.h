@@ -3,6 +3,8 @@
 #include <checkpoint/export.h>
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
 #include <c10/util/complex.h>
 
 #include <cstdint>
@@ -59,12 +61,45 @@ struct Tuple {
   std::vector<Value> items;
 };
 
+/// Python's torch.Size: a tensor's shape.
+struct Size {
+  std::vector<int64_t> sizes;
+};
+
+/// Python's bytes.
+struct Bytes {
+  std::string bytes;
+};
+
+/// An integer of Python's that does not fit into 64 bits, as its generators of random numbers hold
+/// them: two's complement, the lowest byte first, as few bytes as can be.
+struct BigInt {
+  std::string bytes;
+};
+
 /// The tree in the middle: what a checkpoint holds, whatever the file's format. Copying a Value
 /// copies the tree but shares its tensors, as copying a torch::Tensor does. Not thread-safe.
 class CHECKPOINT_API Value {
  public:
   using List = std::vector<Value>;
-  enum class Kind { kNone, kBool, kInt, kDouble, kComplex, kString, kTensor, kList, kTuple, kDict };
+  enum class Kind {
+    kNone,
+    kBool,
+    kInt,
+    kDouble,
+    kComplex,
+    kString,
+    kTensor,
+    kList,
+    kTuple,
+    kDict,
+    // What Python's files may hold beside these.
+    kSize,
+    kDtype,
+    kDevice,
+    kBytes,
+    kBigInt
+  };
 
   Value() = default;
   Value(bool value) : data_(value) {}
@@ -76,6 +111,11 @@ class CHECKPOINT_API Value {
   Value(List value) : data_(std::move(value)) {}
   Value(Tuple value) : data_(std::move(value)) {}
   Value(Dict value) : data_(std::move(value)) {}
+  Value(Size value) : data_(std::move(value)) {}
+  Value(c10::ScalarType value) : data_(value) {}
+  Value(c10::Device value) : data_(value) {}
+  Value(Bytes value) : data_(std::move(value)) {}
+  Value(BigInt value) : data_(std::move(value)) {}
   /// Any integer but bool. Throws Error(invalid_argument) for one above 2^63 - 1, which would come
   /// back negative.
   template <typename T,
@@ -100,13 +140,18 @@ class CHECKPOINT_API Value {
   const std::vector<Value>& tuple() const;
   const Dict& dict() const;
   Dict& dict();
+  const std::vector<int64_t>& to_size() const;
+  c10::ScalarType to_dtype() const;
+  c10::Device to_device() const;
+  const std::string& to_bytes() const;
+  const BigInt& to_big_int() const;
 
  private:
   [[noreturn]] static void refuse_integer();
 
   // In the order of Kind.
   std::variant<std::monostate, bool, int64_t, double, c10::complex<double>, std::string, at::Tensor,
-               List, Tuple, Dict>
+               List, Tuple, Dict, Size, c10::ScalarType, c10::Device, Bytes, BigInt>
       data_;
 };
 

@@ -27,6 +27,7 @@ struct Options {
   int64_t keep = 3;
   std::string device = "cpu";
   std::string optimizer = "adam";
+  bool async = false;
 };
 
 void describe(CLI::App& app, Options& options) {
@@ -42,6 +43,7 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("--device", options.device, "cpu, cuda, cuda:1");
   app.add_option("--optimizer", options.optimizer, "What to train with")
       ->check(CLI::IsMember(digits::optimizer_names()));
+  app.add_flag("--async", options.async, "Write checkpoints while training goes on");
 }
 
 // A run that goes on must compute what the run before would have computed, to the last bit. Sums of
@@ -97,6 +99,7 @@ void run(const Options& options) {
   checkpoint::CheckpointManager manager(options.dir, checkpoint::CheckpointManagerOptions()
                                                          .every_n_epochs(options.every)
                                                          .keep_last(options.keep)
+                                                         .async(options.async)
                                                          .name("epoch{epoch:04d}"));
 
   checkpoint::Progress progress;
@@ -121,6 +124,7 @@ void run(const Options& options) {
     if (!saved && epoch + 1 == options.epochs) manager.save(state, progress);
   }
 
+  manager.wait();  // So that the last checkpoint is on disk, or the program says that it is not.
   std::printf("final epoch=%lld loss=%.6f accuracy=%.4f weights=%s\n",
               static_cast<long long>(progress.next_epoch()), progress.loss,
               progress.metrics["accuracy"], digits::weights_digest(*network).c_str());

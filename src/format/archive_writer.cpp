@@ -3,6 +3,7 @@
 #include "format/dense.h"
 #include "format/fail_safe.h"
 #include "format/ivalue.h"
+#include "format/tagged.h"
 #include "store/digest.h"
 
 #include <checkpoint/error.h>
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -34,7 +36,15 @@ const std::string& string_key(const Key& key, const std::string& path) {
 // tensor record in one call, with the tensor's own pointer.
 class Recorder {
  public:
-  Recorder(store::ByteSink& sink) : sink_(sink) {}
+  explicit Recorder(store::ByteSink& sink) : sink_(sink) {}
+  ~Recorder() {
+    try {
+      sink_.drain();  // Where something failed, digests may still be on their way to here.
+    } catch (...) {
+    }
+  }
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
 
   void add(const std::string& key, const at::Tensor& tensor) {
     store::TensorEntry entry;
@@ -49,13 +59,19 @@ class Recorder {
 
   void write(const void* data, size_t count) {
     const auto found = by_pointer_.find(data);
-    if (found != by_pointer_.end()) note(found->second, data, count);
-    sink_.write(data, count);
+    std::string* const digest = found != by_pointer_.end() ? note(found->second, count) : nullptr;
+    if (digest != nullptr) {
+      sink_.write_lasting(data, count, digest);
+    } else {
+      sink_.write(data, count);
+    }
     written_ += count;
   }
 
   // What was not seen on its way cannot be found again.
   std::vector<store::TensorEntry> finish() {
+    sink_.drain();
+    for (const auto& [twin, first] : twins_) entries_[twin].xxh3_128 = entries_[first].xxh3_128;
     for (const store::TensorEntry& entry : entries_) {
       if (entry.xxh3_128.empty()) {
         throw Error(ErrorCode::kUnsupported,
@@ -66,13 +82,16 @@ class Recorder {
   }
 
  private:
-  void note(const std::vector<size_t>& tensors, const void* data, size_t count) {
-    const std::string digest = store::xxh3_128(data, count);
+  // Where the digest belongs; null if these are no whole tensor's bytes.
+  std::string* note(const std::vector<size_t>& tensors, size_t count) {
+    std::optional<size_t> first;
     for (const size_t tensor : tensors) {
       if (entries_[tensor].bytes != count) continue;
       entries_[tensor].offset = written_;
-      entries_[tensor].xxh3_128 = digest;
+      if (first) twins_.emplace_back(tensor, *first);
+      if (!first) first = tensor;
     }
+    return first ? &entries_[*first].xxh3_128 : nullptr;
   }
 
   store::ByteSink& sink_;
@@ -80,6 +99,7 @@ class Recorder {
   std::vector<store::TensorEntry> entries_;
   // Tied tensors share one pointer.
   std::unordered_map<const void*, std::vector<size_t>> by_pointer_;
+  std::vector<std::pair<size_t, size_t>> twins_;  // And one digest: whose, and where it is.
 };
 
 class TreeWriter {
@@ -130,6 +150,12 @@ class TreeWriter {
         return c10::ivalue::Tuple::create(elements(value.tuple(), place, depth));
       case Value::Kind::kDict:
         return dict_to_ivalue(value.dict(), place, depth);
+      case Value::Kind::kSize:
+      case Value::Kind::kDtype:
+      case Value::Kind::kDevice:
+      case Value::Kind::kBytes:
+      case Value::Kind::kBigInt:
+        return to_ivalue(to_tagged(value), place, depth);
       default:
         return scalar_ivalue(value);
     }
@@ -200,44 +226,6 @@ std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink&
     archive.save_to(sinking.callback());
   });
   return recorder.finish();
-}
-
-std::string dtype_name(c10::ScalarType type) {
-  switch (type) {
-    case c10::ScalarType::Byte:
-      return "uint8";
-    case c10::ScalarType::Char:
-      return "int8";
-    case c10::ScalarType::Short:
-      return "int16";
-    case c10::ScalarType::Int:
-      return "int32";
-    case c10::ScalarType::Long:
-      return "int64";
-    case c10::ScalarType::Half:
-      return "float16";
-    case c10::ScalarType::Float:
-      return "float32";
-    case c10::ScalarType::Double:
-      return "float64";
-    case c10::ScalarType::ComplexHalf:
-      return "complex32";
-    case c10::ScalarType::ComplexFloat:
-      return "complex64";
-    case c10::ScalarType::ComplexDouble:
-      return "complex128";
-    case c10::ScalarType::Bool:
-      return "bool";
-    case c10::ScalarType::BFloat16:
-      return "bfloat16";
-    default:
-      break;
-  }
-  // LibTorch's own names of the rest ("Float8_e4m3fn", "UInt16") are Python's in other case.
-  std::string name = c10::toString(type);
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return name;
 }
 
 }  // namespace checkpoint::format

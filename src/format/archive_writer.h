@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/dtype.h"
 #include "store/byte_sink.h"
 #include "store/tensor_table.h"
 
@@ -21,8 +22,5 @@ void check_archive_name(const std::string& name, const std::string& path);
 /// but for `device` and `file`. Never aborts the process, whatever the sink throws; that is
 /// rethrown. Throws Error(unsupported) for what an archive cannot hold.
 std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink);
-
-/// The dtype as Python spells it, without "torch.": "float32".
-std::string dtype_name(c10::ScalarType type);
 
 }  // namespace checkpoint::format

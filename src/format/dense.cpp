@@ -9,6 +9,7 @@
 #include <sstream>
 
 namespace checkpoint::format {
+
 namespace {
 
 // Whether the reader knows the dtype.
@@ -16,7 +17,9 @@ bool may_be_read(c10::ScalarType dtype) {
   return pickle::find_global("torch", std::string(c10::toString(dtype)) + "Storage").has_value();
 }
 
-void check(const at::Tensor& live, const std::string& path) {
+}  // namespace
+
+void check_dense(const at::Tensor& live, const std::string& path) {
   const auto refuse = [&](const std::string& what, const char* hint = "") {
     throw Error(ErrorCode::kUnsupported, "the tensor '" + path + "' cannot be saved: it is " + what,
                 "", 0, hint);
@@ -41,18 +44,7 @@ void check(const at::Tensor& live, const std::string& path) {
   if (live.is_meta()) refuse("on the meta device, and has no data");
 }
 
-// Only the tensor's own elements are written, not the whole storage behind a view; and LibTorch
-// 1.13 writes wrong values where a conj or neg bit is pending.
-at::Tensor make_dense(const at::Tensor& live) {
-  const torch::NoGradGuard no_grad;
-  const at::Tensor plain = live.detach().resolve_conj().resolve_neg().cpu();
-  const bool fills_its_storage =
-      plain.storage_offset() == 0 && plain.is_non_overlapping_and_dense() &&
-      plain.storage().nbytes() == static_cast<size_t>(plain.numel()) * plain.element_size();
-  if (fills_its_storage) return plain;
-  return plain.clone(plain.is_non_overlapping_and_dense() ? at::MemoryFormat::Preserve
-                                                          : at::MemoryFormat::Contiguous);
-}
+namespace {
 
 bool keeps_grad(const at::Tensor& live) {
   return live.requires_grad() && (live.is_floating_point() || live.is_complex());
@@ -90,8 +82,23 @@ std::vector<Value> Densifier::densify_all(const std::vector<Value>& values,
   return result;
 }
 
+// Only the tensor's own elements are written, not the whole storage behind a view; and LibTorch
+// 1.13 writes wrong values where a conj or neg bit is pending.
+at::Tensor Densifier::make_dense(const at::Tensor& live) const {
+  const torch::NoGradGuard no_grad;
+  const at::Tensor resolved = live.detach().resolve_conj().resolve_neg();
+  const bool stays = on_cuda_ == OnCuda::kStay && resolved.is_cuda();
+  const at::Tensor plain = stays ? resolved : resolved.cpu();
+  const bool fills_its_storage =
+      plain.storage_offset() == 0 && plain.is_non_overlapping_and_dense() &&
+      plain.storage().nbytes() == static_cast<size_t>(plain.numel()) * plain.element_size();
+  if (fills_its_storage) return plain;
+  return plain.clone(plain.is_non_overlapping_and_dense() ? at::MemoryFormat::Preserve
+                                                          : at::MemoryFormat::Contiguous);
+}
+
 at::Tensor Densifier::densify_tensor(const at::Tensor& live, const std::string& path) {
-  check(live, path);
+  check_dense(live, path);
   if (!live.device().is_cpu()) devices_.emplace(path, live.device().str());
   const Identity identity{live.data_ptr(), live.sizes().vec(), live.strides().vec(),
                           static_cast<int>(live.scalar_type()),
@@ -101,6 +108,7 @@ at::Tensor Densifier::densify_tensor(const at::Tensor& live, const std::string& 
     if (known != known_.end()) return known->second;
   }
   const at::Tensor dense = own_storage(make_dense(live)).set_requires_grad(keeps_grad(live));
+  if (dense.data_ptr() != live.data_ptr()) copies_.insert(dense.unsafeGetTensorImpl());
   ++tensor_count_;
   tensor_bytes_ += static_cast<uint64_t>(dense.numel()) * dense.element_size();
   if (live.numel() > 0) {

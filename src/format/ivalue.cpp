@@ -1,5 +1,7 @@
 #include "format/ivalue.h"
 
+#include "format/tagged.h"
+
 #include <checkpoint/error.h>
 
 #include <ATen/core/Dict.h>
@@ -333,6 +335,13 @@ IValue to_ivalue(const Value& value, const std::string& path) {
       }
       return c10::ivalue::Tuple::create(to_all(value.tuple(), path));
     }
+    case Value::Kind::kDevice:
+      return value.to_device();
+    case Value::Kind::kSize:
+    case Value::Kind::kDtype:
+    case Value::Kind::kBytes:
+    case Value::Kind::kBigInt:
+      return to_ivalue(to_tagged(value), path);
     case Value::Kind::kDict:
       corrupt(path, "a dict stands where none can be");
     default:

@@ -18,5 +18,7 @@ bool is_script_module(std::string_view module);
 
 /// Why a name is not known, where there is more to say than that; else empty.
 std::string_view why_unknown(std::string_view module, std::string_view name);
+/// What to do in Python about a name of this module that is not known.
+std::string_view what_to_do(std::string_view module);
 
 }  // namespace checkpoint::format::pickle

@@ -5,7 +5,9 @@
 #include <c10/util/complex.h>
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -19,12 +21,23 @@ namespace checkpoint::format::pickle {
 /// A function or class that a pickle may name. Nothing is ever imported or called: each stands for
 /// a few lines of this reader (pickle_globals.cpp).
 enum class Global : uint8_t {
-  kRebuildTensor,   ///< torch._utils._rebuild_tensor_v2
-  kTypedList,       ///< torch.jit._pickle.build_intlist and its kind: the list itself
-  kRestoreTypeTag,  ///< torch.jit._pickle.restore_type_tag: its first argument
-  kOrderedDict,     ///< collections.OrderedDict
-  kComplex,         ///< builtins.complex
-  kDevice,          ///< torch.device: its name, as a string
+  kRebuildTensor,              ///< torch._utils._rebuild_tensor_v2
+  kRebuildTensorV3,            ///< torch._utils._rebuild_tensor_v3: the same, with a dtype
+  kRebuildParameter,           ///< torch._utils._rebuild_parameter: its tensor
+  kRebuildParameterWithState,  ///< torch._utils._rebuild_parameter_with_state: its tensor
+  kRebuildFromType,  ///< torch._tensor._rebuild_from_type_v2: what its first argument would make
+  kTensorClass,      ///< torch.Tensor and torch.nn.parameter.Parameter, as its second argument
+  kTypedList,        ///< torch.jit._pickle.build_intlist and its kind: the list itself
+  kRestoreTypeTag,   ///< torch.jit._pickle.restore_type_tag: its first argument
+  kOrderedDict,      ///< collections.OrderedDict
+  kCounter,          ///< collections.Counter: the dict of its counts
+  kDefaultDict,      ///< collections.defaultdict: a dict
+  kBuiltinClass,     ///< builtins.list and its kind, as defaultdict's argument
+  kComplex,          ///< builtins.complex
+  kEncode,           ///< _codecs.encode: how protocol 2 writes bytes
+  kBytes,            ///< builtins.bytes: how protocol 2 writes no bytes
+  kSize,             ///< torch.Size
+  kDevice,           ///< torch.device
 };
 
 struct Unset {};  ///< A place of the memo that nothing was put into.
@@ -33,11 +46,27 @@ struct Text {  ///< Bytes of the pickle itself.
   uint32_t offset;
   uint32_t size;
 };
-struct ClassName {  ///< A TorchScript class, "__torch__…"; its full name as in the pickle.
-  Text text;
+struct ClassName {  ///< A TorchScript class, "__torch__…": an index into Graph::classes.
+  uint32_t index;
 };
 struct StorageClass {  ///< torch.FloatStorage and its kind.
   c10::ScalarType dtype;
+};
+struct UntypedStorageClass {};  ///< torch.UntypedStorage, which counts in bytes.
+struct Dtype {                  ///< torch.float32 and its kind.
+  c10::ScalarType dtype;
+};
+struct BytesText {  ///< Python's bytes.
+  Text text;
+};
+struct Latin1Text {  ///< Python's bytes, as the text that "latin1" makes of them.
+  Text text;
+};
+struct LongText {  ///< An integer of more than 8 bytes.
+  Text text;
+};
+struct DeviceAt {
+  uint32_t index;
 };
 struct ComplexAt {
   uint32_t index;
@@ -51,6 +80,9 @@ struct TensorAt {
 struct TupleAt {
   uint32_t index;
 };
+struct SizeAt {  ///< A tuple's.
+  uint32_t index;
+};
 struct ListAt {
   uint32_t index;
 };
@@ -61,13 +93,15 @@ struct ObjectAt {
   uint32_t index;
 };
 
-using Item = std::variant<Unset, None, bool, int64_t, double, Text, Global, ClassName, StorageClass,
-                          ComplexAt, StorageAt, TensorAt, TupleAt, ListAt, DictAt, ObjectAt>;
+using Item =
+    std::variant<Unset, None, bool, int64_t, double, Text, Global, ClassName, StorageClass,
+                 UntypedStorageClass, Dtype, BytesText, Latin1Text, LongText, DeviceAt, ComplexAt,
+                 StorageAt, TensorAt, TupleAt, SizeAt, ListAt, DictAt, ObjectAt>;
 static_assert(sizeof(Item) == 16, "a pickle's size must bound what reading it takes");
 
 /// A storage that the pickle names, but does not hold.
 struct Storage {
-  c10::ScalarType dtype;
+  std::optional<c10::ScalarType> dtype;  ///< None: `numel` counts bytes.
   Text key;
   Text location;
   int64_t numel;
@@ -81,6 +115,8 @@ struct Graph {
   std::vector<Storage> storages;
   std::vector<at::Tensor> tensors;
   std::vector<c10::complex<double>> complexes;
+  std::vector<std::pair<Text, std::optional<int64_t>>> devices;  ///< Type, perhaps with an index.
+  std::vector<std::pair<Text, Text>> classes;                    ///< Module and name.
 
   std::string_view text(Text text) const { return bytes.substr(text.offset, text.size); }
 };

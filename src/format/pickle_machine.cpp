@@ -11,7 +11,8 @@ namespace checkpoint::format::pickle {
 
 namespace {
 
-// Those that LibTorch 1.13 to 2.x write. Python's pickletools documents them.
+// Those of protocols 2 to 5 that LibTorch and Python write for plain data, and those that they
+// write for what is refused by name. Python's pickletools documents them.
 enum Opcode : unsigned char {
   kMark = '(',
   kStop = '.',
@@ -22,8 +23,15 @@ enum Opcode : unsigned char {
   kBinInt1 = 'K',
   kBinInt2 = 'M',
   kLong1 = 0x8a,
+  kLong4 = 0x8b,
   kBinFloat = 'G',
   kBinUnicode = 'X',
+  kShortBinUnicode = 0x8c,
+  kBinUnicode8 = 0x8d,
+  kBinBytes = 'B',
+  kShortBinBytes = 'C',
+  kBinBytes8 = 0x8e,
+  kByteArray8 = 0x96,
   kEmptyTuple = ')',
   kTuple = 't',
   kTuple1 = 0x85,
@@ -33,32 +41,36 @@ enum Opcode : unsigned char {
   kAppend = 'a',
   kAppends = 'e',
   kEmptyDict = '}',
+  kEmptySet = 0x8f,
+  kFrozenSet = 0x91,
   kSetItem = 's',
   kSetItems = 'u',
   kBinPut = 'q',
   kLongBinPut = 'r',
   kBinGet = 'h',
   kLongBinGet = 'j',
+  kMemoize = 0x94,
   kGlobal = 'c',
+  kStackGlobal = 0x93,
   kBinPersId = 'Q',
   kReduce = 'R',
   kNewObj = 0x81,
+  kNewObjEx = 0x92,
   kBuild = 'b',
   kProto = 0x80,
+  kFrame = 0x95,
 };
 
-constexpr uint64_t kProtocol = 2;
+constexpr uint64_t kFirstProtocol = 2;
+constexpr uint64_t kLastProtocol = 5;
+// Of an integer: more than any generator of random numbers takes for its state.
+constexpr uint64_t kMaxLongBytes = 1024;
 // Longer than any name of a class that TorchScript makes.
 constexpr size_t kMaxLineBytes = 4096;
-// What LibTorch itself can work with.
-constexpr size_t kMaxDimensions = 64;
-// A tensor without its elements: its object, its storage's, and the table's row.
-constexpr uint64_t kTensorBytes = 1024;
-
-// A list of a million Nones takes a byte of the pickle for each, and sizeof(Value) in the tree; a
-// dict's entries take more. Strings are the ones that a pickle holds once and a tree many times.
-constexpr uint64_t kBudgetPerByte = 256;
-constexpr uint64_t kBudgetAtLeast = uint64_t{16} << 20;
+// The most that files of plain data need: a tensor takes 50 bytes of a pickle and less than 2,000
+// of memory, a small integer 2 and 100.
+constexpr uint64_t kBudgetPerByte = 64;
+constexpr uint64_t kBudgetAtLeast = uint64_t{8} << 20;
 constexpr uint64_t kBudgetAtMost = uint64_t{4} << 30;
 
 std::string hex(unsigned char byte) {
@@ -87,14 +99,13 @@ Machine::Machine(std::string_view bytes, const std::string& file, const TensorMa
 
 Item Machine::run() {
   if (graph_.bytes.size() > kMaxPickleBytes) unsupported("the pickle is too large");
-  if (take_number(1) != kProto) corrupt("it does not begin as a pickle does");
+  if (take_number(1) != kProto) corrupt("it does not begin as a pickle of protocol 2 to 5 does");
   const uint64_t protocol = take_number(1);
-  if (protocol != kProtocol) {
-    unsupported("it is written in pickle protocol " + std::to_string(protocol) + ", not 2");
+  if (protocol < kFirstProtocol || protocol > kLastProtocol) {
+    unsupported("it is written in pickle protocol " + std::to_string(protocol) + ", not 2 to 5");
   }
   while (step()) {
   }
-  if (position_ != graph_.bytes.size()) corrupt("there are bytes behind its end");
   if (!marks_.empty() || stack_.size() != 1) corrupt("its end leaves not one value, but others");
   return stack_.back();
 }
@@ -128,13 +139,31 @@ bool Machine::step() {
       push(static_cast<int64_t>(take_number(2)));
       break;
     case kLong1:
-      push_long();
+      push_long(take_number(1));
+      break;
+    case kLong4:
+      push_long(take_number(4));
       break;
     case kBinFloat:
       push_double();
       break;
+    case kShortBinUnicode:
+      push(take_text(1));
+      break;
     case kBinUnicode:
-      push_text(4);
+      push(take_text(4));
+      break;
+    case kBinUnicode8:
+      push(take_text(8));
+      break;
+    case kShortBinBytes:
+      push(BytesText{take_text(1)});
+      break;
+    case kBinBytes:
+      push(BytesText{take_text(4)});
+      break;
+    case kBinBytes8:
+      push(BytesText{take_text(8)});
       break;
     case kEmptyTuple:
       push_node<TupleAt>({});
@@ -175,15 +204,29 @@ bool Machine::step() {
     case kLongBinPut:
       put(take_number(4));
       break;
+    case kMemoize:
+      put(memo_.size());
+      break;
     case kBinGet:
       get(take_number(1));
       break;
     case kLongBinGet:
       get(take_number(4));
       break;
-    case kGlobal:
-      push_global();
+    case kFrame:
+      // The frame's contents follow as they would without it.
+      if (take_number(8) > graph_.bytes.size() - position_) corrupt("a frame in it is cut off");
       break;
+    case kGlobal: {
+      const std::string_view module = take_line();
+      push_global(module, take_line());
+      break;
+    }
+    case kStackGlobal: {
+      const Text name = as<Text>(pop(), "a name");
+      push_global(graph_.text(as<Text>(pop(), "a module's name")), graph_.text(name));
+      break;
+    }
     case kBinPersId:
       push_storage();
       break;
@@ -196,8 +239,18 @@ bool Machine::step() {
     case kBuild:
       build();
       break;
+    case kEmptySet:
+    case kFrozenSet:
+      unsupported("it holds a set, which a tree has no place for",
+                  "In Python, save sorted(x) or list(x) instead");
+    case kByteArray8:
+      unsupported("it holds a bytearray, which a tree has no place for",
+                  "In Python, save bytes(x) instead");
+    case kNewObjEx:
+      unsupported("it would make an object by a call of its class's __new__", "Nothing was run");
     default:
-      unsupported("the opcode " + hex(opcode) + " is not one that LibTorch writes");
+      unsupported("the opcode " + hex(opcode) +
+                  " is not one that LibTorch or Python writes for plain data");
   }
   return true;
 }
@@ -231,12 +284,6 @@ Text Machine::text_of(std::string_view part) const {
           static_cast<uint32_t>(part.size())};
 }
 
-std::string Machine::quoted_class(ClassName name) const {
-  std::string text(graph_.text(name.text));
-  std::replace(text.begin(), text.end(), '\n', '.');
-  return in_quotes(text);
-}
-
 Item Machine::pop() {
   const Item item = top();
   stack_.pop_back();
@@ -264,12 +311,19 @@ std::vector<Item> Machine::pop_many(size_t count) {
 }
 
 // Little-endian two's complement, of as few bytes as Python likes.
-void Machine::push_long() {
-  const uint64_t width = take_number(1);
-  if (width > sizeof(int64_t)) {
-    unsupported("an integer of " + std::to_string(width) + " bytes is larger than LibTorch's");
+void Machine::push_long(uint64_t width) {
+  if (width > kMaxLongBytes) {
+    unsupported("it holds an integer of " + std::to_string(width) + " bytes");
   }
-  uint64_t value = take_number(width);
+  const std::string_view bytes = take(width);
+  if (width > sizeof(int64_t)) {
+    push(LongText{text_of(bytes)});
+    return;
+  }
+  uint64_t value = 0;
+  for (size_t i = 0; i < width; ++i) {
+    value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+  }
   const bool negative = width > 0 && (value >> (8 * width - 1)) != 0;
   if (negative && width < sizeof(int64_t)) value |= ~uint64_t{0} << (8 * width);
   push(static_cast<int64_t>(value));
@@ -283,17 +337,17 @@ void Machine::push_double() {
   push(value);
 }
 
-void Machine::push_text(size_t length_bytes) {
+Text Machine::take_text(size_t length_bytes) {
   const uint64_t length = take_number(length_bytes);
-  push(text_of(take(length)));
+  return text_of(take(length));
 }
 
 // Names are resolved here, before anything could be done with them.
-void Machine::push_global() {
-  const std::string_view module = take_line();
-  const std::string_view name = take_line();
+void Machine::push_global(std::string_view module, std::string_view name) {
   if (is_script_module(module)) {
-    push(ClassName{text_of(std::string_view(module.data(), module.size() + 1 + name.size()))});
+    budget_.charge(2 * sizeof(Text));
+    graph_.classes.emplace_back(text_of(module), text_of(name));
+    push(ClassName{static_cast<uint32_t>(graph_.classes.size() - 1)});
     return;
   }
   if (const auto known = find_global(module, name)) {
@@ -305,29 +359,7 @@ void Machine::push_global() {
   unsupported("it refers to " + full +
                   (why.empty() ? ", which this library does not know"
                                : " (" + std::string(why) + "), which this library does not read"),
-              "Nothing was run");
-}
-
-// ('storage', class, key, location, elements): what LibTorch keeps in a record of its own.
-void Machine::push_storage() {
-  const auto& fields = graph_.nodes[as<TupleAt>(pop(), "a storage's description").index];
-  if (fields.size() != 5 ||
-      graph_.text(as<Text>(fields[0], "the word 'storage'")) != std::string_view("storage")) {
-    corrupt("it refers to something outside that is no storage");
-  }
-  budget_.charge(sizeof(Storage));
-  graph_.storages.push_back({as<StorageClass>(fields[1], "a storage's class").dtype,
-                             as<Text>(fields[2], "a storage's key"),
-                             as<Text>(fields[3], "a storage's location"),
-                             as<int64_t>(fields[4], "a storage's size")});
-  push(StorageAt{static_cast<uint32_t>(graph_.storages.size() - 1)});
-}
-
-template <typename At>
-void Machine::push_node(std::vector<Item> items) {
-  budget_.charge(sizeof(items) + items.size() * sizeof(Item));
-  graph_.nodes.push_back(std::move(items));
-  push(At{static_cast<uint32_t>(graph_.nodes.size() - 1)});
+              std::string(what_to_do(module)));
 }
 
 void Machine::put(uint64_t id) {
@@ -353,121 +385,6 @@ void Machine::set_items(std::vector<Item> items) {
   if (items.size() % 2 != 0) corrupt("a key in it has no value");
   auto& dict = graph_.nodes[as<DictAt>(top(), "a dict to fill").index];
   dict.insert(dict.end(), items.begin(), items.end());
-}
-
-void Machine::make_object() {
-  const Item arguments = pop();
-  const auto name = as<ClassName>(pop(), "a TorchScript class");
-  if (!graph_.nodes[as<TupleAt>(arguments, "a class's arguments").index].empty()) {
-    unsupported("an object of class " + quoted_class(name) + " is made with arguments");
-  }
-  push_node<ObjectAt>({});
-}
-
-// Gives an object its attributes. Anything else than a dict of them is meant for the class's
-// __setstate__, which would have to be run.
-void Machine::build() {
-  const Item state = pop();
-  auto& object = graph_.nodes[as<ObjectAt>(top(), "an object to fill").index];
-  if (!object.empty()) corrupt("an object is filled twice");
-  if (!std::holds_alternative<DictAt>(state)) {
-    unsupported("an object's state is for a __setstate__ of its class", "Nothing was run");
-  }
-  object.push_back(state);
-}
-
-void Machine::reduce() {
-  const Item arguments = pop();
-  const Item callee = pop();
-  if (const auto* name = std::get_if<ClassName>(&callee)) {
-    unsupported("it calls the class " + quoted_class(*name) + ", as an enumeration does",
-                "Nothing was run");
-  }
-  const auto global = as<Global>(callee, "the name of a function");
-  push(call(global, graph_.nodes[as<TupleAt>(arguments, "a call's arguments").index]));
-}
-
-Item Machine::call(Global global, const std::vector<Item>& arguments) {
-  const auto need = [&](size_t count) {
-    if (arguments.size() != count) corrupt("a call has the wrong number of arguments");
-  };
-  switch (global) {
-    case Global::kRebuildTensor:
-      return rebuild_tensor(arguments);
-    case Global::kTypedList:
-      need(1);
-      return as<ListAt>(arguments[0], "a list");
-    case Global::kRestoreTypeTag:
-      need(2);
-      as<Text>(arguments[1], "the name of a type");
-      return arguments[0];
-    case Global::kOrderedDict:
-      need(0);  // From here on `arguments` may have moved.
-      push_node<DictAt>({});
-      return pop();
-    case Global::kComplex: {
-      need(2);
-      const auto real = as<double>(arguments[0], "a real part");
-      const auto imaginary = as<double>(arguments[1], "an imaginary part");
-      budget_.charge(sizeof(c10::complex<double>));
-      graph_.complexes.emplace_back(real, imaginary);
-      return ComplexAt{static_cast<uint32_t>(graph_.complexes.size() - 1)};
-    }
-    case Global::kDevice:
-      need(1);
-      return as<Text>(arguments[0], "the name of a device");
-  }
-  corrupt("a call is of an unknown kind");
-}
-
-// (storage, offset, sizes, strides, requires_grad, hooks[, what LibTorch 2 adds])
-Item Machine::rebuild_tensor(const std::vector<Item>& arguments) {
-  if (arguments.size() != 6 && arguments.size() != 7) {
-    corrupt("a tensor has the wrong number of arguments");
-  }
-  const Storage& storage = graph_.storages[as<StorageAt>(arguments[0], "a storage").index];
-  PickledTensor tensor{graph_.text(storage.key),
-                       graph_.text(storage.location),
-                       storage.dtype,
-                       storage.numel,
-                       as<int64_t>(arguments[1], "a storage offset"),
-                       integers(arguments[2]),
-                       integers(arguments[3]),
-                       as<bool>(arguments[4], "a tensor's requires_grad")};
-  if (tensor.sizes.size() != tensor.strides.size()) {
-    corrupt("a tensor has another number of strides than of sizes");
-  }
-  require_empty_dict(arguments[5], "backward hooks");
-  if (arguments.size() == 7) {
-    require_empty_dict(arguments[6], "marks (conjugated or negative): resolve them before saving");
-  }
-  budget_.charge(kTensorBytes);
-  graph_.tensors.push_back(make_tensor_(tensor));
-  return TensorAt{static_cast<uint32_t>(graph_.tensors.size() - 1)};
-}
-
-std::vector<int64_t> Machine::integers(const Item& tuple) {
-  const auto& items = graph_.nodes[as<TupleAt>(tuple, "a tuple of integers").index];
-  if (items.size() > kMaxDimensions) {
-    unsupported("a tensor has " + std::to_string(items.size()) + " dimensions");
-  }
-  std::vector<int64_t> values;
-  values.reserve(items.size());
-  for (const Item& item : items) values.push_back(as<int64_t>(item, "an integer"));
-  return values;
-}
-
-void Machine::require_empty_dict(const Item& item, const char* what) {
-  if (!graph_.nodes[as<DictAt>(item, "a dict").index].empty()) {
-    unsupported(std::string("a tensor has ") + what);
-  }
-}
-
-template <typename T>
-T Machine::as(const Item& item, const char* wanted) const {
-  const T* value = std::get_if<T>(&item);
-  if (value == nullptr) corrupt(std::string("there is something else than ") + wanted);
-  return *value;
 }
 
 void Machine::corrupt(const std::string& what) const {

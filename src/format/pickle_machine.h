@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace checkpoint::format::pickle {
@@ -25,8 +27,9 @@ class Budget {
   uint64_t left_;
 };
 
-/// The stack machine that a pickle is a program for. It knows the opcodes that LibTorch writes, and
-/// makes a Graph; it runs nothing. Used once.
+/// The stack machine that a pickle is a program for. It knows the opcodes that LibTorch and Python
+/// write for plain data, and makes a Graph; it runs nothing. Used once.
+/// (pickle_machine.cpp: the program and its stack; pickle_calls.cpp: what the calls stand for.)
 class Machine {
  public:
   /// All references must outlive the machine.
@@ -38,6 +41,8 @@ class Machine {
   Item run();
 
   const Graph& graph() const { return graph_; }
+  /// After `run`: how many bytes the program took.
+  size_t end() const { return position_; }
 
  private:
   // The program.
@@ -56,13 +61,17 @@ class Machine {
   std::vector<Item> pop_many(size_t count);
 
   // The opcodes that do more than push a number.
-  void push_long();
+  void push_long(uint64_t width);
   void push_double();
-  void push_text(size_t length_bytes);
-  void push_global();
+  Text take_text(size_t length_bytes);
+  void push_global(std::string_view module, std::string_view name);
   void push_storage();
   template <typename At>
-  void push_node(std::vector<Item> items);
+  void push_node(std::vector<Item> items) {
+    budget_.charge(sizeof(items) + items.size() * sizeof(Item));
+    graph_.nodes.push_back(std::move(items));
+    push(At{static_cast<uint32_t>(graph_.nodes.size() - 1)});
+  }
   void put(uint64_t id);
   void get(uint64_t id);
   void append(std::vector<Item> items);
@@ -73,12 +82,20 @@ class Machine {
 
   // What the known globals stand for.
   Item call(Global global, const std::vector<Item>& arguments);
-  Item rebuild_tensor(const std::vector<Item>& arguments);
+  Item rebuild_tensor(const std::vector<Item>& arguments, size_t required);
+  Item rebuild_parameter(const std::vector<Item>& arguments);
+  Item rebuild_from_type(const std::vector<Item>& arguments);
+  Item make_device(const std::vector<Item>& arguments);
+  const std::vector<Item>& tuple(const Item& item, const char* wanted) const;
   std::vector<int64_t> integers(const Item& tuple);
   void require_empty_dict(const Item& item, const char* what);
   // The item as a T; an error that says what was wanted otherwise.
   template <typename T>
-  T as(const Item& item, const char* wanted) const;
+  T as(const Item& item, const char* wanted) const {
+    const T* value = std::get_if<T>(&item);
+    if (value == nullptr) corrupt(std::string("there is something else than ") + wanted);
+    return *value;
+  }
 
   [[noreturn]] void corrupt(const std::string& what) const;
   [[noreturn]] void unsupported(const std::string& what, const std::string& hint = {}) const;

@@ -2,9 +2,11 @@
 
 #include "format/in_quotes.h"
 #include "format/pickle_machine.h"
+#include "format/tagged.h"
 
 #include <checkpoint/error.h>
 
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -53,8 +55,36 @@ class Unfolder {
   Value make(double value) { return Value(value); }
   Value make(Text text) { return Value(copy(text)); }
   Value make(ComplexAt at) { return Value(graph_.complexes[at.index]); }
+  Value make(Dtype dtype) { return Value(dtype.dtype); }
+  Value make(LongText text) { return Value(BigInt{copy(text.text)}); }
+  Value make(BytesText text) { return Value(Bytes{copy(text.text)}); }
+  Value make(Latin1Text text) { return Value(Bytes{latin1(text.text)}); }
+
+  Value make(DeviceAt at) {
+    const auto& [type, index] = graph_.devices[at.index];
+    std::string text = copy(type);
+    if (index) text += ':' + std::to_string(*index);
+    try {
+      return Value(c10::Device(text));
+    } catch (const std::exception&) {
+      fail(ErrorCode::kUnsupported,
+           "it holds the device " + in_quotes(text) + ", which this LibTorch does not know");
+    }
+  }
+
+  Value make(SizeAt at) {
+    Size size;
+    for (const Item& item : graph_.nodes[at.index]) size.sizes.push_back(std::get<int64_t>(item));
+    budget_.charge(size.sizes.size() * sizeof(int64_t));
+    return Value(std::move(size));
+  }
+
   Value make(TensorAt at) { return Value(graph_.tensors[at.index]); }
-  Value make(TupleAt at) { return Value(Tuple{unfold_all(graph_.nodes[at.index])}); }
+  Value make(TupleAt at) {
+    std::vector<Value> items = unfold_all(graph_.nodes[at.index]);
+    if (auto value = from_tagged(items)) return std::move(*value);
+    return Value(Tuple{std::move(items)});
+  }
   Value make(ListAt at) { return Value(unfold_all(graph_.nodes[at.index])); }
 
   Value make(DictAt at) {
@@ -100,6 +130,26 @@ class Unfolder {
     fail(ErrorCode::kUnsupported, "a dict in it has a key that is no string and no integer");
   }
 
+  // Each byte as the character of that number, in UTF-8.
+  std::string latin1(Text text) {
+    const std::string_view utf8 = graph_.text(text);
+    budget_.charge(utf8.size());
+    std::string bytes;
+    bytes.reserve(utf8.size());
+    for (size_t i = 0; i < utf8.size(); ++i) {
+      const auto first = static_cast<unsigned char>(utf8[i]);
+      if (first < 0x80) {
+        bytes += static_cast<char>(first);
+        continue;
+      }
+      const bool pair = (first == 0xc2 || first == 0xc3) && i + 1 < utf8.size() &&
+                        (static_cast<unsigned char>(utf8[i + 1]) & 0xc0) == 0x80;
+      if (!pair) fail(ErrorCode::kCorrupt, "bytes in it are written as a text that holds none");
+      bytes += static_cast<char>(((first & 3) << 6) | (utf8[++i] & 0x3f));
+    }
+    return bytes;
+  }
+
   std::string copy(Text text) {
     budget_.charge(text.size);
     return std::string(graph_.text(text));
@@ -117,11 +167,34 @@ class Unfolder {
 
 }  // namespace
 
-Value read_pickle(std::string_view bytes, const std::string& file, const TensorMaker& make_tensor) {
+Value read_pickle(std::string_view bytes, const std::string& file, const TensorMaker& make_tensor,
+                  size_t* end) {
   Budget budget(bytes.size(), file);
   Machine machine(bytes, file, make_tensor, budget);
   const Item root = machine.run();
+  if (end != nullptr) {
+    *end = machine.end();
+  } else if (machine.end() != bytes.size()) {
+    throw Error(ErrorCode::kCorrupt, "the pickle cannot be read: there are bytes behind its end",
+                file);
+  }
   return Unfolder(machine.graph(), file, budget).unfold(root);
+}
+
+std::vector<PickledStorage> read_storages(std::string_view bytes, const std::string& file,
+                                          size_t* end) {
+  Budget budget(bytes.size(), file);
+  const TensorMaker make_nothing = [](const PickledTensor&) { return at::Tensor(); };
+  Machine machine(bytes, file, make_nothing, budget);
+  machine.run();
+  *end = machine.end();
+  std::vector<PickledStorage> storages;
+  storages.reserve(machine.graph().storages.size());
+  for (const Storage& storage : machine.graph().storages) {
+    storages.push_back(
+        {std::string(machine.graph().text(storage.key)), storage.dtype, storage.numel});
+  }
+  return storages;
 }
 
 }  // namespace checkpoint::format

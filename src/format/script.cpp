@@ -3,6 +3,7 @@
 
 #include "format/fail_safe.h"
 #include "store/atomic_file.h"
+#include "store/file.h"
 
 #include <torch/csrc/jit/serialization/export.h>
 #include <torch/script.h>

@@ -30,6 +30,16 @@ const char* to_string(Value::Kind kind) noexcept {
       return "tuple";
     case Value::Kind::kDict:
       return "dict";
+    case Value::Kind::kSize:
+      return "size";
+    case Value::Kind::kDtype:
+      return "dtype";
+    case Value::Kind::kDevice:
+      return "device";
+    case Value::Kind::kBytes:
+      return "bytes";
+    case Value::Kind::kBigInt:
+      return "big int";
   }
   return "unknown";
 }
@@ -127,5 +137,25 @@ const std::vector<Value>& Value::tuple() const {
 const Dict& Value::dict() const { return get_or_throw<Dict>(data_, kind(), Kind::kDict); }
 
 Dict& Value::dict() { return get_or_throw<Dict>(data_, kind(), Kind::kDict); }
+
+const std::vector<int64_t>& Value::to_size() const {
+  return get_or_throw<Size>(data_, kind(), Kind::kSize).sizes;
+}
+
+c10::ScalarType Value::to_dtype() const {
+  return get_or_throw<c10::ScalarType>(data_, kind(), Kind::kDtype);
+}
+
+c10::Device Value::to_device() const {
+  return get_or_throw<c10::Device>(data_, kind(), Kind::kDevice);
+}
+
+const std::string& Value::to_bytes() const {
+  return get_or_throw<Bytes>(data_, kind(), Kind::kBytes).bytes;
+}
+
+const BigInt& Value::to_big_int() const {
+  return get_or_throw<BigInt>(data_, kind(), Kind::kBigInt);
+}
 
 }  // namespace checkpoint

@@ -2,26 +2,23 @@
 #include <checkpoint/manager.h>
 #include <checkpoint/version.h>
 
-#include "format/archive_writer.h"
 #include "manager/listing.h"
 #include "manager/manager_access.h"
 #include "manager/name_template.h"
 #include "manager/options.h"
 #include "manager/resume.h"
+#include "manager/saver.h"
 #include "manager/signals.h"
 #include "manager/triggers.h"
-#include "state/capture.h"
 #include "state/torch_compat.h"
 #include "store/clock.h"
 #include "store/history.h"
 #include "store/log.h"
-#include "store/manifest.h"
 #include "store/names.h"
 #include "store/pins.h"
 #include "store/ranking.h"
 #include "store/retention.h"
 #include "store/retire.h"
-#include "store/transaction.h"
 #include "store/verify.h"
 #include "store/writer_lock.h"
 
@@ -33,10 +30,6 @@
 
 namespace checkpoint {
 namespace {
-
-// What an archive needs beside the tensors' bytes: a header and a line of code for each tensor.
-constexpr uint64_t kBytesBesideEachTensor = 1024;
-constexpr uint64_t kBytesBeside = uint64_t{1} << 20;
 
 // What must not cost a checkpoint that is safe already. Returns whether it succeeded.
 template <typename Step>
@@ -60,7 +53,8 @@ struct CheckpointManager::Impl {
         name_template(options.name()),
         triggers(options, clock),
         retention(options.keep(), options.verify_before_retire()),
-        signals(options.stop_on_signal(), options.save_on_signal()) {}
+        signals(options.stop_on_signal(), options.save_on_signal()),
+        saver(options, directory) {}
 
   // Throws Error(invalid_argument) for a name that leads out of the directory.
   std::string path_of(const std::string& name) const;
@@ -68,7 +62,7 @@ struct CheckpointManager::Impl {
   void must_write(const char* call) const;
   void become_writer();
   std::string save(const State& state, const Progress& progress);
-  std::string write(const state::Capture& captured, const Progress& progress);
+  Manifest describe(const Progress& progress) const;
   void warn_of_missing_metrics(const std::string& name, const Progress& progress) const;
   void tidy_up(const std::string& newest);
   void point_best();
@@ -90,6 +84,9 @@ struct CheckpointManager::Impl {
 
   mutable std::mutex parent_mutex;  // Guards `parent`, so that `list` need not wait for a save.
   std::string parent;
+
+  // Last: a save in flight uses the rest. What else removes checkpoints waits for it first.
+  manager::Saver saver;
 };
 
 std::string CheckpointManager::Impl::path_of(const std::string& name) const {
@@ -120,18 +117,21 @@ void CheckpointManager::Impl::become_writer() {
 }
 
 std::string CheckpointManager::Impl::save(const State& state, const Progress& progress) {
+  const auto begin = triggers.now();
   become_writer();
+  saver.settle();
   const manager::Signals::Arrivals asked = signals.arrivals();
-  const std::string name = write(state::capture(state, progress), progress);
-  triggers.note(progress);
+  const bool is_asked = signals.due();
+  const Manifest manifest = describe(progress);
+  warn_of_missing_metrics(manifest.name, progress);
+  saver.save(state, manifest, [this](const std::string& name) { tidy_up(name); });
+  triggers.note_save(progress, begin, saver.busy());
+  if (is_asked) saver.settle();  // Before `should_stop` says so, it must be on disk.
   signals.answer(asked);
-  warn_of_missing_metrics(name, progress);
-  tidy_up(name);
-  return name;
+  return manifest.name;
 }
 
-std::string CheckpointManager::Impl::write(const state::Capture& captured,
-                                           const Progress& progress) {
+Manifest CheckpointManager::Impl::describe(const Progress& progress) const {
   Manifest manifest;
   manifest.sequence = directory.next_sequence();
   manifest.name = directory.free_name(name_template.render(progress));
@@ -141,28 +141,7 @@ std::string CheckpointManager::Impl::write(const state::Capture& captured,
   manifest.libtorch_version = compat::torch_version();
   manifest.library_version = TORCH_CHECKPOINT_VERSION;
   manifest.progress = progress;
-  manifest.items = captured.items;
-
-  store::TensorTable table;
-  table.optimizer_parameters = captured.optimizer_parameters;
-  table.eval_modules = captured.eval_modules;
-  store::Transaction transaction(
-      directory, {TORCH_CHECKPOINT_VERSION, run_id, manifest.sequence},
-      captured.tensor_bytes + captured.tensor_count * kBytesBesideEachTensor + kBytesBeside);
-  manifest.files.push_back(transaction.write_file(store::kArchiveFile, [&](store::ByteSink& sink) {
-    table.tensors = format::write_archive(captured.tree, sink);
-  }));
-  for (store::TensorEntry& tensor : table.tensors) {
-    tensor.file = store::kArchiveFile;
-    const auto device = captured.devices.find(tensor.key);
-    tensor.device = device != captured.devices.end() ? device->second : "cpu";
-  }
-  manifest.files.push_back(transaction.write_file(
-      store::kTensorTableFile,
-      [&](store::ByteSink& sink) { store::write_tensor_table(table, sink); }));
-  transaction.commit(manifest);
-  store::log_info("saved checkpoint '" + directory.path_of(manifest.name) + "'");
-  return manifest.name;
+  return manifest;
 }
 
 void CheckpointManager::Impl::warn_of_missing_metrics(const std::string& name,
@@ -234,9 +213,27 @@ std::optional<std::string> CheckpointManager::save_if_due(const State& state,
                                                           const Progress& progress) {
   impl_->must_write("save_if_due");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  const bool is_due = impl_->triggers.due(progress);
-  if (!is_due && !impl_->signals.due()) return std::nullopt;
+  const bool is_due = impl_->triggers.due(progress, impl_->saver.busy());
+  const bool is_asked = impl_->signals.due();
+  if (!is_due && !is_asked) return std::nullopt;
+  const bool may_skip = !is_asked && impl_->options.on_busy() == OnBusy::kSkip;
+  if (may_skip && impl_->saver.busy()) return std::nullopt;
   return impl_->save(state, progress);
+}
+
+void CheckpointManager::wait() {
+  const std::lock_guard<std::mutex> hold(impl_->mutex);
+  impl_->saver.settle();
+}
+
+SaveHandle CheckpointManager::last_save() const {
+  const std::lock_guard<std::mutex> hold(impl_->mutex);
+  return impl_->saver.last();
+}
+
+void CheckpointManager::release_memory() {
+  const std::lock_guard<std::mutex> hold(impl_->mutex);
+  impl_->saver.release_memory();
 }
 
 bool CheckpointManager::should_stop() const { return impl_->signals.should_stop(); }
@@ -245,18 +242,21 @@ std::optional<Restored> CheckpointManager::restore_latest(State& state,
                                                           const RestoreOptions& options) {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   if (!impl_->options.read_only()) impl_->become_writer();
+  impl_->saver.wait();
   std::optional<Restored> restored = manager::restore_newest(
       impl_->directory, state, options,
       impl_->options.read_only() ? manager::Damaged::kLeave : manager::Damaged::kSetAside);
   if (restored) impl_->note_restored(*restored);
+  if (!impl_->options.read_only()) impl_->saver.prepare_for(state);
   return restored;
 }
 
 Restored CheckpointManager::restore(State& state, const std::string& name,
                                     const RestoreOptions& options) {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  Restored restored = manager::restore_verified(
-      store::verify_checkpoint(impl_->directory.fs(), impl_->path_of(name)), state, options);
+  impl_->saver.wait();
+  Restored restored =
+      manager::restore_one(impl_->directory.fs(), impl_->path_of(name), state, options);
   restored.manifest.name = name;
   impl_->note_restored(restored);
   return restored;
@@ -271,6 +271,7 @@ std::optional<Restored> CheckpointManager::restore_best(State& state, const std:
                                                         const RestoreOptions& options) {
   const BestRule rule = store::rule_for(metric, impl_->options.keep());
   const std::lock_guard<std::mutex> hold(impl_->mutex);
+  impl_->saver.wait();
   std::optional<Restored> restored = manager::restore_best(impl_->directory, state, options, rule);
   if (restored) impl_->note_restored(*restored);
   return restored;
@@ -320,6 +321,7 @@ PruneReport CheckpointManager::prune(DryRun dry_run) {
   impl_->must_write("prune");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   impl_->become_writer();
+  impl_->saver.wait();
   return impl_->retention.apply(impl_->directory, impl_->resumed_from()).report();
 }
 

@@ -22,6 +22,12 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
       !(keep.every.count() >= 0)) {
     refuse_options("no every_ and no keep_ rule may have a negative number");
   }
+  if (!(options.max_overhead() >= 0 && options.max_overhead() < 1) ||
+      !(options.max_overhead_least().count() >= 0) ||
+      !(options.max_overhead_most() >= options.max_overhead_least())) {
+    refuse_options(
+        "max_overhead takes a share from 0 to 1, and limits of which neither is negative");
+  }
   for (const BestRule& rule : keep.best) {
     if (rule.count < 0 || rule.metric.empty()) {
       refuse_options("keep_best takes a number that is not negative, and a metric's name");
@@ -31,6 +37,11 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
   if (std::any_of(options.when().begin(), options.when().end(), is_empty) ||
       std::any_of(keep.predicates.begin(), keep.predicates.end(), is_empty)) {
     refuse_options("when and keep_if take a function, and got an empty one");
+  }
+  if (options.format() == Format::kSafetensors) {
+    throw Error(ErrorCode::kUnsupported,
+                "a checkpoint cannot be a safetensors file, which holds tensors alone", "", 0,
+                "Choose Format::kArchive or Format::kPth; load() and save() convert.");
   }
   if (options.read_only() &&
       !(options.stop_on_signal().empty() && options.save_on_signal().empty())) {

@@ -5,8 +5,7 @@
 //   gone as a whole, or another one in its place
 //                          -> a writer's retention was faster: look at the directory anew
 //   damaged                -> read once more, from the disk; damaged again: set aside as .corrupt,
-//   by
-//                             the lock's holder; passed over either way
+//                             by the lock's holder; passed over either way
 //   a file gone, or a bad sector
 //                          -> passed over, never renamed
 //   any other failure      -> thrown: too many open files say nothing about a checkpoint
@@ -17,10 +16,12 @@
 
 #include "format/archive_reader.h"
 #include "state/restore.h"
+#include "state/restore_plan.h"
 #include "store/log.h"
 #include "store/manifest.h"
 #include "store/names.h"
 #include "store/ranking.h"
+#include "store/verify.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -33,7 +34,7 @@ namespace {
 
 // Reading failed half way through a restore, which another checkpoint makes good.
 bool is_half_way(const Error& error) {
-  return error.code() == ErrorCode::kIo && error.system_error() == 0;
+  return dynamic_cast<const state::HalfRestored*>(&error) != nullptr;
 }
 
 bool speaks_of_this_checkpoint_alone(const Error& error) {
@@ -88,15 +89,20 @@ PassedOver pass_over(const store::Directory& directory, const std::string& name,
 
 }  // namespace
 
-Restored restore_verified(const store::VerifiedCheckpoint& checkpoint, State& state,
-                          const RestoreOptions& options) {
-  const store::File& file = checkpoint.file(store::kArchiveFile);
+Restored restore_one(store::FileSystem& fs, const std::string& path, State& state,
+                     const RestoreOptions& options) {
+  const store::VerifiedCheckpoint checkpoint =
+      store::open_checkpoint(fs, path, options.verify(), options.on_transfer());
+  const store::File& file = checkpoint.content();
   const format::DecodedArchive archive = format::read_archive(file);
   Restored restored;
   restored.manifest = checkpoint.manifest;
   restored.progress = checkpoint.manifest.progress;
-  restored.report =
-      state::restore(state, checkpoint.manifest, checkpoint.tensor_table(), file, archive, options);
+  const FileEntry* const unchecked = options.verify() == Verify::kWhileReading
+                                         ? &checkpoint.entry(checkpoint.content_name())
+                                         : nullptr;
+  restored.report = state::restore(state, checkpoint.manifest, checkpoint.tensor_table(), file,
+                                   archive, options, unchecked);
   return restored;
 }
 
@@ -115,8 +121,7 @@ bool try_each(const store::Directory& directory,
   for (const store::FoundCheckpoint& candidate : candidates) {
     try {
       if (candidate.problem) throw *candidate.problem;
-      Restored restored = restore_verified(store::verify_checkpoint(directory.fs(), candidate.path),
-                                           state, options);
+      Restored restored = restore_one(directory.fs(), candidate.path, state, options);
       restored.manifest.name = candidate.name;
       restored.passed_over = outcome.passed_over;
       outcome.restored = std::move(restored);

@@ -1,19 +1,20 @@
 #pragma once
 
 #include "store/directory.h"
-#include "store/verify.h"
 
 #include <checkpoint/keep.h>
 #include <checkpoint/restore.h>
 #include <checkpoint/state.h>
 
 #include <optional>
+#include <string>
 
 namespace checkpoint::manager {
 
-/// Restores one checkpoint that was found whole.
-Restored restore_verified(const store::VerifiedCheckpoint& checkpoint, State& state,
-                          const RestoreOptions& options);
+/// Restores the checkpoint in a directory. Throws Error: not_found, corrupt, incompatible, io; and
+/// state::HalfRestored if the live state must not be used any more.
+Restored restore_one(store::FileSystem& fs, const std::string& path, State& state,
+                     const RestoreOptions& options);
 
 /// What happens to a checkpoint that is found damaged, beside being passed over.
 enum class Damaged {

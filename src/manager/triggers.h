@@ -1,5 +1,6 @@
 #pragma once
 
+#include "manager/overhead.h"
 #include "store/clock.h"
 
 #include <checkpoint/manager_options.h>
@@ -22,10 +23,13 @@ class Triggers {
         every_n_steps_(options.every_n_steps()),
         every_(options.every()),
         when_(options.when()),
+        overhead_(options),
         clock_(std::move(clock)),
         last_time_(clock_()) {}
 
-  bool due(const Progress& progress) const {
+  /// `busy`: a save goes on in the background.
+  bool due(const Progress& progress, bool busy = false) {
+    if (overhead_.wanted()) overhead_.note_step(progress.step, clock_(), busy);
     // Asked in any case: a function that compares with what it has seen must see everything.
     const bool wanted = any_wants(progress);
     return wanted || epoch_due(progress) || step_due(progress) || time_due();
@@ -36,6 +40,12 @@ class Triggers {
     last_step_ = progress.step;
     last_time_ = clock_();
   }
+  /// Of a save also that it kept training waiting since `begin`; `busy`: it goes on.
+  void note_save(const Progress& progress, CheckpointManagerOptions::Seconds begin, bool busy) {
+    note(progress);
+    overhead_.note_save(progress.step, last_time_ - begin, last_time_, busy);
+  }
+  CheckpointManagerOptions::Seconds now() const { return clock_(); }
 
  private:
   bool epoch_due(const Progress& progress) const {
@@ -46,7 +56,12 @@ class Triggers {
   bool step_due(const Progress& progress) const {
     return every_n_steps_ > 0 && progress.step / every_n_steps_ > last_step_ / every_n_steps_;
   }
-  bool time_due() const { return every_.count() > 0 && clock_() - last_time_ >= every_; }
+  bool time_due() const {
+    if (every_.count() <= 0 && !overhead_.wanted()) return false;
+    const CheckpointManagerOptions::Seconds passed = clock_() - last_time_;
+    return (every_.count() > 0 && passed >= every_) ||
+           (overhead_.wanted() && passed >= overhead_.interval());
+  }
   bool any_wants(const Progress& progress) const {
     bool wanted = false;
     for (const auto& function : when_) wanted = function(progress) || wanted;
@@ -57,6 +72,7 @@ class Triggers {
   int64_t every_n_steps_;
   CheckpointManagerOptions::Seconds every_;
   std::vector<CheckpointManagerOptions::When> when_;
+  Overhead overhead_;
   Clock clock_;
   int64_t last_epoch_ = -1;
   int64_t last_step_ = 0;

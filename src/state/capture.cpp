@@ -9,13 +9,13 @@
 
 namespace checkpoint::state {
 
-Capture capture(const State& state, const Progress& progress) {
+Capture capture(const State& state, const Progress& progress, OnCuda on_cuda) {
   const auto& live = internal::StateAccess::get(state);
   ParameterNames names;
   for (const auto& item : live.items) item->name_parameters(names);
 
   Capture result;
-  format::Densifier densifier;
+  format::Densifier densifier(on_cuda);
   const auto add = [&](const Item& item) {
     result.tree.insert(item.name(), densifier.densify(item.capture(), item.name()));
     result.items.push_back(item.describe());
@@ -29,12 +29,19 @@ Capture capture(const State& state, const Progress& progress) {
   for (const auto& item : live.items) add(*item);
   if (live.rng) add(RngItem());
   result.devices = densifier.devices();
+  result.copies = densifier.copies();
   result.tensor_bytes = densifier.tensor_bytes();
   result.tensor_count = densifier.tensor_count();
   result.tree.insert("epoch", progress.epoch);
   result.tree.insert("step", progress.step);
   result.tree.insert("loss", progress.loss);
   return result;
+}
+
+uint64_t expected_bytes(const State& state) {
+  uint64_t sum = 0;
+  for (const auto& item : internal::StateAccess::get(state).items) sum += item->expected_bytes();
+  return sum;
 }
 
 }  // namespace checkpoint::state

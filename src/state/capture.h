@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/dense.h"
 #include "store/tensor_table.h"
 
 #include <checkpoint/manifest.h>
@@ -10,9 +11,12 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace checkpoint::state {
+
+using format::OnCuda;
 
 /// All that a save writes.
 struct Capture {
@@ -25,13 +29,18 @@ struct Capture {
   std::map<std::string, std::vector<std::string>> eval_modules;
   /// For the tensors that lived on another device than the CPU: which.
   std::unordered_map<std::string, std::string> devices;
+  /// Those of the tree's tensors that share no memory with live ones.
+  std::unordered_set<const c10::TensorImpl*> copies;
   /// The size of all tensors together.
   uint64_t tensor_bytes = 0;
   uint64_t tensor_count = 0;
 };
 
 /// Takes what the State's objects hold now. Throws Error(unsupported) naming a tensor that cannot
-/// be saved. Restores nothing, changes nothing.
-Capture capture(const State& state, const Progress& progress);
+/// be saved. Restores nothing, changes nothing. With OnCuda::kStay the tree may hold CUDA tensors.
+Capture capture(const State& state, const Progress& progress, OnCuda on_cuda = OnCuda::kCopyToHost);
+/// How many bytes of tensors the State's modules and LibTorch's own optimizers will have once
+/// training has begun, about: an optimizer makes its state only in its first step.
+uint64_t expected_bytes(const State& state);
 
 }  // namespace checkpoint::state

@@ -48,6 +48,8 @@ class Item {
   }
   /// A module's submodules that are in eval mode, itself included, by dotted names.
   virtual std::vector<std::string> eval_modules() const { return {}; }
+  /// How large its tensors will be once training has begun, about; 0 if that is not known.
+  virtual uint64_t expected_bytes() const { return 0; }
   /// The tree, with the live tensors in it. Throws Error(unsupported) for what cannot be saved.
   virtual Value capture() const = 0;
   /// Compares with what was saved and adds to the plan what is to be done, and what does not fit.

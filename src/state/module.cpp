@@ -170,6 +170,15 @@ std::vector<std::string> ModuleItem::eval_modules() const {
   return names;
 }
 
+uint64_t ModuleItem::expected_bytes() const {
+  uint64_t sum = 0;
+  for (const at::Tensor& tensor : module_->parameters()) sum += tensor.nbytes();
+  for (const at::Tensor& tensor : module_->buffers()) {
+    if (tensor.defined()) sum += tensor.nbytes();
+  }
+  return sum;
+}
+
 Value ModuleItem::capture() const { return capture_module(*module_, name()); }
 
 void ModuleItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {

@@ -18,6 +18,7 @@ class ModuleItem final : public Item {
   void name_parameters(ParameterNames& names) const override;
   ItemEntry describe() const override;
   std::vector<std::string> eval_modules() const override;
+  uint64_t expected_bytes() const override;
   Value capture() const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
   bool places_parameters() const override { return true; }

@@ -35,6 +35,18 @@ bool are_distinct(const Names& names) {
          std::set<std::string>(names.begin(), names.end()).size() == names.size();
 }
 
+// How many tensors of a parameter's size the optimizer keeps for it.
+uint64_t tensors_for_each(const torch::optim::OptimizerOptions& options) {
+  using namespace torch::optim;
+  if (const auto* adam = dynamic_cast<const AdamOptions*>(&options)) return 2 + adam->amsgrad();
+  if (const auto* adamw = dynamic_cast<const AdamWOptions*>(&options)) return 2 + adamw->amsgrad();
+  if (const auto* sgd = dynamic_cast<const SGDOptions*>(&options)) return sgd->momentum() > 0;
+  if (const auto* rms = dynamic_cast<const RMSpropOptions*>(&options)) {
+    return 1 + (rms->momentum() > 0) + rms->centered();
+  }
+  return dynamic_cast<const AdagradOptions*>(&options) != nullptr ? 1 : 0;
+}
+
 class OptimizerItem final : public Item {
  public:
   // `type` is the class's name: the codec's, or that of a class derived from it.
@@ -48,6 +60,17 @@ class OptimizerItem final : public Item {
 
   std::vector<Names> parameter_names(const ParameterNames& live_names) const override {
     return names_of_parameters(optimizer_, live_names);
+  }
+
+  uint64_t expected_bytes() const override {
+    uint64_t sum = 0;
+    for (const OptimizerParamGroup& group : optimizer_.param_groups()) {
+      const uint64_t each = group.has_options() ? tensors_for_each(group.options()) : 0;
+      for (const at::Tensor& parameter : group.params()) {
+        if (parameter.defined()) sum += each * parameter.nbytes();
+      }
+    }
+    return sum;
   }
 
   Value capture() const override {

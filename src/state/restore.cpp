@@ -107,13 +107,13 @@ void settle(const RestorePlan& plan, Strict strict, const std::string& path) {
 
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
                       const store::ByteSource& file, const format::DecodedArchive& archive,
-                      const RestoreOptions& options) {
+                      const RestoreOptions& options, const FileEntry* unchecked) {
   auto& live = internal::StateAccess::get(state);
   ParameterNames names;
   for (const auto& item : live.items) item->name_parameters(names);
 
   check_items(options.items(), live.items);
-  const TensorSource source{&file, &archive, saved_devices(table)};
+  const TensorSource source{&file, &archive, saved_devices(table), unchecked};
   RestorePlan plan(source, options);
   const SavedItems saved(manifest, table, archive.tree().dict());
   for (const bool modules : {true, false}) {

@@ -13,10 +13,12 @@ namespace checkpoint::state {
 class RestorePlan;
 
 /// Restores a State from a decoded archive: plans, and if all fits, carries it out. Throws
-/// Error(incompatible) with everything that does not fit; nothing has changed then.
+/// Error(incompatible) with everything that does not fit; nothing has changed then. If `unchecked`
+/// is given, the file is compared with it while it is read. Throws HalfRestored (restore_plan.h) if
+/// that or reading itself fails.
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
                       const store::ByteSource& file, const format::DecodedArchive& archive,
-                      const RestoreOptions& options);
+                      const RestoreOptions& options, const FileEntry* unchecked = nullptr);
 
 /// What becomes of a plan that does not fit: strict, Error(incompatible) with the whole report;
 /// else a warning in the log.

@@ -2,26 +2,23 @@
 
 #include "format/archive_writer.h"
 #include "format/device.h"
-#include "store/digest.h"
-#include "store/parallel.h"
+#include "store/aligned_buffer.h"
+#include "store/meter.h"
+#include "store/segments.h"
+#include "store/verify.h"
 
 #include <checkpoint/error.h>
 
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <exception>
+#include <new>
 #include <optional>
 #include <sstream>
 
 namespace checkpoint::state {
 namespace {
-
-// A piece of a file and where it goes.
-struct Segment {
-  uint64_t offset;
-  char* to;
-  size_t bytes;
-};
 
 std::string shape_text(const at::Tensor& tensor) {
   std::ostringstream text;
@@ -111,6 +108,7 @@ at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Te
   if (!can_reuse) {
     to = at::empty_strided(placeholder.sizes(), placeholder.strides(),
                            placeholder.options().device(device).requires_grad(false));
+    if (device.is_cpu()) store::ask_for_huge_pages(to.data_ptr(), bytes_of(to));
   }
   add_copy(to, placeholder);
   return to;
@@ -154,18 +152,26 @@ void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) 
   indirect_.push_back({to, placeholder});
 }
 
+void RestorePlan::throw_half_restored(ErrorCode code, const std::exception& error) const {
+  throw HalfRestored(code,
+                     std::string("reading failed when part of the live state was already written; "
+                                 "it must not be used: ") +
+                         error.what(),
+                     source_.name(), 0, "Restore another checkpoint, or start the program again.");
+}
+
 void RestorePlan::run() {
   run_first();
   try {
     read_direct();
     read_indirect();
-  } catch (const std::exception& error) {
-    throw Error(ErrorCode::kIo,
-                std::string("reading failed when part of the live state was already written; it "
-                            "must not be used: ") +
-                    error.what(),
-                source_.name(), 0, "Restore another checkpoint, or start the program again.");
-  }
+  } catch (const Error& error) {
+    throw_half_restored(error.code() == ErrorCode::kCorrupt ? error.code() : ErrorCode::kIo, error);
+  } catch (const c10::Error& error) {
+    throw_half_restored(ErrorCode::kIo, error);
+  } catch (const std::bad_alloc& error) {
+    throw_half_restored(ErrorCode::kIo, error);
+  }  // What a function given to on_transfer throws is its caller's own.
   for (const auto& action : last_) action();
 }
 
@@ -187,21 +193,23 @@ void RestorePlan::run_first() {
 }
 
 void RestorePlan::read_direct() {
-  std::vector<Segment> segments;
+  std::vector<store::Segment> segments;
+  uint64_t bytes = 0;
   for (const Copy& copy : direct_) {
-    const uint64_t offset = file_offset(*source_.find(copy.placeholder), copy.placeholder);
-    char* const to = static_cast<char*>(copy.to.data_ptr());
-    const size_t bytes = bytes_of(copy.to);
-    for (size_t at = 0; at < bytes; at += store::kChunkBytes) {
-      segments.push_back({offset + at, to + at, std::min(store::kChunkBytes, bytes - at)});
-    }
+    segments.push_back({file_offset(*source_.find(copy.placeholder), copy.placeholder),
+                        static_cast<char*>(copy.to.data_ptr()), bytes_of(copy.to)});
+    bytes += segments.back().bytes;
     note_change(copy.to);
   }
-  store::parallel_for(segments.size(), [&](size_t first, size_t stride) {
-    for (size_t i = first; i < segments.size(); i += stride) {
-      source_.file->read_at(segments[i].offset, segments[i].to, segments[i].bytes);
-    }
-  });
+  if (source_.unchecked != nullptr) bytes = source_.unchecked->bytes;
+  store::Meter meter(options_.on_transfer(), Phase::kRead, bytes);
+  if (source_.unchecked == nullptr) {
+    if (!segments.empty()) store::read_segments(*source_.file, std::move(segments), &meter);
+  } else {
+    const std::string digest = store::read_and_digest(*source_.file, source_.unchecked->bytes,
+                                                      std::move(segments), &meter);
+    store::check_digest(*source_.unchecked, digest, source_.name());
+  }
 }
 
 void RestorePlan::read_indirect() {

@@ -4,11 +4,14 @@
 #include "state/selection.h"
 #include "store/byte_source.h"
 
+#include <checkpoint/error.h>
+#include <checkpoint/manifest.h>
 #include <checkpoint/map_location.h>
 #include <checkpoint/restore.h>
 
 #include <ATen/core/Tensor.h>
 
+#include <exception>
 #include <functional>
 #include <string>
 #include <unordered_map>
@@ -27,6 +30,7 @@ struct TensorSource {
   const store::ByteSource* file = nullptr;  ///< Null: all tensors are themselves.
   const format::DecodedArchive* archive = nullptr;
   SavedDevices saved_devices;
+  const FileEntry* unchecked = nullptr;  ///< The file must still be found to be this one.
 
   /// Null for a tensor that is itself.
   const format::StoredTensor* find(const at::Tensor& tensor) const {
@@ -40,6 +44,12 @@ struct TensorSource {
     return find(tensor) != nullptr ? format::load_tensor(*file, *archive, tensor) : tensor;
   }
   std::string name() const { return file != nullptr ? file->name() : ""; }
+};
+
+/// A restore failed after it had begun to write into the live state.
+class HalfRestored : public Error {
+ public:
+  using Error::Error;
 };
 
 /// What a restore will do, found out before anything is done. Items first compare and plan; then,
@@ -93,8 +103,8 @@ class RestorePlan {
 
   const RestoreReport& report() const { return report_; }
 
-  /// Carries it out. If reading fails, some live tensors are already overwritten: Error(io) or
-  /// Error(corrupt) says so.
+  /// Carries it out. If reading fails, some live tensors are already overwritten: throws
+  /// HalfRestored, with the code io, or corrupt for bytes that are not those that were saved.
   void run();
 
  private:
@@ -108,6 +118,7 @@ class RestorePlan {
   };
 
   void add_copy(const at::Tensor& to, const at::Tensor& placeholder);
+  [[noreturn]] void throw_half_restored(ErrorCode code, const std::exception& error) const;
   void run_first();
   void read_direct();
   void read_indirect();

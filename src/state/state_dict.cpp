@@ -1,3 +1,5 @@
+#include "format/save_tree.h"
+#include "format/tree_json.h"
 #include "state/module.h"
 #include "state/restore.h"
 #include "state/restore_plan.h"
@@ -16,14 +18,10 @@ Dict to_dict(const StateDict& dict) {
   return result;
 }
 
-void collect_tensors(const Value& value, const std::string& path, StateDict& weights) {
-  if (value.is_tensor()) {
-    weights.insert(path, value.to_tensor());
-  } else if (value.is_dict()) {
-    for (const auto& [key, entry] : value.dict()) {
-      collect_tensors(entry, state::dotted(path, to_string(key)), weights);
-    }
-  }
+StateDict weights_of(const Value& tree) {
+  StateDict weights;
+  for (const auto& [name, tensor] : format::named_tensors(tree)) weights.insert(name, tensor);
+  return weights;
 }
 
 }  // namespace
@@ -71,22 +69,24 @@ void update_average(torch::nn::Module& average, const torch::nn::Module& model, 
   load_state_dict(average, mixed);
 }
 
-void save(const StateDict& dict, const std::string& path) { save(Value(to_dict(dict)), path); }
+void save(const StateDict& dict, const std::string& path, const SaveOptions& options) {
+  format::save_tree(Value(to_dict(dict)), format::RootDict::kOrdered, path, options);
+}
 
-StateDict load_weights(const std::string& path, const MapLocation& map_location,
+StateDict load_weights(const std::string& path, const LoadOptions& options,
                        const std::string& item) {
-  const Value tree = load(path, map_location);
-  StateDict weights;
-  if (item.empty()) {
-    collect_tensors(tree, "", weights);
-    return weights;
-  }
+  const Value tree = load(path, options);
+  if (item.empty()) return weights_of(tree);
   const Value* const chosen = tree.dict().find(item);
   if (chosen == nullptr) {
     throw Error(ErrorCode::kNotFound, "the file has no item '" + item + "'", path);
   }
-  collect_tensors(*chosen, "", weights);
-  return weights;
+  return weights_of(*chosen);
+}
+
+StateDict load_weights(const std::string& path, const MapLocation& map_location,
+                       const std::string& item) {
+  return load_weights(path, LoadOptions().map_location(map_location), item);
 }
 
 }  // namespace checkpoint

@@ -2,6 +2,7 @@
 
 #include "store/clock.h"
 #include "store/directory.h"
+#include "store/file_sink.h"
 
 #include <cerrno>
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "store/byte_sink.h"
+#include "store/file_system.h"
 
 #include <functional>
 #include <string>

@@ -1,25 +1,20 @@
 #include "store/digest.h"
 
-#include "store/parallel.h"
-
 #include <xxhash.h>
 
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <new>
 
 namespace checkpoint::store {
 namespace {
 
-constexpr size_t kDigestBytes = sizeof(XXH128_canonical_t);
+using Canonical = XXH128_canonical_t;
 
-XXH128_canonical_t canonical(const void* data, size_t count) {
-  XXH128_canonical_t result;
-  XXH128_canonicalFromHash(&result, XXH3_128bits(data, count));
-  return result;
-}
+static_assert(sizeof(Canonical) == kDigestBytes);
 
-std::string hexadecimal(const XXH128_canonical_t& digest) {
+std::string hexadecimal(const Canonical& digest) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
   for (const unsigned char byte : digest.digest) {
@@ -31,33 +26,68 @@ std::string hexadecimal(const XXH128_canonical_t& digest) {
 
 }  // namespace
 
-std::string xxh3_128(const void* data, size_t count) { return hexadecimal(canonical(data, count)); }
+struct StreamDigest::State {
+  XXH3_state_t* xxh = XXH3_createState();  // Aligned as it needs to be.
+  State() {
+    if (xxh == nullptr) throw std::bad_alloc();
+  }
+  ~State() { XXH3_freeState(xxh); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+};
 
-void FileDigest::add_chunk(const void* data, size_t count) {
-  const XXH128_canonical_t digest = canonical(data, count);
-  chunk_digests_.append(reinterpret_cast<const char*>(digest.digest), kDigestBytes);
+std::string xxh3_128(const void* data, size_t count) {
+  Canonical digest;
+  XXH128_canonicalFromHash(&digest, XXH3_128bits(data, count));
+  return hexadecimal(digest);
 }
 
-std::string FileDigest::finish() const {
+StreamDigest::StreamDigest() : state_(std::make_unique<State>()) { reset(); }
+StreamDigest::StreamDigest(StreamDigest&&) noexcept = default;
+StreamDigest& StreamDigest::operator=(StreamDigest&&) noexcept = default;
+StreamDigest::~StreamDigest() = default;
+
+void StreamDigest::add(const void* data, size_t count) {
+  XXH3_128bits_update(state_->xxh, data, count);
+}
+
+std::string StreamDigest::finish() const {
+  Canonical digest;
+  finish_into(reinterpret_cast<char*>(digest.digest));
+  return hexadecimal(digest);
+}
+
+void StreamDigest::reset() { XXH3_128bits_reset(state_->xxh); }
+
+void StreamDigest::finish_into(char* bytes) const {
+  Canonical digest;
+  XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(state_->xxh));
+  std::memcpy(bytes, digest.digest, kDigestBytes);
+}
+
+void FileDigest::add(const void* data, size_t count) {
+  const char* cursor = static_cast<const char*>(data);
+  while (count > 0) {
+    const size_t piece = std::min(count, kChunkBytes - in_chunk_);
+    chunk_.add(cursor, piece);
+    in_chunk_ += piece;
+    cursor += piece;
+    count -= piece;
+    if (in_chunk_ == kChunkBytes) end_chunk();
+  }
+}
+
+void FileDigest::end_chunk() {
+  char digest[kDigestBytes];
+  chunk_.finish_into(digest);
+  chunk_digests_.append(digest, kDigestBytes);
+  chunk_.reset();
+  in_chunk_ = 0;
+}
+
+std::string FileDigest::finish() {
+  if (in_chunk_ > 0) end_chunk();
   return xxh3_128(chunk_digests_.data(), chunk_digests_.size());
-}
-
-std::string digest_of(const ByteSource& source, uint64_t count) {
-  const size_t chunks = static_cast<size_t>((count + kChunkBytes - 1) / kChunkBytes);
-  std::string digests(chunks * kDigestBytes, '\0');
-  parallel_for(chunks, [&](size_t first, size_t stride) {
-    const size_t buffer_bytes = static_cast<size_t>(std::min<uint64_t>(count, kChunkBytes));
-    // Not value-initialised: it is read into at once.
-    const std::unique_ptr<char[]> buffer(new char[buffer_bytes]);
-    for (size_t chunk = first; chunk < chunks; chunk += stride) {
-      const uint64_t offset = static_cast<uint64_t>(chunk) * kChunkBytes;
-      const size_t bytes = static_cast<size_t>(std::min<uint64_t>(kChunkBytes, count - offset));
-      source.read_at(offset, buffer.get(), bytes);
-      const XXH128_canonical_t digest = canonical(buffer.get(), bytes);
-      std::memcpy(&digests[chunk * kDigestBytes], digest.digest, kDigestBytes);
-    }
-  });
-  return xxh3_128(digests.data(), digests.size());
 }
 
 }  // namespace checkpoint::store

@@ -1,12 +1,13 @@
 #pragma once
 
-#include "store/byte_source.h"
-
 #include <cstddef>
-#include <cstdint>
+#include <memory>
 #include <string>
 
 namespace checkpoint::store {
+
+/// What is read or copied is digested in blocks of this size, while it is in the core's own cache.
+constexpr size_t kBlockBytes = size_t{256} << 10;
 
 /// Files are digested in chunks of this size, so that all cores can share the work.
 constexpr size_t kChunkBytes = size_t{8} << 20;
@@ -15,20 +16,44 @@ constexpr size_t kChunkBytes = size_t{8} << 20;
 /// digits of its canonical form (most significant byte first).
 std::string xxh3_128(const void* data, size_t count);
 
+/// The same of bytes that come piece by piece. Movable. Not thread-safe.
+class StreamDigest {
+ public:
+  StreamDigest();
+  StreamDigest(StreamDigest&&) noexcept;
+  StreamDigest& operator=(StreamDigest&&) noexcept;
+  ~StreamDigest();
+
+  void add(const void* data, size_t count);
+  /// 32 hexadecimal digits, as xxh3_128 gives them.
+  std::string finish() const;
+  void reset();
+  /// The digest's bytes in canonical form, for digests of digests.
+  void finish_into(char* bytes) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// How many bytes a digest has in canonical form.
+constexpr size_t kDigestBytes = 16;
+
 /// A file's digest: the XXH3-128 of the concatenated canonical XXH3-128 digests of its chunks of
 /// kChunkBytes; the last chunk may be shorter, and an empty file has none. Not thread-safe.
 class FileDigest {
  public:
-  /// The next chunk, which must be whole unless it is the last one.
-  void add_chunk(const void* data, size_t count);
-  std::string finish() const;
+  /// The next bytes, in pieces of any size.
+  void add(const void* data, size_t count);
+  /// Call it once, at the end.
+  std::string finish();
 
  private:
+  void end_chunk();
+
+  StreamDigest chunk_;
+  size_t in_chunk_ = 0;
   std::string chunk_digests_;
 };
-
-/// Reads `count` bytes of a source from its start with all cores and digests them.
-/// Throws what the source's read_at throws.
-std::string digest_of(const ByteSource& source, uint64_t count);
 
 }  // namespace checkpoint::store

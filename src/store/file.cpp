@@ -135,6 +135,25 @@ void File::write_at(uint64_t offset, const void* from, size_t count) {
   }
 }
 
+void File::will_read(uint64_t offset, uint64_t count) const {
+  // The kernel cuts one request down to what it would read ahead by itself.
+  constexpr uint64_t kRequest = uint64_t{1} << 20;
+  for (uint64_t at = 0; at < count; at += kRequest) {
+    fs_->read_ahead(fd_, static_cast<off_t>(offset + at), static_cast<off_t>(kRequest));
+  }
+}
+
+void File::allocate(uint64_t bytes) {
+  if (bytes == 0) return;
+  const int result =
+      retry_interrupted([&] { return fs_->allocate(fd_, static_cast<off_t>(bytes)); });
+  if (result != 0 && code_for(errno) == ErrorCode::kNoSpace) {
+    throw system_failure("reserve room for the file", path_, errno);
+  }
+}
+
+bool File::set_direct(bool value) { return fs_->set_direct(fd_, value) == 0; }
+
 void File::sync() {
   if (fs_->fsync(fd_) != 0) throw system_failure("sync the file to the disk", path_, errno);
 }

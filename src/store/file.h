@@ -14,6 +14,9 @@ namespace checkpoint::store {
 /// missing file, io for the rest. `doing` completes "cannot …".
 Error system_failure(const std::string& doing, const std::string& path, int error_number);
 
+/// What direct writes are aligned to: a page, and more than the sectors of any disk.
+constexpr size_t kDirectAlignment = 4096;
+
 /// An open file or directory; closed by the destructor. Movable. Reading is thread-safe.
 class File final : public ByteSource {
  public:
@@ -33,7 +36,14 @@ class File final : public ByteSource {
   const std::string& name() const override { return path_; }
   uint64_t size() const override;
   void read_at(uint64_t offset, void* to, size_t count) const override;
+  void will_read(uint64_t offset, uint64_t count) const override;
   void write_at(uint64_t offset, const void* from, size_t count);
+  /// Reserves room for the first `bytes` bytes where the file system can, and makes the file that
+  /// long. Throws Error(no_space) if there is no such room; other failures are left to the writes.
+  void allocate(uint64_t bytes);
+  /// Whether writes go past the page cache; returns whether the file system does as it is told.
+  /// Then memory, offsets and sizes must be multiples of kDirectAlignment.
+  bool set_direct(bool value);
   /// fsync. A failure must never be followed by another try: the kernel forgets it.
   void sync();
   /// Closes, and reports what close reports (a network file system may only then say "disk full").

@@ -105,6 +105,23 @@ class PosixFileSystem final : public FileSystem {
     return 0;
   }
 
+  int allocate(int fd, off_t bytes) override {
+    const WithoutSizeSignal guard;
+    return ::fallocate(fd, 0, 0, bytes);
+  }
+
+  int set_direct(int fd, bool value) override {
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0) return -1;
+    return ::fcntl(fd, F_SETFL, value ? flags | O_DIRECT : flags & ~O_DIRECT);
+  }
+
+  int read_ahead(int fd, off_t offset, off_t count) override {
+    const int failure = ::posix_fadvise(fd, offset, count, POSIX_FADV_WILLNEED);
+    errno = failure;
+    return failure == 0 ? 0 : -1;
+  }
+
   int drop_cache(int fd) override {
     const int failure = ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     errno = failure;

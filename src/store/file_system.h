@@ -37,6 +37,13 @@ class FileSystem {
   virtual int list(const char* path, std::vector<std::string>* names) = 0;
   /// Bytes that an ordinary user may still write below `path` (statvfs).
   virtual int free_bytes(const char* path, uint64_t* bytes) = 0;
+  /// Reserves the blocks of the first `bytes` bytes and makes the file that long (`fallocate`).
+  virtual int allocate(int fd, off_t bytes) = 0;
+  /// Whether reads and writes go past the page cache (O_DIRECT). EINVAL where the file system does
+  /// not know it; some only say so at the first write.
+  virtual int set_direct(int fd, bool value) = 0;
+  /// Asks that a part of the file be read into memory, soon to be used (posix_fadvise; a hint).
+  virtual int read_ahead(int fd, off_t offset, off_t count) = 0;
   /// Asks that the next reads of this file come from the disk (posix_fadvise; a hint).
   virtual int drop_cache(int fd) = 0;
 };

@@ -59,6 +59,10 @@ HistoryEntry history_entry(const Manifest& manifest) {
   entry.created = manifest.created;
   entry.progress = manifest.progress;
   entry.bytes = manifest.total_bytes();
+  if (!manifest.seconds.empty()) {
+    entry.seconds = 0;
+    for (const auto& [step, seconds] : manifest.seconds) entry.seconds += seconds;
+  }
   return entry;
 }
 

@@ -75,7 +75,9 @@ std::string encode_manifest(const Manifest& manifest) {
     if (!item.group_sizes.empty()) entry["group_sizes"] = item.group_sizes;
     items.push_back(std::move(entry));
   }
-  const ordered_json document = {
+  ordered_json seconds = ordered_json::object();
+  for (const auto& [step, value] : manifest.seconds) seconds[step] = json_number(value);
+  ordered_json document = {
       {"format", kFormat},
       {"format_version", manifest.format_version},
       {"name", manifest.name},
@@ -89,6 +91,7 @@ std::string encode_manifest(const Manifest& manifest) {
       {"files", std::move(files)},
       {"items", std::move(items)},
   };
+  if (!seconds.empty()) document["seconds"] = std::move(seconds);
   std::string body = dump_json(document, 2);
   body.resize(body.size() - 2);  // The closing "\n}" comes after the seal.
   body += ",\n";
@@ -134,6 +137,13 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
   }
   for (const json& item : fields.array("items")) {
     manifest.items.push_back(decode_item(item, path));
+  }
+  if (fields.has("seconds")) {
+    const json& steps = fields.object("seconds");
+    const JsonFields seconds(steps, path);
+    for (const auto& step : steps.items()) {
+      manifest.seconds[step.key()] = seconds.number(step.key().c_str());
+    }
   }
   return manifest;
 }

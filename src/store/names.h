@@ -8,6 +8,7 @@ namespace checkpoint::store {
 inline constexpr char kManifestFile[] = "manifest.json";
 inline constexpr char kTensorTableFile[] = "tensors.json";
 inline constexpr char kArchiveFile[] = "checkpoint.pt";
+inline constexpr char kPthFile[] = "checkpoint.pth";
 inline constexpr char kMarkerFile[] = ".torch-checkpoint";
 inline constexpr char kLockFile[] = ".lock";
 inline constexpr char kLatestLink[] = "latest";

@@ -27,7 +27,7 @@ namespace checkpoint::store {
 namespace {
 
 // The manifest first: from then on nobody takes it for a checkpoint.
-constexpr const char* kFiles[] = {kManifestFile, kTensorTableFile, kArchiveFile};
+constexpr const char* kFiles[] = {kManifestFile, kTensorTableFile, kArchiveFile, kPthFile};
 
 void unlink_if_there(FileSystem& fs, const std::string& path) {
   if (fs.unlink(path.c_str()) != 0 && errno != ENOENT) {

@@ -4,6 +4,8 @@
 #include "store/json.h"
 #include "store/names.h"
 
+#include <checkpoint/error.h>
+
 namespace checkpoint::store {
 namespace {
 

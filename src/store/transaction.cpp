@@ -19,7 +19,7 @@
 #include "store/transaction.h"
 
 #include "store/clock.h"
-#include "store/file.h"
+#include "store/file_sink.h"
 #include "store/log.h"
 #include "store/manifest.h"
 #include "store/names.h"
@@ -64,8 +64,9 @@ Transaction::~Transaction() {
 }
 
 FileEntry Transaction::write_file(const std::string& name,
-                                  const std::function<void(ByteSink&)>& content) {
-  FileSink sink(directory_.fs(), join(staging_, name));
+                                  const std::function<void(ByteSink&)>& content,
+                                  uint64_t bytes_at_least, Meter* meter) {
+  FileSink sink(directory_.fs(), join(staging_, name), bytes_at_least, meter);
   content(sink);
   return sink.finish(name);
 }

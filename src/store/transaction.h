@@ -3,6 +3,7 @@
 #include "store/byte_sink.h"
 #include "store/directory.h"
 #include "store/marker.h"
+#include "store/meter.h"
 
 #include <checkpoint/manifest.h>
 
@@ -23,9 +24,11 @@ class Transaction {
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
-  /// Steps 3 and 4: writes one file of the checkpoint, which `content` fills, and syncs it.
-  /// Throws Error: no_space, io, and what `content` throws.
-  FileEntry write_file(const std::string& name, const std::function<void(ByteSink&)>& content);
+  /// Steps 3 and 4: writes one file of the checkpoint, which `content` fills with `bytes_at_least`
+  /// or more, and syncs it. `meter` may be null. Throws Error: no_space, io, and what `content` or
+  /// the meter throws.
+  FileEntry write_file(const std::string& name, const std::function<void(ByteSink&)>& content,
+                       uint64_t bytes_at_least = 0, Meter* meter = nullptr);
 
   /// Steps 5 to 8: writes the manifest and commits under `manifest.name`, which must be free.
   /// Throws Error: no_space, io; if the last sync fails, the checkpoint may be there all the same.

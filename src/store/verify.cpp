@@ -1,8 +1,9 @@
 #include "store/verify.h"
 
-#include "store/digest.h"
 #include "store/directory.h"
+#include "store/meter.h"
 #include "store/names.h"
+#include "store/segments.h"
 
 namespace checkpoint::store {
 namespace {
@@ -10,45 +11,66 @@ namespace {
 constexpr uint64_t kMaxTableBytes = uint64_t{1} << 30;
 constexpr char kHint[] = "Restore an older checkpoint; restore_latest does so by itself.";
 
-void check(const File& file, const FileEntry& expected) {
+void check_size(const File& file, const FileEntry& expected) {
   const uint64_t size = file.size();
-  if (size != expected.bytes) {
-    throw Error(ErrorCode::kCorrupt,
-                "the file has " + std::to_string(size) + " bytes, and had " +
-                    std::to_string(expected.bytes) + " when it was saved",
-                file.name(), 0, kHint);
-  }
-  if (digest_of(file, size) != expected.xxh3_128) {
-    throw Error(ErrorCode::kCorrupt, "the file's bytes are not those that were saved", file.name(),
-                0, kHint);
-  }
+  if (size == expected.bytes) return;
+  throw Error(ErrorCode::kCorrupt,
+              "the file has " + std::to_string(size) + " bytes, and had " +
+                  std::to_string(expected.bytes) + " when it was saved",
+              file.name(), 0, kHint);
 }
 
-template <typename Wanted>
-VerifiedCheckpoint verify_if(FileSystem& fs, const std::string& path, ReadFrom from,
-                             const Wanted& wanted) {
+[[noreturn]] void throw_no_such_file(const VerifiedCheckpoint& checkpoint,
+                                     const std::string& name) {
+  throw Error(ErrorCode::kCorrupt, "the manifest does not name the file " + name, checkpoint.path);
+}
+
+// Opens the files that `wanted` names, and checks the digests of those that `digested` names.
+template <typename Wanted, typename Digested>
+VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
+                        const Wanted& wanted, const Digested& digested, const OnTransfer& told) {
   VerifiedCheckpoint checkpoint;
   checkpoint.path = path;
   if (from == ReadFrom::kDisk) File::open(fs, join(path, kManifestFile)).drop_cache();
   checkpoint.manifest = read_manifest(fs, path);
+  Meter meter(told, Phase::kVerify, checkpoint.manifest.total_bytes());
   for (const FileEntry& expected : checkpoint.manifest.files) {
     if (!wanted(expected.name)) continue;
     File file = File::open(fs, join(path, expected.name));
     if (from == ReadFrom::kDisk) file.drop_cache();
-    check(file, expected);
+    check_size(file, expected);
+    if (digested(expected.name))
+      check_digest(expected, digest_of(file, expected.bytes, &meter), file.name());
     checkpoint.files.emplace(expected.name, std::move(file));
   }
   return checkpoint;
 }
 
+bool any(const std::string&) { return true; }
+
 }  // namespace
+
+void check_digest(const FileEntry& expected, const std::string& digest, const std::string& path) {
+  if (digest == expected.xxh3_128) return;
+  throw Error(ErrorCode::kCorrupt, "the file's bytes are not those that were saved", path, 0,
+              kHint);
+}
 
 const File& VerifiedCheckpoint::file(const std::string& name) const {
   const auto found = files.find(name);
-  if (found == files.end()) {
-    throw Error(ErrorCode::kCorrupt, "the manifest does not name the file " + name, path);
-  }
+  if (found == files.end()) throw_no_such_file(*this, name);
   return found->second;
+}
+
+const FileEntry& VerifiedCheckpoint::entry(const std::string& name) const {
+  for (const FileEntry& entry : manifest.files) {
+    if (entry.name == name) return entry;
+  }
+  throw_no_such_file(*this, name);
+}
+
+const char* VerifiedCheckpoint::content_name() const {
+  return files.count(kPthFile) != 0 ? kPthFile : kArchiveFile;
 }
 
 TensorTable VerifiedCheckpoint::tensor_table() const {
@@ -62,14 +84,24 @@ TensorTable VerifiedCheckpoint::tensor_table() const {
   return decode_tensor_table(text, table.name());
 }
 
-VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, ReadFrom from) {
-  return verify_if(fs, path, from, [](const std::string&) { return true; });
+VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, ReadFrom from,
+                                     const OnTransfer& told) {
+  return open(fs, path, from, any, any, told);
+}
+
+VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
+                                   const OnTransfer& told) {
+  const auto digested = [&](const std::string& name) {
+    const bool holds_tensors = name == kArchiveFile || name == kPthFile;
+    return verify == Verify::kBefore || (verify == Verify::kWhileReading && !holds_tensors);
+  };
+  return open(fs, path, ReadFrom::kCache, any, digested, told);
 }
 
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
                                 const std::set<std::string>& names) {
-  return verify_if(fs, path, ReadFrom::kCache,
-                   [&](const std::string& name) { return names.count(name) != 0; });
+  const auto named = [&](const std::string& name) { return names.count(name) != 0; };
+  return open(fs, path, ReadFrom::kCache, named, any, {});
 }
 
 bool is_damaged_on_disk(FileSystem& fs, const std::string& path) noexcept {

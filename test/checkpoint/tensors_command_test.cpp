@@ -115,6 +115,20 @@ TEST_CASE("convert makes flat state_dicts for others and nested archives for Lib
   CHECK(test::same_bits(weights["convolution.weight"], net->conv->weight));
   CHECK(test::same_bits(weights["norm.running_var"], net->norm->running_var));
 
+  // The same weights by the same names, whatever the format and the way.
+  for (const char* extension : {"pth", "safetensors"}) {
+    const std::string file = root / (std::string("model.") + extension);
+    REQUIRE(run_command("convert " + (root / "run/only") + " " + file + " --item model").status ==
+            0);
+    const StateDict flat = load_weights(file, torch::kCPU);
+    CHECK(test::same_bits(flat["conv.weight"], net->conv->weight));
+    CHECK(flat.size() == weights.size());
+    const std::string back = root / (std::string("back_") + extension + ".pt");
+    REQUIRE(run_command("convert " + file + " " + back + " --rename conv.=convolution.").status ==
+            0);
+    CHECK(run_command("diff " + back + " " + (root / "model.pt")).status == 0);
+  }
+
   REQUIRE(run_command("convert " + (root / "run/only") + " " + (root / "half.pt") +
                       " --item model --dtype float16")
               .status == 0);

@@ -90,13 +90,14 @@ std::string flipped(std::string content, size_t byte, int bit) {
   return content;
 }
 
-// The first readings of a file give a bit that is not on the disk: memory, or a cable.
+// The first readings of an archive (a manifest is smaller) give a bit that is not on the disk:
+// memory, or a cable.
 class FlickeringFileSystem final : public MemoryFileSystem {
  public:
   using MemoryFileSystem::operator=;
   ssize_t pread(int fd, void* to, size_t count, off_t offset) override {
     const ssize_t got = MemoryFileSystem::pread(fd, to, count, offset);
-    if (got > 1000 && wrong_readings-- > 0) static_cast<char*>(to)[500] ^= 1;
+    if (got > 2000 && wrong_readings-- > 0) static_cast<char*>(to)[500] ^= 1;
     return got;
   }
   int wrong_readings = 0;

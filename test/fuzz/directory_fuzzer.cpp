@@ -10,7 +10,7 @@
 #include "fuzz/fuzzing.h"
 
 #include "fault/memory_file_system.h"
-#include "store/digest.h"
+#include "store/segments.h"
 #include "store/directory.h"
 #include "store/file.h"
 #include "store/manifest.h"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # kill_resume.sh TRAINER DATA [--runs N] [--epochs E] [--seed S] [--command TORCH_CHECKPOINT]
+#                [--optimizer O] [--async]
 #
 # Trains once without interruption. Then N times: trains, kills with SIGKILL at a random moment,
 # starts again, until the training ends by itself. All must end with the same line. The moments
@@ -9,16 +10,18 @@ set -euo pipefail
 
 fail() { echo "kill_resume: $*" >&2; exit 1; }
 
-[[ $# -ge 2 ]] || fail "usage: kill_resume.sh TRAINER DATA [--runs N] [--epochs E] [--seed S] [--command C]"
+[[ $# -ge 2 ]] || fail "usage: kill_resume.sh TRAINER DATA [--runs N] [--epochs E] [--seed S] [--command C] [--optimizer O] [--async]"
 trainer=$1 data=$2
 shift 2
-runs=20 epochs=8 seed=$((EPOCHSECONDS % 32768)) command_line=
+runs=20 epochs=8 seed=$((EPOCHSECONDS % 32768)) command_line= trainer_options=()
 while [[ $# -gt 0 ]]; do
   case $1 in
     --runs) runs=$2 ;;
     --epochs) epochs=$2 ;;
     --seed) seed=$2 ;;
     --command) command_line=$2 ;;
+    --optimizer) trainer_options+=(--optimizer "$2") ;;
+    --async) trainer_options+=(--async); shift; continue ;;
     *) fail "no option is called $1" ;;
   esac
   shift 2
@@ -46,7 +49,7 @@ pause() {
 running() { kill -0 "$pid" 2>/dev/null; }
 
 # In a subshell, which the trainer replaces: what is killed must be the trainer, not a shell around it.
-train() { exec "$trainer" --data "$data" --epochs "$epochs" --seed 7 --every 1 --keep 2 --dir "$1"; }
+train() { exec "$trainer" --data "$data" --epochs "$epochs" --seed 7 --every 1 --keep 2 --dir "$1" "${trainer_options[@]}"; }
 # The hidden directories in DIR: a save in progress, or what a killed one left.
 shopt -s nullglob
 look_at_staging() {

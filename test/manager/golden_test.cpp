@@ -162,6 +162,16 @@ bool equal(const Value& left, const Value& right) {
       return equal(left.tuple(), right.tuple());
     case Value::Kind::kDict:
       return equal(left.dict(), right.dict());
+    case Value::Kind::kSize:
+      return left.to_size() == right.to_size();
+    case Value::Kind::kDtype:
+      return left.to_dtype() == right.to_dtype();
+    case Value::Kind::kDevice:
+      return left.to_device() == right.to_device();
+    case Value::Kind::kBytes:
+      return left.to_bytes() == right.to_bytes();
+    case Value::Kind::kBigInt:
+      return left.to_big_int().bytes == right.to_big_int().bytes;
   }
   return false;
 }
@@ -173,7 +183,10 @@ constexpr char kName[] = "golden";
 std::vector<std::string> golden_directories() {
   std::vector<std::string> paths;
   for (const auto& entry : fs::directory_iterator(TORCH_CHECKPOINT_GOLDEN)) {
-    paths.push_back(entry.path().string());
+    // Beside them stand Python's files.
+    if (entry.path().filename().string().rfind("libtorch-", 0) == 0) {
+      paths.push_back(entry.path().string());
+    }
   }
   return paths;
 }

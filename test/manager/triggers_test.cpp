@@ -75,3 +75,50 @@ TEST_CASE("When a function says so; each is asked once, whatever else is due") {
   CHECK_FALSE(triggers.due({2, 0, 1.0}));
   CHECK(asked == 5);
 }
+
+TEST_CASE("As often as saves take a share of the time") {
+  CheckpointManagerOptions::Seconds now(1000);
+  Triggers triggers(CheckpointManagerOptions().max_overhead(0.1, std::chrono::seconds(2),
+                                                            std::chrono::seconds(100)),
+                    [&] { return now; });
+  int64_t step = 0;
+  // Steps of one second, until a save is due; and how long that took.
+  const auto train = [&](double each, bool busy = false) {
+    int64_t steps = 0;
+    do {
+      now += CheckpointManagerOptions::Seconds(each);
+      ++steps;
+    } while (!triggers.due(at_step(++step), busy));
+    return static_cast<double>(steps) * each;
+  };
+  const auto save = [&](double stall, bool busy = false) {
+    const auto begin = triggers.now();
+    now += CheckpointManagerOptions::Seconds(stall);
+    triggers.note_save(at_step(step), begin, busy);
+  };
+  CHECK(train(1) == 2);  // Nothing is known: the lower limit.
+  save(0.5);
+  CHECK(train(1) == 5);
+  save(3);
+  CHECK(train(1) == 30);
+  save(0.01);
+  CHECK(train(1) == 2);
+  save(50);
+  CHECK(train(1) == 100);
+
+  // Beside the save each step takes half a second longer: that counts as well.
+  save(0.1, true);
+  for (int i = 0; i < 2; ++i) {
+    now += CheckpointManagerOptions::Seconds(1.5);
+    CHECK_FALSE(triggers.due(at_step(++step), true));
+  }
+  // The cost is 0.1 + 2 * 0.5, and 3 seconds have gone by.
+  CHECK(train(1) == 8);
+}
+
+TEST_CASE("No overhead is asked about, and none is measured") {
+  CheckpointManagerOptions::Seconds now(1000);
+  Triggers triggers(CheckpointManagerOptions(), [&] { return now; });
+  now += std::chrono::hours(10);
+  CHECK_FALSE(triggers.due(at_step(1)));
+}

@@ -109,7 +109,8 @@ TEST_CASE("load opens a checkpoint's directory, and load_weights one item of it"
   CHECK(load(root / "latest").dict().at("epoch").to_int() == 4);
   checkpoint::load_state_dict(*other, load_weights(root / "latest", torch::kCPU, "model"));
   CHECK(same_bits(*net, *other));
-  CHECK(contains(error_of([&] { load_weights(root / "latest", {}, "modle"); }), "not_found: "));
+  CHECK(contains(error_of([&] { load_weights(root / "latest", torch::kCPU, "modle"); }),
+                 "not_found: "));
   test::flip_bit(root / "latest/checkpoint.pt", 600);
   CHECK(contains(error_of([&] { load(root / "latest"); }), "corrupt: "));
 }

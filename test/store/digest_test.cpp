@@ -1,9 +1,10 @@
 #include "catch.h"
 #include "temporary_directory.h"
 
-#include "store/byte_sink.h"
 #include "store/digest.h"
 #include "store/file.h"
+#include "store/file_sink.h"
+#include "store/segments.h"
 
 #include <checkpoint/error.h>
 
@@ -36,7 +37,7 @@ TEST_CASE("A file's digest is that of its chunks' digests") {
   CHECK(digest_of(file, size) == written.xxh3_128);
   FileDigest serial;
   for (size_t at = 0; at < content.size(); at += kChunkBytes) {
-    serial.add_chunk(content.data() + at, std::min(kChunkBytes, content.size() - at));
+    serial.add(content.data() + at, std::min(kChunkBytes, content.size() - at));
   }
   CHECK(serial.finish() == written.xxh3_128);
 }

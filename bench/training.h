@@ -1,0 +1,47 @@
+#pragma once
+
+#include <checkpoint/checkpoint.h>
+#include <torch/torch.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+/// A chain of square matrices, as many as there are parameters.
+struct Chain : torch::nn::Module {
+  Chain(int64_t tensors, int64_t width);
+  torch::Tensor forward(torch::Tensor input);
+  std::vector<torch::Tensor> weights;
+};
+
+/// A model with Adam: parameters, first and second moments, `bytes` in all.
+class Training {
+ public:
+  Training(size_t bytes, int64_t tensors);
+
+  /// Forward, backward and the optimizer's step.
+  void step();
+  /// Gives every parameter its optimizer state, with numbers that do not compress. Much cheaper
+  /// than a step.
+  void fill_optimizer_state();
+  /// Of parameters and optimizer state.
+  size_t bytes() const { return bytes_; }
+  checkpoint::State& state() { return state_; }
+
+  /// As a program without this library does it.
+  void torch_save(const std::string& path);
+  void torch_load(const std::string& path);
+
+ private:
+  std::shared_ptr<Chain> model_;
+  std::unique_ptr<torch::optim::Adam> optimizer_;
+  torch::Tensor input_;
+  checkpoint::State state_;
+  size_t bytes_;
+};
+
+}  // namespace bench

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <checkpoint/export.h>
+
+#include <memory>
+#include <string>
+
+namespace checkpoint {
+
+namespace internal {
+class SaveResult;
+}  // namespace internal
+
+/// A save that was begun: to ask how it went. Copies speak of the same save, and may outlive the
+/// manager. Thread-safe.
+class CHECKPOINT_API SaveHandle {
+ public:
+  /// Of no save: done, and without a name.
+  SaveHandle() = default;
+  explicit SaveHandle(std::shared_ptr<internal::SaveResult> result);
+
+  /// The checkpoint's name; empty if there was no save.
+  const std::string& name() const;
+  /// Whether it has ended, well or not. Never waits.
+  bool done() const;
+  /// Waits until the checkpoint is durable: written, synced, in its place. Throws what the save
+  /// threw, each time.
+  void wait() const;
+
+ private:
+  std::shared_ptr<internal::SaveResult> result_;
+};
+
+}  // namespace checkpoint

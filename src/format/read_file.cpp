@@ -1,0 +1,63 @@
+#include "format/read_file.h"
+
+#include "format/archive_reader.h"
+#include "format/legacy_reader.h"
+#include "format/safetensors.h"
+#include "format/safetensors_header.h"
+
+#include <checkpoint/error.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace checkpoint::format {
+
+namespace {
+
+enum class Kind { kZip, kLegacy, kSafetensors };
+
+constexpr std::string_view kZipBegin = "PK\x03\x04";
+constexpr uint64_t kTarMagicAt = 257;
+constexpr std::string_view kTarMagic = "ustar";
+
+std::string first_bytes(const store::ByteSource& source) {
+  std::string begin(std::min<uint64_t>(source.size(), kTarMagicAt + kTarMagic.size()), '\0');
+  source.read_at(0, begin.data(), begin.size());
+  return begin;
+}
+
+Kind kind_of(const store::ByteSource& source) {
+  const std::string begin = first_bytes(source);
+  // First: a header's length may begin as the others do, but none of them has its brace at byte 8.
+  if (looks_like_safetensors(begin, source.size())) return Kind::kSafetensors;
+  if (begin.compare(0, kZipBegin.size(), kZipBegin) == 0) return Kind::kZip;
+  if (looks_like_legacy(begin)) return Kind::kLegacy;
+  const bool tar = begin.size() > kTarMagicAt && begin.substr(kTarMagicAt) == kTarMagic;
+  throw Error(
+      ErrorCode::kUnsupported,
+      tar ? "this is a tar archive, perhaps of PyTorch before 0.1.10"
+          : "this is no file of LibTorch, no .pth file of Python and no safetensors file, or "
+            "its beginning is damaged",
+      source.name(), 0, tar ? "Load and save it again with a newer PyTorch." : std::string());
+}
+
+}  // namespace
+
+Format recognise(const store::ByteSource& source) {
+  return kind_of(source) == Kind::kSafetensors ? Format::kSafetensors : Format::kPth;
+}
+
+DecodedArchive read_file(const store::ByteSource& source) {
+  switch (kind_of(source)) {
+    case Kind::kZip:
+      return read_archive(source, BigEndian::kSwap);
+    case Kind::kLegacy:
+      return read_legacy(source);
+    case Kind::kSafetensors:
+      return read_safetensors(source);
+  }
+  throw Error(ErrorCode::kUnsupported, "the file is of an unknown kind", source.name());
+}
+
+}  // namespace checkpoint::format

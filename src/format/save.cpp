@@ -1,0 +1,74 @@
+#include "format/archive_writer.h"
+#include "format/dense.h"
+#include "format/pth_writer.h"
+#include "format/safetensors.h"
+#include "format/save_tree.h"
+#include "store/atomic_file.h"
+
+#include <checkpoint/error.h>
+#include <checkpoint/state_dict.h>
+
+#include <string>
+
+namespace checkpoint {
+namespace {
+
+struct Extension {
+  const char* text;
+  Format format;
+};
+
+constexpr Extension kExtensions[] = {
+    {".pt", Format::kArchive}, {".pth", Format::kPth}, {".safetensors", Format::kSafetensors}};
+
+Format format_for(const std::string& path, const SaveOptions& options) {
+  if (options.format() != nullptr) return *options.format();
+  for (const Extension& extension : kExtensions) {
+    const std::string end = extension.text;
+    if (path.size() >= end.size() && path.compare(path.size() - end.size(), end.size(), end) == 0) {
+      return extension.format;
+    }
+  }
+  throw Error(ErrorCode::kUnsupported, "the extension says no format that can be written", path, 0,
+              "Name the file .pt, .pth or .safetensors, or say SaveOptions().format().");
+}
+
+const Dict& need_dict(const Value& value, const char* what, const std::string& path) {
+  if (value.is_dict()) return value.dict();
+  throw Error(ErrorCode::kUnsupported,
+              std::string(what) + " holds a dict, and this is a " + to_string(value.kind()), path,
+              0, "Put it into a Dict under a name.");
+}
+
+}  // namespace
+
+void format::save_tree(const Value& value, RootDict root, const std::string& path,
+                       const SaveOptions& options) {
+  const Format format = format_for(path, options);
+  if (!options.metadata().empty() && format != Format::kSafetensors) {
+    throw Error(ErrorCode::kUnsupported, "only a safetensors file has metadata", path);
+  }
+  store::FileSystem& fs = store::posix_file_system();
+  if (format == Format::kPth) {
+    store::write_atomically(fs, path, [&](store::ByteSink& sink) { write_pth(value, sink, root); });
+    return;
+  }
+  Densifier densifier;
+  const Value dense = densifier.densify(value, "");
+  if (format == Format::kSafetensors) {
+    need_dict(dense, "a safetensors file", path);
+    auto metadata = options.metadata();
+    metadata.emplace("format", "pt");  // What Python's libraries look for.
+    store::write_atomically(
+        fs, path, [&](store::ByteSink& sink) { write_safetensors(dense, metadata, sink); });
+    return;
+  }
+  const Dict& dict = need_dict(dense, "a LibTorch archive", path);
+  store::write_atomically(fs, path, [&](store::ByteSink& sink) { write_archive(dict, sink); });
+}
+
+void save(const Value& value, const std::string& path, const SaveOptions& options) {
+  format::save_tree(value, format::RootDict::kPlain, path, options);
+}
+
+}  // namespace checkpoint

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "format/pickle_writer.h"
+
+#include <checkpoint/format.h>
+#include <checkpoint/value.h>
+
+#include <string>
+
+namespace checkpoint::format {
+
+/// What both forms of checkpoint::save do. `root` is for .pth files.
+void save_tree(const Value& value, RootDict root, const std::string& path,
+               const SaveOptions& options);
+
+}  // namespace checkpoint::format

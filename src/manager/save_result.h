@@ -1,0 +1,58 @@
+#pragma once
+
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <string>
+#include <utility>
+
+namespace checkpoint::internal {
+
+/// What becomes of a save. Thread-safe.
+class SaveResult {
+ public:
+  explicit SaveResult(std::string name) : name_(std::move(name)) {}
+
+  const std::string& name() const { return name_; }
+
+  /// It has ended; `failure` is null if it went well.
+  void end(std::exception_ptr failure) {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    done_ = true;
+    failure_ = std::move(failure);
+    changed_.notify_all();
+  }
+  bool done() const {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    return done_;
+  }
+  /// Waits for the end.
+  void wait() const {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return done_; });
+  }
+  /// Throws its failure, if it ended with one, and remembers that somebody was told.
+  void tell() {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    told_ = true;
+    if (failure_) std::rethrow_exception(failure_);
+  }
+  /// The same, if nobody was told before.
+  void tell_once() {
+    {
+      const std::lock_guard<std::mutex> hold(mutex_);
+      if (told_ || !failure_) return;
+    }
+    tell();
+  }
+
+ private:
+  const std::string name_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  bool done_ = false;
+  bool told_ = false;
+  std::exception_ptr failure_;
+};
+
+}  // namespace checkpoint::internal

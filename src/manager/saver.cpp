@@ -1,0 +1,90 @@
+#include "manager/saver.h"
+
+#include "manager/write_checkpoint.h"
+#include "state/capture.h"
+#include "store/log.h"
+#include "store/meter.h"
+#include "store/stopwatch.h"
+
+#include <exception>
+#include <new>
+#include <utility>
+
+#include <unistd.h>
+
+namespace checkpoint::manager {
+
+Saver::~Saver() {
+  background_.wait();
+  if (process_ != ::getpid()) snapshot_.forget_thread();  // Forked: there is no such thread.
+}
+
+void Saver::settle() {
+  background_.wait();
+  background_.throw_failure();
+}
+
+void Saver::save(const State& state, Manifest manifest, AfterCommit after_commit) {
+  const auto result = std::make_shared<internal::SaveResult>(manifest.name);
+  store::Stopwatch watch;
+  const auto captured = std::make_shared<state::Capture>(
+      state::capture(state, manifest.progress,
+                     options_.async() ? state::OnCuda::kStay : state::OnCuda::kCopyToHost));
+  manifest.seconds["capture"] = watch.lap();
+  const bool in_background = options_.async() && take_snapshot(*captured);
+  if (in_background) {
+    manifest.seconds["snapshot"] = watch.lap();
+  } else if (options_.async()) {
+    *captured = state::capture(state, manifest.progress);  // Without CUDA tensors.
+  }
+  manifest.items = captured->items;
+
+  const auto write = [this, captured, manifest, after_commit = std::move(after_commit)] {
+    snapshot_.fetch(*captured);
+    write_checkpoint(directory_, *captured, manifest, options_.format(), options_.on_transfer());
+    after_commit(manifest.name);
+  };
+  if (in_background) {
+    background_.start(result, write);
+  } else {
+    write();
+    result->end(nullptr);
+    background_.note(result);
+  }
+}
+
+// False: the save has to be synchronous.
+bool Saver::take_snapshot(state::Capture& captured) {
+  const uint64_t limit = options_.snapshot_limit();
+  if (limit > 0 && captured.tensor_bytes > limit) {
+    store::log_warning("the state has " + std::to_string(captured.tensor_bytes) +
+                       " bytes, more than the snapshot limit of " + std::to_string(limit) +
+                       ": it is saved synchronously");
+    return false;
+  }
+  store::Meter meter(options_.on_transfer(), Phase::kSnapshot, captured.tensor_bytes);
+  try {
+    snapshot_.take(captured);
+  } catch (const std::bad_alloc&) {
+    store::log_warning("there is no memory for a snapshot of " +
+                       std::to_string(captured.tensor_bytes) +
+                       " bytes: the state is saved synchronously");
+    return false;
+  }
+  meter.add(captured.tensor_bytes);
+  return true;
+}
+
+void Saver::prepare_for(const State& state) {
+  if (!options_.async() || background_.busy()) return;
+  const uint64_t bytes = state::expected_bytes(state);
+  const uint64_t limit = options_.snapshot_limit();
+  if (bytes > 0 && (limit == 0 || bytes <= limit)) snapshot_.prefault(bytes);
+}
+
+void Saver::release_memory() {
+  background_.wait();
+  snapshot_.release();
+}
+
+}  // namespace checkpoint::manager

@@ -1,0 +1,78 @@
+#include "manager/write_checkpoint.h"
+
+#include "format/archive_writer.h"
+#include "format/pth_writer.h"
+#include "store/log.h"
+#include "store/meter.h"
+#include "store/names.h"
+#include "store/stopwatch.h"
+#include "store/tensor_table.h"
+#include "store/transaction.h"
+
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace checkpoint::manager {
+namespace {
+
+// What an archive needs beside the tensors' bytes: a header and a line of code for each tensor.
+constexpr uint64_t kBytesBesideEachTensor = 1024;
+constexpr uint64_t kBytesBeside = uint64_t{1} << 20;
+
+std::vector<store::TensorEntry> encode(const Dict& tree, Format format, store::ByteSink& sink) {
+  return format == Format::kPth ? format::write_pth_with_table(tree, sink)
+                                : format::write_archive(tree, sink);
+}
+
+void place_tensors(store::TensorTable& table, const state::Capture& captured, const char* file) {
+  for (store::TensorEntry& tensor : table.tensors) {
+    tensor.file = file;
+    const auto device = captured.devices.find(tensor.key);
+    tensor.device = device != captured.devices.end() ? device->second : "cpu";
+  }
+}
+
+void log_seconds(const Manifest& manifest) {
+  std::string text = "checkpoint '" + manifest.name + "':";
+  for (const auto& [step, seconds] : manifest.seconds) {
+    char number[32];
+    std::snprintf(number, sizeof number, " %.4f s", seconds);
+    text += ' ' + step + number;
+  }
+  store::log_debug(text);
+}
+
+}  // namespace
+
+void write_checkpoint(const store::Directory& directory, const state::Capture& captured,
+                      Manifest manifest, Format format, const OnTransfer& told) {
+  store::Stopwatch watch;
+  store::TensorTable table;
+  table.optimizer_parameters = captured.optimizer_parameters;
+  table.eval_modules = captured.eval_modules;
+  const uint64_t bytes_expected =
+      captured.tensor_bytes + captured.tensor_count * kBytesBesideEachTensor + kBytesBeside;
+  store::Transaction transaction(
+      directory, {manifest.library_version, manifest.run_id, manifest.sequence}, bytes_expected);
+  store::Meter meter(told, Phase::kWrite, captured.tensor_bytes);
+  const char* const content = format == Format::kPth ? store::kPthFile : store::kArchiveFile;
+  manifest.files.push_back(transaction.write_file(
+      content, [&](store::ByteSink& sink) { table.tensors = encode(captured.tree, format, sink); },
+      captured.tensor_bytes, &meter));
+  manifest.seconds["archive"] = watch.lap();
+
+  place_tensors(table, captured, content);
+  manifest.files.push_back(transaction.write_file(
+      store::kTensorTableFile,
+      [&](store::ByteSink& sink) { store::write_tensor_table(table, sink); }));
+  manifest.seconds["table"] = watch.lap();
+
+  transaction.commit(manifest);
+  manifest.seconds["commit"] = watch.lap();  // The manifest itself cannot know.
+  store::log_info("saved checkpoint '" + directory.path_of(manifest.name) + "'");
+  log_seconds(manifest);
+}
+
+}  // namespace checkpoint::manager

@@ -1,0 +1,113 @@
+#include "state/snapshot.h"
+
+#include "format/map_tensors.h"
+#include "state/device_copies.h"
+#include "store/digest.h"
+#include "store/parallel.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace checkpoint::state {
+namespace {
+
+// As LibTorch itself aligns what it allocates.
+constexpr size_t kAlignment = 64;
+
+struct Piece {
+  const char* from;
+  char* to;
+  size_t bytes;
+};
+
+size_t bytes_of(const at::Tensor& tensor) {
+  return static_cast<size_t>(tensor.numel()) * tensor.element_size();
+}
+
+size_t room_for(const at::Tensor& tensor) {
+  return (bytes_of(tensor) + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+// The tensors of a tree that have to be copied, tied ones once.
+std::vector<at::Tensor> shared_tensors(const Capture& captured) {
+  std::vector<at::Tensor> shared;
+  format::map_tensors(Value(captured.tree), [&](const at::Tensor& tensor) {
+    // Copies that stayed on a device have to come to the host all the same.
+    const bool is_copy =
+        !tensor.is_cuda() && captured.copies.count(tensor.unsafeGetTensorImpl()) != 0;
+    if (!is_copy && tensor.numel() > 0) shared.push_back(tensor);
+    return tensor;
+  });
+  return shared;
+}
+
+void copy_all(const std::vector<Piece>& pieces) {
+  store::parallel_for(pieces.size(), [&](store::Items& items) {
+    for (size_t i = 0; items.next(i);) {
+      std::memcpy(pieces[i].to, pieces[i].from, pieces[i].bytes);
+    }
+  });
+}
+
+void replace(Capture& captured,
+             const std::unordered_map<const c10::TensorImpl*, at::Tensor>& copies) {
+  const Value tree = format::map_tensors(Value(captured.tree), [&](const at::Tensor& tensor) {
+    const auto copy = copies.find(tensor.unsafeGetTensorImpl());
+    return copy != copies.end() ? copy->second : tensor;
+  });
+  captured.tree = tree.dict();
+}
+
+}  // namespace
+
+Snapshot::Snapshot() = default;
+Snapshot::~Snapshot() = default;
+
+void Snapshot::take(Capture& captured) {
+  devices_.reset();
+  std::vector<at::Tensor> on_host;
+  std::vector<at::Tensor> on_devices;
+  size_t bytes = 0;
+  for (const at::Tensor& tensor : shared_tensors(captured)) {
+    (tensor.is_cuda() ? on_devices : on_host).push_back(tensor);
+    if (!tensor.is_cuda()) bytes += room_for(tensor);
+  }
+  // Queued first: the device works while the host copies.
+  if (!on_devices.empty()) devices_ = std::make_unique<DeviceCopies>(on_devices);
+
+  char* place = arena_.reserve(bytes);
+  std::vector<Piece> pieces;
+  std::unordered_map<const c10::TensorImpl*, at::Tensor> copies;
+  for (const at::Tensor& live : on_host) {
+    const auto* const from = static_cast<const char*>(live.data_ptr());
+    const size_t size = bytes_of(live);
+    for (size_t at = 0; at < size; at += store::kChunkBytes) {
+      pieces.push_back({from + at, place + at, std::min(store::kChunkBytes, size - at)});
+    }
+    at::Tensor copy = at::from_blob(place, live.sizes(), live.strides(),
+                                    at::TensorOptions().dtype(live.scalar_type()));
+    copy.set_requires_grad(live.requires_grad());
+    copies.emplace(live.unsafeGetTensorImpl(), std::move(copy));
+    place += room_for(live);
+  }
+  copy_all(pieces);
+  replace(captured, copies);
+}
+
+void Snapshot::fetch(Capture& captured) {
+  if (!devices_) return;
+  replace(captured, devices_->fetch());
+  devices_.reset();
+}
+
+void Snapshot::release() {
+  devices_.reset();
+  arena_.release();
+}
+
+}  // namespace checkpoint::state

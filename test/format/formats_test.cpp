@@ -1,0 +1,287 @@
+#include "catch.h"
+#include "error_of.h"
+#include "format/archive_reader.h"
+#include "format/handmade_pickle.h"
+#include "format/pth_writer.h"
+#include "format/tensor_loader.h"
+#include "python/check_files.h"
+#include "store/digest.h"
+#include "temporary_directory.h"
+
+#include <checkpoint/state_dict.h>
+
+#include <torch/torch.h>
+
+#include <fstream>
+#include <limits>
+#include <string>
+#include <vector>
+
+using namespace checkpoint;
+using test::TemporaryDirectory;
+
+namespace {
+
+std::string with_extension(const TemporaryDirectory& directory, const char* extension) {
+  return directory / (std::string("file") + extension);
+}
+
+// What every format can hold, nested, and without tensors that share memory.
+Value plain_tree() {
+  Dict inner;
+  inner.insert("weight", torch::arange(6, torch::kFloat).reshape({2, 3}));
+  inner.insert("count", torch::tensor(int64_t{7}));
+  Dict tree;
+  tree.insert("model", inner);
+  tree.insert("epoch", 7);
+  tree.insert("loss", 0.125);
+  tree.insert("not a number", std::numeric_limits<double>::quiet_NaN());
+  tree.insert("done", false);
+  tree.insert("nothing", Value());
+  tree.insert("text", "\u00e9\"\\\n");
+  tree.insert("complex", c10::complex<double>(1.5, -std::numeric_limits<double>::infinity()));
+  tree.insert("list", Value::List{1, 2.5, "three", Tuple{{4, torch::ones({2})}}});
+  tree.insert("size", Size{{3, 4}});
+  tree.insert("no size", Size());
+  tree.insert("dtype", torch::kBFloat16);
+  tree.insert("device", c10::Device("cuda:1"));
+  tree.insert("bytes", Bytes{std::string("\0\xff", 2)});
+  tree.insert("big", BigInt{std::string("\0\0\0\0\0\0\0\0\1", 9)});
+  return tree;
+}
+
+class StringSink final : public store::ByteSink {
+ public:
+  void write(const void* data, size_t count) override {
+    bytes.append(static_cast<const char*>(data), count);
+  }
+  std::string bytes;
+};
+
+}  // namespace
+
+TEST_CASE("every format gives back what it was given", "[formats]") {
+  const TemporaryDirectory directory;
+  const Value tree = plain_tree();
+  for (const char* extension : {".pt", ".pth", ".safetensors"}) {
+    const std::string path = with_extension(directory, extension);
+    save(tree, path);
+    INFO(extension);
+    CHECK(describe(load(path)) == describe(tree));
+    CHECK(describe(load(path, LoadOptions().mmap(true))) == describe(tree));
+    const StateDict weights = load_weights(path);
+    CHECK(weights.keys() == std::vector<std::string>{"model.weight", "model.count", "list.3.1"});
+    CHECK(load_weights(path, torch::kCPU, "model").keys() ==
+          std::vector<std::string>{"weight", "count"});
+  }
+}
+
+TEST_CASE("integer keys come back from .pth and safetensors", "[formats]") {
+  const TemporaryDirectory directory;
+  Dict tree;
+  tree.insert(int64_t{3}, torch::ones({2}));
+  tree.insert("3x", 1);
+  tree.insert("__dict__", 2);
+  for (const char* extension : {".pth", ".safetensors"}) {
+    const std::string path = with_extension(directory, extension);
+    save(tree, path);
+    CHECK(describe(load(path)) == describe(tree));
+    CHECK(load_weights(path).keys() == std::vector<std::string>{"3"});
+  }
+}
+
+TEST_CASE("tensors that share memory share it again", "[formats]") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "shared.pth";
+  const at::Tensor base = torch::arange(24, torch::kFloat);
+  Dict tree;
+  tree.insert("base", base);
+  tree.insert("view", base.slice(0, 4, 10));
+  tree.insert("transposed", base.reshape({4, 6}).t());
+  tree.insert("integers", base.view(torch::kInt).slice(0, 1, 3));
+  tree.insert("twice", Value::List{base, base.detach()});
+  tree.insert("empty", base.slice(0, 3, 3));
+  save(tree, path);
+  for (const bool mmap : {false, true}) {
+    const Value read = load(path, LoadOptions().mmap(mmap));
+    CHECK(describe(read) == describe(tree));
+    read.dict().at("base").to_tensor()[5] = -1;
+    CHECK(read.dict().at("view").to_tensor()[1].item<float>() == -1);
+  }
+  // The file is none of what was changed.
+  CHECK(describe(load(path)) == describe(tree));
+}
+
+TEST_CASE("a view is saved without the storage behind it", "[formats]") {
+  const TemporaryDirectory directory;
+  const at::Tensor large = torch::zeros({1000, 1000});
+  Dict tree;
+  tree.insert("a", large.slice(0, 0, 1));
+  tree.insert("b", large.slice(0, 999, 1000));
+  tree.insert("column", large.slice(0, 5, 900).select(1, 3));
+  for (const char* extension : {".pt", ".pth", ".safetensors"}) {
+    const std::string path = with_extension(directory, extension);
+    save(tree, path);
+    CHECK(std::filesystem::file_size(path) < 50000);
+    const Value read = load(path);
+    CHECK(read.dict().at("column").to_tensor().sizes() == at::IntArrayRef({895}));
+  }
+}
+
+TEST_CASE("every dtype comes back bit for bit", "[formats]") {
+  const TemporaryDirectory directory;
+  for (const char* extension : {".pth", ".safetensors"}) {
+    Dict tree;
+    for (const c10::ScalarType dtype : format::plain_dtypes()) {
+      const std::string name = format::dtype_name(dtype);
+      const bool is_in_safetensors = name != "complex32" && name != "complex128";
+      if (extension == std::string(".safetensors") && !is_in_safetensors) continue;
+      const at::Tensor bits = torch::arange(0, 6 * 16, torch::kByte).slice(0, 0, -1);
+      at::Tensor tensor = torch::empty({6}, dtype);
+      std::memcpy(tensor.data_ptr(), bits.data_ptr(), std::min<size_t>(tensor.nbytes(), 95));
+      if (dtype == torch::kBool) tensor = torch::tensor({true, false});
+      tree.insert(name, tensor);
+    }
+    const std::string path = with_extension(directory, extension);
+    save(tree, path);
+    const Value read = load(path);
+    for (const auto& [name, tensor] : tree) {
+      INFO(to_string(name));
+      CHECK(describe(read.dict().at(name)) == describe(tensor));
+    }
+  }
+}
+
+TEST_CASE("what a format cannot hold is refused by name", "[formats]") {
+  const TemporaryDirectory directory;
+  Dict tree;
+  tree.insert("z", torch::ones({2}, torch::kComplexDouble));
+  CHECK(contains(error_of([&] { save(tree, directory / "a.safetensors"); }),
+                 "unsupported: the tensor 'z' is of the dtype complex128"));
+  Dict collision;
+  Dict inner;
+  inner.insert("b", torch::ones({1}));
+  collision.insert("a", inner);
+  collision.insert("a.b", torch::ones({1}));
+  CHECK(contains(error_of([&] { save(collision, directory / "a.safetensors"); }), "'a.b'"));
+  CHECK(error_of([&] { save(collision, directory / "a.pth"); }).empty());
+  CHECK(contains(error_of([&] { save(Value(1), directory / "a.safetensors"); }), "holds a dict"));
+  CHECK(contains(error_of([&] { save(Value("\xff"), directory / "a.pth"); }), "UTF-8"));
+  Dict sparse;
+  sparse.insert("s", torch::ones({2}).to_sparse());
+  CHECK(contains(error_of([&] { save(sparse, directory / "a.pth"); }), "the tensor 's'"));
+  CHECK(contains(error_of([&] { save(tree, directory / "a.bin"); }), "the extension"));
+  CHECK(error_of([&] {
+          save(tree, directory / "b.bin", SaveOptions().format(Format::kPth));
+        }).empty());
+  CHECK(describe(load(directory / "b.bin")) == describe(tree));
+  CHECK(contains(error_of([&] {
+                   save(tree, directory / "a.pth", SaveOptions().metadata({{"a", "b"}}));
+                 }),
+                 "only a safetensors file has metadata"));
+}
+
+TEST_CASE("a safetensors file keeps its metadata", "[formats]") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "a.safetensors";
+  save(plain_tree(), path, SaveOptions().metadata({{"author", "somebody \u00e9\"\n"}}));
+  const std::map<std::string, std::string> wanted = {{"author", "somebody \u00e9\"\n"},
+                                                     {"format", "pt"}};
+  CHECK(load_metadata(path) == wanted);
+  save(plain_tree(), directory / "a.pth");
+  CHECK(load_metadata(directory / "a.pth").empty());
+}
+
+TEST_CASE("numbers in the other byte order are put right", "[formats]") {
+  using namespace format;
+  HandmadeZip zip;
+  handmade::Tensor integers;
+  integers.storage_class = "IntStorage";
+  integers.numel = 2;
+  integers.sizes = {2};
+  handmade::Tensor complex;
+  complex.storage_class = "ComplexFloatStorage";
+  complex.key = "1";
+  complex.numel = 1;
+  complex.sizes = {1};
+  zip.records = {{"archive/data.pkl", handmade::start() +
+                                          handmade::dict(handmade::text("i") + integers.build() +
+                                                         handmade::text("c") + complex.build()) +
+                                          "."},
+                 {"archive/byteorder", "big"},
+                 {"archive/data/0", std::string("\0\0\1\2\0\0\0\3", 8)},
+                 {"archive/data/1", std::string("\x3f\x80\0\0\x40\0\0\0", 8)}};
+  const TemporaryDirectory directory;
+  const std::string path = directory / "big.pth";
+  std::ofstream(path, std::ios::binary) << zip.build();
+  for (const bool mmap : {false, true}) {
+    const Value tree = load(path, LoadOptions().mmap(mmap));
+    CHECK(tree.dict().at("i").to_tensor().equal(torch::tensor({258, 3}, torch::kInt)));
+    const auto number = tree.dict().at("c").to_tensor()[0].item<c10::complex<float>>();
+    CHECK(number == c10::complex<float>(1, 2));
+  }
+}
+
+TEST_CASE("what Python wrote is read as it was", "[python]") {
+  for (const char* version : {"python-1.13", "python-2.14"}) {
+    const std::string directory = std::string(TORCH_CHECKPOINT_GOLDEN) + "/" + version;
+    const std::vector<std::string> files = described_files(directory);
+    REQUIRE(files.size() >= 6);
+    for (const std::string& path : files) CHECK(check_file(path) == "");
+    for (const std::string& name : optimizer_names()) {
+      if (std::filesystem::exists(directory + "/optimizer_" + name + ".pth")) {
+        CHECK(check_optimizer(directory, name) == "");
+      }
+    }
+  }
+}
+
+TEST_CASE("an optimizer of Python that LibTorch cannot follow is refused", "[python]") {
+  torch::nn::Sequential model = small_model();
+  const auto adam = make_optimizer("Adam", model, true);
+  train(model, *adam, 2);
+  const Value saved = optimizer_state_dict(*adam);
+  const std::string before = describe(saved);
+  const auto with = [&](const std::string& option, Value value) {
+    Dict tree = saved.dict();
+    Value::List groups = tree.at("param_groups").list();
+    *groups[1].dict().find(option) = std::move(value);
+    *tree.find(std::string("param_groups")) = groups;
+    return error_of([&] { load_optimizer_state_dict(*adam, tree); });
+  };
+  CHECK(contains(with("maximize", true), "incompatible: "));
+  CHECK(contains(with("maximize", true), "param_groups.1.maximize"));
+  CHECK(contains(with("decoupled_weight_decay", true), "decoupled_weight_decay"));
+  CHECK(contains(with("params", Value::List{0}), "4 parameters here, 1 in the file"));
+  CHECK(describe(optimizer_state_dict(*adam)) == before);
+  CHECK(with("lr", torch::tensor(0.25)).empty());
+  CHECK(
+      optimizer_state_dict(*adam).dict().at("param_groups").list()[1].dict().at("lr").to_double() ==
+      0.25);
+  const auto sgd = make_optimizer("SGD", model, true);
+  CHECK(contains(error_of([&] { load_optimizer_state_dict(*sgd, saved); }), "momentum"));
+  CHECK(contains(error_of([&] { load_optimizer_state_dict(*sgd, Dict()); }), "no state_dict"));
+  torch::optim::LBFGS lbfgs(model->parameters());
+  CHECK(contains(error_of([&] { optimizer_state_dict(lbfgs); }), "unsupported: only SGD"));
+}
+
+TEST_CASE("a .pth file's table says where each tensor is", "[formats]") {
+  Dict tree;
+  const at::Tensor tied = torch::arange(5);
+  tree.insert("a", tied);
+  tree.insert("list", Value::List{tied, torch::ones({2, 2}), torch::zeros({0})});
+  StringSink sink;
+  const auto table = format::write_pth_with_table(tree, sink);
+  REQUIRE(table.size() == 4);
+  CHECK(table[1].key == "list.0");
+  CHECK(table[1].offset == table[0].offset);
+  CHECK(table[2].dtype == "float32");
+  CHECK(table[2].shape == std::vector<int64_t>{2, 2});
+  CHECK(table[3].bytes == 0);
+  for (const store::TensorEntry& entry : table) {
+    CHECK(entry.offset % 64 == 0);
+    CHECK(store::xxh3_128(sink.bytes.data() + entry.offset, entry.bytes) == entry.xxh3_128);
+  }
+  CHECK(sink.bytes.compare(table[0].offset, 40, static_cast<const char*>(tied.data_ptr()), 40) ==
+        0);
+}

@@ -1,0 +1,162 @@
+// exchange write DIRECTORY: writes what `trees.py check` reads.
+// exchange check DIRECTORY: reads what `trees.py write` wrote.
+
+#include "python/check_files.h"
+
+#include <checkpoint/checkpoint.h>
+
+#include <torch/torch.h>
+
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <string>
+
+namespace checkpoint {
+namespace {
+
+class Directory {
+ public:
+  explicit Directory(std::string path) : path_(std::move(path)) {
+    std::filesystem::create_directories(path_);
+  }
+
+  std::string at(const std::string& name) const { return path_ + '/' + name; }
+  template <typename Tree>
+  void write(const std::string& name, const Tree& tree, const Value& value) const {
+    checkpoint::save(tree, at(name));  // Not torch::save.
+    std::ofstream(at(name) + ".txt", std::ios::binary) << describe(value);
+  }
+  void write(const std::string& name, const Value& tree) const { write(name, tree, tree); }
+
+ private:
+  std::string path_;
+};
+
+Value to_value(const StateDict& weights) {
+  Dict dict;
+  for (const auto& entry : weights) dict.insert(entry.key(), entry.value());
+  return dict;
+}
+
+Value many_kinds() {
+  const at::Tensor base = torch::arange(24, torch::kFloat);
+  const at::Tensor tied = torch::arange(4, torch::kShort);
+  Dict tree;
+  tree.insert("none", Value());
+  tree.insert("bools", Value::List{true, false});
+  Value::List integers;
+  for (const int64_t number :
+       {int64_t{0}, int64_t{255}, int64_t{256}, int64_t{-1}, int64_t{INT32_MAX}, int64_t{INT32_MIN},
+        int64_t{1} << 40, -(int64_t{1} << 40), INT64_MAX, INT64_MIN}) {
+    integers.emplace_back(number);
+  }
+  tree.insert("integers", integers);
+  tree.insert("big", BigInt{std::string("\x05\0\0\0\0\0\0\0\0\0\x80\0", 12)});
+  tree.insert("doubles", Value::List{0.0, -0.0, 0.1, 1e300, INFINITY, -INFINITY});
+  tree.insert("complex", c10::complex<double>(1.5, -2));
+  tree.insert("text", "plain and \u00e9\u20ac\U0001f600");
+  tree.insert("bytes", Bytes{std::string("\0\x7f\x80\xff", 4)});
+  tree.insert("empty", Value::List{Value::List(), Tuple(), Dict(), "", Bytes()});
+  tree.insert("tuple", Tuple{{1, Tuple{{"two", 3.0}}, Value::List{4}}});
+  tree.insert(int64_t{1}, "integer key");
+  tree.insert(int64_t{-7}, "negative key");
+  tree.insert("size", Size{{3, 4}});
+  tree.insert("dtype", Value::List{torch::kFloat, torch::kBFloat16, torch::kComplexDouble});
+  tree.insert("device", Value::List{c10::Device("cpu"), c10::Device("cuda:1")});
+  tree.insert("grad", torch::ones({2, 3}, torch::requires_grad()));
+  tree.insert("base", base);
+  tree.insert("view", base.slice(0, 4, 10));
+  tree.insert("transposed", base.reshape({4, 6}).t());
+  tree.insert("same bytes, other dtype", base.view(torch::kInt).slice(0, 1, 3));
+  tree.insert("expanded", torch::tensor({1.0, 2.0}).unsqueeze(1).expand({2, 5}));
+  tree.insert("tied", Value::List{tied, tied});
+  tree.insert("alone", torch::arange(100, torch::kInt).slice(0, 50, 53));
+  tree.insert("permuted", torch::arange(6).reshape({2, 3}).t());
+  tree.insert("scalar", torch::tensor(2.5, torch::kDouble));
+  tree.insert("nothing", torch::zeros({0, 3}));
+  return tree;
+}
+
+Value dtype_tensors(bool for_safetensors) {
+  Dict tree;
+  for (const c10::ScalarType dtype : format::plain_dtypes()) {
+    const std::string name = format::dtype_name(dtype);
+    if (for_safetensors && (name == "complex32" || name == "complex128")) continue;
+    if (name == "float8_e8m0fnu") continue;  // safetensors for Python knows it from 0.6 on only.
+    tree.insert(name, torch::arange(1, 7, torch::kFloat).reshape({2, 3}).to(dtype));
+  }
+  return tree;
+}
+
+void write_optimizers(const Directory& directory) {
+  for (const std::string& name : optimizer_names()) {
+    torch::nn::Sequential model = small_model();
+    const auto optimizer = make_optimizer(name, model, true);
+    train(model, *optimizer, 5);
+    Dict tree;
+    tree.insert("model", to_value(state_dict(*model)));
+    tree.insert("optimizer", optimizer_state_dict(*optimizer));
+    save(tree, directory.at("optimizer_" + name + ".pth"));
+    Value::List losses;
+    for (const double loss : train(model, *optimizer, 10)) losses.emplace_back(loss);
+    Dict after;
+    after.insert("losses", losses);
+    save(after, directory.at("losses_" + name + ".pth"));
+  }
+}
+
+// A manager's checkpoint, as it lies on the disk.
+void write_managed(const Directory& directory) {
+  torch::nn::Sequential model = small_model();
+  const auto optimizer = make_optimizer("Adam", model, true);
+  train(model, *optimizer, 3);
+  State state;
+  state.add("model", model).add("optimizer", *optimizer);
+  CheckpointManager manager(directory.at("run"), CheckpointManagerOptions().format(Format::kPth));
+  manager.save(state, {});
+  const std::string latest = directory.at("run/latest");
+  std::filesystem::copy_file(latest + "/checkpoint.pth", directory.at("managed.pth"));
+  std::ofstream(directory.at("managed.pth.txt"), std::ios::binary) << describe(load(latest));
+}
+
+void write(const Directory& directory) {
+  const StateDict weights = state_dict(*small_model());
+  directory.write("state_dict.pth", weights, to_value(weights));
+  directory.write("plain_dict.pth", to_value(weights));
+  checkpoint::save(weights, directory.at("state_dict.safetensors"));
+  directory.write("kinds.pth", many_kinds());
+  directory.write("tensor.pth", torch::arange(6).reshape({2, 3}));
+  directory.write("dtypes.pth", dtype_tensors(false));
+  const Value tensors = dtype_tensors(true);
+  save(tensors, directory.at("dtypes.safetensors"));
+  write_optimizers(directory);
+  write_managed(directory);
+}
+
+int check(const std::string& directory) {
+  std::string wrong;
+  for (const std::string& path : described_files(directory)) wrong += check_file(path);
+  for (const std::string& name : optimizer_names()) wrong += check_optimizer(directory, name);
+  std::printf("%s", wrong.c_str());
+  if (wrong.empty()) std::printf("%s: all is as Python wrote it\n", directory.c_str());
+  return wrong.empty() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace checkpoint
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: exchange write|check DIRECTORY\n");
+    return 2;
+  }
+  try {
+    if (std::string(argv[1]) == "check") return checkpoint::check(argv[2]);
+    checkpoint::write(checkpoint::Directory(argv[2]));
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "exchange: %s\n", error.what());
+    return 1;
+  }
+}
