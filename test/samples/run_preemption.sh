@@ -9,7 +9,7 @@ pid=
 trap '[[ -z "$pid" ]] || kill -KILL "$pid" 2>/dev/null || true; rm -rf "$work"' EXIT
 
 fail() { echo "run_preemption: $*" >&2; exit 1; }
-train() { exec "$binaries/preemption_train" --data "$data" --epochs 8 --dir "$work/$1" "${@:2}"; }
+train() { exec "$binaries/preemption_train" --data "$data" --epochs 4 --dir "$work/$1" "${@:2}"; }
 
 # Starts the training, sends a signal after the given epoch's line, and leaves its status in `status`.
 stop_after() {
@@ -34,9 +34,9 @@ stop_after() {
 whole=$( (train whole) | tail -n 1)
 [[ "$whole" == "final step="*" weights="* ]] || fail "the uninterrupted training ended with: $whole"
 
-stop_after 1 TERM first.log
+stop_after 0 TERM first.log
 [[ $status == 0 ]] || fail "SIGTERM: status $status"
-stop_after 4 USR1 second.log --stopped-status 75
+stop_after 2 USR1 second.log --stopped-status 75
 [[ $status == 75 ]] || fail "SIGUSR1: status $status"
 grep -q '^resumed from ' "$work/second.log" || fail "the second run did not resume"
 parts=$( (train run) | tail -n 1)
