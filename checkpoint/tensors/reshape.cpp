@@ -7,7 +7,8 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <map>
+#include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -23,12 +24,14 @@ bool is_module(const Value& value) {
          });
 }
 
-// The tree with `change` made to each module in it.
-Value map_modules(const Value& tree, const std::function<Value(const Dict&)>& change) {
-  if (is_module(tree)) return change(tree.dict());
+// The tree with what `replace` gives in place of a value and all below it; without an answer, what
+// is below is asked.
+using Replace = std::function<std::optional<Value>(const Value&)>;
+Value map_tree(const Value& tree, const Replace& replace) {
+  if (std::optional<Value> replaced = replace(tree)) return std::move(*replaced);
   const auto map_all = [&](const std::vector<Value>& items) {
     std::vector<Value> result;
-    for (const Value& item : items) result.push_back(map_modules(item, change));
+    for (const Value& item : items) result.push_back(map_tree(item, replace));
     return result;
   };
   switch (tree.kind()) {
@@ -38,12 +41,19 @@ Value map_modules(const Value& tree, const std::function<Value(const Dict&)>& ch
       return Tuple{map_all(tree.tuple())};
     case Value::Kind::kDict: {
       Dict result;
-      for (const auto& [key, value] : tree.dict()) result.insert(key, map_modules(value, change));
+      for (const auto& [key, value] : tree.dict()) result.insert(key, map_tree(value, replace));
       return result;
     }
     default:
       return tree;
   }
+}
+
+Value map_modules(const Value& tree, const std::function<Value(const Dict&)>& change) {
+  return map_tree(tree, [&](const Value& value) -> std::optional<Value> {
+    if (!is_module(value)) return std::nullopt;
+    return change(value.dict());
+  });
 }
 
 // A module under construction: its tensors, and its submodules in their order.
@@ -99,29 +109,11 @@ Value with_flat_modules(const Value& tree, const Renaming& rename) {
 Value with_nested_modules(const Value& tree) { return map_modules(tree, nested); }
 
 Value with_dtype(const Value& tree, c10::ScalarType dtype) {
-  const auto map_all = [&](const std::vector<Value>& items) {
-    std::vector<Value> result;
-    for (const Value& item : items) result.push_back(with_dtype(item, dtype));
-    return result;
-  };
-  switch (tree.kind()) {
-    case Value::Kind::kTensor: {
-      const torch::NoGradGuard no_grad;
-      const at::Tensor& tensor = tree.to_tensor();
-      return tensor.is_floating_point() ? tensor.to(dtype) : tensor;
-    }
-    case Value::Kind::kList:
-      return Value(map_all(tree.list()));
-    case Value::Kind::kTuple:
-      return Tuple{map_all(tree.tuple())};
-    case Value::Kind::kDict: {
-      Dict result;
-      for (const auto& [key, value] : tree.dict()) result.insert(key, with_dtype(value, dtype));
-      return result;
-    }
-    default:
-      return tree;
-  }
+  const torch::NoGradGuard no_grad;
+  return map_tree(tree, [&](const Value& value) -> std::optional<Value> {
+    if (!value.is_tensor() || !value.to_tensor().is_floating_point()) return std::nullopt;
+    return value.to_tensor().to(dtype);
+  });
 }
 
 }  // namespace checkpoint::cli
