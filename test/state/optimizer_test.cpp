@@ -276,9 +276,10 @@ TEST_CASE("A parameter group added later comes back with its own options and sta
   const auto make = [](Net& net) {
     return std::make_unique<Adam>(net->conv->parameters(), AdamOptions(0.01));
   };
+  // Not Adam's own default, 0.001: LibTorch 2.14 takes the first group's in its place.
   const auto add_group = [](Adam& adam, Net& net) {
     adam.add_param_group(OptimizerParamGroup(net->second->parameters(),
-                                             std::make_unique<AdamOptions>(AdamOptions(0.001))));
+                                             std::make_unique<AdamOptions>(AdamOptions(0.002))));
   };
   Net net;
   const auto adam = make(net);
@@ -296,7 +297,7 @@ TEST_CASE("A parameter group added later comes back with its own options and sta
   add_group(*live, other);
   live->param_groups()[1].options().set_lr(0.5);
   file.restore(to);
-  CHECK(lr_of(*live, 1) == 0.001);
+  CHECK(lr_of(*live, 1) == 0.002);
   CHECK(test::train(other, *live, 3) == loss);
   CHECK(same_bits(*net, *other));
 }
