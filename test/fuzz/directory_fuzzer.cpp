@@ -10,12 +10,12 @@
 #include "fuzz/fuzzing.h"
 
 #include "fault/memory_file_system.h"
-#include "store/segments.h"
 #include "store/directory.h"
 #include "store/file.h"
 #include "store/manifest.h"
 #include "store/names.h"
 #include "store/retire.h"
+#include "store/segments.h"
 #include "store/verify.h"
 
 #include <spdlog/spdlog.h>
