@@ -4,11 +4,11 @@
 #include "state/device_copies.h"
 #include "store/digest.h"
 #include "store/parallel.h"
+#include "store/stream_copy.h"
 
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <cstring>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -49,7 +49,7 @@ std::vector<at::Tensor> shared_tensors(const Capture& captured) {
 void copy_all(const std::vector<Piece>& pieces) {
   store::parallel_for(pieces.size(), [&](store::Items& items) {
     for (size_t i = 0; items.next(i);) {
-      std::memcpy(pieces[i].to, pieces[i].from, pieces[i].bytes);
+      store::stream_copy(pieces[i].to, pieces[i].from, pieces[i].bytes);
     }
   });
 }

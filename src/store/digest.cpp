@@ -1,6 +1,10 @@
 #include "store/digest.h"
 
+#ifdef TORCH_CHECKPOINT_XXHASH_DISPATCH
+#include <xxh_x86dispatch.h>  // The same functions, with the best instructions of this processor.
+#else
 #include <xxhash.h>
+#endif
 
 #include <algorithm>
 #include <cstring>

@@ -40,7 +40,8 @@ torch::Tensor round_trip(const torch::Tensor& tensor) {
   from.add("holder", saved).rng(false);
   const Saved file(from);
   Holder live(torch::empty_like(tensor.resolve_conj().resolve_neg()));
-  std::memset(live->x.data_ptr(), 0, live->x.storage().nbytes());  // zeros, for fp8 too
+  // Zeros, for fp8 too; an empty tensor has no memory to write.
+  if (live->x.numel() > 0) std::memset(live->x.data_ptr(), 0, live->x.storage().nbytes());
   State to;
   to.add("holder", live).rng(false);
   file.restore(to);
