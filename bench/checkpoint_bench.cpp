@@ -119,6 +119,8 @@ class Bench {
       asynchronous_saves();
       restores();
       restarts();
+      formats();
+      many();
     }
     peaks();
     not_due();
@@ -214,6 +216,40 @@ class Bench {
     add("restart, verified before", measure_in_child(options_, "restart", path("run")));
   }
 
+  // Python's formats into live tensors. bench/peers.py has Python's own readers.
+  void formats() {
+    const auto mapped = checkpoint::LoadOptions().mmap(true);
+    for (const std::string name : {"model.pth", "model.safetensors"}) {
+      remove(name);
+      checkpoint::save(checkpoint::state_dict(training_.model()), path(name));
+      const double time = seconds([&] {
+        checkpoint::load_state_dict(training_.model(),
+                                    checkpoint::load_weights(path(name), mapped));
+      });
+      report_.add("into a model: " + name, time, "s", static_cast<double>(training_.model_bytes()));
+    }
+  }
+
+  // Not many bytes, but 16,000 parameters, each with its optimizer's state.
+  void many() {
+    if (!many_) {
+      many_ = std::make_unique<Training>(kManyTensors * kManyBytes, kManyTensors);
+      many_->fill_optimizer_state();
+    }
+    remove("many");
+    remove("many.pt");
+    CheckpointManager manager(path("many"), manager_options().format(checkpoint::Format::kPth));
+    report_.add("save, 16,000 parameters", seconds([&] { manager.save(many_->state(), {}); }));
+    report_.add("restore, 16,000 parameters",
+                seconds([&] { manager.restore(many_->state(), "bench"); }));
+    report_.add("torch::save, fsync, 16,000 parameters", seconds([&] {
+                  many_->torch_save(path("many.pt"));
+                  bench::sync_file(path("many.pt"));
+                }));
+    report_.add("torch::load, 16,000 parameters",
+                seconds([&] { many_->torch_load(path("many.pt")); }));
+  }
+
   // By themselves: to look at the memory takes time.
   void peaks() {
     remove("run");
@@ -264,6 +300,8 @@ class Bench {
   }
 
   static constexpr int kStepsAlone = 3;
+  static constexpr int64_t kManyTensors = 16000;
+  static constexpr size_t kManyBytes = 3 * 64 * sizeof(float);  // A matrix of 8 x 8, and its state.
 
   const Options options_;
   const std::string root_;
@@ -271,6 +309,7 @@ class Bench {
   WarmMemory from_;
   WarmMemory to_;
   std::unique_ptr<CheckpointManager> async_;
+  std::unique_ptr<Training> many_;
   Report report_;
 };
 
@@ -290,6 +329,10 @@ void add_aims(Report& report) {
              kAtLeast, 1.5);
   report.aim("cold_restore_over_raw", "raw O_DIRECT read, all cores", "restore, cold", kAtLeast,
              0.8);
+  report.aim("many_save", "torch::save, fsync, 16,000 parameters", "save, 16,000 parameters",
+             kAtLeast, 10);
+  report.aim("many_load", "torch::load, 16,000 parameters", "restore, 16,000 parameters", kAtLeast,
+             10);
   report.aim("save_extra_mib", "extra memory, save", "", kAtMost, 64);
   report.aim("restore_extra_mib", "extra memory, restore", "", kAtMost, 64);
   report.aim("not_due_ns", "save_if_due, nothing due", "", kAtMost, 200);

@@ -30,6 +30,8 @@ class Training {
   void fill_optimizer_state();
   /// Of parameters and optimizer state.
   size_t bytes() const { return bytes_; }
+  Chain& model() { return *model_; }
+  size_t model_bytes() const { return bytes_ / 3; }
   checkpoint::State& state() { return state_; }
 
   /// As a program without this library does it.
