@@ -8,7 +8,8 @@
 
 using namespace checkpoint::store;
 
-TEST_CASE("stream_copy copies every byte and none beside, whatever the size and the source's place") {
+TEST_CASE(
+    "stream_copy copies every byte and none beside, whatever the size and the source's place") {
   constexpr size_t kStep = 4 * 4096;
   const AlignedBuffer from = aligned_buffer(kHugePageBytes, Pages::kSmall);
   const AlignedBuffer to = aligned_buffer(kHugePageBytes, Pages::kSmall);
