@@ -37,6 +37,8 @@ Training::Training(size_t bytes, int64_t tensors) {
   bytes_ = static_cast<size_t>(tensors * width * width) * sizeof(float) * kCopies;
 }
 
+size_t Training::model_bytes() const { return bytes_ / kCopies; }
+
 void Training::step() {
   optimizer_->zero_grad();
   model_->forward(input_).square().mean().backward();

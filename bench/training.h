@@ -31,7 +31,8 @@ class Training {
   /// Of parameters and optimizer state.
   size_t bytes() const { return bytes_; }
   Chain& model() { return *model_; }
-  size_t model_bytes() const { return bytes_ / 3; }
+  /// Of the parameters alone.
+  size_t model_bytes() const;
   checkpoint::State& state() { return state_; }
 
   /// As a program without this library does it.

@@ -4,6 +4,7 @@
 #include "catch.h"
 #include "fault/faulty_file_system.h"
 #include "fault/world.h"
+#include "sanitized.h"
 
 #include <checkpoint/error.h>
 
@@ -38,11 +39,7 @@ constexpr MachineCrash kCrashes[] = {
 
 // A sanitizer takes twenty times as long. Which states are wrong, the other builds say; it looks at
 // every fourth call for what is wrong with the memory.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kEvery = 4;
-#else
-constexpr size_t kEvery = 1;
-#endif
+constexpr size_t kEvery = kSanitized ? 4 : 1;
 
 // One scenario: its states are counted, and what is wrong with any of them is told once.
 class Matrix {

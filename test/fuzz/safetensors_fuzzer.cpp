@@ -1,14 +1,16 @@
 // Any bytes as a safetensors file; and as the header of one that is as long as it says.
 
 #include "fuzz/fuzzing.h"
-#include "fuzz/memory_file.h"
+#include "fuzz/load_all.h"
+
+#include "format/memory_source.h"
 
 #include <string>
 
 namespace {
 
 void read(const std::string& bytes) {
-  const test::MemoryFile source(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  const checkpoint::format::MemorySource source(bytes);
   test::allow_errors([&] { test::load_all(source); });
 }
 

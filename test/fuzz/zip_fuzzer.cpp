@@ -2,14 +2,15 @@
 // `load` would.
 
 #include "fuzz/fuzzing.h"
-#include "fuzz/memory_file.h"
+#include "fuzz/load_all.h"
 
+#include "format/memory_source.h"
 #include "format/zip_reader.h"
 
 using namespace checkpoint::format;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const test::MemoryFile source(data, size);
+  const MemorySource source({reinterpret_cast<const char*>(data), size});
   test::allow_errors([&] {
     const ZipReader zip(source);
     for (const ZipEntry& entry : zip.entries()) {

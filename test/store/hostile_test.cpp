@@ -4,6 +4,7 @@
 #include "catch.h"
 #include "error_of.h"
 #include "fuzz/fuzzing.h"
+#include "sanitized.h"
 
 #include "store/byte_sink.h"
 #include "store/manifest.h"
@@ -23,11 +24,7 @@ using namespace checkpoint::store;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kMeasures = false;  // They reserve terabytes, and take their time.
-#else
-constexpr bool kMeasures = true;
-#endif
+constexpr bool kMeasures = !test::kSanitized;
 
 enum Outcome { kRefused, kAccepted, kOtherCode, kSaysTooMuch, kNoMemory, kOther, kSlow };
 

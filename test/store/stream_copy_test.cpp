@@ -4,7 +4,6 @@
 #include "store/stream_copy.h"
 
 #include <cstring>
-#include <vector>
 
 using namespace checkpoint::store;
 
