@@ -8,11 +8,11 @@
 #include <c10/util/Type.h>
 #include <torch/torch.h>
 
-#include <algorithm>
 #include <memory>
-#include <set>
 #include <sstream>
+#include <string_view>
 #include <typeinfo>
+#include <unordered_map>
 #include <utility>
 
 namespace checkpoint::state {
@@ -30,9 +30,18 @@ const OptimizerParamState* find_state(const Optimizer& optimizer, const at::Tens
   return found != optimizer.state().end() ? found->second.get() : nullptr;
 }
 
-bool are_distinct(const Names& names) {
-  return std::none_of(names.begin(), names.end(), [](const std::string& n) { return n.empty(); }) &&
-         std::set<std::string>(names.begin(), names.end()).size() == names.size();
+// Of names that outlive them.
+using Positions = std::unordered_map<std::string_view, int64_t>;
+
+Positions positions(const Names& names) {
+  Positions result;
+  result.reserve(names.size());
+  for (const std::string& name : names) result.emplace(name, static_cast<int64_t>(result.size()));
+  return result;
+}
+
+bool are_distinct(const Positions& positions, const Names& names) {
+  return positions.size() == names.size() && positions.count("") == 0;
 }
 
 // How many tensors of a parameter's size the optimizer keeps for it.
@@ -150,18 +159,19 @@ class OptimizerItem final : public Item {
   std::vector<int64_t> match(const Names& in_file, const Names& live, const std::string& path,
                              RestorePlan& plan) const {
     std::vector<int64_t> matches(live.size(), -1);
-    if (are_distinct(in_file) && are_distinct(live)) {
+    const Positions saved_positions = positions(in_file);
+    const Positions live_positions = positions(live);
+    if (are_distinct(saved_positions, in_file) && are_distinct(live_positions, live)) {
       for (size_t p = 0; p < live.size(); ++p) {
-        const auto found = std::find(in_file.begin(), in_file.end(), live[p]);
-        if (found == in_file.end()) {
+        const auto found = saved_positions.find(live[p]);
+        if (found == saved_positions.end()) {
           plan.missing(dotted(path, live[p]));
         } else {
-          matches[p] = found - in_file.begin();
+          matches[p] = found->second;
         }
       }
-      const std::set<std::string> known(live.begin(), live.end());
       for (const std::string& name : in_file) {
-        if (known.count(name) == 0) plan.unexpected(dotted(path, name));
+        if (live_positions.count(name) == 0) plan.unexpected(dotted(path, name));
       }
       if (codec_.is_flat() && in_file != live) {
         plan.mismatched(path, std::string(codec_.type()) +
