@@ -51,9 +51,18 @@ class CHECKPOINT_API Dict {
   std::vector<std::pair<Key, Value>>::const_iterator begin() const;
   std::vector<std::pair<Key, Value>>::const_iterator end() const;
 
+  /// Calls `visit(key, value)` for each entry, in the order of insertion. The value may be changed,
+  /// the key not; the dict itself must be left alone meanwhile.
+  template <typename Visit>
+  void for_each(Visit visit);
+  template <typename Visit>
+  void for_each(Visit visit) const;
+
  private:
   std::vector<std::pair<Key, Value>> entries_;
-  std::unordered_map<Key, size_t> index_;
+  // From keys' hashes to places. A short dict has none: to look at each entry is faster, and a
+  // model's optimizer has thousands of them.
+  std::unordered_multimap<size_t, size_t> index_;
 };
 
 /// Like a List, but a tuple in Python and in TorchScript.
@@ -137,7 +146,9 @@ class CHECKPOINT_API Value {
   const std::string& to_string() const;
   const at::Tensor& to_tensor() const;
   const List& list() const;
+  List& list();
   const std::vector<Value>& tuple() const;
+  std::vector<Value>& tuple();
   const Dict& dict() const;
   Dict& dict();
   const std::vector<int64_t>& to_size() const;
@@ -154,6 +165,16 @@ class CHECKPOINT_API Value {
                List, Tuple, Dict, Size, c10::ScalarType, c10::Device, Bytes, BigInt>
       data_;
 };
+
+template <typename Visit>
+void Dict::for_each(Visit visit) {
+  for (auto& [key, value] : entries_) visit(std::as_const(key), value);
+}
+
+template <typename Visit>
+void Dict::for_each(Visit visit) const {
+  for (const auto& [key, value] : entries_) visit(key, value);
+}
 
 /// The kind as error texts and manifests spell it: "int", "tensor", …
 CHECKPOINT_API const char* to_string(Value::Kind kind) noexcept;

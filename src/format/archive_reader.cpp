@@ -4,12 +4,14 @@
 #include "format/pickle_reader.h"
 #include "format/placeholders.h"
 #include "format/zip_reader.h"
+#include "store/buffered_source.h"
 
 #include <checkpoint/error.h>
 
 #include <optional>
-#include <unordered_map>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 namespace checkpoint::format {
 
@@ -51,34 +53,48 @@ bool is_big_endian(const ZipReader& zip, const std::string& root) {
 // The records of the tensors. Each local header is read once, however many share a storage.
 class Records {
  public:
-  Records(const ZipReader& zip, const std::string& root) : zip_(zip), root_(root) {}
+  Records(const ZipReader& zip, const std::string& root)
+      : zip_(zip), root_(root), records_(zip.entries().size()) {}
 
-  const Record& find(const std::string& key) {
-    const auto known = records_.find(key);
-    if (known != records_.end()) return known->second;
-    std::string name = "data/" + key;
-    const ZipEntry* entry = zip_.find(root_ + name);
+  const Record& find(std::string_view key) {
+    full_name_.assign(root_).append("data/").append(key);
+    const ZipEntry* entry = find_entry();
     if (entry == nullptr) {
-      corrupt("the archive has a tensor, but not its record " + in_quotes(name), zip_.source());
+      corrupt("the archive has a tensor, but not its record " + in_quotes(short_name()),
+              zip_.source());
     }
+    const auto index = static_cast<size_t>(entry - zip_.entries().data());
+    next_ = index + 1;
+    auto& record = records_[index];
+    if (record) return *record;
     if (!entry->stored()) {
-      throw Error(ErrorCode::kUnsupported, "record " + in_quotes(name) + " is compressed",
+      throw Error(ErrorCode::kUnsupported, "record " + in_quotes(short_name()) + " is compressed",
                   zip_.source().name());
     }
-    Record record{std::move(name), zip_.data_offset(*entry), entry->bytes};
-    return records_.emplace(key, std::move(record)).first->second;
+    return record.emplace(Record{short_name(), zip_.data_offset(*entry), entry->bytes});
   }
 
  private:
+  // Tensors come in the order of their records, as a rule.
+  const ZipEntry* find_entry() const {
+    const bool is_next = next_ < records_.size() && zip_.entries()[next_].name == full_name_;
+    return is_next ? &zip_.entries()[next_] : zip_.find(full_name_);
+  }
+
+  std::string short_name() const { return full_name_.substr(root_.size()); }
+
   const ZipReader& zip_;
   const std::string& root_;
-  std::unordered_map<std::string, Record> records_;
+  std::string full_name_;  // Of the record that is looked for.
+  size_t next_ = 0;        // The one behind the last that was found.
+  std::vector<std::optional<Record>> records_;
 };
 
 }  // namespace
 
 DecodedArchive read_archive(const store::ByteSource& source, BigEndian big_endian) {
-  const ZipReader zip(source);
+  const store::BufferedSource buffered(source);
+  const ZipReader zip(buffered);
   const std::string root = find_root(zip);
   const bool other_order = is_big_endian(zip, root);
   if (other_order && big_endian == BigEndian::kRefuse) {
@@ -87,9 +103,9 @@ DecodedArchive read_archive(const store::ByteSource& source, BigEndian big_endia
   const std::string pickle = zip.read_stored(*zip.find(root + "data.pkl"), kMaxPickleBytes);
 
   Records records(zip, root);
-  Placeholders placeholders(source, other_order);
+  Placeholders placeholders(source, other_order, zip.entries().size());
   return placeholders.finish(read_pickle(pickle, source.name(), [&](const PickledTensor& tensor) {
-    return placeholders.make(tensor, records.find(std::string(tensor.storage_key)));
+    return placeholders.make(tensor, records.find(tensor.storage_key));
   }));
 }
 

@@ -36,15 +36,7 @@ const std::string& string_key(const Key& key, const std::string& path) {
 // tensor record in one call, with the tensor's own pointer.
 class Recorder {
  public:
-  explicit Recorder(store::ByteSink& sink) : sink_(sink) {}
-  ~Recorder() {
-    try {
-      sink_.drain();  // Where something failed, digests may still be on their way to here.
-    } catch (...) {
-    }
-  }
-  Recorder(const Recorder&) = delete;
-  Recorder& operator=(const Recorder&) = delete;
+  explicit Recorder(store::ByteSink& sink) : sink_(sink), drained_(sink) {}
 
   void add(const std::string& key, const at::Tensor& tensor) {
     store::TensorEntry entry;
@@ -100,6 +92,7 @@ class Recorder {
   // Tied tensors share one pointer.
   std::unordered_map<const void*, std::vector<size_t>> by_pointer_;
   std::vector<std::pair<size_t, size_t>> twins_;  // And one digest: whose, and where it is.
+  store::DrainedAtEnd drained_;
 };
 
 class TreeWriter {

@@ -1,12 +1,14 @@
 #include "format/dense.h"
 
-#include "format/pickle_globals.h"
+#include "format/dtype.h"
 
 #include <checkpoint/error.h>
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <sstream>
+#include <utility>
 
 namespace checkpoint::format {
 
@@ -14,15 +16,16 @@ namespace {
 
 // Whether the reader knows the dtype.
 bool may_be_read(c10::ScalarType dtype) {
-  return pickle::find_global("torch", std::string(c10::toString(dtype)) + "Storage").has_value();
+  const std::vector<c10::ScalarType>& known = plain_dtypes();
+  return std::find(known.begin(), known.end(), dtype) != known.end();
 }
 
 }  // namespace
 
-void check_dense(const at::Tensor& live, const std::string& path) {
+void check_dense(const at::Tensor& live, const Path& path) {
   const auto refuse = [&](const std::string& what, const char* hint = "") {
-    throw Error(ErrorCode::kUnsupported, "the tensor '" + path + "' cannot be saved: it is " + what,
-                "", 0, hint);
+    throw Error(ErrorCode::kUnsupported,
+                "the tensor '" + path.text() + "' cannot be saved: it is " + what, "", 0, hint);
   };
   if (!live.defined()) refuse("undefined");
   if (live.layout() != c10::kStrided) {
@@ -44,85 +47,80 @@ void check_dense(const at::Tensor& live, const std::string& path) {
   if (live.is_meta()) refuse("on the meta device, and has no data");
 }
 
+bool are_tied(const at::Tensor& left, const at::Tensor& right) {
+  return left.data_ptr() == right.data_ptr() && left.scalar_type() == right.scalar_type() &&
+         left.sizes() == right.sizes() && left.strides() == right.strides() &&
+         left.is_conj() == right.is_conj() && left.is_neg() == right.is_neg() && left.numel() > 0;
+}
+
 namespace {
 
 bool keeps_grad(const at::Tensor& live) {
   return live.requires_grad() && (live.is_floating_point() || live.is_complex());
 }
 
-}  // namespace
-
-Value Densifier::densify(const Value& value, const std::string& path) {
-  switch (value.kind()) {
-    case Value::Kind::kTensor:
-      return densify_tensor(value.to_tensor(), path);
-    case Value::Kind::kList:
-      return Value(densify_all(value.list(), path));
-    case Value::Kind::kTuple:
-      return Tuple{densify_all(value.tuple(), path)};
-    case Value::Kind::kDict: {
-      Dict result;
-      for (const auto& [key, entry] : value.dict()) {
-        result.insert(key, densify(entry, dotted(path, to_string(key))));
-      }
-      return result;
-    }
-    default:
-      return value;
-  }
+bool fills_its_storage(const at::Tensor& tensor) {
+  return tensor.storage_offset() == 0 && tensor.is_non_overlapping_and_dense() &&
+         tensor.storage().nbytes() == static_cast<size_t>(tensor.numel()) * tensor.element_size();
 }
 
-std::vector<Value> Densifier::densify_all(const std::vector<Value>& values,
-                                          const std::string& path) {
-  std::vector<Value> result;
-  result.reserve(values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    result.push_back(densify(values[i], dotted(path, std::to_string(i))));
-  }
-  return result;
+// Most tensors are: to take them as they are costs nothing.
+bool is_dense_already(const at::Tensor& live) {
+  return live.device().is_cpu() && live.is_leaf() && !live.is_conj() && !live.is_neg() &&
+         fills_its_storage(live);
+}
+
+}  // namespace
+
+Value Densifier::densify(Value value, const std::string& path) {
+  for_each_tensor(value, Path(path), [&](Value& entry, const Path& place) {
+    entry = densify_tensor(entry.to_tensor(), place);
+  });
+  return value;
 }
 
 // Only the tensor's own elements are written, not the whole storage behind a view; and LibTorch
 // 1.13 writes wrong values where a conj or neg bit is pending.
 at::Tensor Densifier::make_dense(const at::Tensor& live) const {
+  if (is_dense_already(live)) return live;
   const torch::NoGradGuard no_grad;
   const at::Tensor resolved = live.detach().resolve_conj().resolve_neg();
   const bool stays = on_cuda_ == OnCuda::kStay && resolved.is_cuda();
   const at::Tensor plain = stays ? resolved : resolved.cpu();
-  const bool fills_its_storage =
-      plain.storage_offset() == 0 && plain.is_non_overlapping_and_dense() &&
-      plain.storage().nbytes() == static_cast<size_t>(plain.numel()) * plain.element_size();
-  if (fills_its_storage) return plain;
+  if (fills_its_storage(plain)) return plain;
   return plain.clone(plain.is_non_overlapping_and_dense() ? at::MemoryFormat::Preserve
                                                           : at::MemoryFormat::Contiguous);
 }
 
-at::Tensor Densifier::densify_tensor(const at::Tensor& live, const std::string& path) {
+at::Tensor Densifier::densify_tensor(const at::Tensor& live, const Path& path) {
   check_dense(live, path);
-  if (!live.device().is_cpu()) devices_.emplace(path, live.device().str());
-  const Identity identity{live.data_ptr(), live.sizes().vec(), live.strides().vec(),
-                          static_cast<int>(live.scalar_type()),
-                          2 * static_cast<int>(live.is_conj()) + static_cast<int>(live.is_neg())};
+  if (!live.device().is_cpu()) devices_.emplace(path.text(), live.device().str());
   if (live.numel() > 0) {
-    const auto known = known_.find(identity);
-    if (known != known_.end()) return known->second;
+    auto [known, end] = known_.equal_range(live.data_ptr());
+    for (; known != end; ++known) {
+      if (are_tied(known->second.live, live)) return known->second.dense;
+    }
   }
-  const at::Tensor dense = own_storage(make_dense(live)).set_requires_grad(keeps_grad(live));
+  at::Tensor dense = own_storage(make_dense(live));
+  if (dense.requires_grad() != keeps_grad(live)) dense.set_requires_grad(keeps_grad(live));
   if (dense.data_ptr() != live.data_ptr()) copies_.insert(dense.unsafeGetTensorImpl());
   ++tensor_count_;
   tensor_bytes_ += static_cast<uint64_t>(dense.numel()) * dense.element_size();
-  if (live.numel() > 0) {
-    known_.emplace(identity, dense);
-    alive_.push_back(live);
-  }
+  if (live.numel() > 0) known_.emplace(live.data_ptr(), Known{live, dense});
   return dense;
 }
 
 // One storage, one tensor: LibTorch would write a second view of another dtype or shape under the
 // dtype of the first.
-at::Tensor Densifier::own_storage(const at::Tensor& dense) {
+at::Tensor Densifier::own_storage(const at::Tensor& dense) const {
   if (dense.numel() == 0) return dense;
-  return storages_.insert(dense.data_ptr()).second ? dense : dense.clone();
+  const auto [first, last] = known_.equal_range(dense.data_ptr());
+  const bool taken = std::any_of(first, last, [&](const auto& known) {
+    return known.second.dense.data_ptr() == dense.data_ptr();
+  });
+  if (!taken) return dense;
+  const torch::NoGradGuard no_grad;
+  return dense.detach().clone();
 }
 
 }  // namespace checkpoint::format

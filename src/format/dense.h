@@ -1,11 +1,11 @@
 #pragma once
 
+#include "format/path.h"
+
 #include <checkpoint/value.h>
 
 #include <cstdint>
-#include <map>
 #include <string>
-#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -20,7 +20,10 @@ enum class OnCuda {
 
 /// Throws Error(unsupported) naming a tensor that cannot be saved: undefined, sparse, quantized, on
 /// the meta device.
-void check_dense(const at::Tensor& live, const std::string& path);
+void check_dense(const at::Tensor& live, const Path& path);
+
+/// Whether two tensors are the same elements of the same memory, which is not empty: tied.
+bool are_tied(const at::Tensor& left, const at::Tensor& right);
 
 /// Gives the tensors of trees the form in which they can be written: dense CPU tensors, each with a
 /// storage of its own that begins with it. Those that have it already are taken as they are and
@@ -32,7 +35,7 @@ class Densifier {
 
   /// `path` is where the tree stands, for keys and error texts. Throws Error(unsupported) naming a
   /// tensor that cannot be saved: undefined, sparse, quantized, on the meta device.
-  Value densify(const Value& value, const std::string& path);
+  Value densify(Value value, const std::string& path);
 
   /// For the tensors that lived on another device than the CPU, by their keys: which.
   const std::unordered_map<std::string, std::string>& devices() const { return devices_; }
@@ -43,29 +46,23 @@ class Densifier {
   const std::unordered_set<const c10::TensorImpl*>& copies() const { return copies_; }
 
  private:
-  // What makes two tensors tied.
-  using Identity = std::tuple<const void*, std::vector<int64_t>, std::vector<int64_t>, int, int>;
+  // A live tensor, which is kept: its memory must not be given to another one meanwhile.
+  struct Known {
+    at::Tensor live;
+    at::Tensor dense;
+  };
 
-  std::vector<Value> densify_all(const std::vector<Value>& values, const std::string& path);
-  at::Tensor densify_tensor(const at::Tensor& live, const std::string& path);
+  at::Tensor densify_tensor(const at::Tensor& live, const Path& path);
   at::Tensor make_dense(const at::Tensor& live) const;
-  at::Tensor own_storage(const at::Tensor& dense);
+  at::Tensor own_storage(const at::Tensor& dense) const;
 
   const OnCuda on_cuda_;
 
-  std::map<Identity, at::Tensor> known_;
-  std::unordered_set<const void*> storages_;
-  // An identity holds as long as its memory is not given to another tensor.
-  std::vector<at::Tensor> alive_;
+  std::unordered_multimap<const void*, Known> known_;  // By where their memory begins.
   std::unordered_map<std::string, std::string> devices_;
   std::unordered_set<const c10::TensorImpl*> copies_;
   uint64_t tensor_bytes_ = 0;
   uint64_t tensor_count_ = 0;
 };
-
-/// `path.name`, as keys are shown.
-inline std::string dotted(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + '.' + name;
-}
 
 }  // namespace checkpoint::format

@@ -30,8 +30,8 @@ Value load_file(const store::File& file, const LoadOptions& options) {
                               options.mmap() ? std::make_shared<store::Mapping>(file) : nullptr);
   const auto load = [&](const at::Tensor& placeholder, const format::TensorPlace& place) {
     const c10::Device saved = archive.find(placeholder)->device;
-    const c10::Device device = options.map_location().device_for(place.key, saved, saved);
-    format::check_device(device, place.key, file.name());
+    const c10::Device device = options.map_location().device_for(place.key(), saved, saved);
+    format::check_device(device, place.key(), file.name());
     return to_device(loader.load(placeholder), device);
   };
   return format::map_tensors(archive.tree(), "", nullptr, load);

@@ -22,14 +22,14 @@ std::string Machine::quoted_class(ClassName name) const {
   return in_quotes(std::string(graph_.text(module)) + '.' + std::string(graph_.text(short_name)));
 }
 
-const std::vector<Item>& Machine::tuple(const Item& item, const char* wanted) const {
-  return graph_.nodes[as<TupleAt>(item, wanted).index];
+Items Machine::tuple(const Item& item, const char* wanted) const {
+  return graph_.tuple(as<TupleAt>(item, wanted).index);
 }
 
 // ('storage', class, key, location, elements): what is kept in a record of its own. The format from
 // before 1.6 adds what view of another storage it is, and has always added None.
 void Machine::push_storage() {
-  const std::vector<Item>& fields = tuple(pop(), "a storage's description");
+  const Items fields = tuple(pop(), "a storage's description");
   const bool has_view = fields.size() == 6;
   if ((fields.size() != 5 && !has_view) ||
       graph_.text(as<Text>(fields[0], "the word 'storage'")) != std::string_view("storage")) {
@@ -93,11 +93,10 @@ void Machine::reduce() {
   push(call(global, tuple(arguments, "a call's arguments")));
 }
 
-Item Machine::call(Global global, const std::vector<Item>& arguments) {
+Item Machine::call(Global global, Items arguments) {
   const auto need = [&](size_t count) {
     if (arguments.size() != count) corrupt("a call has the wrong number of arguments");
   };
-  // `arguments` may move when a node is made.
   const auto empty_dict = [&] {
     push_node<DictAt>({});
     return pop();
@@ -171,7 +170,7 @@ Item Machine::call(Global global, const std::vector<Item>& arguments) {
 }
 
 // LibTorch: ("cuda:0"). Python: ("cuda", 0) or ("cpu").
-Item Machine::make_device(const std::vector<Item>& arguments) {
+Item Machine::make_device(Items arguments) {
   if (arguments.empty() || arguments.size() > 2) {
     corrupt("a device has the wrong number of arguments");
   }
@@ -185,7 +184,7 @@ Item Machine::make_device(const std::vector<Item>& arguments) {
 
 // (storage, offset, sizes, strides, requires_grad, hooks[, dtype][, what LibTorch 2 adds]); the
 // dtype is v3's, which has `required` arguments with it.
-Item Machine::rebuild_tensor(const std::vector<Item>& arguments, size_t required) {
+Item Machine::rebuild_tensor(Items arguments, size_t required) {
   if (arguments.size() != required && arguments.size() != required + 1) {
     corrupt("a tensor has the wrong number of arguments");
   }
@@ -224,7 +223,7 @@ Item Machine::rebuild_tensor(const std::vector<Item>& arguments, size_t required
 }
 
 // (data, requires_grad, hooks[, state]): the tensor, which nothing else in the file refers to.
-Item Machine::rebuild_parameter(const std::vector<Item>& arguments) {
+Item Machine::rebuild_parameter(Items arguments) {
   const auto at = as<TensorAt>(arguments[0], "a parameter's tensor");
   const bool requires_grad = as<bool>(arguments[1], "a parameter's requires_grad");
   require_empty_dict(arguments[2], "backward hooks");
@@ -239,7 +238,7 @@ Item Machine::rebuild_parameter(const std::vector<Item>& arguments) {
 }
 
 // (function, class, arguments, state): a tensor with attributes of its own, which are left out.
-Item Machine::rebuild_from_type(const std::vector<Item>& arguments) {
+Item Machine::rebuild_from_type(Items arguments) {
   if (arguments.size() != 4) corrupt("a tensor has the wrong number of arguments");
   const auto function = as<Global>(arguments[0], "the name of a function");
   if (function != Global::kRebuildTensor && function != Global::kRebuildTensorV3 &&
@@ -254,8 +253,8 @@ Item Machine::rebuild_from_type(const std::vector<Item>& arguments) {
 
 std::vector<int64_t> Machine::integers(const Item& item) {
   const SizeAt* const size = std::get_if<SizeAt>(&item);
-  const auto& items =
-      size != nullptr ? graph_.nodes[size->index] : tuple(item, "a tuple of integers");
+  const Items items =
+      size != nullptr ? graph_.tuple(size->index) : tuple(item, "a tuple of integers");
   if (items.size() > kMaxDimensions) {
     unsupported("a tensor has " + std::to_string(items.size()) + " dimensions");
   }

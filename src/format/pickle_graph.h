@@ -107,9 +107,35 @@ struct Storage {
   int64_t numel;
 };
 
+/// A run of items that stand one behind the other. The owner must outlive it, and not grow.
+class Items {
+ public:
+  Items(const Item* data, size_t size) : data_(data), size_(size) {}
+  Items(const std::vector<Item>& items) : Items(items.data(), items.size()) {}
+
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  const Item& operator[](size_t index) const { return data_[index]; }
+  const Item* begin() const { return data_; }
+  const Item* end() const { return data_ + size_; }
+
+ private:
+  const Item* data_;
+  size_t size_;
+};
+
 struct Graph {
+  struct Tuple {
+    uint32_t first;
+    uint32_t size;
+  };
+
   std::string_view bytes;  ///< The pickle; must outlive the graph.
-  /// The items of tuples and lists; of dicts, key and value by turns; of objects, their state once
+  /// Tuples never change, and a file of tensors has five of them for each: their items stand in one
+  /// vector.
+  std::vector<Tuple> tuples;
+  std::vector<Item> tuple_items;
+  /// The items of lists; of dicts, key and value by turns; of objects, their state once
   /// they have it.
   std::vector<std::vector<Item>> nodes;
   std::vector<Storage> storages;
@@ -118,6 +144,9 @@ struct Graph {
   std::vector<std::pair<Text, std::optional<int64_t>>> devices;  ///< Type, perhaps with an index.
   std::vector<std::pair<Text, Text>> classes;                    ///< Module and name.
 
+  Items tuple(uint32_t index) const {
+    return {tuple_items.data() + tuples[index].first, tuples[index].size};
+  }
   std::string_view text(Text text) const { return bytes.substr(text.offset, text.size); }
 };
 

@@ -166,19 +166,19 @@ bool Machine::step() {
       push(BytesText{take_text(8)});
       break;
     case kEmptyTuple:
-      push_node<TupleAt>({});
+      push_tuple(0);
       break;
     case kTuple:
-      push_node<TupleAt>(pop_to_mark());
+      push_tuple(take_mark());
       break;
     case kTuple1:
-      push_node<TupleAt>(pop_many(1));
+      push_tuple(1);
       break;
     case kTuple2:
-      push_node<TupleAt>(pop_many(2));
+      push_tuple(2);
       break;
     case kTuple3:
-      push_node<TupleAt>(pop_many(3));
+      push_tuple(3);
       break;
     case kEmptyList:
       push_node<ListAt>({});
@@ -187,7 +187,7 @@ bool Machine::step() {
       append(pop_many(1));
       break;
     case kAppends:
-      append(pop_to_mark());
+      append(pop_many(take_mark()));
       break;
     case kEmptyDict:
       push_node<DictAt>({});
@@ -196,7 +196,7 @@ bool Machine::step() {
       set_items(pop_many(2));
       break;
     case kSetItems:
-      set_items(pop_to_mark());
+      set_items(pop_many(take_mark()));
       break;
     case kBinPut:
       put(take_number(1));
@@ -295,19 +295,35 @@ Item& Machine::top() {
   return stack_.back();
 }
 
-std::vector<Item> Machine::pop_to_mark() {
+// Removes the last mark; how many items stand above it.
+size_t Machine::take_mark() {
   if (marks_.empty()) corrupt("its stack has no mark");
-  std::vector<Item> items(stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back()),
-                          stack_.end());
-  stack_.resize(marks_.back());
+  const size_t count = stack_.size() - marks_.back();
   marks_.pop_back();
-  return items;
+  return count;
+}
+
+// The last items, which stay where they are.
+Items Machine::last(size_t count) const {
+  if (stack_.size() - (marks_.empty() ? 0 : marks_.back()) < count) corrupt("its stack is empty");
+  return {stack_.data() + (stack_.size() - count), count};
 }
 
 std::vector<Item> Machine::pop_many(size_t count) {
-  std::vector<Item> items(count);
-  for (auto item = items.rbegin(); item != items.rend(); ++item) *item = pop();
-  return items;
+  const Items items = last(count);
+  std::vector<Item> popped(items.begin(), items.end());
+  stack_.resize(stack_.size() - count);
+  return popped;
+}
+
+void Machine::push_tuple(size_t count) {
+  const Items items = last(count);
+  budget_.charge(sizeof(Graph::Tuple) + count * sizeof(Item));
+  graph_.tuples.push_back(
+      {static_cast<uint32_t>(graph_.tuple_items.size()), static_cast<uint32_t>(count)});
+  graph_.tuple_items.insert(graph_.tuple_items.end(), items.begin(), items.end());
+  stack_.resize(stack_.size() - count);
+  push(TupleAt{static_cast<uint32_t>(graph_.tuples.size() - 1)});
 }
 
 // Little-endian two's complement, of as few bytes as Python likes.

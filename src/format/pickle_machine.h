@@ -57,7 +57,8 @@ class Machine {
   void push(Item item) { stack_.push_back(item); }
   Item pop();
   Item& top();
-  std::vector<Item> pop_to_mark();
+  size_t take_mark();
+  Items last(size_t count) const;
   std::vector<Item> pop_many(size_t count);
 
   // The opcodes that do more than push a number.
@@ -72,6 +73,7 @@ class Machine {
     graph_.nodes.push_back(std::move(items));
     push(At{static_cast<uint32_t>(graph_.nodes.size() - 1)});
   }
+  void push_tuple(size_t count);
   void put(uint64_t id);
   void get(uint64_t id);
   void append(std::vector<Item> items);
@@ -81,12 +83,12 @@ class Machine {
   void reduce();
 
   // What the known globals stand for.
-  Item call(Global global, const std::vector<Item>& arguments);
-  Item rebuild_tensor(const std::vector<Item>& arguments, size_t required);
-  Item rebuild_parameter(const std::vector<Item>& arguments);
-  Item rebuild_from_type(const std::vector<Item>& arguments);
-  Item make_device(const std::vector<Item>& arguments);
-  const std::vector<Item>& tuple(const Item& item, const char* wanted) const;
+  Item call(Global global, Items arguments);
+  Item rebuild_tensor(Items arguments, size_t required);
+  Item rebuild_parameter(Items arguments);
+  Item rebuild_from_type(Items arguments);
+  Item make_device(Items arguments);
+  Items tuple(const Item& item, const char* wanted) const;
   std::vector<int64_t> integers(const Item& tuple);
   void require_empty_dict(const Item& item, const char* what);
   // The item as a T; an error that says what was wanted otherwise.

@@ -74,14 +74,14 @@ class Unfolder {
 
   Value make(SizeAt at) {
     Size size;
-    for (const Item& item : graph_.nodes[at.index]) size.sizes.push_back(std::get<int64_t>(item));
+    for (const Item& item : graph_.tuple(at.index)) size.sizes.push_back(std::get<int64_t>(item));
     budget_.charge(size.sizes.size() * sizeof(int64_t));
     return Value(std::move(size));
   }
 
   Value make(TensorAt at) { return Value(graph_.tensors[at.index]); }
   Value make(TupleAt at) {
-    std::vector<Value> items = unfold_all(graph_.nodes[at.index]);
+    std::vector<Value> items = unfold_all(graph_.tuple(at.index));
     if (auto value = from_tagged(items)) return std::move(*value);
     return Value(Tuple{std::move(items)});
   }
@@ -114,7 +114,7 @@ class Unfolder {
     fail(ErrorCode::kCorrupt, "the name of a function or a bare storage stands where a value must");
   }
 
-  std::vector<Value> unfold_all(const std::vector<Item>& items) {
+  std::vector<Value> unfold_all(Items items) {
     const Level level(*this);
     budget_.charge(items.size() * sizeof(Value));
     std::vector<Value> values;

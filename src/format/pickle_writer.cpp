@@ -54,21 +54,27 @@ class Pickler {
   std::string pickle(const Value& tree, RootDict root) {
     out_ = "\x80\x02";
     if (root == RootDict::kOrdered && tree.is_dict()) {
-      put_dict(tree.dict(), "", 0, true);
+      put_dict(tree.dict(), Path(), 0, true);
     } else {
-      put(tree, "", 0);
+      put(tree, Path(), 0);
     }
     out_ += '.';
     return std::move(out_);
   }
 
  private:
+  struct Named {
+    std::string module;
+    std::string name;
+    uint32_t number;
+  };
+
   static constexpr uint32_t kNotYet = std::numeric_limits<uint32_t>::max();
 
-  void put(const Value& value, const std::string& path, int depth) {
+  void put(const Value& value, const Path& path, int depth) {
     if (depth > kMaxDepth) {
       throw Error(ErrorCode::kUnsupported,
-                  "'" + path + "' is nested deeper than " + std::to_string(kMaxDepth) + " levels");
+                  "'" + path.text() + "' is nested deeper than " + std::to_string(kMaxDepth) + " levels");
     }
     switch (value.kind()) {
       case Value::Kind::kNone:
@@ -132,13 +138,13 @@ class Pickler {
     }
   }
 
-  void put_all(const std::vector<Value>& values, const std::string& path, int depth) {
+  void put_all(const std::vector<Value>& values, const Path& path, int depth) {
     for (size_t i = 0; i < values.size(); ++i) {
-      put(values[i], dotted(path, std::to_string(i)), depth + 1);
+      put(values[i], Path(path, i), depth + 1);
     }
   }
 
-  void put_dict(const Dict& dict, const std::string& path, int depth, bool ordered) {
+  void put_dict(const Dict& dict, const Path& path, int depth, bool ordered) {
     if (ordered) {
       put_global("collections", "OrderedDict");
       out_ += ")R";
@@ -148,7 +154,7 @@ class Pickler {
     if (dict.empty()) return;
     out_ += '(';
     for (const auto& [key, entry] : dict) {
-      const std::string place = dotted(path, to_string(key));
+      const Path place(path, key);
       if (const auto* number = std::get_if<int64_t>(&key)) {
         put_int(*number);
       } else {
@@ -172,14 +178,14 @@ class Pickler {
     const bool untyped = record.mixed || !has_storage_class(dtype);
     put_global("torch._utils", untyped ? "_rebuild_tensor_v3" : "_rebuild_tensor_v2");
     out_ += "((";
-    put_text("storage", "");
+    put_text("storage", Path());
     if (untyped) {
       put_global("torch.storage", "UntypedStorage");
     } else {
       put_global("torch", std::string(c10::toString(dtype)) + "Storage");
     }
-    put_text(std::to_string(planned.record), "");
-    put_text("cpu", "");
+    put_plain_text(std::to_string(planned.record));
+    put_text("cpu", Path());
     put_int(static_cast<int64_t>(untyped ? record.bytes
                                          : record.bytes / planned.tensor.element_size()));
     out_ += "tQ";
@@ -215,7 +221,7 @@ class Pickler {
     }
   }
 
-  void put_device(const c10::Device& device, const std::string& path) {
+  void put_device(const c10::Device& device, const Path& path) {
     put_global("torch", "device");
     const std::string name = device.str();
     put_text(name.substr(0, name.find(':')), path);
@@ -278,7 +284,7 @@ class Pickler {
     out_ += 't';
   }
 
-  void put_text(const std::string& text, const std::string& path) {
+  void put_text(const std::string& text, const Path& path) {
     const bool is_short = text.size() <= kMaxRemembered;
     if (is_short) {
       const auto known = text_memo_.find(text);
@@ -288,7 +294,7 @@ class Pickler {
       }
     }
     if (!is_utf8(text)) {
-      throw Error(ErrorCode::kUnsupported, "the text " + in_quotes(path) +
+      throw Error(ErrorCode::kUnsupported, "the text " + in_quotes(path.text()) +
                                                " is not valid UTF-8, and Python could not read it");
     }
     put_plain_text(text);
@@ -304,15 +310,16 @@ class Pickler {
     out_ += text;
   }
 
-  void put_global(const std::string& module, const std::string& name) {
-    const std::string line = 'c' + module + '\n' + name + '\n';
-    const auto known = global_memo_.find(line);
-    if (known != global_memo_.end()) {
-      recall(known->second);
-      return;
+  void put_global(std::string_view module, std::string_view name) {
+    // There are few different ones.
+    for (const Named& known : globals_) {
+      if (known.name == name && known.module == module) {
+        recall(known.number);
+        return;
+      }
     }
-    out_ += line;
-    global_memo_.emplace(line, remember());
+    out_.append("c").append(module).append("\n").append(name).append("\n");
+    globals_.push_back({std::string(module), std::string(name), remember()});
   }
 
   // Gives what was just put a number.
@@ -328,8 +335,10 @@ class Pickler {
     little(number, number < 0x100 ? 1 : 4);
   }
 
-  void little(uint64_t value, int width) {
-    for (int i = 0; i < width; ++i) out_ += static_cast<char>(value >> (8 * i));
+  void little(uint64_t value, size_t width) {
+    char bytes[sizeof(value)];
+    for (size_t i = 0; i < sizeof(value); ++i) bytes[i] = static_cast<char>(value >> (8 * i));
+    out_.append(bytes, width);
   }
 
   const PthStorages& storages_;
@@ -337,7 +346,7 @@ class Pickler {
   uint32_t remembered_ = 0;
   std::vector<uint32_t> tensor_memo_;
   std::unordered_map<std::string, uint32_t> text_memo_;
-  std::unordered_map<std::string, uint32_t> global_memo_;
+  std::vector<Named> globals_;
 };
 
 }  // namespace

@@ -57,8 +57,10 @@ size_t number_bytes(c10::ScalarType dtype) {
 
 }  // namespace
 
-Placeholders::Placeholders(const store::ByteSource& source, bool big_endian)
-    : source_(source), big_endian_(big_endian) {}
+Placeholders::Placeholders(const store::ByteSource& source, bool big_endian, size_t expected)
+    : source_(source), big_endian_(big_endian) {
+  archive_.table_.reserve(expected);
+}
 
 at::Tensor Placeholders::make(const PickledTensor& tensor, const Record& record) {
   check(tensor, record);

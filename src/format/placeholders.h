@@ -22,7 +22,9 @@ struct Record {
 class Placeholders {
  public:
   /// `source` must outlive this. `big_endian`: the file's numbers have the other byte order.
-  explicit Placeholders(const store::ByteSource& source, bool big_endian = false);
+  /// `expected`: how many there will be, about.
+  explicit Placeholders(const store::ByteSource& source, bool big_endian = false,
+                        size_t expected = 0);
 
   /// Throws Error(corrupt) if the record is not as large as the tensor's storage should be, or does
   /// not hold the whole tensor; Error(unsupported) for a device that this LibTorch does not know.

@@ -42,113 +42,113 @@ at::Tensor without_gaps(const at::Tensor& tensor) {
 
 }  // namespace
 
-PthStorages::PthStorages(const Value& tree) {
+PthStorages::PthStorages(const Value& tree) : tree_(tree) {
   const torch::NoGradGuard no_grad;
-  collect(tree, "");
+  for_each_tensor(tree, Path(), [this](const Value& entry, const Path& path) {
+    add(entry.to_tensor(), path);
+  });
   make_records();
 }
 
-void PthStorages::collect(const Value& value, const std::string& path) {
-  const auto collect_all = [&](const std::vector<Value>& values) {
-    for (size_t i = 0; i < values.size(); ++i) {
-      collect(values[i], dotted(path, std::to_string(i)));
-    }
-  };
-  switch (value.kind()) {
-    case Value::Kind::kTensor:
-      add(value.to_tensor(), path);
-      break;
-    case Value::Kind::kList:
-      collect_all(value.list());
-      break;
-    case Value::Kind::kTuple:
-      collect_all(value.tuple());
-      break;
-    case Value::Kind::kDict:
-      for (const auto& [key, entry] : value.dict()) collect(entry, dotted(path, to_string(key)));
-      break;
-    default:
-      break;
-  }
+void PthStorages::add(const at::Tensor& live, const Path& path) {
+  check_dense(live, path);
+  auto [place, is_new] = by_tensor_.emplace(live.unsafeGetTensorImpl(), planned_.size());
+  if (!is_new) return;
+  place->second = find_tied(live);
+  if (place->second < planned_.size()) return;
+  if (live.numel() > 0) by_memory_.emplace(live.data_ptr(), planned_.size());
+  const at::Tensor plain = lives_on_cpu_as_it_is(live)
+                               ? live
+                               : live.detach().resolve_conj().resolve_neg().cpu().contiguous();
+  planned_.push_back({live, plain, 0, 0});
 }
 
-void PthStorages::add(const at::Tensor& live, const std::string& path) {
-  check_dense(live, path);
-  if (by_tensor_.count(live.unsafeGetTensorImpl()) != 0) return;
-  size_t index = planned_.size();
-  if (live.numel() > 0) {
-    Identity identity{live.data_ptr(),
-                      live.sizes().vec(),
-                      live.strides().vec(),
-                      static_cast<int>(live.scalar_type()),
-                      2 * static_cast<int>(live.is_conj()) + static_cast<int>(live.is_neg()),
-                      live.requires_grad()};
-    index = by_identity_.emplace(std::move(identity), index).first->second;
+// Its place in planned_, or the next one there.
+size_t PthStorages::find_tied(const at::Tensor& live) const {
+  if (live.numel() == 0) return planned_.size();
+  auto [known, end] = by_memory_.equal_range(live.data_ptr());
+  for (; known != end; ++known) {
+    const at::Tensor& other = planned_[known->second].live;
+    if (are_tied(other, live) && other.requires_grad() == live.requires_grad()) {
+      return known->second;
+    }
   }
-  by_tensor_.emplace(live.unsafeGetTensorImpl(), index);
-  if (index < planned_.size()) return;
-  const at::Tensor plain = lives_on_cpu_as_it_is(live)
-                               ? live.detach()
-                               : live.detach().resolve_conj().resolve_neg().cpu().contiguous();
-  planned_.push_back({path, plain, 0, 0});
+  return planned_.size();
 }
 
 void PthStorages::make_records() {
   std::vector<size_t> order(planned_.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  // Stable: what shares no memory is written in the tree's order of places in memory.
-  std::stable_sort(order.begin(), order.end(), [&](size_t left, size_t right) {
+  // Empty ones first: they overlap nothing.
+  const auto first_with_elements = std::stable_partition(
+      order.begin(), order.end(), [&](size_t i) { return planned_[i].tensor.numel() == 0; });
+  std::sort(first_with_elements, order.end(), [&](size_t left, size_t right) {
     return begin_of(planned_[left].tensor) < begin_of(planned_[right].tensor);
   });
-  // Each run of tensors that overlap, empty ones alone.
-  std::vector<std::vector<size_t>> runs;
-  size_t last_run = 0;
+
+  // Each run of tensors that overlap: where in `order` it begins and ends.
+  std::vector<std::pair<size_t*, size_t*>> runs;
+  runs.reserve(order.size());
   const char* end = nullptr;
-  for (const size_t index : order) {
+  for (size_t& index : order) {
     const at::Tensor& tensor = planned_[index].tensor;
-    if (tensor.numel() > 0 && end != nullptr && begin_of(tensor) < end) {
-      runs[last_run].push_back(index);
+    const bool is_empty = tensor.numel() == 0;
+    if (!is_empty && end != nullptr && begin_of(tensor) < end) {
+      runs.back().second = &index + 1;
       end = std::max(end, end_of(tensor));
-      continue;
+    } else {
+      runs.emplace_back(&index, &index + 1);
+      if (!is_empty) end = end_of(tensor);
     }
-    runs.push_back({index});
-    if (tensor.numel() == 0) continue;
-    last_run = runs.size() - 1;
-    end = end_of(tensor);
   }
   // Back into the tree's order, which is the one in which people look at files.
-  for (auto& run : runs) std::sort(run.begin(), run.end());
-  std::sort(runs.begin(), runs.end());
+  for (const auto& [first, last] : runs) std::sort(first, last);
+  std::sort(runs.begin(), runs.end(),
+            [](const auto& left, const auto& right) { return *left.first < *right.first; });
+  records_.reserve(runs.size());
+  for (const auto& [first, last] : runs) make_record(first, last);
+}
 
-  for (const auto& run : runs) {
-    Planned& first = planned_[run.front()];
-    if (run.size() == 1) first.tensor = without_gaps(first.tensor);
-    const char* begin = begin_of(first.tensor);
-    const char* record_end = end_of(first.tensor);
-    bool mixed = false;
-    for (const size_t index : run) {
-      const at::Tensor& tensor = planned_[index].tensor;
-      begin = std::min(begin, begin_of(tensor));
-      record_end = std::max(record_end, end_of(tensor));
-      mixed = mixed || tensor.scalar_type() != first.tensor.scalar_type();
-    }
-    // From the storage's own begin each dtype's elements are whole numbers of elements away.
-    if (mixed) begin = static_cast<const char*>(first.tensor.storage().data());
-    for (const size_t index : run) {
-      Planned& planned = planned_[index];
-      planned.record = records_.size();
-      if (planned.tensor.numel() == 0) continue;
-      const auto item_bytes = static_cast<int64_t>(planned.tensor.element_size());
-      const int64_t distance = begin_of(planned.tensor) - begin;
-      if (distance % item_bytes != 0) {
-        throw Error(ErrorCode::kUnsupported,
-                    "the tensor '" + planned.key +
-                        "' cannot be saved: it begins within an element of one that it overlaps");
-      }
-      planned.offset = distance / item_bytes;
-    }
-    records_.push_back({begin, static_cast<size_t>(record_end - begin), mixed});
+void PthStorages::make_record(const size_t* begin, const size_t* end) {
+  Planned& first = planned_[*begin];
+  if (end - begin == 1) first.tensor = without_gaps(first.tensor);
+  const char* data = begin_of(first.tensor);
+  const char* data_end = end_of(first.tensor);
+  bool mixed = false;
+  for (const size_t* index = begin; index != end; ++index) {
+    const at::Tensor& tensor = planned_[*index].tensor;
+    data = std::min(data, begin_of(tensor));
+    data_end = std::max(data_end, end_of(tensor));
+    mixed = mixed || tensor.scalar_type() != first.tensor.scalar_type();
   }
+  // From the storage's own begin each dtype's elements are whole numbers of elements away.
+  if (mixed) data = static_cast<const char*>(first.tensor.storage().data());
+  for (const size_t* index = begin; index != end; ++index) {
+    Planned& planned = planned_[*index];
+    planned.record = records_.size();
+    if (planned.tensor.numel() == 0) continue;
+    const auto item_bytes = static_cast<int64_t>(planned.tensor.element_size());
+    const int64_t distance = begin_of(planned.tensor) - data;
+    if (distance % item_bytes != 0) {
+      throw Error(ErrorCode::kUnsupported,
+                  "the tensor '" + key_of(planned) +
+                      "' cannot be saved: it begins within an element of one that it overlaps");
+    }
+    planned.offset = distance / item_bytes;
+  }
+  records_.push_back({data, static_cast<size_t>(data_end - data), mixed});
+}
+
+// Where in the tree it stands first.
+std::string PthStorages::key_of(const Planned& planned) const {
+  std::string key;
+  bool found = false;
+  for_each_tensor(tree_, Path(), [&](const Value& entry, const Path& path) {
+    if (found || !entry.to_tensor().is_same(planned.live)) return;
+    found = true;
+    key = path.text();
+  });
+  return key;
 }
 
 }  // namespace checkpoint::format

@@ -1,14 +1,14 @@
 #pragma once
 
+#include "format/path.h"
+
 #include <checkpoint/value.h>
 
 #include <ATen/core/Tensor.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <string>
-#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -27,7 +27,7 @@ class PthStorages {
     bool mixed;
   };
   struct Planned {
-    std::string key;    ///< Where in the tree it stands first: "model.0.weight".
+    at::Tensor live;    ///< As it stands in the tree.
     at::Tensor tensor;  ///< On the CPU; what of it is written are its sizes, strides and dtype.
     size_t record;
     int64_t offset;  ///< Of its first element in the record, in elements.
@@ -44,16 +44,17 @@ class PthStorages {
   size_t find(const at::Tensor& live) const { return by_tensor_.at(live.unsafeGetTensorImpl()); }
 
  private:
-  using Identity =
-      std::tuple<const void*, std::vector<int64_t>, std::vector<int64_t>, int, int, bool>;
-
-  void collect(const Value& value, const std::string& path);
-  void add(const at::Tensor& live, const std::string& path);
+  void add(const at::Tensor& live, const Path& path);
+  size_t find_tied(const at::Tensor& live) const;
   void make_records();
+  // `begin` and `end`: places in planned_ of tensors that overlap.
+  void make_record(const size_t* begin, const size_t* end);
+  std::string key_of(const Planned& planned) const;
 
+  const Value& tree_;
   std::vector<Planned> planned_;
   std::vector<Record> records_;
-  std::map<Identity, size_t> by_identity_;
+  std::unordered_multimap<const void*, size_t> by_memory_;
   std::unordered_map<const c10::TensorImpl*, size_t> by_tensor_;
 };
 

@@ -3,7 +3,6 @@
 #include "format/dense.h"
 #include "format/dtype.h"
 #include "format/zip_writer.h"
-#include "store/digest.h"
 
 #include <string>
 #include <utility>
@@ -15,67 +14,43 @@ namespace {
 // Which of PyTorch's zip formats it is.
 constexpr char kFormatVersion[] = "3\n";
 
-// Returns where in the file each record's bytes begin.
-std::vector<uint64_t> write_records(const Value& tree, const PthStorages& storages, RootDict root,
-                                    store::ByteSink& sink) {
-  const std::string pickle = write_pickle(tree, storages, root);
-  ZipWriter zip(sink, "archive");
-  zip.add("data.pkl", pickle);
-  zip.add("byteorder", "little");
+// Of each record: where in the file its bytes begin, and their digest.
+struct Written {
   std::vector<uint64_t> offsets;
-  offsets.reserve(storages.records().size());
+  std::vector<std::string> digests;
+};
+
+Written write_records(const Value& tree, const PthStorages& storages, RootDict root,
+                      store::ByteSink& sink) {
+  Written written;
+  written.offsets.reserve(storages.records().size());
+  written.digests.resize(storages.records().size());
+  const store::DrainedAtEnd drained(sink);
+  ZipWriter zip(sink, "archive");
+  zip.add("data.pkl", write_pickle(tree, storages, root));
+  zip.add("byteorder", "little");
   for (const PthStorages::Record& record : storages.records()) {
-    offsets.push_back(zip.add("data/" + std::to_string(offsets.size()), record.data, record.bytes));
+    const size_t number = written.offsets.size();
+    written.offsets.push_back(zip.add_lasting("data/" + std::to_string(number), record.data,
+                                              record.bytes, &written.digests[number]));
   }
   zip.add("version", kFormatVersion);
   zip.finish();
-  return offsets;
+  sink.drain();
+  return written;
 }
 
-class TableMaker {
- public:
-  TableMaker(const PthStorages& storages, const std::vector<uint64_t>& offsets)
-      : storages_(storages), offsets_(offsets), digests_(storages.records().size()) {}
-
-  void collect(const Value& value, const std::string& path) {
-    if (value.is_tensor()) {
-      add(value.to_tensor(), path);
-    } else if (value.is_dict()) {
-      for (const auto& [key, entry] : value.dict()) collect(entry, dotted(path, to_string(key)));
-    } else if (value.kind() == Value::Kind::kList) {
-      collect_all(value.list(), path);
-    } else if (value.kind() == Value::Kind::kTuple) {
-      collect_all(value.tuple(), path);
-    }
-  }
-  std::vector<store::TensorEntry> take() { return std::move(entries_); }
-
- private:
-  void collect_all(const std::vector<Value>& values, const std::string& path) {
-    for (size_t i = 0; i < values.size(); ++i) {
-      collect(values[i], dotted(path, std::to_string(i)));
-    }
-  }
-
-  void add(const at::Tensor& tensor, const std::string& path) {
-    const size_t record = storages_.planned()[storages_.find(tensor)].record;
-    const PthStorages::Record& bytes = storages_.records()[record];
-    store::TensorEntry entry;
-    entry.key = path;
-    entry.dtype = dtype_name(tensor.scalar_type());
-    entry.shape = tensor.sizes().vec();
-    entry.bytes = bytes.bytes;
-    entry.offset = entry.bytes > 0 ? offsets_[record] : 0;
-    if (digests_[record].empty()) digests_[record] = store::xxh3_128(bytes.data, bytes.bytes);
-    entry.xxh3_128 = digests_[record];
-    entries_.push_back(std::move(entry));
-  }
-
-  const PthStorages& storages_;
-  const std::vector<uint64_t>& offsets_;
-  std::vector<std::string> digests_;
-  std::vector<store::TensorEntry> entries_;
-};
+store::TensorEntry make_entry(const at::Tensor& tensor, const PthStorages& storages,
+                              const Written& written) {
+  const size_t record = storages.planned()[storages.find(tensor)].record;
+  store::TensorEntry entry;
+  entry.dtype = dtype_name(tensor.scalar_type());
+  entry.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
+  entry.bytes = storages.records()[record].bytes;
+  entry.offset = entry.bytes > 0 ? written.offsets[record] : 0;
+  entry.xxh3_128 = written.digests[record];
+  return entry;
+}
 
 }  // namespace
 
@@ -84,13 +59,16 @@ void write_pth(const Value& tree, store::ByteSink& sink, RootDict root) {
   write_records(tree, storages, root, sink);
 }
 
-std::vector<store::TensorEntry> write_pth_with_table(const Dict& tree, store::ByteSink& sink) {
-  const Value value(tree);
-  const PthStorages storages(value);
-  const std::vector<uint64_t> offsets = write_records(value, storages, RootDict::kPlain, sink);
-  TableMaker table(storages, offsets);
-  table.collect(value, "");
-  return table.take();
+std::vector<store::TensorEntry> write_pth_with_table(const Value& tree, store::ByteSink& sink) {
+  const PthStorages storages(tree);
+  const Written written = write_records(tree, storages, RootDict::kPlain, sink);
+  std::vector<store::TensorEntry> entries;
+  entries.reserve(storages.planned().size());
+  for_each_tensor(tree, Path(), [&](const Value& entry, const Path& path) {
+    entries.push_back(make_entry(entry.to_tensor(), storages, written));
+    entries.back().key = path.text();
+  });
+  return entries;
 }
 
 }  // namespace checkpoint::format

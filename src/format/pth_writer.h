@@ -18,6 +18,6 @@ void write_pth(const Value& tree, store::ByteSink& sink, RootDict root = RootDic
 
 /// The same for a tree whose tensors are dense, each with a storage of its own (Densifier). Returns
 /// an entry for each place of a tensor in the tree, in order, but for `device` and `file`.
-std::vector<store::TensorEntry> write_pth_with_table(const Dict& tree, store::ByteSink& sink);
+std::vector<store::TensorEntry> write_pth_with_table(const Value& tree, store::ByteSink& sink);
 
 }  // namespace checkpoint::format

@@ -161,10 +161,13 @@ void write_safetensors(const Value& tree, const std::map<std::string, std::strin
   for (int i = 0; i < 8; ++i) length += static_cast<char>(uint64_t{header.size()} >> (8 * i));
   sink.write(length.data(), length.size());
   sink.write(header.data(), header.size());
+  std::string digest;  // Nobody asks for it.
+  const store::DrainedAtEnd drained(sink);
   for (const Named& named : tensors) {
     const size_t bytes = static_cast<size_t>(named.tensor.numel()) * named.tensor.element_size();
-    if (bytes > 0) sink.write(named.tensor.data_ptr(), bytes);
+    if (bytes > 0) sink.write_lasting(named.tensor.data_ptr(), bytes, &digest);
   }
+  sink.drain();
 }
 
 }  // namespace checkpoint::format

@@ -1,6 +1,8 @@
 #include <checkpoint/error.h>
 #include <checkpoint/value.h>
 
+#include <functional>
+
 namespace checkpoint {
 
 std::string to_string(const Key& key) {
@@ -44,6 +46,12 @@ const char* to_string(Value::Kind kind) noexcept {
   return "unknown";
 }
 
+namespace {
+
+constexpr size_t kMostWithoutIndex = 8;
+
+}  // namespace
+
 // Here, where Value is complete.
 Dict::Dict() = default;
 Dict::Dict(const Dict&) = default;
@@ -57,15 +65,29 @@ bool Dict::empty() const noexcept { return entries_.empty(); }
 size_t Dict::size() const noexcept { return entries_.size(); }
 
 void Dict::insert(Key key, Value value) {
-  if (!index_.emplace(key, entries_.size()).second) {
+  if (contains(key)) {
     throw Error(ErrorCode::kInvalidArgument, "the key '" + to_string(key) + "' is there already");
   }
   entries_.emplace_back(std::move(key), std::move(value));
+  if (entries_.size() <= kMostWithoutIndex) return;
+  for (size_t place = index_.size(); place < entries_.size(); ++place) {
+    index_.emplace(std::hash<Key>()(entries_[place].first), place);
+  }
 }
 
 const Value* Dict::find(const Key& key) const {
-  const auto found = index_.find(key);
-  return found == index_.end() ? nullptr : &entries_[found->second].second;
+  if (entries_.size() <= kMostWithoutIndex) {
+    for (const auto& [known, value] : entries_) {
+      if (known == key) return &value;
+    }
+    return nullptr;
+  }
+  auto [place, end] = index_.equal_range(std::hash<Key>()(key));
+  for (; place != end; ++place) {
+    const auto& [known, value] = entries_[place->second];
+    if (known == key) return &value;
+  }
+  return nullptr;
 }
 
 Value* Dict::find(const Key& key) {
@@ -130,7 +152,13 @@ const at::Tensor& Value::to_tensor() const {
 
 const Value::List& Value::list() const { return get_or_throw<List>(data_, kind(), Kind::kList); }
 
+Value::List& Value::list() { return get_or_throw<List>(data_, kind(), Kind::kList); }
+
 const std::vector<Value>& Value::tuple() const {
+  return get_or_throw<Tuple>(data_, kind(), Kind::kTuple).items;
+}
+
+std::vector<Value>& Value::tuple() {
   return get_or_throw<Tuple>(data_, kind(), Kind::kTuple).items;
 }
 

@@ -297,18 +297,20 @@ uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
   const std::string bytes =
       read(source_, entry.header_offset, kLocalHeaderBytes + entry.name.size());
   Fields fields(bytes);
-  const std::string damaged = "the local header of record " + in_quotes(entry.name);
-  if (fields.u32() != kLocalHeader) corrupt(damaged + " is not in its place", source_);
+  const auto damaged = [&](const char* how) {
+    corrupt("the local header of record " + in_quotes(entry.name) + how, source_);
+  };
+  if (fields.u32() != kLocalHeader) damaged(" is not in its place");
   fields.take(2);  // The version of zip that can read it.
   const uint16_t flags = fields.u16();
   if (fields.u16() != entry.method || (flags & kEncryptionFlags) != 0) {
-    corrupt(damaged + " contradicts the directory", source_);
+    damaged(" contradicts the directory");
   }
   fields.take(16);  // Time, date, checksum and sizes: the directory's are the ones that count.
   const uint16_t name_bytes = fields.u16();
   const uint16_t extra_bytes = fields.u16();
   if (name_bytes != entry.name.size() || fields.take(entry.name.size()) != entry.name) {
-    corrupt(damaged + " bears another name", source_);
+    damaged(" bears another name");
   }
   const uint64_t offset = entry.header_offset + kLocalHeaderBytes + entry.name.size() + extra_bytes;
   // `entry` passed check_places: the subtraction cannot wrap once the offset is below the limit.

@@ -25,27 +25,6 @@ constexpr uint16_t kVersion = 20;
 constexpr uint16_t kVersionOfZip64 = 45;
 
 // Little-endian numbers, one behind the other.
-class Fields {
- public:
-  Fields& u16(uint64_t value) { return number(value, 2); }
-  Fields& u32(uint64_t value) { return number(value, 4); }
-  Fields& u64(uint64_t value) { return number(value, 8); }
-  Fields& text(const std::string& text) {
-    bytes_ += text;
-    return *this;
-  }
-  size_t size() const { return bytes_.size(); }
-  const std::string& bytes() const { return bytes_; }
-
- private:
-  Fields& number(uint64_t value, int width) {
-    for (int i = 0; i < width; ++i) bytes_ += static_cast<char>(value >> (8 * i));
-    return *this;
-  }
-
-  std::string bytes_;
-};
-
 // What a field of 32 bits says where the number stands in a zip64 field.
 uint64_t or_all_ones(uint64_t value) { return value >= kMax32 ? kMax32 : value; }
 
@@ -54,68 +33,80 @@ uint64_t or_all_ones(uint64_t value) { return value >= kMax32 ? kMax32 : value; 
 ZipWriter::ZipWriter(store::ByteSink& sink, std::string root)
     : sink_(sink), root_(std::move(root)) {}
 
-uint64_t ZipWriter::add(const std::string& name, const void* data, size_t count) {
-  Entry entry{root_ + '/' + name, libdeflate_crc32(0, data, count), count, written_};
-  if (count == 0) entry.crc32 = 0;
-  const bool zip64 = count >= kMax32;
-  Fields extra;
-  if (zip64) extra.u16(kZip64Extra).u16(16).u64(count).u64(count);
-  constexpr uint64_t kHeaderBytes = 30;
-  const uint64_t unpadded = written_ + kHeaderBytes + entry.name.size() + extra.size() + 4;
-  const uint64_t padding = (kAlignment - unpadded % kAlignment) % kAlignment;
-  extra.u16(kPaddingExtra).u16(padding).text(std::string(padding, 'Z'));
+uint64_t ZipWriter::add(const std::string& name, const std::string& bytes) {
+  const uint64_t begin = begin_record(name, bytes.data(), bytes.size());
+  sink_.write(bytes.data(), bytes.size());
+  return begin;
+}
 
-  Fields header;
-  header.u32(kLocalHeader).u16(zip64 ? kVersionOfZip64 : kVersion).u16(kUtf8Names).u16(0);
-  header.u16(0).u16(kFirstOf1980).u32(entry.crc32);
-  header.u32(or_all_ones(count)).u32(or_all_ones(count));
-  header.u16(entry.name.size()).u16(extra.size()).text(entry.name).text(extra.bytes());
-  write(header.bytes());
+uint64_t ZipWriter::add_lasting(const std::string& name, const void* data, size_t count,
+                                std::string* digest) {
+  const uint64_t begin = begin_record(name, data, count);
+  sink_.write_lasting(data, count, digest);
+  return begin;
+}
+
+uint64_t ZipWriter::begin_record(const std::string& name, const void* data, size_t count) {
+  const uint32_t crc32 = count > 0 ? libdeflate_crc32(0, data, count) : 0;
+  entries_.push_back({root_ + '/' + name, crc32, count, written_});
+  const Entry& entry = entries_.back();
+  const bool zip64 = count >= kMax32;
+  constexpr uint64_t kHeaderBytes = 30;
+  constexpr uint64_t kExtraHeaderBytes = 4;
+  const uint64_t zip64_bytes = zip64 ? kExtraHeaderBytes + 16 : 0;
+  const uint64_t unpadded =
+      written_ + kHeaderBytes + entry.name.size() + zip64_bytes + kExtraHeaderBytes;
+  const uint64_t padding = (kAlignment - unpadded % kAlignment) % kAlignment;
+
+  fields_.u32(kLocalHeader).u16(zip64 ? kVersionOfZip64 : kVersion).u16(kUtf8Names).u16(0);
+  fields_.u16(0).u16(kFirstOf1980).u32(entry.crc32);
+  fields_.u32(or_all_ones(count)).u32(or_all_ones(count));
+  fields_.u16(entry.name.size()).u16(zip64_bytes + kExtraHeaderBytes + padding).text(entry.name);
+  if (zip64) fields_.u16(kZip64Extra).u16(16).u64(count).u64(count);
+  fields_.u16(kPaddingExtra).u16(padding).fill(padding, 'Z');
+  write_fields();
 
   const uint64_t begin = written_;
-  if (count > 0) sink_.write(data, count);
   written_ += count;
-  entries_.push_back(std::move(entry));
   return begin;
 }
 
 void ZipWriter::finish() {
   const uint64_t directory = written_;
   for (const Entry& entry : entries_) {
-    Fields zip64;
+    LittleEndian zip64;
     if (entry.bytes >= kMax32) zip64.u64(entry.bytes).u64(entry.bytes);
     if (entry.header_offset >= kMax32) zip64.u64(entry.header_offset);
-    Fields extra;
+    LittleEndian extra;
     if (zip64.size() > 0) extra.u16(kZip64Extra).u16(zip64.size()).text(zip64.bytes());
     const uint16_t version = zip64.size() > 0 ? kVersionOfZip64 : kVersion;
-    Fields header;
-    header.u32(kDirectoryHeader).u16(version).u16(version).u16(kUtf8Names).u16(0);
-    header.u16(0).u16(kFirstOf1980).u32(entry.crc32);
-    header.u32(or_all_ones(entry.bytes)).u32(or_all_ones(entry.bytes));
-    header.u16(entry.name.size()).u16(extra.size()).u16(0);  // No comment,
-    header.u16(0).u16(0).u32(0);                             // the first disk, no attributes.
-    header.u32(or_all_ones(entry.header_offset)).text(entry.name).text(extra.bytes());
-    write(header.bytes());
+    fields_.u32(kDirectoryHeader).u16(version).u16(version).u16(kUtf8Names).u16(0);
+    fields_.u16(0).u16(kFirstOf1980).u32(entry.crc32);
+    fields_.u32(or_all_ones(entry.bytes)).u32(or_all_ones(entry.bytes));
+    fields_.u16(entry.name.size()).u16(extra.size()).u16(0);  // No comment,
+    fields_.u16(0).u16(0).u32(0);                             // the first disk, no attributes.
+    fields_.u32(or_all_ones(entry.header_offset)).text(entry.name).text(extra.bytes());
+    write_fields();
   }
   const uint64_t end = written_;
   const uint64_t count = entries_.size();
   const bool zip64 = count >= kMax16 || directory >= kMax32 || end - directory >= kMax32;
-  Fields last;
   if (zip64) {
-    last.u32(kZip64EndRecord).u64(kZip64EndRecordBytes - 12);
-    last.u16(kVersionOfZip64).u16(kVersionOfZip64).u32(0).u32(0);
-    last.u64(count).u64(count).u64(end - directory).u64(directory);
-    last.u32(kZip64Locator).u32(0).u64(end).u32(1);
+    fields_.u32(kZip64EndRecord).u64(kZip64EndRecordBytes - 12);
+    fields_.u16(kVersionOfZip64).u16(kVersionOfZip64).u32(0).u32(0);
+    fields_.u64(count).u64(count).u64(end - directory).u64(directory);
+    fields_.u32(kZip64Locator).u32(0).u64(end).u32(1);
   }
   const uint64_t small_count = count >= kMax16 ? kMax16 : count;
-  last.u32(kEndRecord).u16(0).u16(0).u16(small_count).u16(small_count);
-  last.u32(or_all_ones(end - directory)).u32(or_all_ones(directory)).u16(0);
-  write(last.bytes());
+  fields_.u32(kEndRecord).u16(0).u16(0).u16(small_count).u16(small_count);
+  fields_.u32(or_all_ones(end - directory)).u32(or_all_ones(directory)).u16(0);
+  write_fields();
 }
 
-void ZipWriter::write(const std::string& bytes) {
-  sink_.write(bytes.data(), bytes.size());
-  written_ += bytes.size();
+void ZipWriter::write_fields() {
+  sink_.write(fields_.bytes().data(), fields_.size());
+  written_ += fields_.size();
+  fields_.clear();
 }
 
 }  // namespace checkpoint::format

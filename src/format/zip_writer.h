@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/little_endian.h"
 #include "store/byte_sink.h"
 
 #include <cstddef>
@@ -18,10 +19,10 @@ class ZipWriter {
   ZipWriter(store::ByteSink& sink, std::string root);
 
   /// Adds a record; returns where its bytes begin in the file.
-  uint64_t add(const std::string& name, const void* data, size_t count);
-  uint64_t add(const std::string& name, const std::string& text) {
-    return add(name, text.data(), text.size());
-  }
+  uint64_t add(const std::string& name, const std::string& bytes);
+  /// The same for bytes that last, whose digest is wanted (ByteSink::write_lasting).
+  uint64_t add_lasting(const std::string& name, const void* data, size_t count,
+                       std::string* digest);
   /// Writes the directory. Nothing can be added after that.
   void finish();
 
@@ -33,11 +34,13 @@ class ZipWriter {
     uint64_t header_offset;
   };
 
-  void write(const std::string& bytes);
+  uint64_t begin_record(const std::string& name, const void* data, size_t count);
+  void write_fields();
 
   store::ByteSink& sink_;
   std::string root_;
   uint64_t written_ = 0;
+  LittleEndian fields_;  // A header in the making.
   std::vector<Entry> entries_;
 };
 

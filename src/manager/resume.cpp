@@ -20,7 +20,9 @@
 #include "store/log.h"
 #include "store/manifest.h"
 #include "store/names.h"
+#include "store/parallel.h"
 #include "store/ranking.h"
+#include "store/tensor_table.h"
 #include "store/verify.h"
 
 #include <algorithm>
@@ -94,15 +96,24 @@ Restored restore_one(store::FileSystem& fs, const std::string& path, State& stat
   const store::VerifiedCheckpoint checkpoint =
       store::open_checkpoint(fs, path, options.verify(), options.on_transfer());
   const store::File& file = checkpoint.content();
-  const format::DecodedArchive archive = format::read_archive(file);
+  const std::string table_text = checkpoint.tensor_table_text();
+  // With many small tensors, each of the two takes long.
+  std::optional<format::DecodedArchive> archive;
+  store::TensorTable table;
+  store::side_by_side(
+      [&] {
+        table = store::decode_tensor_table(table_text,
+                                           checkpoint.file(store::kTensorTableFile).name());
+      },
+      [&] { archive.emplace(format::read_archive(file)); });
   Restored restored;
   restored.manifest = checkpoint.manifest;
   restored.progress = checkpoint.manifest.progress;
   const FileEntry* const unchecked = options.verify() == Verify::kWhileReading
                                          ? &checkpoint.entry(checkpoint.content_name())
                                          : nullptr;
-  restored.report = state::restore(state, checkpoint.manifest, checkpoint.tensor_table(), file,
-                                   archive, options, unchecked);
+  restored.report = state::restore(state, checkpoint.manifest, table, file, *archive, options,
+                                   unchecked);
   return restored;
 }
 

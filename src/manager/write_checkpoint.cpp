@@ -21,9 +21,9 @@ namespace {
 constexpr uint64_t kBytesBesideEachTensor = 1024;
 constexpr uint64_t kBytesBeside = uint64_t{1} << 20;
 
-std::vector<store::TensorEntry> encode(const Dict& tree, Format format, store::ByteSink& sink) {
+std::vector<store::TensorEntry> encode(const Value& tree, Format format, store::ByteSink& sink) {
   return format == Format::kPth ? format::write_pth_with_table(tree, sink)
-                                : format::write_archive(tree, sink);
+                                : format::write_archive(tree.dict(), sink);
 }
 
 void place_tensors(store::TensorTable& table, const state::Capture& captured, const char* file) {

@@ -15,9 +15,10 @@ Capture capture(const State& state, const Progress& progress, OnCuda on_cuda) {
   for (const auto& item : live.items) item->name_parameters(names);
 
   Capture result;
+  Dict tree;
   format::Densifier densifier(on_cuda);
   const auto add = [&](const Item& item) {
-    result.tree.insert(item.name(), densifier.densify(item.capture(), item.name()));
+    tree.insert(item.name(), densifier.densify(item.capture(), item.name()));
     result.items.push_back(item.describe());
     auto parameters = item.parameter_names(names);
     if (!parameters.empty()) {
@@ -32,9 +33,10 @@ Capture capture(const State& state, const Progress& progress, OnCuda on_cuda) {
   result.copies = densifier.copies();
   result.tensor_bytes = densifier.tensor_bytes();
   result.tensor_count = densifier.tensor_count();
-  result.tree.insert("epoch", progress.epoch);
-  result.tree.insert("step", progress.step);
-  result.tree.insert("loss", progress.loss);
+  tree.insert("epoch", progress.epoch);
+  tree.insert("step", progress.step);
+  tree.insert("loss", progress.loss);
+  result.tree = std::move(tree);
   return result;
 }
 

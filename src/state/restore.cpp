@@ -16,10 +16,13 @@
 namespace checkpoint::state {
 namespace {
 
+constexpr char kCpu[] = "cpu";
+
 // The archive holds CPU tensors only; the table knows where they lived.
 SavedDevices saved_devices(const store::TensorTable& table) {
   std::unordered_map<uint64_t, c10::Device> devices;
   for (const store::TensorEntry& tensor : table.tensors) {
+    if (tensor.device == kCpu) continue;
     const c10::Device device(tensor.device);
     if (!device.is_cpu()) devices.emplace(tensor.offset, device);
   }

@@ -142,12 +142,13 @@ void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) 
       same_layout(to, placeholder)) {
     // Tied tensors are read once. If the file holds two different ones for one live tensor, the
     // last one wins, as with LibTorch's own load; so it goes the way that keeps the order.
-    const auto [claim, first] = claimed_.emplace(to.data_ptr(), stored);
+    const uint64_t offset = file_offset(*stored, placeholder);
+    const auto [claim, first] = claimed_.emplace(to.data_ptr(), offset);
     if (first) {
-      direct_.push_back({to, placeholder});
+      direct_.push_back({to, offset});
       return;
     }
-    if (file_offset(*claim->second, placeholder) == file_offset(*stored, placeholder)) return;
+    if (claim->second == offset) return;
   }
   indirect_.push_back({to, placeholder});
 }
@@ -195,9 +196,10 @@ void RestorePlan::run_first() {
 void RestorePlan::read_direct() {
   std::vector<store::Segment> segments;
   uint64_t bytes = 0;
-  for (const Copy& copy : direct_) {
-    segments.push_back({file_offset(*source_.find(copy.placeholder), copy.placeholder),
-                        static_cast<char*>(copy.to.data_ptr()), bytes_of(copy.to)});
+  segments.reserve(direct_.size());
+  for (const Direct& copy : direct_) {
+    segments.push_back(
+        {copy.offset, static_cast<char*>(copy.to.data_ptr()), bytes_of(copy.to)});
     bytes += segments.back().bytes;
     note_change(copy.to);
   }

@@ -108,6 +108,10 @@ class RestorePlan {
   void run();
 
  private:
+  struct Direct {
+    at::Tensor to;
+    uint64_t offset;  // In the file.
+  };
   struct Copy {
     at::Tensor to;
     at::Tensor placeholder;
@@ -127,9 +131,9 @@ class RestorePlan {
   const RestoreOptions& options_;
   Selection selection_;
   RestoreReport report_;
-  std::vector<Copy> direct_;    // Read straight into the tensor's memory.
+  std::vector<Direct> direct_;  // Read straight into the tensor's memory.
   std::vector<Copy> indirect_;  // Read into memory in between, then copied by LibTorch.
-  std::unordered_map<void*, const format::StoredTensor*> claimed_;
+  std::unordered_map<void*, uint64_t> claimed_;  // Memory, and what of the file goes there.
   std::unordered_map<const c10::TensorImpl*, c10::Device> moved_;
   std::vector<Undoable> first_;
   std::vector<std::function<void()>> last_;

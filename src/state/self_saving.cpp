@@ -68,7 +68,7 @@ Dict read_tree(const Dict& saved, const std::string& path, const Dict& live, con
 
 Place follow_map_location(const RestorePlan& plan, c10::Device home) {
   return [&plan, home](const at::Tensor& placeholder, const format::TensorPlace& at) {
-    return plan.device_for(placeholder, at.key, format::device_of(at, home));
+    return plan.device_for(placeholder, at.key(), format::device_of(at, home));
   };
 }
 

@@ -1,6 +1,6 @@
 #include "state/snapshot.h"
 
-#include "format/map_tensors.h"
+#include "format/path.h"
 #include "state/device_copies.h"
 #include "store/digest.h"
 #include "store/parallel.h"
@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -36,12 +37,14 @@ size_t room_for(const at::Tensor& tensor) {
 // The tensors of a tree that have to be copied, tied ones once.
 std::vector<at::Tensor> shared_tensors(const Capture& captured) {
   std::vector<at::Tensor> shared;
-  format::map_tensors(Value(captured.tree), [&](const at::Tensor& tensor) {
+  std::unordered_set<const c10::TensorImpl*> known;
+  format::for_each_tensor(captured.tree, format::Path(), [&](const Value& entry, const auto&) {
+    const at::Tensor& tensor = entry.to_tensor();
     // Copies that stayed on a device have to come to the host all the same.
     const bool is_copy =
         !tensor.is_cuda() && captured.copies.count(tensor.unsafeGetTensorImpl()) != 0;
-    if (!is_copy && tensor.numel() > 0) shared.push_back(tensor);
-    return tensor;
+    if (is_copy || tensor.numel() == 0) return;
+    if (known.insert(tensor.unsafeGetTensorImpl()).second) shared.push_back(tensor);
   });
   return shared;
 }
@@ -56,11 +59,10 @@ void copy_all(const std::vector<Piece>& pieces) {
 
 void replace(Capture& captured,
              const std::unordered_map<const c10::TensorImpl*, at::Tensor>& copies) {
-  const Value tree = format::map_tensors(Value(captured.tree), [&](const at::Tensor& tensor) {
-    const auto copy = copies.find(tensor.unsafeGetTensorImpl());
-    return copy != copies.end() ? copy->second : tensor;
+  format::for_each_tensor(captured.tree, format::Path(), [&](Value& entry, const auto&) {
+    const auto copy = copies.find(entry.to_tensor().unsafeGetTensorImpl());
+    if (copy != copies.end()) entry = copy->second;
   });
-  captured.tree = tree.dict();
 }
 
 }  // namespace

@@ -128,7 +128,7 @@ Value TreeItem::capture() const { return value_; }
 void TreeItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
   // New memory in place of each placeholder, filled when the plan is run.
   const auto place = [&plan](const at::Tensor& placeholder, const format::TensorPlace& place) {
-    return plan.restore_new(placeholder, place.key, format::device_of(place, c10::kCPU));
+    return plan.restore_new(placeholder, place.key(), format::device_of(place, c10::kCPU));
   };
   auto fresh = std::make_shared<Value>(format::map_tensors(saved.value, name(), &value_, place));
   plan.finally([this, fresh] { value_ = std::move(*fresh); });

@@ -17,4 +17,22 @@ class ByteSink {
   virtual void drain() {}
 };
 
+/// For who owns lasting bytes, or places of digests: however he is left, the sink needs them no
+/// more. Declare it behind what it guards.
+class DrainedAtEnd {
+ public:
+  explicit DrainedAtEnd(ByteSink& sink) : sink_(sink) {}
+  ~DrainedAtEnd() {
+    try {
+      sink_.drain();
+    } catch (...) {  // What failed first is what is reported.
+    }
+  }
+  DrainedAtEnd(const DrainedAtEnd&) = delete;
+  DrainedAtEnd& operator=(const DrainedAtEnd&) = delete;
+
+ private:
+  ByteSink& sink_;
+};
+
 }  // namespace checkpoint::store

@@ -66,4 +66,33 @@ void parallel_for(size_t count, const Work& work) {
   if (failure) std::rethrow_exception(failure);
 }
 
+/// Calls `other` on a thread of its own while this one calls `own`. Returns when both are done;
+/// rethrows what `own` threw, or else what `other` did.
+template <typename Other, typename Own>
+void side_by_side(const Other& other, const Own& own) {
+  std::exception_ptr failure;
+  std::thread thread;
+  try {
+    thread = start_thread([&] {
+      try {
+        other();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    });
+  } catch (const std::system_error&) {  // The system gives no more threads.
+    own();
+    other();
+    return;
+  }
+  try {
+    own();
+  } catch (...) {
+    thread.join();
+    throw;
+  }
+  thread.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
 }  // namespace checkpoint::store

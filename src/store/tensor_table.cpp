@@ -1,10 +1,13 @@
 #include "store/tensor_table.h"
 
 #include "store/byte_sink.h"
+#include "store/digest.h"
 #include "store/json.h"
 #include "store/names.h"
 
 #include <checkpoint/error.h>
+
+#include <algorithm>
 
 namespace checkpoint::store {
 namespace {
@@ -17,7 +20,34 @@ constexpr int64_t kVersion = 1;
 // Tensors are objects in an array in the document.
 constexpr int kTensorDepth = 2;
 
-void write(ByteSink& sink, const std::string& text) { sink.write(text.data(), text.size()); }
+// Most texts need no escapes; only JSON's own library knows those that do.
+void append_text(std::string& line, const std::string& text) {
+  const bool is_plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+  });
+  if (is_plain) {
+    line.append("\"").append(text).append("\"");
+  } else {
+    line += dump_json(ordered_json(text), -1);
+  }
+}
+
+// By hand, since there may be very many of them.
+void append_tensor(std::string& line, const TensorEntry& tensor) {
+  append_text(line += "{\"key\":", tensor.key);
+  append_text(line += ",\"dtype\":", tensor.dtype);
+  line += ",\"shape\":[";
+  for (size_t i = 0; i < tensor.shape.size(); ++i) {
+    if (i > 0) line += ',';
+    line += std::to_string(tensor.shape[i]);
+  }
+  append_text(line += "],\"device\":", tensor.device);
+  append_text(line += ",\"file\":", tensor.file);
+  line.append(",\"offset\":").append(std::to_string(tensor.offset));
+  line.append(",\"bytes\":").append(std::to_string(tensor.bytes));
+  append_text(line += ",\"xxh3_128\":", tensor.xxh3_128);
+  line += '}';
+}
 
 TensorEntry decode_tensor(const json& object, const std::string& path) {
   const JsonFields fields(object, path);
@@ -57,21 +87,21 @@ std::map<std::string, Lists> decode_names(const JsonFields& fields, const char* 
 }  // namespace
 
 void write_tensor_table(const TensorTable& table, ByteSink& sink) {
-  write(sink, "{\n\"format\": \"" + std::string(kFormat) +
-                  "\",\n\"format_version\": " + std::to_string(kVersion) + ",\n\"tensors\": [");
+  std::string text = "{\n\"format\": \"" + std::string(kFormat) +
+                     "\",\n\"format_version\": " + std::to_string(kVersion) +
+                     ",\n\"tensors\": [";
   const char* separator = "\n";
   for (const TensorEntry& tensor : table.tensors) {
-    const ordered_json entry = {{"key", tensor.key},     {"dtype", tensor.dtype},
-                                {"shape", tensor.shape}, {"device", tensor.device},
-                                {"file", tensor.file},   {"offset", tensor.offset},
-                                {"bytes", tensor.bytes}, {"xxh3_128", tensor.xxh3_128}};
-    write(sink, separator + dump_json(entry, -1));
+    append_tensor(text += separator, tensor);
     separator = ",\n";
+    if (text.size() < kBlockBytes) continue;
+    sink.write(text.data(), text.size());
+    text.clear();
   }
-  write(
-      sink,
-      "\n],\n\"optimizer_parameters\": " + dump_json(ordered_json(table.optimizer_parameters), -1) +
-          ",\n\"eval_modules\": " + dump_json(ordered_json(table.eval_modules), -1) + "\n}\n");
+  text += "\n],\n\"optimizer_parameters\": " +
+          dump_json(ordered_json(table.optimizer_parameters), -1) +
+          ",\n\"eval_modules\": " + dump_json(ordered_json(table.eval_modules), -1) + "\n}\n";
+  sink.write(text.data(), text.size());
 }
 
 TensorTable decode_tensor_table(const std::string& text, const std::string& path) {

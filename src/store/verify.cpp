@@ -73,7 +73,7 @@ const char* VerifiedCheckpoint::content_name() const {
   return files.count(kPthFile) != 0 ? kPthFile : kArchiveFile;
 }
 
-TensorTable VerifiedCheckpoint::tensor_table() const {
+std::string VerifiedCheckpoint::tensor_table_text() const {
   const File& table = file(kTensorTableFile);
   const uint64_t size = table.size();
   if (size > kMaxTableBytes) {
@@ -81,7 +81,11 @@ TensorTable VerifiedCheckpoint::tensor_table() const {
   }
   std::string text(size, '\0');
   table.read_at(0, text.data(), text.size());
-  return decode_tensor_table(text, table.name());
+  return text;
+}
+
+TensorTable VerifiedCheckpoint::tensor_table() const {
+  return decode_tensor_table(tensor_table_text(), file(kTensorTableFile).name());
 }
 
 VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, ReadFrom from,

@@ -34,6 +34,8 @@ struct VerifiedCheckpoint {
   const char* content_name() const;
   const File& content() const { return file(content_name()); }
   TensorTable tensor_table() const;
+  /// Its text alone, to be decoded later. Throws as it does.
+  std::string tensor_table_text() const;
 };
 
 /// Opens a checkpoint, compares the size and the digest of each file with the manifest, with all

@@ -68,7 +68,7 @@ std::string fingerprint_of(const State& state) {
   const state::Capture captured = state::capture(state, {});
   Dict tree;
   // A generator's state is as long as the version of LibTorch has it.
-  for (const auto& [key, value] : captured.tree) {
+  for (const auto& [key, value] : captured.tree.dict()) {
     if (key != Key("rng")) tree.insert(key, value);
   }
   return fingerprint(tree);

@@ -176,7 +176,7 @@ bool equal(const Value& left, const Value& right) {
   return false;
 }
 
-Dict tree_of(World& world) { return state::capture(world.state(), {3, 30, 0.25}).tree; }
+Dict tree_of(World& world) { return state::capture(world.state(), {3, 30, 0.25}).tree.dict(); }
 
 constexpr char kName[] = "golden";
 

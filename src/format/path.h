@@ -1,0 +1,81 @@
+#pragma once
+
+#include <checkpoint/value.h>
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace checkpoint::format {
+
+/// `path.name`, as keys are shown.
+inline std::string dotted(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + '.' + name;
+}
+
+/// Where in a tree a value stands. It becomes text only when somebody asks, and for most values
+/// nobody does. Lives on the stack of who walks through the tree: what it is made from must outlive
+/// it.
+class Path {
+ public:
+  /// Of a whole file: "".
+  Path() = default;
+  /// Of a tree that has a name.
+  explicit Path(const std::string& root) : root_(&root) {}
+  /// Of a dict's entry.
+  Path(const Path& above, const Key& key) : above_(&above), key_(&key) {}
+  /// Of an entry of a list or tuple.
+  Path(const Path& above, size_t index) : above_(&above), index_(index) {}
+
+  /// Dotted: "model.layers.0.weight".
+  std::string text() const {
+    if (above_ == nullptr) return root_ != nullptr ? *root_ : std::string();
+    return dotted(above_->text(), key_ != nullptr ? to_string(*key_) : std::to_string(index_));
+  }
+
+  /// What stands at the same place of another tree; null if nothing does.
+  const Value* find_in(const Value& tree) const {
+    if (above_ == nullptr) return &tree;
+    const Value* const in = above_->find_in(tree);
+    if (in == nullptr) return nullptr;
+    if (key_ != nullptr) return in->is_dict() ? in->dict().find(*key_) : nullptr;
+    const bool is_list = in->kind() == Value::Kind::kList;
+    if (!is_list && in->kind() != Value::Kind::kTuple) return nullptr;
+    const std::vector<Value>& entries = is_list ? in->list() : in->tuple();
+    return index_ < entries.size() ? &entries[index_] : nullptr;
+  }
+
+ private:
+  const std::string* root_ = nullptr;
+  const Path* above_ = nullptr;
+  const Key* key_ = nullptr;
+  size_t index_ = 0;
+};
+
+/// Calls `visit(value, path)` for each tensor of a tree, in the tree's order. Of a tree that is not
+/// const it may replace the value by another tensor.
+template <typename Tree, typename Visit>
+void for_each_tensor(Tree& tree, const Path& path, const Visit& visit) {
+  const auto visit_all = [&](auto& values) {
+    for (size_t i = 0; i < values.size(); ++i) for_each_tensor(values[i], Path(path, i), visit);
+  };
+  switch (tree.kind()) {
+    case Value::Kind::kTensor:
+      visit(tree, path);
+      break;
+    case Value::Kind::kList:
+      visit_all(tree.list());
+      break;
+    case Value::Kind::kTuple:
+      visit_all(tree.tuple());
+      break;
+    case Value::Kind::kDict:
+      tree.dict().for_each(
+          [&](const Key& key, auto& entry) { for_each_tensor(entry, Path(path, key), visit); });
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace checkpoint::format
