@@ -1,10 +1,10 @@
+#include "memory_source.h"
 #include "format/archive_reader.h"
 
 #include "catch.h"
 #include "error_of.h"
 #include "format/handmade_pickle.h"
 #include "format/handmade_zip.h"
-#include "format/memory_source.h"
 
 #include <torch/torch.h>
 

@@ -1,7 +1,7 @@
 #include "catch.h"
 #include "error_of.h"
-#include "format/memory_source.h"
 
+#include "memory_source.h"
 #include "format/archive_reader.h"
 #include "format/archive_writer.h"
 #include "store/digest.h"

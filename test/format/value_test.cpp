@@ -3,6 +3,8 @@
 #include "catch.h"
 #include "error_of.h"
 
+#include "format/path.h"
+
 #include <ATen/Functions.h>
 
 using namespace checkpoint;
@@ -47,4 +49,49 @@ TEST_CASE("a dict keeps its order and replaces nothing", "[value]") {
   CHECK(dict.at("a").to_int() == 2);
   const Dict moved = std::move(copy);
   CHECK(moved.at("a").to_int() == 9);
+}
+
+TEST_CASE("a dict finds its entries whatever its size", "[value]") {
+  Dict dict;
+  for (int64_t i = 0; i < 100; ++i) {
+    dict.insert(i % 2 == 0 ? Key(i) : Key("key " + std::to_string(i)), i);
+    for (int64_t k = 0; k < 100; ++k) {
+      const Key key = k % 2 == 0 ? Key(k) : Key("key " + std::to_string(k));
+      if (k > i) {
+        CHECK(dict.find(key) == nullptr);
+      } else {
+        CHECK(dict.at(key).to_int() == k);
+        CHECK(contains(error_of([&] { dict.insert(key, 5); }), "is there already"));
+      }
+    }
+  }
+  CHECK(dict.size() == 100);
+  dict.for_each([](const Key&, Value& value) { value = Value(value.to_int() + 1); });
+  CHECK(dict.at(int64_t{98}).to_int() == 99);
+  const Dict copy = dict;
+  CHECK(copy.at("key 99").to_int() == 100);
+}
+
+TEST_CASE("tensors in a tree are visited with their places", "[value]") {
+  const at::Tensor tensor = at::ones({1});
+  Dict inner;
+  inner.insert(int64_t{3}, tensor);
+  inner.insert("x", 1);
+  Dict dict;
+  dict.insert("model", std::move(inner));
+  dict.insert("list", Value::List{1, tensor, Tuple{{tensor}}});
+  Value tree(std::move(dict));
+  std::string places;
+  const auto note = [&](const Value& value, const format::Path& path) {
+    CHECK(value.to_tensor().is_same(tensor));
+    CHECK(path.find_in(tree) == &value);
+    places += path.text() + " ";
+  };
+  format::for_each_tensor(std::as_const(tree), format::Path(), note);
+  CHECK(places == "model.3 list.1 list.2.0 ");
+  const std::string root = "root";
+  format::for_each_tensor(tree, format::Path(root), [&](Value& value, const format::Path& path) {
+    if (path.text() == "root.list.1") value = Value(at::zeros({2}));
+  });
+  CHECK(tree.dict().at("list").list()[1].to_tensor().numel() == 2);
 }

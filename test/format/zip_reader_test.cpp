@@ -1,9 +1,9 @@
+#include "memory_source.h"
 #include "format/zip_reader.h"
 
 #include "catch.h"
 #include "error_of.h"
 #include "format/handmade_zip.h"
-#include "format/memory_source.h"
 
 #include <ctime>
 #include <functional>

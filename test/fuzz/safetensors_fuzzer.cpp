@@ -1,16 +1,16 @@
 // Any bytes as a safetensors file; and as the header of one that is as long as it says.
 
+#include "memory_source.h"
 #include "fuzz/fuzzing.h"
 #include "fuzz/load_all.h"
 
-#include "format/memory_source.h"
 
 #include <string>
 
 namespace {
 
 void read(const std::string& bytes) {
-  const checkpoint::format::MemorySource source(bytes);
+  const checkpoint::MemorySource source(bytes);
   test::allow_errors([&] { test::load_all(source); });
 }
 

@@ -1,8 +1,8 @@
 #include "catch.h"
 #include "error_of.h"
+#include "memory_source.h"
 #include "format/archive_reader.h"
 #include "format/memory_archive.h"
-#include "format/memory_source.h"
 #include "models.h"
 #include "state/restore.h"
 #include "state/round_trip.h"
@@ -225,7 +225,7 @@ TEST_CASE("The code in a hostile archive never runs") {
   CHECK_THROWS(plain.load_from(bytes.data(), bytes.size()));
 
   // Here it is not even decoded.
-  const format::MemorySource source(bytes);
+  const MemorySource source(bytes);
   const std::string error = error_of([&] { format::read_archive(source); });
   CHECK(contains(error, "unsupported: "));
   CHECK(contains(error, "__setstate__"));
@@ -240,7 +240,7 @@ TEST_CASE("The methods of a hostile archive are not there in what a load is give
   module.register_module("object", inner);
   std::stringstream stream;
   module.save(stream);
-  const format::MemorySource source(stream.str());
+  const MemorySource source(stream.str());
   const format::DecodedArchive archive = format::read_archive(source);
 
   struct Reader {

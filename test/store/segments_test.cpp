@@ -1,10 +1,10 @@
 #include "catch.h"
 #include "error_of.h"
+#include "memory_source.h"
 
 #include "store/digest.h"
 #include "store/segments.h"
 
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,24 +13,6 @@ using namespace checkpoint;
 using namespace checkpoint::store;
 
 namespace {
-
-class Memory final : public ByteSource {
- public:
-  explicit Memory(size_t size) : content_(size, '\0') {
-    for (size_t i = 0; i < size; ++i) content_[i] = static_cast<char>((i * 2654435761u) >> 11);
-  }
-  const std::string& name() const override { return name_; }
-  uint64_t size() const override { return content_.size(); }
-  void read_at(uint64_t offset, void* to, size_t count) const override {
-    if (offset + count > content_.size()) throw Error(ErrorCode::kCorrupt, "the end", name_);
-    std::memcpy(to, content_.data() + offset, count);
-  }
-  const std::string& content() const { return content_; }
-
- private:
-  std::string name_ = "memory";
-  std::string content_;
-};
 
 constexpr size_t kSize = 3 * kChunkBytes + 12345;
 
@@ -51,9 +33,9 @@ const std::vector<std::pair<uint64_t, size_t>> kPieces = {
 }  // namespace
 
 TEST_CASE("Pieces of a file arrive in their places, and the digest is that of the whole") {
-  const Memory source(kSize);
+  const MemorySource source = MemorySource::of_size(kSize);
   FileDigest expected;
-  expected.add(source.content().data(), kSize);
+  expected.add(source.bytes().data(), kSize);
   const std::string digest = expected.finish();
   CHECK(digest_of(source, kSize) == digest);
 
@@ -70,13 +52,13 @@ TEST_CASE("Pieces of a file arrive in their places, and the digest is that of th
   }
   for (size_t i = 0; i < kPieces.size(); ++i) {
     INFO("piece " << i);
-    const std::string content = source.content().substr(kPieces[i].first, kPieces[i].second);
+    const std::string content = source.bytes().substr(kPieces[i].first, kPieces[i].second);
     CHECK((places[i] == '#' + content + '#'));
   }
 }
 
 TEST_CASE("Nothing to read, and more to read than there is") {
-  const Memory source(100);
+  const MemorySource source = MemorySource::of_size(100);
   read_segments(source, {}, nullptr);
   CHECK(digest_of(source, 0) == FileDigest().finish());
   char place[200];
@@ -88,7 +70,7 @@ TEST_CASE("Nothing to read, and more to read than there is") {
 }
 
 TEST_CASE("A meter adds up what all threads read") {
-  const Memory source(kSize);
+  const MemorySource source = MemorySource::of_size(kSize);
   Transfer last{Phase::kSnapshot};
   const OnTransfer told = [&](const Transfer& transfer) { last = transfer; };
   Meter meter(told, Phase::kVerify, kSize);

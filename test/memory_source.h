@@ -8,12 +8,18 @@
 #include <string>
 #include <utility>
 
-namespace checkpoint::format {
+namespace checkpoint {
 
 /// Bytes in memory, as if they were a file called "memory.pt".
 class MemorySource final : public store::ByteSource {
  public:
   explicit MemorySource(std::string bytes) : bytes_(std::move(bytes)) {}
+  /// That many bytes, which repeat nowhere near.
+  static MemorySource of_size(size_t size) {
+    std::string bytes(size, '\0');
+    for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>((i * 2654435761u) >> 11);
+    return MemorySource(std::move(bytes));
+  }
 
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return bytes_.size(); }
@@ -23,10 +29,11 @@ class MemorySource final : public store::ByteSource {
     }
     std::memcpy(to, bytes_.data() + offset, count);
   }
+  const std::string& bytes() const { return bytes_; }
 
  private:
   std::string bytes_;
   std::string name_ = "memory.pt";
 };
 
-}  // namespace checkpoint::format
+}  // namespace checkpoint
