@@ -27,7 +27,7 @@ struct Arguments {
 
 store::Plan look_at(const std::string& path, const KeepRules& rules) {
   store::FileSystem& fs = store::posix_file_system();
-  if (!S_ISDIR(store::look(fs, store::join(path, ".")).st_mode)) {
+  if (!store::is_directory(fs, path)) {
     throw Error(ErrorCode::kNotFound, "there is no such directory", path);
   }
   return store::Retention(rules, true).plan(store::Directory(fs, path), "");

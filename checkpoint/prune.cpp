@@ -27,7 +27,7 @@ struct Arguments {
 
 store::Plan prune(const Arguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
-  if (!S_ISDIR(store::look(fs, store::join(arguments.directory, ".")).st_mode)) {
+  if (!store::is_directory(fs, arguments.directory)) {
     throw Error(ErrorCode::kNotFound, "there is no such directory", arguments.directory);
   }
   const store::Directory directory(fs, arguments.directory);

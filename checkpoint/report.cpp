@@ -150,7 +150,7 @@ std::string for_script_element(const nlohmann::ordered_json& document) {
 
 ExitCode report(const Arguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
-  if (!S_ISDIR(store::look(fs, store::join(arguments.directory, ".")).st_mode)) {
+  if (!store::is_directory(fs, arguments.directory)) {
     throw Error(ErrorCode::kNotFound, "there is no such directory", arguments.directory);
   }
   static const std::string kPlace = "@DATA@";

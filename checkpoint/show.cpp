@@ -27,7 +27,7 @@ struct Shown {
 // The manifest and the table are checked; the tensors themselves are not read.
 Shown read(const std::string& path) {
   store::FileSystem& fs = store::posix_file_system();
-  if (!S_ISDIR(store::look(fs, store::join(path, ".")).st_mode)) {
+  if (!store::is_directory(fs, path)) {
     throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path);
   }
   store::VerifiedCheckpoint checkpoint = store::verify_files(fs, path, {store::kTensorTableFile});

@@ -33,7 +33,7 @@ bool is_checkpoint(store::FileSystem& fs, const std::string& path) {
 
 // A path is a checkpoint, or a directory of them.
 std::vector<std::string> checkpoints_at(store::FileSystem& fs, const std::string& path) {
-  if (!S_ISDIR(store::look(fs, store::join(path, ".")).st_mode)) {
+  if (!store::is_directory(fs, path)) {
     throw Error(ErrorCode::kNotFound, "there is no such checkpoint or directory", path);
   }
   if (is_checkpoint(fs, path)) return {path};

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace checkpoint {
@@ -45,6 +46,11 @@ class CHECKPOINT_API SaveOptions {
 /// How `load` reads.
 class CHECKPOINT_API LoadOptions {
  public:
+  LoadOptions() = default;
+  /// With what a MapLocation is made from alone: `load(path, torch::kCPU)`.
+  template <typename T, std::enable_if_t<std::is_convertible_v<T, MapLocation>, int> = 0>
+  LoadOptions(T map_location) : map_location_(std::move(map_location)) {}
+
   /// Where the tensors go; by default to the device that each was saved from.
   LoadOptions& map_location(MapLocation map_location) {
     map_location_ = std::move(map_location);

@@ -30,6 +30,14 @@ CHECKPOINT_API RestoreReport load_state_dict(torch::nn::Module& module, const St
                                              Strict strict = Strict::kYes);
 CHECKPOINT_API RestoreReport load_state_dict(torch::nn::Module& module, const StateDict& dict,
                                              const RestoreOptions& options);
+/// The same from a file of any format that `load` reads, or a checkpoint, straight into the
+/// module's memory: nothing is read that is not needed, and no second copy is made. With `item`,
+/// what stands below that name in the file: `load_state_dict(*model, "runs/digits/latest", {},
+/// "model")`. Throws as `load` and as above; where reading fails midway, Error(io) or
+/// Error(corrupt), and the module must not be used.
+CHECKPOINT_API RestoreReport load_state_dict(torch::nn::Module& module, const std::string& path,
+                                             const RestoreOptions& options = {},
+                                             const std::string& item = {});
 
 /// Copies all parameters and buffers of one module into another of the same shape, in place: a
 /// target network. Throws Error(incompatible) if they do not fit; nothing has changed then.
@@ -70,19 +78,16 @@ CHECKPOINT_API void save(const StateDict& dict, const std::string& path,
 /// TorchScript: its weights), a .pth file of Python's torch.save (of any version, also of before
 /// 1.6), a safetensors file. What it is, its content says, not its name. Runs no code, whatever the
 /// file holds. `path` may be a CheckpointManager's checkpoint: then its digests are verified.
-/// Tensors go to the device they were saved from, or where `map_location` says, whose keys are
-/// those of the file. Throws Error: not_found, corrupt, unsupported, incompatible (a CUDA file
-/// where there is no CUDA: pass torch::kCPU), io.
-CHECKPOINT_API Value load(const std::string& path, const MapLocation& map_location = {});
-CHECKPOINT_API Value load(const std::string& path, const LoadOptions& options);
+/// Tensors go to the device they were saved from, or where the options' map_location says, whose
+/// keys are those of the file. Throws Error: not_found, corrupt, unsupported, incompatible (a CUDA
+/// file where there is no CUDA: pass torch::kCPU), io.
+CHECKPOINT_API Value load(const std::string& path, const LoadOptions& options = {});
 
 /// The tensors of such a file by dotted names (list indices and integer keys as numbers), other
 /// values left out. With `item`, only those below that name, which is cut off:
 /// `load_weights("runs/digits/latest", torch::kCPU, "model")`. Throws as `load`, and
 /// Error(not_found) if there is no such item.
-CHECKPOINT_API StateDict load_weights(const std::string& path, const MapLocation& map_location = {},
-                                      const std::string& item = {});
-CHECKPOINT_API StateDict load_weights(const std::string& path, const LoadOptions& options,
+CHECKPOINT_API StateDict load_weights(const std::string& path, const LoadOptions& options = {},
                                       const std::string& item = {});
 
 /// The metadata of a safetensors file, without what this library adds to it; empty for a file of

@@ -37,23 +37,15 @@ Value load_file(const store::File& file, const LoadOptions& options) {
   return format::map_tensors(archive.tree(), "", nullptr, load);
 }
 
-bool is_directory(store::FileSystem& fs, const std::string& path) {
-  return S_ISDIR(store::look(fs, store::join(path, ".")).st_mode);
-}
-
 }  // namespace
 
 Value load(const std::string& path, const LoadOptions& options) {
   store::FileSystem& fs = store::posix_file_system();
-  if (is_directory(fs, path)) {
+  if (store::is_directory(fs, path)) {
     const store::VerifiedCheckpoint checkpoint = store::verify_checkpoint(fs, path);
     return load_file(checkpoint.content(), options);
   }
   return load_file(store::File::open(fs, path), options);
-}
-
-Value load(const std::string& path, const MapLocation& map_location) {
-  return load(path, LoadOptions().map_location(map_location));
 }
 
 std::map<std::string, std::string> load_metadata(const std::string& path) {

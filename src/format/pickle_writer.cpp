@@ -73,8 +73,8 @@ class Pickler {
 
   void put(const Value& value, const Path& path, int depth) {
     if (depth > kMaxDepth) {
-      throw Error(ErrorCode::kUnsupported,
-                  "'" + path.text() + "' is nested deeper than " + std::to_string(kMaxDepth) + " levels");
+      throw Error(ErrorCode::kUnsupported, "'" + path.text() + "' is nested deeper than " +
+                                               std::to_string(kMaxDepth) + " levels");
     }
     switch (value.kind()) {
       case Value::Kind::kNone:

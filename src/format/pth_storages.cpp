@@ -44,9 +44,8 @@ at::Tensor without_gaps(const at::Tensor& tensor) {
 
 PthStorages::PthStorages(const Value& tree) : tree_(tree) {
   const torch::NoGradGuard no_grad;
-  for_each_tensor(tree, Path(), [this](const Value& entry, const Path& path) {
-    add(entry.to_tensor(), path);
-  });
+  for_each_tensor(tree, Path(),
+                  [this](const Value& entry, const Path& path) { add(entry.to_tensor(), path); });
   make_records();
 }
 

@@ -102,18 +102,15 @@ Restored restore_one(store::FileSystem& fs, const std::string& path, State& stat
   store::TensorTable table;
   store::side_by_side(
       [&] {
-        table = store::decode_tensor_table(table_text,
-                                           checkpoint.file(store::kTensorTableFile).name());
+        table =
+            store::decode_tensor_table(table_text, checkpoint.file(store::kTensorTableFile).name());
       },
       [&] { archive.emplace(format::read_archive(file)); });
   Restored restored;
   restored.manifest = checkpoint.manifest;
   restored.progress = checkpoint.manifest.progress;
-  const FileEntry* const unchecked = options.verify() == Verify::kWhileReading
-                                         ? &checkpoint.entry(checkpoint.content_name())
-                                         : nullptr;
   restored.report = state::restore(state, checkpoint.manifest, table, file, *archive, options,
-                                   unchecked);
+                                   checkpoint.unchecked(options.verify()));
   return restored;
 }
 

@@ -20,9 +20,9 @@ using format::OnCuda;
 
 /// All that a save writes.
 struct Capture {
-  /// A dict: one entry an item, then "rng", "epoch", "step" and "loss". Its tensors are dense CPU tensors:
-  /// the live ones themselves where these are such (they must not change until they are written),
-  /// copies of the rest. Tied tensors are one tensor here too.
+  /// A dict: one entry an item, then "rng", "epoch", "step" and "loss". Its tensors are dense CPU
+  /// tensors: the live ones themselves where these are such (they must not change until they are
+  /// written), copies of the rest. Tied tensors are one tensor here too.
   Value tree;
   std::vector<ItemEntry> items;
   std::map<std::string, std::vector<std::vector<std::string>>> optimizer_parameters;

@@ -138,8 +138,8 @@ c10::Device RestorePlan::device_after(const at::Tensor& live) const {
 void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) {
   if (to.numel() == 0) return;
   const format::StoredTensor* stored = source_.find(placeholder);
-  if (stored != nullptr && to.device().is_cpu() && !to.is_conj() && !to.is_neg() && is_dense(to) &&
-      same_layout(to, placeholder)) {
+  if (stored != nullptr && !stored->big_endian && to.device().is_cpu() && !to.is_conj() &&
+      !to.is_neg() && is_dense(to) && same_layout(to, placeholder)) {
     // Tied tensors are read once. If the file holds two different ones for one live tensor, the
     // last one wins, as with LibTorch's own load; so it goes the way that keeps the order.
     const uint64_t offset = file_offset(*stored, placeholder);
@@ -198,8 +198,7 @@ void RestorePlan::read_direct() {
   uint64_t bytes = 0;
   segments.reserve(direct_.size());
   for (const Direct& copy : direct_) {
-    segments.push_back(
-        {copy.offset, static_cast<char*>(copy.to.data_ptr()), bytes_of(copy.to)});
+    segments.push_back({copy.offset, static_cast<char*>(copy.to.data_ptr()), bytes_of(copy.to)});
     bytes += segments.back().bytes;
     note_change(copy.to);
   }

@@ -1,8 +1,11 @@
+#include "format/read_file.h"
 #include "format/save_tree.h"
 #include "format/tree_json.h"
 #include "state/module.h"
 #include "state/restore.h"
 #include "state/restore_plan.h"
+#include "store/file.h"
+#include "store/verify.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>
@@ -16,6 +19,28 @@ Dict to_dict(const StateDict& dict) {
   Dict result;
   for (const auto& entry : dict) result.insert(entry.key(), entry.value());
   return result;
+}
+
+// The whole tree, or the part that has this name.
+const Value& choose(const Value& tree, const std::string& item, const std::string& path) {
+  if (item.empty()) return tree;
+  const Value* const chosen = tree.is_dict() ? tree.dict().find(item) : nullptr;
+  if (chosen != nullptr) return *chosen;
+  throw Error(ErrorCode::kNotFound, "the file has no item '" + item + "'", path);
+}
+
+RestoreReport load_into(torch::nn::Module& module, const store::File& file,
+                        const FileEntry* unchecked, const RestoreOptions& options,
+                        const std::string& item) {
+  const format::DecodedArchive archive = format::read_file(file);
+  const auto saved_device = [](const format::StoredTensor& stored) { return stored.device; };
+  const state::TensorSource source{&file, &archive, saved_device, unchecked};
+  state::RestorePlan plan(source, options);
+  state::plan_module(module, choose(archive.tree(), item, file.name()), "",
+                     state::OwnLoad::kIgnored, plan);
+  state::settle(plan, options.strict(), file.name());
+  plan.run();
+  return plan.report();
 }
 
 StateDict weights_of(const Value& tree) {
@@ -51,6 +76,18 @@ RestoreReport load_state_dict(torch::nn::Module& module, const StateDict& dict,
   return plan.report();
 }
 
+RestoreReport load_state_dict(torch::nn::Module& module, const std::string& path,
+                              const RestoreOptions& options, const std::string& item) {
+  store::FileSystem& fs = store::posix_file_system();
+  if (!store::is_directory(fs, path)) {
+    return load_into(module, store::File::open(fs, path), nullptr, options, item);
+  }
+  const store::VerifiedCheckpoint checkpoint =
+      store::open_checkpoint(fs, path, options.verify(), options.on_transfer());
+  return load_into(module, checkpoint.content(), checkpoint.unchecked(options.verify()), options,
+                   item);
+}
+
 void copy_weights(const torch::nn::Module& from, torch::nn::Module& to) {
   load_state_dict(to, state_dict(from));
 }
@@ -75,18 +112,7 @@ void save(const StateDict& dict, const std::string& path, const SaveOptions& opt
 
 StateDict load_weights(const std::string& path, const LoadOptions& options,
                        const std::string& item) {
-  const Value tree = load(path, options);
-  if (item.empty()) return weights_of(tree);
-  const Value* const chosen = tree.dict().find(item);
-  if (chosen == nullptr) {
-    throw Error(ErrorCode::kNotFound, "the file has no item '" + item + "'", path);
-  }
-  return weights_of(*chosen);
-}
-
-StateDict load_weights(const std::string& path, const MapLocation& map_location,
-                       const std::string& item) {
-  return load_weights(path, LoadOptions().map_location(map_location), item);
+  return weights_of(choose(load(path, options), item, path));
 }
 
 }  // namespace checkpoint

@@ -36,8 +36,7 @@ class BufferedSource final : public ByteSource {
   static constexpr size_t kBytes = size_t{16} << 10;
 
   bool holds(uint64_t offset, size_t count) const {
-    return offset >= begin_ && count <= buffer_.size() &&
-           offset - begin_ <= buffer_.size() - count;
+    return offset >= begin_ && count <= buffer_.size() && offset - begin_ <= buffer_.size() - count;
   }
 
   const ByteSource& source_;

@@ -77,7 +77,7 @@ std::string Directory::path_of(const std::string& name) const { return join(path
 void Directory::create() const {
   create_with_parents(*fs_, path_);
   // mkdir says EEXIST of a file as well.
-  if (!S_ISDIR(look(*fs_, join(path_, ".")).st_mode)) {
+  if (!is_directory(*fs_, path_)) {
     throw Error(ErrorCode::kInvalidArgument, "this is a file, and no directory", path_, ENOTDIR,
                 "Choose another directory for the checkpoints.");
   }

@@ -199,4 +199,8 @@ struct stat look(FileSystem& fs, const std::string& path) {
   return info;
 }
 
+bool is_directory(FileSystem& fs, const std::string& path) {
+  return S_ISDIR(look(fs, join(path, ".")).st_mode);
+}
+
 }  // namespace checkpoint::store

@@ -70,5 +70,7 @@ void sync_directory(FileSystem& fs, const std::string& path);
 std::string read_whole(FileSystem& fs, const std::string& path, uint64_t limit);
 /// What stands at `path` itself, links not followed; st_mode 0 if nothing does.
 struct stat look(FileSystem& fs, const std::string& path);
+/// Whether `path` is a directory, or a link to one.
+bool is_directory(FileSystem& fs, const std::string& path);
 
 }  // namespace checkpoint::store

@@ -88,8 +88,7 @@ std::map<std::string, Lists> decode_names(const JsonFields& fields, const char* 
 
 void write_tensor_table(const TensorTable& table, ByteSink& sink) {
   std::string text = "{\n\"format\": \"" + std::string(kFormat) +
-                     "\",\n\"format_version\": " + std::to_string(kVersion) +
-                     ",\n\"tensors\": [";
+                     "\",\n\"format_version\": " + std::to_string(kVersion) + ",\n\"tensors\": [";
   const char* separator = "\n";
   for (const TensorEntry& tensor : table.tensors) {
     append_tensor(text += separator, tensor);
@@ -98,9 +97,9 @@ void write_tensor_table(const TensorTable& table, ByteSink& sink) {
     sink.write(text.data(), text.size());
     text.clear();
   }
-  text += "\n],\n\"optimizer_parameters\": " +
-          dump_json(ordered_json(table.optimizer_parameters), -1) +
-          ",\n\"eval_modules\": " + dump_json(ordered_json(table.eval_modules), -1) + "\n}\n";
+  text +=
+      "\n],\n\"optimizer_parameters\": " + dump_json(ordered_json(table.optimizer_parameters), -1) +
+      ",\n\"eval_modules\": " + dump_json(ordered_json(table.eval_modules), -1) + "\n}\n";
   sink.write(text.data(), text.size());
 }
 

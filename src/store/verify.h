@@ -33,6 +33,10 @@ struct VerifiedCheckpoint {
   /// The file that holds the tensors and values: checkpoint.pt or checkpoint.pth.
   const char* content_name() const;
   const File& content() const { return file(content_name()); }
+  /// The content, if this way of verifying leaves its digest to who reads it; null otherwise.
+  const FileEntry* unchecked(Verify verify) const {
+    return verify == Verify::kWhileReading ? &entry(content_name()) : nullptr;
+  }
   TensorTable tensor_table() const;
   /// Its text alone, to be decoded later. Throws as it does.
   std::string tensor_table_text() const;

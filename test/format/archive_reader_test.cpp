@@ -1,5 +1,5 @@
-#include "memory_source.h"
 #include "format/archive_reader.h"
+#include "memory_source.h"
 
 #include "catch.h"
 #include "error_of.h"

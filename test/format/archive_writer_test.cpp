@@ -1,9 +1,9 @@
 #include "catch.h"
 #include "error_of.h"
 
-#include "memory_source.h"
 #include "format/archive_reader.h"
 #include "format/archive_writer.h"
+#include "memory_source.h"
 #include "store/digest.h"
 
 #include <torch/torch.h>

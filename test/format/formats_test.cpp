@@ -220,6 +220,11 @@ TEST_CASE("numbers in the other byte order are put right", "[formats]") {
     const auto number = tree.dict().at("c").to_tensor()[0].item<c10::complex<float>>();
     CHECK(number == c10::complex<float>(1, 2));
   }
+  torch::nn::Module module;
+  module.register_buffer("i", torch::zeros({2}, torch::kInt));
+  module.register_buffer("c", torch::zeros({1}, torch::kComplexFloat));
+  load_state_dict(module, path);
+  CHECK(module.named_buffers()["i"].equal(torch::tensor({258, 3}, torch::kInt)));
 }
 
 TEST_CASE("what Python wrote is read as it was", "[python]") {

@@ -1,9 +1,8 @@
 // Any bytes as a safetensors file; and as the header of one that is as long as it says.
 
-#include "memory_source.h"
 #include "fuzz/fuzzing.h"
 #include "fuzz/load_all.h"
-
+#include "memory_source.h"
 
 #include <string>
 

@@ -1,9 +1,9 @@
 // Any bytes as a zip archive: each of its records is read, and what the archive holds is loaded, as
 // `load` would.
 
-#include "memory_source.h"
 #include "fuzz/fuzzing.h"
 #include "fuzz/load_all.h"
+#include "memory_source.h"
 
 #include "format/zip_reader.h"
 

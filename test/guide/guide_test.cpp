@@ -91,7 +91,7 @@ TEST_CASE("guide: weights are saved and loaded") {
   checkpoint::save(checkpoint::state_dict(*net), "net.pth");
 
   Net again;
-  checkpoint::load_state_dict(*again, checkpoint::load_weights("net.pth", torch::kCPU));
+  checkpoint::load_state_dict(*again, "net.pth");
   again->eval();  // before inference: BatchNorm and Dropout behave as in training otherwise
   // [guide]
   net->eval();

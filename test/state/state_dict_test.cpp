@@ -115,6 +115,80 @@ TEST_CASE("load opens a checkpoint's directory, and load_weights one item of it"
   CHECK(contains(error_of([&] { load(root / "latest"); }), "corrupt: "));
 }
 
+TEST_CASE("load_state_dict reads a file of any format straight into a module") {
+  const test::TemporaryDirectory root;
+  Net net;
+  for (const char* name : {"net.pt", "net.pth", "net.safetensors"}) {
+    checkpoint::save(state_dict(*net), root / name);
+    Net other;
+    const void* const memory = other->conv->weight.data_ptr();
+    const auto version = other->conv->weight._version();
+    CHECK(checkpoint::load_state_dict(*other, root / name).fits());
+    CHECK(same_bits(*net, *other));
+    CHECK(other->conv->weight.data_ptr() == memory);
+    CHECK(other->conv->weight._version() > version);
+    CHECK(other->conv->weight.requires_grad());
+  }
+  Net half;
+  half->to(torch::kHalf);
+  const auto before = copies_of(*half);
+  CHECK(contains(error_of([&] { checkpoint::load_state_dict(*half, root / "net.pth"); }),
+                 "dtype float16 here"));
+  CHECK(unchanged(*half, before));
+  checkpoint::load_state_dict(*half, root / "net.pth", RestoreOptions().convert_dtype(true));
+  CHECK(half->conv->weight.equal(net->conv->weight.to(torch::kHalf)));
+
+  Net wider(7);
+  const RestoreReport report =
+      checkpoint::load_state_dict(*wider, root / "net.pth", RestoreOptions().strict(Strict::kNo));
+  CHECK(report.mismatched.size() == 3);
+  CHECK(wider->conv->weight.equal(net->conv->weight));
+  CHECK(contains(error_of([&] { checkpoint::load_state_dict(*wider, root / "no.pth"); }),
+                 "not_found: "));
+}
+
+TEST_CASE("load_state_dict reads an item of a file, and of a checkpoint, which is verified") {
+  const test::TemporaryDirectory root;
+  Net net;
+  State state;
+  state.add("model", net);
+  CheckpointManager(root.path()).save(state, {4, 40, 0.5});
+  Dict both;
+  both.insert("net", checkpoint::load(root / "latest").dict().at("model"));
+  both.insert("epoch", 4);
+  checkpoint::save(Value(both), root / "both.pth");
+
+  Net other;
+  const auto before = copies_of(*other);
+  const std::string whole =
+      error_of([&] { checkpoint::load_state_dict(*other, root / "both.pth"); });
+  CHECK(contains(whole, "conv.weight"));
+  CHECK(
+      contains(error_of([&] { checkpoint::load_state_dict(*other, root / "both.pth", {}, "met"); }),
+               "not_found: the file has no item 'met'"));
+  CHECK(unchanged(*other, before));
+  checkpoint::load_state_dict(*other, root / "both.pth", {}, "net");
+  CHECK(same_bits(*net, *other));
+
+  for (const Verify verify : {Verify::kBefore, Verify::kWhileReading, Verify::kNever}) {
+    Net again;
+    checkpoint::load_state_dict(*again, root / "latest", RestoreOptions().verify(verify), "model");
+    CHECK(same_bits(*net, *again));
+  }
+  test::flip_bit(root / "latest/checkpoint.pt", 600);
+  Net damaged;
+  const auto untouched = copies_of(*damaged);
+  CHECK(contains(
+      error_of([&] { checkpoint::load_state_dict(*damaged, root / "latest", {}, "model"); }),
+      "corrupt: "));
+  CHECK(unchanged(*damaged, untouched));
+  const std::string while_reading = error_of([&] {
+    checkpoint::load_state_dict(*damaged, root / "latest",
+                                RestoreOptions().verify(Verify::kWhileReading), "model");
+  });
+  CHECK(contains(while_reading, "corrupt: reading failed when part of the live state"));
+}
+
 TEST_CASE("What cannot be saved or loaded is refused, and the older file stays") {
   const test::TemporaryDirectory root;
   checkpoint::save(state_dict(*Net()), root / "a.pt");
