@@ -1,7 +1,9 @@
 #include "command.h"
 #include "output.h"
+#include "progress_bar.h"
 
 #include "store/directory.h"
+#include "store/manifest.h"
 #include "store/marker.h"
 #include "store/names.h"
 #include "store/verify.h"
@@ -10,6 +12,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <numeric>
 
 namespace checkpoint::cli {
 namespace {
@@ -45,9 +48,20 @@ std::vector<std::string> checkpoints_at(store::FileSystem& fs, const std::string
   return paths;
 }
 
-Result verify(store::FileSystem& fs, const std::string& path) {
+// What its manifest says; 0 if that cannot be read, which `verify` will tell.
+uint64_t expected_bytes(store::FileSystem& fs, const std::string& path) {
   try {
-    return {path, store::verify_checkpoint(fs, path).manifest.total_bytes(), "", kAllWell};
+    return store::read_manifest(fs, path).total_bytes();
+  } catch (const Error&) {
+    return 0;
+  }
+}
+
+Result verify(store::FileSystem& fs, const std::string& path, const OnTransfer& told) {
+  try {
+    const auto checkpoint =
+        store::verify_checkpoint(fs, path, store::ReadFrom::kCache, told);
+    return {path, checkpoint.manifest.total_bytes(), "", kAllWell};
   } catch (const Error& error) {
     // A checkpoint that lacks a file is damaged; one that cannot be read may not be.
     const bool damaged =
@@ -85,14 +99,25 @@ ExitCode verify_all(const Arguments& arguments) {
   for (const std::string& path : arguments.paths) {
     for (std::string& checkpoint : checkpoints_at(fs, path)) paths.push_back(std::move(checkpoint));
   }
+  std::vector<uint64_t> sizes;
+  for (const std::string& path : paths) sizes.push_back(expected_bytes(fs, path));
+  ProgressBar bar(std::accumulate(sizes.begin(), sizes.end(), uint64_t{0}));
   std::vector<Result> results;
   ExitCode worst = kAllWell;
-  for (const std::string& path : paths) {
-    results.push_back(verify(fs, path));
-    if (!arguments.json) print(results.back());
+  uint64_t done = 0;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    bar.show(done);
+    results.push_back(verify(
+        fs, paths[i], [&](const Transfer& transfer) { bar.show(done + transfer.bytes_done); }));
+    done += sizes[i];
+    if (!arguments.json) {
+      bar.clear();
+      print(results.back());
+    }
     // Damage is what the caller asked about: it outweighs what could not be read.
     if (worst != kDamageFound && results.back().code != kAllWell) worst = results.back().code;
   }
+  bar.clear();
   if (arguments.json) print_as_json(results);
   return worst;
 }

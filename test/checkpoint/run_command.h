@@ -2,7 +2,10 @@
 
 #include "catch.h"
 
+#include <pty.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <string>
@@ -24,6 +27,29 @@ inline CommandResult run_command(const std::string& arguments) {
   char buffer[4096];
   while (const size_t got = std::fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, got);
   const int status = ::pclose(pipe);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, output};
+}
+
+/// The same with both streams on a terminal, of 100 columns.
+inline CommandResult run_command_on_terminal(const std::string& arguments) {
+  const winsize size{25, 100, 0, 0};
+  int terminal = -1;
+  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, &size);
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const std::string command = std::string("exec '") + TORCH_CHECKPOINT_COMMAND + "' " + arguments;
+    ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+    ::_exit(127);
+  }
+  std::string output;
+  char buffer[4096];
+  // Once the child is gone, reading fails.
+  for (ssize_t got = 0; (got = ::read(terminal, buffer, sizeof buffer)) > 0;) {
+    output.append(buffer, static_cast<size_t>(got));
+  }
+  ::close(terminal);
+  int status = 0;
+  ::waitpid(child, &status, 0);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, output};
 }
 
