@@ -4,6 +4,7 @@
 
 #include "store/directory.h"
 #include "store/file.h"
+#include "store/keep_rules.h"
 #include "store/names.h"
 #include "store/ranking.h"
 #include "store/retention.h"
@@ -25,12 +26,35 @@ struct Arguments {
   bool json = false;
 };
 
-store::Plan look_at(const std::string& path, const KeepRules& rules) {
+// What is there, and why it stays: by the rules that were given, or else by those of the run that
+// saved last.
+struct Listing {
+  store::Plan plan;
+  KeepRules rules;
+  bool rules_given;
+};
+
+Listing look_at(const std::string& path, const KeepRules& given) {
   store::FileSystem& fs = store::posix_file_system();
   if (!store::is_directory(fs, path)) {
     throw Error(ErrorCode::kNotFound, "there is no such directory", path);
   }
-  return store::Retention(rules, true).plan(store::Directory(fs, path), "");
+  const store::Directory directory(fs, path);
+  Listing listing{store::Retention(given, true).plan(directory, ""), given, !given.empty()};
+  if (listing.rules_given) return listing;
+  for (const store::FoundCheckpoint& checkpoint : listing.plan.found) {
+    if (!checkpoint.problem) listing.rules = checkpoint.manifest.keep;
+  }
+  listing.plan.reasons =
+      store::reasons_to_stay(listing.plan.found, listing.plan.pins, "", listing.rules);
+  return listing;
+}
+
+// What no rule keeps goes by the rules that were given. By those of the run it may be there for a
+// keep_if of its own, or until the next save.
+std::string why_kept(const Listing& listing, size_t i) {
+  if (!listing.plan.reasons[i].empty()) return printable(joined(listing.plan.reasons[i]));
+  return listing.rules_given ? "nothing: it goes" : "-";
 }
 
 std::vector<std::string> pins_of_nothing(const store::Plan& plan) {
@@ -52,7 +76,9 @@ std::string state_of(const store::FoundCheckpoint& checkpoint, bool is_pinned,
   return state;
 }
 
-void print(const store::Plan& plan, const KeepRules& rules) {
+void print(const Listing& listing) {
+  const store::Plan& plan = listing.plan;
+  const KeepRules& rules = listing.rules;
   std::vector<std::vector<std::string>> rows = {
       {"NAME", ">EPOCH", ">STEP", ">LOSS", "METRICS", ">SIZE", ">AGE", "STATE"}};
   if (!rules.empty()) rows[0].push_back("KEPT BY");
@@ -70,10 +96,7 @@ void print(const store::Plan& plan, const KeepRules& rules) {
                     human_metrics(manifest.progress), human_bytes(manifest.total_bytes()),
                     age_since(manifest.created),
                     state_of(checkpoint, plan.pins.count(checkpoint.name) != 0, rules)});
-    if (!rules.empty()) {
-      rows.back().push_back(plan.reasons[i].empty() ? "nothing: it goes"
-                                                    : printable(joined(plan.reasons[i])));
-    }
+    if (!rules.empty()) rows.back().push_back(why_kept(listing, i));
   }
   print_table(rows);
   for (const std::string& name : pins_of_nothing(plan)) {
@@ -81,7 +104,8 @@ void print(const store::Plan& plan, const KeepRules& rules) {
   }
 }
 
-void print_as_json(const store::Plan& plan, const KeepRules& rules) {
+void print_as_json(const Listing& listing) {
+  const store::Plan& plan = listing.plan;
   nlohmann::ordered_json checkpoints = nlohmann::ordered_json::array();
   for (size_t i = 0; i < plan.found.size(); ++i) {
     const store::FoundCheckpoint& checkpoint = plan.found[i];
@@ -89,7 +113,7 @@ void print_as_json(const store::Plan& plan, const KeepRules& rules) {
     entry["damage"] = nullptr;
     if (checkpoint.problem) entry["damage"] = checkpoint.problem->what();
     entry["pinned"] = plan.pins.count(checkpoint.name) != 0;
-    if (!rules.empty()) entry["reasons"] = plan.reasons[i];
+    if (!listing.rules.empty()) entry["reasons"] = plan.reasons[i];
     if (!checkpoint.problem) entry.update(to_json(checkpoint.manifest));
     checkpoints.push_back(std::move(entry));
   }
@@ -98,14 +122,13 @@ void print_as_json(const store::Plan& plan, const KeepRules& rules) {
 }
 
 ExitCode list(const Arguments& arguments) {
-  const KeepRules rules = arguments.keep.rules();
-  const store::Plan plan = look_at(arguments.directory, rules);
+  const Listing listing = look_at(arguments.directory, arguments.keep.rules());
   if (arguments.json) {
-    print_as_json(plan, rules);
+    print_as_json(listing);
   } else {
-    print(plan, rules);
+    print(listing);
   }
-  for (const store::FoundCheckpoint& checkpoint : plan.found) {
+  for (const store::FoundCheckpoint& checkpoint : listing.plan.found) {
     if (checkpoint.problem) return kDamageFound;
   }
   return kAllWell;

@@ -2,6 +2,7 @@
 
 #include "store/clock.h"
 #include "store/json.h"
+#include "store/keep_json.h"
 #include "store/progress_json.h"
 
 #include <spdlog/fmt/fmt.h>
@@ -118,7 +119,8 @@ nlohmann::ordered_json to_json(const Manifest& manifest) {
           {"progress", store::progress_to_json(manifest.progress)},
           {"bytes", manifest.total_bytes()},
           {"files", std::move(files)},
-          {"items", std::move(items)}};
+          {"items", std::move(items)},
+          {"keep", store::keep_to_json(manifest.keep)}};
 }
 
 std::string printable(const std::string& text) {

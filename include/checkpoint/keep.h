@@ -1,7 +1,6 @@
 #pragma once
 
 #include <checkpoint/export.h>
-#include <checkpoint/manifest.h>
 
 #include <chrono>
 #include <cstdint>
@@ -10,6 +9,8 @@
 #include <vector>
 
 namespace checkpoint {
+
+struct Manifest;
 
 /// Which way a metric gets better.
 enum class Mode {

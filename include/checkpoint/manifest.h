@@ -1,6 +1,7 @@
 #pragma once
 
 #include <checkpoint/export.h>
+#include <checkpoint/keep.h>
 #include <checkpoint/progress.h>
 
 #include <cstdint>
@@ -43,6 +44,9 @@ struct Manifest {
   Progress progress;
   std::vector<FileEntry> files;
   std::vector<ItemEntry> items;
+  /// The rules of retention of the manager that wrote it, without keep_if. Empty in older
+  /// checkpoints.
+  KeepRules keep;
   /// What saving it took, in seconds, step by step: "capture", "snapshot", "archive", "table".
   /// Empty in older checkpoints.
   std::map<std::string, double> seconds;

@@ -141,6 +141,7 @@ Manifest CheckpointManager::Impl::describe(const Progress& progress) const {
   manifest.libtorch_version = compat::torch_version();
   manifest.library_version = TORCH_CHECKPOINT_VERSION;
   manifest.progress = progress;
+  manifest.keep = options.keep();
   return manifest;
 }
 

@@ -3,6 +3,7 @@
 #include "store/digest.h"
 #include "store/in_quotes.h"
 #include "store/json.h"
+#include "store/keep_json.h"
 #include "store/names.h"
 #include "store/progress_json.h"
 
@@ -91,6 +92,8 @@ std::string encode_manifest(const Manifest& manifest) {
       {"files", std::move(files)},
       {"items", std::move(items)},
   };
+  ordered_json keep = keep_to_json(manifest.keep);
+  if (!keep.empty()) document["keep"] = std::move(keep);
   if (!seconds.empty()) document["seconds"] = std::move(seconds);
   std::string body = dump_json(document, 2);
   body.resize(body.size() - 2);  // The closing "\n}" comes after the seal.
@@ -138,6 +141,7 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
   for (const json& item : fields.array("items")) {
     manifest.items.push_back(decode_item(item, path));
   }
+  if (fields.has("keep")) manifest.keep = keep_from_json(fields.object("keep"), path);
   if (fields.has("seconds")) {
     const json& steps = fields.object("seconds");
     const JsonFields seconds(steps, path);

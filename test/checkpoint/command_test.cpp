@@ -53,6 +53,35 @@ TEST_CASE("list shows the checkpoints, in a table and as JSON") {
   CHECK(document["checkpoints"][1]["progress"]["metrics"]["acc"] == 0.75);
 }
 
+TEST_CASE("list says by which rules of the run each checkpoint is there") {
+  const test::TemporaryDirectory root;
+  int64_t number = 0;
+  State state;
+  state.add("number", number).rng(false);
+  {
+    CheckpointManager manager(root / "run", CheckpointManagerOptions()
+                                                .name("e{epoch}")
+                                                .keep_last(1)
+                                                .keep_best(1, "loss", Mode::kMin)
+                                                .keep_if([](const Manifest& manifest) {
+                                                  return manifest.progress.epoch == 1;
+                                                }));
+    for (const double loss : {0.5, 0.75, 0.9}) manager.save(state, {number++, 0, loss});
+  }
+  const std::string path = root / "run";
+  const Result table = run("list " + path);
+  CHECK(contains(table.output, "KEPT BY"));
+  CHECK(contains(table.output, "ok     keep_best(1, loss, min): rank 1\n"));
+  CHECK(contains(table.output, "ok     newest, keep_last(1)\n"));
+  CHECK(contains(table.output, "ok     -\n"));  // A program's function cannot be asked.
+  const auto entries = nlohmann::json::parse(run("list --json " + path).output)["checkpoints"];
+  CHECK(entries[0]["reasons"] == nlohmann::json{"keep_best(1, loss, min): rank 1"});
+  CHECK(entries[1]["reasons"].empty());
+  CHECK(entries[2]["keep"]["last"] == 1);
+  // Rules that are given count instead.
+  CHECK(contains(run("list --keep-last 2 " + path).output, "nothing: it goes"));
+}
+
 TEST_CASE("show tells what a checkpoint holds") {
   const Run at;
   const Result text = run("show " + at("/latest"));

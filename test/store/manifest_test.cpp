@@ -154,3 +154,36 @@ TEST_CASE("A manifest of an older format, which lacks what came later, still loa
   CHECK(manifest.sequence == 6);
   CHECK(manifest.items[1].type.empty());
 }
+
+TEST_CASE("A manifest holds the rules of retention of the run that wrote it") {
+  Manifest manifest = example();
+  CHECK(encode_manifest(manifest).find("\"keep\"") == std::string::npos);
+  manifest.keep.last = 3;
+  manifest.keep.best = {{2, "val/accuracy", Mode::kMax}, {1, "loss", Mode::kMin}};
+  manifest.keep.every_n_epochs = 10;
+  manifest.keep.every_n_steps = 1000;
+  manifest.keep.every = std::chrono::hours(6);
+  manifest.keep.predicates.push_back([](const Manifest&) { return true; });
+  const std::string text = encode_manifest(manifest);
+  const KeepRules read = decode_manifest(text, "manifest.json").keep;
+  CHECK(read.last == 3);
+  REQUIRE(read.best.size() == 2);
+  CHECK(read.best[0].count == 2);
+  CHECK(read.best[0].metric == "val/accuracy");
+  CHECK(read.best[0].mode == Mode::kMax);
+  CHECK(read.best[1].mode == Mode::kMin);
+  CHECK(read.every_n_epochs == 10);
+  CHECK(read.every_n_steps == 1000);
+  CHECK(read.every == std::chrono::hours(6));
+  CHECK(read.predicates.empty());
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+           {"\"last\": 3", "\"last\": -3"},
+           {"\"last\": 3", "\"last\": \"3\""},
+           {"\"mode\": \"max\"", "\"mode\": \"most\""},
+           {"\"count\": 2", "\"count\": -2"},
+           {"\"every_seconds\": 21600.0", "\"every_seconds\": -1.0"},
+           {"\"every_seconds\": 21600.0", "\"every_seconds\": \"nan\""}}) {
+    INFO(to);
+    CHECK(code_of(resealed(text, from, to)) == ErrorCode::kCorrupt);
+  }
+}
