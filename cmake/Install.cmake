@@ -8,6 +8,11 @@ if(TARGET torch-checkpoint)
   install(TARGETS torch-checkpoint RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   # Where torch-checkpoint looks for it (checkpoint/command.h).
   install(TARGETS torch-checkpoint-tensors RUNTIME DESTINATION libexec/torch-checkpoint)
+  install(FILES docs/torch-checkpoint.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES checkpoint/completions/torch-checkpoint.bash RENAME torch-checkpoint
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES checkpoint/completions/_torch-checkpoint
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 endif()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/TorchCheckpoint)

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# completion.sh PROGRAM: what bash would offer, as the completion's own function answers.
+set -euo pipefail
+program=$1
+source "$(dirname "$0")/../../checkpoint/completions/torch-checkpoint.bash"
+
+# offers WORDS... (the last one is being typed): what is offered, in one line.
+offers() {
+  COMP_WORDS=("$program" "$@") COMP_CWORD=$# COMPREPLY=()
+  _torch_checkpoint
+  echo "${COMPREPLY[*]}"
+}
+fail() { echo "completion.sh: $*" >&2; exit 1; }
+expect() {
+  local wanted=$1 found
+  shift
+  found=$(offers "$@")
+  [[ $found == "$wanted" ]] || fail "for '$*': '$found', not '$wanted'"
+}
+
+expect "--help --version list show verify pin unpin prune report diff convert" ""
+expect "prune" pr
+expect "--dry-run" prune --d
+expect "--item" convert --it
+expect "" list runs
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+mkdir "$folder"/{one,two,three}
+touch "$folder"/{one,two}/manifest.json
+expect "one two" pin "$folder/" ""
+expect "two" unpin "$folder" t
+expect "two" unpin "$folder" one t
+echo "all as expected"
