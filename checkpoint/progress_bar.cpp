@@ -66,10 +66,10 @@ std::string ProgressBar::line(uint64_t bytes_done, Clock::time_point now) const 
   const double seconds = std::chrono::duration<double>(now - begin_).count();
   const double rate = seconds > 0 ? static_cast<double>(bytes_done) / seconds : 0;
   const auto full = static_cast<size_t>(share * kBarWidth);
-  std::string text = fmt::format(
-      "{:3.0f}% [{}{}] {} of {}, {}/s", std::floor(100 * share), std::string(full, '#'),
-      std::string(kBarWidth - full, '.'), human_bytes(bytes_done), human_bytes(bytes_total_),
-      human_bytes(static_cast<uint64_t>(rate)));
+  std::string text =
+      fmt::format("{:3.0f}% [{}{}] {} of {}, {}/s", std::floor(100 * share), std::string(full, '#'),
+                  std::string(kBarWidth - full, '.'), human_bytes(bytes_done),
+                  human_bytes(bytes_total_), human_bytes(static_cast<uint64_t>(rate)));
   if (rate > 0) text += ", " + clock_text((1 - share) * total / rate) + " left";
   text.resize(terminal_width() - 1, ' ');
   return text;

@@ -59,8 +59,7 @@ uint64_t expected_bytes(store::FileSystem& fs, const std::string& path) {
 
 Result verify(store::FileSystem& fs, const std::string& path, const OnTransfer& told) {
   try {
-    const auto checkpoint =
-        store::verify_checkpoint(fs, path, store::ReadFrom::kCache, told);
+    const auto checkpoint = store::verify_checkpoint(fs, path, store::ReadFrom::kCache, told);
     return {path, checkpoint.manifest.total_bytes(), "", kAllWell};
   } catch (const Error& error) {
     // A checkpoint that lacks a file is damaged; one that cannot be read may not be.

@@ -145,12 +145,12 @@ void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) 
     const uint64_t offset = file_offset(*stored, placeholder);
     const auto [claim, first] = claimed_.emplace(to.data_ptr(), offset);
     if (first) {
-      direct_.push_back({to, offset});
+      copies_.push_back({to, placeholder, true, offset});
       return;
     }
     if (claim->second == offset) return;
   }
-  indirect_.push_back({to, placeholder});
+  copies_.push_back({to, placeholder, false});
 }
 
 void RestorePlan::throw_half_restored(ErrorCode code, const std::exception& error) const {
@@ -163,6 +163,7 @@ void RestorePlan::throw_half_restored(ErrorCode code, const std::exception& erro
 
 void RestorePlan::run() {
   run_first();
+  order_overlapping();
   try {
     read_direct();
     read_indirect();
@@ -193,11 +194,39 @@ void RestorePlan::run_first() {
   }
 }
 
+// Live tensors may overlap in part (a view beside its base), and the file may hold different values
+// for what they share. All but the first of those then wait for it, and are copied in the plan's
+// order: several threads would leave it to chance which of them wins.
+void RestorePlan::order_overlapping() {
+  std::vector<size_t> order;
+  order.reserve(copies_.size());
+  for (size_t i = 0; i < copies_.size(); ++i) {
+    if (copies_[i].direct) order.push_back(i);
+  }
+  const auto begin_of = [&](size_t i) { return static_cast<char*>(copies_[i].to.data_ptr()); };
+  std::sort(order.begin(), order.end(),
+            [&](size_t left, size_t right) { return begin_of(left) < begin_of(right); });
+  const char* end = nullptr;
+  size_t first = 0;  // In the plan, of the run of overlapping ones.
+  for (const size_t i : order) {
+    const char* const own_end = begin_of(i) + bytes_of(copies_[i].to);
+    if (end != nullptr && begin_of(i) < end) {
+      copies_[std::max(first, i)].direct = false;
+      first = std::min(first, i);
+      end = std::max(end, own_end);
+    } else {
+      first = i;
+      end = own_end;
+    }
+  }
+}
+
 void RestorePlan::read_direct() {
   std::vector<store::Segment> segments;
   uint64_t bytes = 0;
-  segments.reserve(direct_.size());
-  for (const Direct& copy : direct_) {
+  segments.reserve(copies_.size());
+  for (const Copy& copy : copies_) {
+    if (!copy.direct) continue;
     segments.push_back({copy.offset, static_cast<char*>(copy.to.data_ptr()), bytes_of(copy.to)});
     bytes += segments.back().bytes;
     note_change(copy.to);
@@ -215,7 +244,8 @@ void RestorePlan::read_direct() {
 
 void RestorePlan::read_indirect() {
   const torch::NoGradGuard no_grad;
-  for (const Copy& copy : indirect_) {
+  for (const Copy& copy : copies_) {
+    if (copy.direct) continue;
     at::Tensor to = copy.to;
     // Only in inference mode may a tensor be written that was made in it.
     std::optional<c10::InferenceMode> inference;

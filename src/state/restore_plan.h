@@ -108,13 +108,11 @@ class RestorePlan {
   void run();
 
  private:
-  struct Direct {
-    at::Tensor to;
-    uint64_t offset;  // In the file.
-  };
   struct Copy {
     at::Tensor to;
     at::Tensor placeholder;
+    bool direct;          // Read straight into the tensor's memory, not by way of another tensor.
+    uint64_t offset = 0;  // Then: where it stands in the file.
   };
   struct Undoable {
     std::function<void()> action;
@@ -124,6 +122,7 @@ class RestorePlan {
   void add_copy(const at::Tensor& to, const at::Tensor& placeholder);
   [[noreturn]] void throw_half_restored(ErrorCode code, const std::exception& error) const;
   void run_first();
+  void order_overlapping();
   void read_direct();
   void read_indirect();
 
@@ -131,8 +130,7 @@ class RestorePlan {
   const RestoreOptions& options_;
   Selection selection_;
   RestoreReport report_;
-  std::vector<Direct> direct_;  // Read straight into the tensor's memory.
-  std::vector<Copy> indirect_;  // Read into memory in between, then copied by LibTorch.
+  std::vector<Copy> copies_;
   std::unordered_map<void*, uint64_t> claimed_;  // Memory, and what of the file goes there.
   std::unordered_map<const c10::TensorImpl*, c10::Device> moved_;
   std::vector<Undoable> first_;

@@ -224,3 +224,33 @@ TEST_CASE("An item of another kind in the file is refused") {
   to.add("thing", number);
   CHECK(contains(error_of([&] { file.restore(to); }), "thing: value here, module in the file"));
 }
+
+TEST_CASE("Live tensors that overlap get what the file holds for the one added later") {
+  constexpr int64_t kSize = 6000000;  // Enough for several threads.
+  torch::Tensor whole = torch::randn({kSize}), part = torch::full({kSize / 2}, 7.0f);
+  torch::Tensor tail = torch::full({10}, 9.0f);
+  const bool whole_first = GENERATE(true, false);
+  CAPTURE(whole_first);
+  const auto state_of = [](bool begin_with_whole, torch::Tensor& large, torch::Tensor& small,
+                           torch::Tensor& last) {
+    State state;
+    if (begin_with_whole) state.add("whole", large);
+    state.add("part", small).add("tail", last);
+    if (!begin_with_whole) state.add("whole", large);
+    return state;
+  };
+  // In the other order in the file: where they stand there does not count.
+  const test::Saved saved(state_of(!whole_first, whole, part, tail));
+
+  torch::Tensor large = torch::zeros({kSize});
+  torch::Tensor small = large.narrow(0, 100, kSize / 2);
+  torch::Tensor last = large.narrow(0, kSize / 2, 10);  // Within both.
+  State state = state_of(whole_first, large, small, last);
+  saved.restore(state);
+  torch::Tensor expected = whole.clone();
+  if (whole_first) {
+    expected.narrow(0, 100, kSize / 2).fill_(7);
+    expected.narrow(0, kSize / 2, 10).fill_(9);
+  }
+  CHECK(large.equal(expected));
+}
