@@ -1,8 +1,8 @@
 #include "format/archive_writer.h"
 
-#include "format/dense.h"
 #include "format/fail_safe.h"
 #include "format/ivalue.h"
+#include "format/path.h"
 #include "format/tagged.h"
 #include "store/digest.h"
 
@@ -22,12 +22,10 @@ namespace {
 using c10::IValue;
 using torch::serialize::OutputArchive;
 
-constexpr int kMaxDepth = 100;
-
-const std::string& string_key(const Key& key, const std::string& path) {
+const std::string& string_key(const Key& key, const Path& path) {
   if (const std::string* name = std::get_if<std::string>(&key)) return *name;
   throw Error(ErrorCode::kUnsupported,
-              "'" + dotted(path, to_string(key)) +
+              "'" + Path(path, key).text() +
                   "': a LibTorch archive cannot hold a dict with integer keys at this place",
               "", 0, "Use string keys, or put the dict into a list.");
 }
@@ -99,80 +97,72 @@ class TreeWriter {
  public:
   explicit TreeWriter(Recorder& recorder) : recorder_(recorder) {}
 
-  void fill(OutputArchive& archive, const Dict& dict, const std::string& path, int depth) {
-    check_depth(path, depth);
+  void fill(OutputArchive& archive, const Dict& dict, const Path& path) {
+    path.check_depth();
     for (const auto& [key, value] : dict) {
       const std::string& name = string_key(key, path);
-      const std::string place = dotted(path, name);
-      check_archive_name(name, place);
+      const Path place(path, key);
+      check_archive_name(name, place.text());
       if (value.is_dict()) {
         OutputArchive nested(archive.compilation_unit());
-        fill(nested, value.dict(), place, depth + 1);
+        fill(nested, value.dict(), place);
         archive.write(name, nested);
       } else if (value.is_tensor()) {
         const at::Tensor& tensor = record(value, place);
         archive.write(name, tensor, /*is_buffer=*/!tensor.requires_grad());
       } else {
-        archive.write(name, to_ivalue(value, place, depth + 1));
+        archive.write(name, to_ivalue(value, place));
       }
     }
   }
 
  private:
-  static void check_depth(const std::string& path, int depth) {
-    if (depth > kMaxDepth) {
-      throw Error(ErrorCode::kUnsupported,
-                  "'" + path + "' is nested deeper than " + std::to_string(kMaxDepth) + " levels");
-    }
-  }
-
-  const at::Tensor& record(const Value& value, const std::string& place) {
+  const at::Tensor& record(const Value& value, const Path& place) {
     const at::Tensor& tensor = value.to_tensor();
-    recorder_.add(place, tensor);
+    recorder_.add(place.text(), tensor);
     return tensor;
   }
 
-  IValue to_ivalue(const Value& value, const std::string& place, int depth) {
-    check_depth(place, depth);
+  IValue to_ivalue(const Value& value, const Path& place) {
+    place.check_depth();
     switch (value.kind()) {
       case Value::Kind::kTensor:
         return record(value, place);
       case Value::Kind::kList:
-        return list_to_ivalue(value.list(), place, depth);
+        return list_to_ivalue(value.list(), place);
       case Value::Kind::kTuple:
-        return c10::ivalue::Tuple::create(elements(value.tuple(), place, depth));
+        return c10::ivalue::Tuple::create(elements(value.tuple(), place));
       case Value::Kind::kDict:
-        return dict_to_ivalue(value.dict(), place, depth);
+        return dict_to_ivalue(value.dict(), place);
       case Value::Kind::kSize:
       case Value::Kind::kDtype:
       case Value::Kind::kDevice:
       case Value::Kind::kBytes:
       case Value::Kind::kBigInt:
-        return to_ivalue(to_tagged(value), place, depth);
+        return to_ivalue(to_tagged(value), place);
       default:
         return scalar_ivalue(value);
     }
   }
 
-  std::vector<IValue> elements(const std::vector<Value>& values, const std::string& place,
-                               int depth) {
+  std::vector<IValue> elements(const std::vector<Value>& values, const Path& place) {
     std::vector<IValue> result;
     result.reserve(values.size());
     for (size_t i = 0; i < values.size(); ++i) {
-      result.push_back(to_ivalue(values[i], dotted(place, std::to_string(i)), depth + 1));
+      result.push_back(to_ivalue(values[i], Path(place, i)));
     }
     return result;
   }
 
-  IValue list_to_ivalue(const Value::List& list, const std::string& place, int depth) {
+  IValue list_to_ivalue(const Value::List& list, const Path& place) {
     // LibTorch's own readers insist on typed lists.
     c10::impl::GenericList result(natural_element_type(list));
-    for (IValue& element : elements(list, place, depth)) result.push_back(std::move(element));
+    for (IValue& element : elements(list, place)) result.push_back(std::move(element));
     return result;
   }
 
   // A dict inside a list or a tuple: no archive can stand there.
-  IValue dict_to_ivalue(const Dict& dict, const std::string& place, int depth) {
+  IValue dict_to_ivalue(const Dict& dict, const Path& place) {
     const bool integers =
         !dict.empty() && std::all_of(dict.begin(), dict.end(), [](const auto& entry) {
           return std::holds_alternative<int64_t>(entry.first);
@@ -181,8 +171,7 @@ class TreeWriter {
     c10::impl::GenericDict result(std::move(key_type), c10::AnyType::get());
     for (const auto& [key, value] : dict) {
       IValue key_value = integers ? IValue(std::get<int64_t>(key)) : IValue(string_key(key, place));
-      result.insert(std::move(key_value),
-                    to_ivalue(value, dotted(place, to_string(key)), depth + 1));
+      result.insert(std::move(key_value), to_ivalue(value, Path(place, key)));
     }
     return result;
   }
@@ -215,7 +204,7 @@ std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink&
   FailSafe sinking([&](const void* data, size_t count) { recorder.write(data, count); });
   sinking.run("this archive", [&] {
     OutputArchive archive(std::make_shared<torch::jit::CompilationUnit>());
-    TreeWriter(recorder).fill(archive, tree, "", 0);
+    TreeWriter(recorder).fill(archive, tree, Path());
     archive.save_to(sinking.callback());
   });
   return recorder.finish();

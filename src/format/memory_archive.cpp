@@ -1,7 +1,7 @@
 #include "format/memory_archive.h"
 
-#include "format/dense.h"
 #include "format/ivalue.h"
+#include "format/path.h"
 #include "format/private_member.h"
 
 #include <checkpoint/error.h>

@@ -18,38 +18,31 @@ inline std::string dotted(const std::string& path, const std::string& name) {
 /// it.
 class Path {
  public:
+  /// How deep a tree may be that is written.
+  static constexpr int kMaxDepth = 100;
+
   /// Of a whole file: "".
   Path() = default;
   /// Of a tree that has a name.
   explicit Path(const std::string& root) : root_(&root) {}
   /// Of a dict's entry.
-  Path(const Path& above, const Key& key) : above_(&above), key_(&key) {}
+  Path(const Path& above, const Key& key) : above_(&above), key_(&key), depth_(above.depth_ + 1) {}
   /// Of an entry of a list or tuple.
-  Path(const Path& above, size_t index) : above_(&above), index_(index) {}
+  Path(const Path& above, size_t index) : above_(&above), index_(index), depth_(above.depth_ + 1) {}
 
   /// Dotted: "model.layers.0.weight".
-  std::string text() const {
-    if (above_ == nullptr) return root_ != nullptr ? *root_ : std::string();
-    return dotted(above_->text(), key_ != nullptr ? to_string(*key_) : std::to_string(index_));
-  }
-
+  std::string text() const;
   /// What stands at the same place of another tree; null if nothing does.
-  const Value* find_in(const Value& tree) const {
-    if (above_ == nullptr) return &tree;
-    const Value* const in = above_->find_in(tree);
-    if (in == nullptr) return nullptr;
-    if (key_ != nullptr) return in->is_dict() ? in->dict().find(*key_) : nullptr;
-    const bool is_list = in->kind() == Value::Kind::kList;
-    if (!is_list && in->kind() != Value::Kind::kTuple) return nullptr;
-    const std::vector<Value>& entries = is_list ? in->list() : in->tuple();
-    return index_ < entries.size() ? &entries[index_] : nullptr;
-  }
+  const Value* find_in(const Value& tree) const;
+  /// Throws Error(unsupported) if it is deeper than kMaxDepth: who walks through it recurses.
+  void check_depth() const;
 
  private:
   const std::string* root_ = nullptr;
   const Path* above_ = nullptr;
   const Key* key_ = nullptr;
   size_t index_ = 0;
+  int depth_ = 0;
 };
 
 /// Calls `visit(value, path)` for each tensor of a tree, in the tree's order. Of a tree that is not

@@ -1,8 +1,8 @@
 #include "format/pickle_writer.h"
 
-#include "format/dense.h"
 #include "format/dtype.h"
 #include "format/in_quotes.h"
+#include "format/path.h"
 
 #include <checkpoint/error.h>
 
@@ -17,7 +17,6 @@ namespace checkpoint::format {
 
 namespace {
 
-constexpr int kMaxDepth = 100;
 // Longer texts are not worth remembering.
 constexpr size_t kMaxRemembered = 64;
 
@@ -54,9 +53,9 @@ class Pickler {
   std::string pickle(const Value& tree, RootDict root) {
     out_ = "\x80\x02";
     if (root == RootDict::kOrdered && tree.is_dict()) {
-      put_dict(tree.dict(), Path(), 0, true);
+      put_dict(tree.dict(), Path(), true);
     } else {
-      put(tree, Path(), 0);
+      put(tree, Path());
     }
     out_ += '.';
     return std::move(out_);
@@ -71,11 +70,8 @@ class Pickler {
 
   static constexpr uint32_t kNotYet = std::numeric_limits<uint32_t>::max();
 
-  void put(const Value& value, const Path& path, int depth) {
-    if (depth > kMaxDepth) {
-      throw Error(ErrorCode::kUnsupported, "'" + path.text() + "' is nested deeper than " +
-                                               std::to_string(kMaxDepth) + " levels");
-    }
+  void put(const Value& value, const Path& path) {
+    path.check_depth();
     switch (value.kind()) {
       case Value::Kind::kNone:
         out_ += 'N';
@@ -106,17 +102,17 @@ class Pickler {
         out_ += ']';
         if (value.list().empty()) break;
         out_ += '(';
-        put_all(value.list(), path, depth);
+        put_all(value.list(), path);
         out_ += 'e';
         break;
       case Value::Kind::kTuple:
         out_ += value.tuple().empty() ? ")" : "(";
         if (value.tuple().empty()) break;
-        put_all(value.tuple(), path, depth);
+        put_all(value.tuple(), path);
         out_ += 't';
         break;
       case Value::Kind::kDict:
-        put_dict(value.dict(), path, depth, false);
+        put_dict(value.dict(), path, false);
         break;
       case Value::Kind::kSize:
         put_global("torch", "Size");
@@ -138,13 +134,13 @@ class Pickler {
     }
   }
 
-  void put_all(const std::vector<Value>& values, const Path& path, int depth) {
+  void put_all(const std::vector<Value>& values, const Path& path) {
     for (size_t i = 0; i < values.size(); ++i) {
-      put(values[i], Path(path, i), depth + 1);
+      put(values[i], Path(path, i));
     }
   }
 
-  void put_dict(const Dict& dict, const Path& path, int depth, bool ordered) {
+  void put_dict(const Dict& dict, const Path& path, bool ordered) {
     if (ordered) {
       put_global("collections", "OrderedDict");
       out_ += ")R";
@@ -160,7 +156,7 @@ class Pickler {
       } else {
         put_text(std::get<std::string>(key), place);
       }
-      put(entry, place, depth + 1);
+      put(entry, place);
     }
     out_ += 'u';
   }

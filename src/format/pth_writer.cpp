@@ -1,7 +1,7 @@
 #include "format/pth_writer.h"
 
-#include "format/dense.h"
 #include "format/dtype.h"
+#include "format/path.h"
 #include "format/zip_writer.h"
 
 #include <string>

@@ -1,9 +1,9 @@
 #include "format/tree_json.h"
 
-#include "format/dense.h"
 #include "format/dtype.h"
 #include "format/hex.h"
 #include "format/in_quotes.h"
+#include "format/path.h"
 #include "store/json.h"
 
 #include <checkpoint/error.h>
@@ -23,7 +23,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kMaxDepth = 100;
 // An object with one of these as its only key is what JSON has no form for.
 constexpr char kTensor[] = "__tensor__";
 constexpr char kTuple[] = "__tuple__";
@@ -48,16 +47,13 @@ bool is_plain(const Dict& dict) {
 class Encoder {
  public:
   std::string encode(const Value& tree) {
-    put(tree, "", 0);
+    put(tree, Path());
     return std::move(out_);
   }
 
  private:
-  void put(const Value& value, const std::string& path, int depth) {
-    if (depth > kMaxDepth) {
-      throw Error(ErrorCode::kUnsupported,
-                  "'" + path + "' is nested deeper than " + std::to_string(kMaxDepth) + " levels");
-    }
+  void put(const Value& value, const Path& path) {
+    path.check_depth();
     switch (value.kind()) {
       case Value::Kind::kNone:
         out_ += "null";
@@ -83,18 +79,18 @@ class Encoder {
         put_text(value.to_string());
         break;
       case Value::Kind::kTensor:
-        put_special(kTensor, path);
+        put_special(kTensor, path.text());
         break;
       case Value::Kind::kList:
-        put_all(value.list(), path, depth);
+        put_all(value.list(), path);
         break;
       case Value::Kind::kTuple:
         begin_special(kTuple);
-        put_all(value.tuple(), path, depth);
+        put_all(value.tuple(), path);
         out_ += '}';
         break;
       case Value::Kind::kDict:
-        put_dict(value.dict(), path, depth);
+        put_dict(value.dict(), path);
         break;
       case Value::Kind::kSize: {
         begin_special(kSize);
@@ -139,16 +135,16 @@ class Encoder {
     out_ += '}';
   }
 
-  void put_all(const std::vector<Value>& values, const std::string& path, int depth) {
+  void put_all(const std::vector<Value>& values, const Path& path) {
     out_ += '[';
     for (size_t i = 0; i < values.size(); ++i) {
       if (i > 0) out_ += ',';
-      put(values[i], dotted(path, std::to_string(i)), depth + 1);
+      put(values[i], Path(path, i));
     }
     out_ += ']';
   }
 
-  void put_dict(const Dict& dict, const std::string& path, int depth) {
+  void put_dict(const Dict& dict, const Path& path) {
     const bool plain = is_plain(dict);
     if (!plain) begin_special(kDict);
     out_ += plain ? '{' : '[';
@@ -163,7 +159,7 @@ class Encoder {
         out_ += std::to_string(std::get<int64_t>(key));
       }
       out_ += plain ? ':' : ',';
-      put(entry, dotted(path, to_string(key)), depth + 1);
+      put(entry, Path(path, key));
       if (!plain) out_ += ']';
     }
     out_ += plain ? "}" : "]}";
@@ -225,7 +221,7 @@ class Decoder final : public nlohmann::json_sax<json> {
   };
 
   bool begin() {
-    if (open_.size() > size_t{4} * kMaxDepth) fail("it is nested too deep");
+    if (open_.size() > size_t{4} * Path::kMaxDepth) fail("it is nested too deep");
     open_.emplace_back();
     return true;
   }
@@ -328,35 +324,6 @@ class Decoder final : public nlohmann::json_sax<json> {
   Value result_;
 };
 
-class Namer {
- public:
-  void collect(const Value& value, const std::string& path) {
-    if (value.is_tensor()) {
-      if (!names_.insert(path).second) {
-        throw Error(ErrorCode::kUnsupported,
-                    "two tensors would both be called " + in_quotes(path) + " in a flat file", "",
-                    0, "Rename one of them, or save as .pth.");
-      }
-      result_.emplace_back(path, value.to_tensor());
-    } else if (value.is_dict()) {
-      for (const auto& [key, entry] : value.dict()) collect(entry, dotted(path, to_string(key)));
-    } else if (value.kind() == Value::Kind::kList) {
-      collect_all(value.list(), path);
-    } else if (value.kind() == Value::Kind::kTuple) {
-      collect_all(value.tuple(), path);
-    }
-  }
-  std::vector<std::pair<std::string, at::Tensor>> take() { return std::move(result_); }
-
- private:
-  void collect_all(const std::vector<Value>& values, const std::string& path) {
-    for (size_t i = 0; i < values.size(); ++i) collect(values[i], dotted(path, std::to_string(i)));
-  }
-
-  std::vector<std::pair<std::string, at::Tensor>> result_;
-  std::unordered_set<std::string> names_;
-};
-
 }  // namespace
 
 std::string tree_to_json(const Value& tree) { return Encoder().encode(tree); }
@@ -369,9 +336,17 @@ Value tree_from_json(const std::string& text, const std::string& file,
 }
 
 std::vector<std::pair<std::string, at::Tensor>> named_tensors(const Value& tree) {
-  Namer namer;
-  namer.collect(tree, "");
-  return namer.take();
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  std::unordered_set<std::string> names;
+  for_each_tensor(tree, Path(), [&](const Value& value, const Path& path) {
+    tensors.emplace_back(path.text(), value.to_tensor());
+    if (names.insert(tensors.back().first).second) return;
+    throw Error(
+        ErrorCode::kUnsupported,
+        "two tensors would both be called " + in_quotes(tensors.back().first) + " in a flat file",
+        "", 0, "Rename one of them, or save as .pth.");
+  });
+  return tensors;
 }
 
 }  // namespace checkpoint::format

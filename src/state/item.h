@@ -1,6 +1,6 @@
 #pragma once
 
-#include "format/dense.h"
+#include "format/path.h"
 
 #include <checkpoint/manifest.h>
 #include <checkpoint/state.h>

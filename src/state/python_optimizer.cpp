@@ -10,7 +10,7 @@
 #include "state/restore_plan.h"
 #include "state/torch_compat.h"
 
-#include "format/dense.h"
+#include "format/path.h"
 #include "store/log.h"
 
 #include <checkpoint/error.h>
