@@ -4,7 +4,6 @@
 
 #include "store/directory.h"
 #include "store/file.h"
-#include "store/keep_rules.h"
 #include "store/names.h"
 #include "store/ranking.h"
 #include "store/retention.h"
@@ -16,6 +15,7 @@
 #include <iterator>
 #include <memory>
 #include <set>
+#include <utility>
 
 namespace checkpoint::cli {
 namespace {
@@ -34,20 +34,23 @@ struct Listing {
   bool rules_given;
 };
 
+// Those of the newest that can be read; the scan is ordered by age.
+KeepRules rules_of_last_run(const std::vector<store::FoundCheckpoint>& found) {
+  const auto newest = std::find_if(found.rbegin(), found.rend(),
+                                   [](const auto& checkpoint) { return !checkpoint.problem; });
+  return newest != found.rend() ? newest->manifest.keep : KeepRules();
+}
+
 Listing look_at(const std::string& path, const KeepRules& given) {
   store::FileSystem& fs = store::posix_file_system();
   if (!store::is_directory(fs, path)) {
     throw Error(ErrorCode::kNotFound, "there is no such directory", path);
   }
   const store::Directory directory(fs, path);
-  Listing listing{store::Retention(given, true).plan(directory, ""), given, !given.empty()};
-  if (listing.rules_given) return listing;
-  for (const store::FoundCheckpoint& checkpoint : listing.plan.found) {
-    if (!checkpoint.problem) listing.rules = checkpoint.manifest.keep;
-  }
-  listing.plan.reasons =
-      store::reasons_to_stay(listing.plan.found, listing.plan.pins, "", listing.rules);
-  return listing;
+  std::vector<store::FoundCheckpoint> found = directory.scan();
+  const bool rules_given = !given.empty();
+  const KeepRules rules = rules_given ? given : rules_of_last_run(found);
+  return {store::Retention(rules, true).plan(directory, std::move(found), ""), rules, rules_given};
 }
 
 // What no rule keeps goes by the rules that were given. By those of the run it may be there for a

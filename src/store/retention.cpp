@@ -7,6 +7,7 @@
 #include "store/verify.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace checkpoint::store {
 namespace {
@@ -33,9 +34,10 @@ std::string why_it_cannot_go(const Directory& directory, const std::string& name
 
 }  // namespace
 
-Plan Retention::plan(const Directory& directory, const std::string& resumed_from) const {
+Plan Retention::plan(const Directory& directory, std::vector<FoundCheckpoint> found,
+                     const std::string& resumed_from) const {
   Plan plan;
-  plan.found = directory.scan();
+  plan.found = std::move(found);
   plan.pins = read_pins(directory);
   plan.reasons = reasons_to_stay(plan.found, plan.pins, resumed_from, rules_);
   for (size_t i = 0; i < plan.found.size(); ++i) {

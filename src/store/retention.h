@@ -33,7 +33,12 @@ class Retention {
   /// What would go: reads the manifests and pins, and changes nothing. `resumed_from` is the name
   /// of what the caller's run was resumed from, or empty. Thread-safe. Throws Error(io), and what a
   /// predicate throws.
-  Plan plan(const Directory& directory, const std::string& resumed_from) const;
+  Plan plan(const Directory& directory, const std::string& resumed_from) const {
+    return plan(directory, directory.scan(), resumed_from);
+  }
+  /// The same of what a scan of the directory has found.
+  Plan plan(const Directory& directory, std::vector<FoundCheckpoint> found,
+            const std::string& resumed_from) const;
 
   /// Removes it, and returns the plan as it came out. If none of those that stay has been read back
   /// from the disk by this object, the newest is read back first; if that fails, nothing is removed

@@ -80,6 +80,9 @@ TEST_CASE("list says by which rules of the run each checkpoint is there") {
   CHECK(entries[2]["keep"]["last"] == 1);
   // Rules that are given count instead.
   CHECK(contains(run("list --keep-last 2 " + path).output, "nothing: it goes"));
+  // Nor does retention take what holds somebody else's file.
+  test::write_file(root / "run/e1/notes.txt", "mine");
+  CHECK(contains(run("list " + path).output, "ok     it holds files that are not ours\n"));
 }
 
 TEST_CASE("show tells what a checkpoint holds") {
