@@ -12,7 +12,7 @@
 
 #include <cstdio>
 #include <memory>
-#include <numeric>
+#include <utility>
 
 namespace checkpoint::cli {
 namespace {
@@ -34,27 +34,33 @@ bool is_checkpoint(store::FileSystem& fs, const std::string& path) {
          store::has_marker(fs, path);
 }
 
-// A path is a checkpoint, or a directory of them.
-std::vector<std::string> checkpoints_at(store::FileSystem& fs, const std::string& path) {
-  if (!store::is_directory(fs, path)) {
-    throw Error(ErrorCode::kNotFound, "there is no such checkpoint or directory", path);
-  }
-  if (is_checkpoint(fs, path)) return {path};
-  std::vector<std::string> paths;
-  for (const store::FoundCheckpoint& found : store::Directory(fs, path).scan()) {
-    paths.push_back(found.path);
-  }
-  if (paths.empty()) throw Error(ErrorCode::kNotFound, "there are no checkpoints here", path);
-  return paths;
-}
+// A checkpoint to be read, and how large its manifest says that it is; 0 if that cannot be read,
+// which `verify` will tell.
+struct Target {
+  std::string path;
+  uint64_t bytes;
+};
 
-// What its manifest says; 0 if that cannot be read, which `verify` will tell.
 uint64_t expected_bytes(store::FileSystem& fs, const std::string& path) {
   try {
     return store::read_manifest(fs, path).total_bytes();
   } catch (const Error&) {
     return 0;
   }
+}
+
+// A path is a checkpoint, or a directory of them.
+std::vector<Target> checkpoints_at(store::FileSystem& fs, const std::string& path) {
+  if (!store::is_directory(fs, path)) {
+    throw Error(ErrorCode::kNotFound, "there is no such checkpoint or directory", path);
+  }
+  if (is_checkpoint(fs, path)) return {{path, expected_bytes(fs, path)}};
+  std::vector<Target> targets;
+  for (const store::FoundCheckpoint& found : store::Directory(fs, path).scan()) {
+    targets.push_back({found.path, found.problem ? 0 : found.manifest.total_bytes()});
+  }
+  if (targets.empty()) throw Error(ErrorCode::kNotFound, "there are no checkpoints here", path);
+  return targets;
 }
 
 Result verify(store::FileSystem& fs, const std::string& path, const OnTransfer& told) {
@@ -94,21 +100,23 @@ void print_as_json(const std::vector<Result>& results) {
 
 ExitCode verify_all(const Arguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
-  std::vector<std::string> paths;
+  std::vector<Target> targets;
+  uint64_t bytes_total = 0;
   for (const std::string& path : arguments.paths) {
-    for (std::string& checkpoint : checkpoints_at(fs, path)) paths.push_back(std::move(checkpoint));
+    for (Target& target : checkpoints_at(fs, path)) {
+      bytes_total += target.bytes;
+      targets.push_back(std::move(target));
+    }
   }
-  std::vector<uint64_t> sizes;
-  for (const std::string& path : paths) sizes.push_back(expected_bytes(fs, path));
-  ProgressBar bar(std::accumulate(sizes.begin(), sizes.end(), uint64_t{0}));
+  ProgressBar bar(bytes_total);
   std::vector<Result> results;
   ExitCode worst = kAllWell;
   uint64_t done = 0;
-  for (size_t i = 0; i < paths.size(); ++i) {
+  for (const Target& target : targets) {
     bar.show(done);
     results.push_back(verify(
-        fs, paths[i], [&](const Transfer& transfer) { bar.show(done + transfer.bytes_done); }));
-    done += sizes[i];
+        fs, target.path, [&](const Transfer& transfer) { bar.show(done + transfer.bytes_done); }));
+    done += target.bytes;
     if (!arguments.json) {
       bar.clear();
       print(results.back());
