@@ -7,13 +7,19 @@
 
 namespace checkpoint::format {
 
+/// Adds the lowest `width` bytes of a number, 8 at most, the lowest first.
+inline void append_little_endian(std::string& bytes, uint64_t value, size_t width) {
+  char little[sizeof(value)];
+  for (size_t i = 0; i < sizeof(value); ++i) little[i] = static_cast<char>(value >> (8 * i));
+  bytes.append(little, width);
+}
+
 /// Puts bytes together: numbers, the lowest byte first, and text. Not thread-safe.
 class LittleEndian {
  public:
-  LittleEndian& u8(uint64_t value) { return number<1>(value); }
-  LittleEndian& u16(uint64_t value) { return number<2>(value); }
-  LittleEndian& u32(uint64_t value) { return number<4>(value); }
-  LittleEndian& u64(uint64_t value) { return number<8>(value); }
+  LittleEndian& u16(uint64_t value) { return number(value, 2); }
+  LittleEndian& u32(uint64_t value) { return number(value, 4); }
+  LittleEndian& u64(uint64_t value) { return number(value, 8); }
   LittleEndian& text(std::string_view text) {
     bytes_ += text;
     return *this;
@@ -27,11 +33,8 @@ class LittleEndian {
   void clear() { bytes_.clear(); }
 
  private:
-  template <size_t kWidth>
-  LittleEndian& number(uint64_t value) {
-    char bytes[kWidth];
-    for (size_t i = 0; i < kWidth; ++i) bytes[i] = static_cast<char>(value >> (8 * i));
-    bytes_.append(bytes, kWidth);
+  LittleEndian& number(uint64_t value, size_t width) {
+    append_little_endian(bytes_, value, width);
     return *this;
   }
 

@@ -30,8 +30,9 @@ Value load_file(const store::File& file, const LoadOptions& options) {
                               options.mmap() ? std::make_shared<store::Mapping>(file) : nullptr);
   const auto load = [&](const at::Tensor& placeholder, const format::TensorPlace& place) {
     const c10::Device saved = archive.find(placeholder)->device;
-    const c10::Device device = options.map_location().device_for(place.key(), saved, saved);
-    format::check_device(device, place.key(), file.name());
+    const std::string key = place.key();
+    const c10::Device device = options.map_location().device_for(key, saved, saved);
+    format::check_device(device, key, file.name());
     return to_device(loader.load(placeholder), device);
   };
   return format::map_tensors(archive.tree(), "", nullptr, load);

@@ -2,6 +2,7 @@
 
 #include "format/dtype.h"
 #include "format/in_quotes.h"
+#include "format/little_endian.h"
 #include "format/path.h"
 
 #include <checkpoint/error.h>
@@ -331,11 +332,7 @@ class Pickler {
     little(number, number < 0x100 ? 1 : 4);
   }
 
-  void little(uint64_t value, size_t width) {
-    char bytes[sizeof(value)];
-    for (size_t i = 0; i < sizeof(value); ++i) bytes[i] = static_cast<char>(value >> (8 * i));
-    out_.append(bytes, width);
-  }
+  void little(uint64_t value, size_t width) { append_little_endian(out_, value, width); }
 
   const PthStorages& storages_;
   std::string out_;

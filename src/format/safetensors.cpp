@@ -2,6 +2,7 @@
 
 #include "format/dtype.h"
 #include "format/in_quotes.h"
+#include "format/little_endian.h"
 #include "format/placeholders.h"
 #include "format/safetensors_header.h"
 #include "format/tree_json.h"
@@ -158,7 +159,7 @@ void write_safetensors(const Value& tree, const std::map<std::string, std::strin
   const std::vector<Named> tensors = sorted_tensors(tree);
   const std::string header = make_header(tensors, all_metadata);
   std::string length;
-  for (int i = 0; i < 8; ++i) length += static_cast<char>(uint64_t{header.size()} >> (8 * i));
+  append_little_endian(length, header.size(), sizeof(uint64_t));
   sink.write(length.data(), length.size());
   sink.write(header.data(), header.size());
   std::string digest;  // Nobody asks for it.
