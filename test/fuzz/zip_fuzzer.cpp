@@ -10,7 +10,7 @@
 using namespace checkpoint::format;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const MemorySource source({reinterpret_cast<const char*>(data), size});
+  const checkpoint::MemorySource source({reinterpret_cast<const char*>(data), size});
   test::allow_errors([&] {
     const ZipReader zip(source);
     for (const ZipEntry& entry : zip.entries()) {
