@@ -124,17 +124,27 @@ TEST_CASE("verify finds damage and says so by its exit status") {
   CHECK(run("show " + at("/e1")).status == 1);
 }
 
-TEST_CASE("verify shows its progress on a terminal, and none in a pipe") {
+TEST_CASE("verify shows its progress on a terminal") {
   const Run at;
-  const std::string on_terminal = test::run_command_on_terminal("verify " + at("")).output;
-  CHECK(contains(on_terminal, "\r  0% [........................] 0 B of "));
-  CHECK(contains(on_terminal, "\r 50% [############............] "));
-  CHECK(contains(on_terminal, "/s, 0:00 left"));
-  CHECK(contains(on_terminal, "\r\x1b[Kok "));  // Cleared before anything else is printed.
-  CHECK(on_terminal.rfind("left") < on_terminal.rfind("ok "));
-  const Result in_pipe = run("verify " + at(""));
-  CHECK(in_pipe.output.find('\r') == std::string::npos);
-  CHECK(in_pipe.output.find('%') == std::string::npos);
+  const auto result = test::run_command_on_terminal("verify " + at(""));
+  if (!result) {
+    WARN("skipped: the system has no terminal to give");
+    return;
+  }
+  const std::string& output = result->output;
+  CHECK(contains(output, "\r  0% [........................] 0 B of "));
+  CHECK(contains(output, "\r 50% [############............] "));
+  CHECK(contains(output, "/s, 0:00 left"));
+  CHECK(contains(output, "\r\x1b[Kok "));  // Cleared before anything else is printed.
+  CHECK(output.rfind("left") < output.rfind("ok "));
+}
+
+TEST_CASE("verify shows no progress in a pipe") {
+  const Run at;
+  const Result result = run("verify " + at(""));
+  CHECK(contains(result.output, "ok "));
+  CHECK(result.output.find('\r') == std::string::npos);
+  CHECK(result.output.find('%') == std::string::npos);
 }
 
 TEST_CASE("Wrong usage, and what is not there, have a status of their own") {
