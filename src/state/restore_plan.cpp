@@ -33,6 +33,20 @@ size_t bytes_of(const at::Tensor& tensor) {
   return static_cast<size_t>(tensor.numel()) * tensor.element_size();
 }
 
+// The memory from the first to the last element, of the plan's copy `index`.
+struct Extent {
+  const char* begin;
+  const char* end;
+  size_t index;
+};
+
+Extent extent_of(const at::Tensor& tensor, size_t index) {
+  int64_t elements = 1;
+  for (int64_t d = 0; d < tensor.dim(); ++d) elements += (tensor.size(d) - 1) * tensor.stride(d);
+  const char* const begin = static_cast<const char*>(tensor.data_ptr());
+  return {begin, begin + static_cast<size_t>(elements) * tensor.element_size(), index};
+}
+
 uint64_t file_offset(const format::StoredTensor& stored, const at::Tensor& placeholder) {
   return stored.record_offset +
          static_cast<uint64_t>(stored.storage_offset) * placeholder.element_size();
@@ -198,25 +212,24 @@ void RestorePlan::run_first() {
 // for what they share. All but the first of those then wait for it, and are copied in the plan's
 // order: several threads would leave it to chance which of them wins.
 void RestorePlan::order_overlapping() {
-  std::vector<size_t> order;
+  std::vector<Extent> order;
   order.reserve(copies_.size());
   for (size_t i = 0; i < copies_.size(); ++i) {
-    if (copies_[i].direct) order.push_back(i);
+    const at::Tensor& to = copies_[i].to;
+    if (to.device().is_cpu() && to.layout() == c10::kStrided) order.push_back(extent_of(to, i));
   }
-  const auto begin_of = [&](size_t i) { return static_cast<char*>(copies_[i].to.data_ptr()); };
   std::sort(order.begin(), order.end(),
-            [&](size_t left, size_t right) { return begin_of(left) < begin_of(right); });
+            [](const Extent& left, const Extent& right) { return left.begin < right.begin; });
   const char* end = nullptr;
   size_t first = 0;  // In the plan, of the run of overlapping ones.
-  for (const size_t i : order) {
-    const char* const own_end = begin_of(i) + bytes_of(copies_[i].to);
-    if (end != nullptr && begin_of(i) < end) {
-      copies_[std::max(first, i)].direct = false;
-      first = std::min(first, i);
-      end = std::max(end, own_end);
+  for (const Extent& extent : order) {
+    if (end != nullptr && extent.begin < end) {
+      copies_[std::max(first, extent.index)].direct = false;
+      first = std::min(first, extent.index);
+      end = std::max(end, extent.end);
     } else {
-      first = i;
-      end = own_end;
+      first = extent.index;
+      end = extent.end;
     }
   }
 }

@@ -254,3 +254,22 @@ TEST_CASE("Live tensors that overlap get what the file holds for the one added l
   }
   CHECK(large.equal(expected));
 }
+
+TEST_CASE("Live tensors that overlap get that of the one added later, though one has gaps") {
+  torch::Tensor saved_whole = torch::zeros({8}), saved_part = torch::ones({4});
+  const bool whole_first = GENERATE(true, false);
+  CAPTURE(whole_first);
+  const auto state_of = [&](torch::Tensor& whole, torch::Tensor& part) {
+    State state;
+    if (whole_first) state.add("whole", whole);
+    state.add("part", part);
+    if (!whole_first) state.add("whole", whole);
+    return state;
+  };
+  const test::Saved saved(state_of(saved_whole, saved_part));
+  torch::Tensor whole = torch::full({8}, 5.0f);
+  torch::Tensor every_second = whole.slice(0, 0, 8, 2);
+  State state = state_of(whole, every_second);
+  saved.restore(state);
+  CHECK(whole.sum().item<float>() == (whole_first ? 4 : 0));
+}
