@@ -1,7 +1,7 @@
 #include "format/tagged.h"
 
 #include "format/dtype.h"
-#include "format/hex.h"
+#include "store/hex.h"
 
 #include <algorithm>
 #include <exception>
@@ -28,7 +28,7 @@ std::optional<Value> from_text(const std::string& kind, const std::string& text)
       return std::nullopt;
     }
   }
-  const auto bytes = from_hex(text);
+  const auto bytes = store::from_hex(text);
   if (bytes && kind == "bytes") return Value(Bytes{*bytes});
   if (bytes && kind == "int") return Value(BigInt{*bytes});
   return std::nullopt;
@@ -45,9 +45,9 @@ Value to_tagged(const Value& value) {
     case Value::Kind::kDevice:
       return pair("device", value.to_device().str());
     case Value::Kind::kBytes:
-      return pair("bytes", to_hex(value.to_bytes()));
+      return pair("bytes", store::to_hex(value.to_bytes()));
     case Value::Kind::kBigInt:
-      return pair("int", to_hex(value.to_big_int().bytes));
+      return pair("int", store::to_hex(value.to_big_int().bytes));
     default:
       return value;
   }

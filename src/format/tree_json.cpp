@@ -1,9 +1,9 @@
 #include "format/tree_json.h"
 
 #include "format/dtype.h"
-#include "format/hex.h"
 #include "format/in_quotes.h"
 #include "format/path.h"
+#include "store/hex.h"
 #include "store/json.h"
 
 #include <checkpoint/error.h>
@@ -109,10 +109,10 @@ class Encoder {
         put_special(kDevice, value.to_device().str());
         break;
       case Value::Kind::kBytes:
-        put_special(kBytes, to_hex(value.to_bytes()));
+        put_special(kBytes, store::to_hex(value.to_bytes()));
         break;
       case Value::Kind::kBigInt:
-        put_special(kBigInt, to_hex(value.to_big_int().bytes));
+        put_special(kBigInt, store::to_hex(value.to_big_int().bytes));
         break;
     }
   }
@@ -309,7 +309,7 @@ class Decoder final : public nlohmann::json_sax<json> {
   }
 
   std::string from_hex(const std::string& text) const {
-    const auto bytes = format::from_hex(text);
+    const auto bytes = store::from_hex(text);
     if (!bytes) fail("bytes in it are not written in hexadecimal");
     return *bytes;
   }

@@ -24,7 +24,6 @@ constexpr uint16_t kFirstOf1980 = 0x0021;  // The earliest date there is: files 
 constexpr uint16_t kVersion = 20;
 constexpr uint16_t kVersionOfZip64 = 45;
 
-// Little-endian numbers, one behind the other.
 // What a field of 32 bits says where the number stands in a zip64 field.
 uint64_t or_all_ones(uint64_t value) { return value >= kMax32 ? kMax32 : value; }
 

@@ -1,5 +1,7 @@
 #include "store/digest.h"
 
+#include "store/hex.h"
+
 #ifdef TORCH_CHECKPOINT_XXHASH_DISPATCH
 #include <xxh_x86dispatch.h>  // The same functions, with the best instructions of this processor.
 #else
@@ -19,13 +21,7 @@ using Canonical = XXH128_canonical_t;
 static_assert(sizeof(Canonical) == kDigestBytes);
 
 std::string hexadecimal(const Canonical& digest) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : digest.digest) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
+  return to_hex({reinterpret_cast<const char*>(digest.digest), kDigestBytes});
 }
 
 }  // namespace

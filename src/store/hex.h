@@ -2,13 +2,15 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
-namespace checkpoint::format {
+namespace checkpoint::store {
 
 /// Bytes as lower-case hexadecimal digits.
-inline std::string to_hex(const std::string& bytes) {
+inline std::string to_hex(std::string_view bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
+  text.reserve(2 * bytes.size());
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
     text += kDigits[byte >> 4];
@@ -34,4 +36,4 @@ inline std::optional<std::string> from_hex(const std::string& text) {
   return bytes;
 }
 
-}  // namespace checkpoint::format
+}  // namespace checkpoint::store
