@@ -55,13 +55,14 @@ class CHECKPOINT_API CheckpointManager {
   /// With `async(true)`, when the snapshot is taken: every object of the State may change from then
   /// on; `wait` or a handle says when it is durable. Throws Error: no_space, io, locked,
   /// invalid_argument, unsupported; also what the asynchronous save before threw, if nobody was
-  /// told yet: then nothing is begun. When it throws, the older checkpoints are as they were.
+  /// told yet: then nothing is begun, except for what a signal asked for. When it throws, the older
+  /// checkpoints are as they were.
   std::string save(const State& state, const Progress& progress);
 
   /// Saves if a trigger of the options is due, once for each time it is, or if a signal asked for
-  /// it. Returns the name if so. Throws what `save` throws; a signal's wish then stays, and the
-  /// next call tries again. What a signal asked for is durable when this returns, with
-  /// `async(true)` too.
+  /// it. Returns the name if so. Throws what `save` throws, and what an asynchronous save
+  /// threw when nothing is due, too; a signal's wish then stays, and the next call tries again.
+  /// What a signal asked for is durable when this returns, with `async(true)` too.
   std::optional<std::string> save_if_due(const State& state, const Progress& progress);
 
   /// Waits until nothing is in flight. Throws what the last asynchronous save threw, if nobody was

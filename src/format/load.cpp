@@ -46,11 +46,12 @@ Value load(const std::string& path, const LoadOptions& options) {
     const store::VerifiedCheckpoint checkpoint = store::verify_checkpoint(fs, path);
     return load_file(checkpoint.content(), options);
   }
-  return load_file(store::File::open(fs, path), options);
+  return load_file(store::File::open(fs, path, store::Links::kFollowed), options);
 }
 
 std::map<std::string, std::string> load_metadata(const std::string& path) {
-  const store::File file = store::File::open(store::posix_file_system(), path);
+  const store::File file =
+      store::File::open(store::posix_file_system(), path, store::Links::kFollowed);
   if (format::recognise(file) != Format::kSafetensors) return {};
   return format::read_safetensors_metadata(file);
 }

@@ -30,6 +30,10 @@ const char* end_of(const at::Tensor& tensor) {
   return begin_of(tensor) + static_cast<size_t>(extent(tensor)) * tensor.element_size();
 }
 
+const char* storage_of(const at::Tensor& tensor) {
+  return static_cast<const char*>(tensor.storage().data());
+}
+
 bool lives_on_cpu_as_it_is(const at::Tensor& live) {
   return live.device().is_cpu() && !live.is_conj() && !live.is_neg();
 }
@@ -113,15 +117,18 @@ void PthStorages::make_record(const size_t* begin, const size_t* end) {
   if (end - begin == 1) first.tensor = without_gaps(first.tensor);
   const char* data = begin_of(first.tensor);
   const char* data_end = end_of(first.tensor);
+  const char* storages = storage_of(first.tensor);
   bool mixed = false;
   for (const size_t* index = begin; index != end; ++index) {
     const at::Tensor& tensor = planned_[*index].tensor;
+    storages = std::min(storages, storage_of(tensor));
     data = std::min(data, begin_of(tensor));
     data_end = std::max(data_end, end_of(tensor));
     mixed = mixed || tensor.scalar_type() != first.tensor.scalar_type();
   }
-  // From the storage's own begin each dtype's elements are whole numbers of elements away.
-  if (mixed) data = static_cast<const char*>(first.tensor.storage().data());
+  // From the storage's own begin each dtype's elements are whole numbers of elements away. (There
+  // are several storages where memory that is not LibTorch's was made tensors piece by piece.)
+  if (mixed) data = storages;
   for (const size_t* index = begin; index != end; ++index) {
     Planned& planned = planned_[*index];
     planned.record = records_.size();

@@ -119,15 +119,19 @@ void CheckpointManager::Impl::become_writer() {
 std::string CheckpointManager::Impl::save(const State& state, const Progress& progress) {
   const auto begin = triggers.now();
   become_writer();
-  saver.settle();
+  saver.wait();
   const manager::Signals::Arrivals asked = signals.arrivals();
   const bool is_asked = signals.due();
+  // Time is short after a signal: what failed before is told when the state is safe.
+  const auto before = saver.last();
+  if (before && !is_asked) before->tell_once();
   const Manifest manifest = describe(progress);
   warn_of_missing_metrics(manifest.name, progress);
   saver.save(state, manifest, [this](const std::string& name) { tidy_up(name); });
   triggers.note_save(progress, begin, saver.busy());
   if (is_asked) saver.settle();  // Before `should_stop` says so, it must be on disk.
   signals.answer(asked);
+  if (before) before->tell_once();
   return manifest.name;
 }
 
@@ -216,7 +220,10 @@ std::optional<std::string> CheckpointManager::save_if_due(const State& state,
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   const bool is_due = impl_->triggers.due(progress, impl_->saver.busy());
   const bool is_asked = impl_->signals.due();
-  if (!is_due && !is_asked) return std::nullopt;
+  if (!is_due && !is_asked) {
+    if (!impl_->saver.busy()) impl_->saver.settle();
+    return std::nullopt;
+  }
   const bool may_skip = !is_asked && impl_->options.on_busy() == OnBusy::kSkip;
   if (may_skip && impl_->saver.busy()) return std::nullopt;
   return impl_->save(state, progress);
@@ -229,7 +236,7 @@ void CheckpointManager::wait() {
 
 SaveHandle CheckpointManager::last_save() const {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  return impl_->saver.last();
+  return SaveHandle(impl_->saver.last());
 }
 
 void CheckpointManager::release_memory() {

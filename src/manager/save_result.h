@@ -1,10 +1,14 @@
 #pragma once
 
+#include <checkpoint/error.h>
+
 #include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <string>
 #include <utility>
+
+#include <unistd.h>
 
 namespace checkpoint::internal {
 
@@ -26,9 +30,15 @@ class SaveResult {
     const std::lock_guard<std::mutex> hold(mutex_);
     return done_;
   }
-  /// Waits for the end.
+  /// Waits for the end. Throws Error(invalid_argument) in a forked child: the thread that would
+  /// bring it about is not there.
   void wait() const {
     std::unique_lock<std::mutex> lock(mutex_);
+    if (!done_ && process_ != ::getpid()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "the save of checkpoint '" + name_ +
+                      "' goes on in the process that was forked, and cannot be waited for here");
+    }
     changed_.wait(lock, [&] { return done_; });
   }
   /// Throws its failure, if it ended with one, and remembers that somebody was told.
@@ -48,6 +58,7 @@ class SaveResult {
 
  private:
   const std::string name_;
+  const pid_t process_ = ::getpid();
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   bool done_ = false;

@@ -34,7 +34,8 @@ class Saver {
   void wait() noexcept { background_.wait(); }
   /// The same, and throws what the last one threw, if nobody was told so far.
   void settle();
-  SaveHandle last() const { return SaveHandle(background_.last()); }
+  /// The save that was begun last; null if there was none.
+  std::shared_ptr<internal::SaveResult> last() const { return background_.last(); }
 
   /// Saves what the State holds now. Nothing may be in flight. `manifest` says all but items and
   /// files. Throws Error: no_space, io, unsupported; what an asynchronous save throws later, `last`

@@ -9,6 +9,7 @@
 
 #include <checkpoint/error.h>
 
+#include <ATen/MemoryOverlap.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -59,6 +60,17 @@ bool same_layout(const at::Tensor& left, const at::Tensor& right) {
   return left.is_contiguous() && right.is_contiguous();
 }
 
+// An expanded tensor has fewer elements in memory than to write, and cannot be written.
+bool overlaps_itself(const at::Tensor& tensor) {
+  return at::has_internal_overlap(tensor) == at::MemOverlap::Yes;
+}
+
+at::Tensor empty_like_on(const at::Tensor& like, c10::Device device) {
+  const auto options = like.options().device(device).requires_grad(false);
+  return overlaps_itself(like) ? at::empty(like.sizes(), options)
+                               : at::empty_strided(like.sizes(), like.strides(), options);
+}
+
 // As LibTorch's own in-place functions do: a graph that saved the old values raises at backward.
 void note_change(const at::Tensor& tensor) {
   if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
@@ -88,14 +100,13 @@ void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholde
                                    const std::string& key) {
   if (!fits(live, placeholder, key)) return;
   const c10::Device device = device_for(placeholder, key, live.device());
-  if (device == live.device()) {
+  if (device == live.device() && !overlaps_itself(live)) {
     add_copy(live, placeholder);
     return;
   }
   if (moved_.count(live.unsafeGetTensorImpl()) != 0) return;  // Tied: it has its place already.
   // As Module::to does: new memory behind the same tensor.
-  const at::Tensor fresh =
-      at::empty_strided(live.sizes(), live.strides(), live.options().device(device));
+  const at::Tensor fresh = empty_like_on(live, device);
   if (!at::_has_compatible_shallow_copy_type(live, fresh)) {
     mismatched(key, "it cannot be moved from " + live.device().str() + " to " + device.str());
     return;
@@ -118,10 +129,10 @@ at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Te
   at::Tensor to = reuse;
   // Memory that another saved tensor goes into already is not shared with this one.
   const bool can_reuse = reuse.defined() && reuse.device() == device &&
-                         same_layout(reuse, placeholder) && claimed_.count(reuse.data_ptr()) == 0;
+                         same_layout(reuse, placeholder) && !overlaps_itself(reuse) &&
+                         claimed_.count(reuse.data_ptr()) == 0;
   if (!can_reuse) {
-    to = at::empty_strided(placeholder.sizes(), placeholder.strides(),
-                           placeholder.options().device(device).requires_grad(false));
+    to = empty_like_on(placeholder, device);
     if (device.is_cpu()) store::ask_for_huge_pages(to.data_ptr(), bytes_of(to));
   }
   add_copy(to, placeholder);
@@ -167,12 +178,13 @@ void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) 
   copies_.push_back({to, placeholder, false});
 }
 
-void RestorePlan::throw_half_restored(ErrorCode code, const std::exception& error) const {
-  throw HalfRestored(code,
-                     std::string("reading failed when part of the live state was already written; "
-                                 "it must not be used: ") +
-                         error.what(),
-                     source_.name(), 0, "Restore another checkpoint, or start the program again.");
+void RestorePlan::throw_half_restored(ErrorCode code, const std::string& why) const {
+  throw HalfRestored(
+      code,
+      "reading failed when part of the live state was already written; it must not be "
+      "used: " +
+          why,
+      source_.name(), 0, "Restore another checkpoint, or start the program again.");
 }
 
 void RestorePlan::run() {
@@ -182,11 +194,12 @@ void RestorePlan::run() {
     read_direct();
     read_indirect();
   } catch (const Error& error) {
-    throw_half_restored(error.code() == ErrorCode::kCorrupt ? error.code() : ErrorCode::kIo, error);
+    throw_half_restored(error.code() == ErrorCode::kCorrupt ? error.code() : ErrorCode::kIo,
+                        error.what());
   } catch (const c10::Error& error) {
-    throw_half_restored(ErrorCode::kIo, error);
+    throw_half_restored(ErrorCode::kIo, error.what_without_backtrace());
   } catch (const std::bad_alloc& error) {
-    throw_half_restored(ErrorCode::kIo, error);
+    throw_half_restored(ErrorCode::kIo, error.what());
   }  // What a function given to on_transfer throws is its caller's own.
   for (const auto& action : last_) action();
 }

@@ -120,7 +120,7 @@ class RestorePlan {
   };
 
   void add_copy(const at::Tensor& to, const at::Tensor& placeholder);
-  [[noreturn]] void throw_half_restored(ErrorCode code, const std::exception& error) const;
+  [[noreturn]] void throw_half_restored(ErrorCode code, const std::string& why) const;
   void run_first();
   void order_overlapping();
   void read_direct();

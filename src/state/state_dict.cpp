@@ -80,7 +80,8 @@ RestoreReport load_state_dict(torch::nn::Module& module, const std::string& path
                               const RestoreOptions& options, const std::string& item) {
   store::FileSystem& fs = store::posix_file_system();
   if (!store::is_directory(fs, path)) {
-    return load_into(module, store::File::open(fs, path), nullptr, options, item);
+    return load_into(module, store::File::open(fs, path, store::Links::kFollowed), nullptr, options,
+                     item);
   }
   const store::VerifiedCheckpoint checkpoint =
       store::open_checkpoint(fs, path, options.verify(), options.on_transfer());
@@ -92,6 +93,14 @@ void copy_weights(const torch::nn::Module& from, torch::nn::Module& to) {
   load_state_dict(to, state_dict(from));
 }
 
+namespace {
+
+bool is_averaged(const at::Tensor& tensor) {
+  return tensor.is_floating_point() || tensor.is_complex();
+}
+
+}  // namespace
+
 void update_average(torch::nn::Module& average, const torch::nn::Module& model, double decay) {
   const torch::NoGradGuard no_grad;
   const StateDict old = state_dict(average);
@@ -100,7 +109,7 @@ void update_average(torch::nn::Module& average, const torch::nn::Module& model, 
     const at::Tensor* const before = old.find(entry.key());
     // What does not fit is left for load_state_dict to refuse.
     const bool fits = before != nullptr && before->sizes() == entry.value().sizes();
-    if (!fits || !entry.value().is_floating_point()) continue;
+    if (!fits || !is_averaged(entry.value())) continue;
     entry.value() = *before * decay + entry.value().to(before->options()) * (1 - decay);
   }
   load_state_dict(average, mixed);

@@ -5,11 +5,36 @@
 #include "store/file_sink.h"
 
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 namespace checkpoint::store {
 
-void write_atomically(FileSystem& fs, const std::string& path,
+namespace {
+
+// A link stays one: what it leads to is replaced.
+std::string behind_links(FileSystem& fs, const std::string& path) {
+  if (!S_ISLNK(look(fs, path).st_mode)) return path;
+  std::error_code none_there;
+  const std::string target = std::filesystem::canonical(path, none_there).string();
+  return none_there ? path : target;
+}
+
+void check_replaceable(FileSystem& fs, const std::string& path) {
+  const mode_t mode = look(fs, path).st_mode;
+  if (mode == 0 || S_ISREG(mode) || S_ISLNK(mode)) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              S_ISDIR(mode) ? "a directory cannot be replaced by a file"
+                            : "this is no regular file, and is not replaced",
+              path, 0, "Name another file.");
+}
+
+}  // namespace
+
+void write_atomically(FileSystem& fs, const std::string& given,
                       const std::function<void(ByteSink&)>& content) {
+  const std::string path = behind_links(fs, given);
+  check_replaceable(fs, path);
   const std::string parent = parent_of(path);
   create_with_parents(fs, parent);
   const std::string hidden = join(parent, ".writing-" + random_id());

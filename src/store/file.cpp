@@ -65,8 +65,9 @@ Error system_failure(const std::string& doing, const std::string& path, int erro
                hint_for(error_number));
 }
 
-File File::open(FileSystem& fs, const std::string& path) {
-  return File(fs, path, open_or_throw(fs, path, O_RDONLY | O_NOFOLLOW, "open the file"));
+File File::open(FileSystem& fs, const std::string& path, Links links) {
+  const int flags = links == Links::kFollowed ? O_RDONLY : O_RDONLY | O_NOFOLLOW;
+  return File(fs, path, open_or_throw(fs, path, flags, "open the file"));
 }
 
 File File::create(FileSystem& fs, const std::string& path) {
@@ -150,6 +151,12 @@ void File::allocate(uint64_t bytes) {
   if (result != 0 && code_for(errno) == ErrorCode::kNoSpace) {
     throw system_failure("reserve room for the file", path_, errno);
   }
+}
+
+void File::truncate(uint64_t bytes) {
+  const int result =
+      retry_interrupted([&] { return fs_->truncate(fd_, static_cast<off_t>(bytes)); });
+  if (result != 0) throw system_failure("set the size of the file", path_, errno);
 }
 
 bool File::set_direct(bool value) { return fs_->set_direct(fd_, value) == 0; }

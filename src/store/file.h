@@ -17,11 +17,17 @@ Error system_failure(const std::string& doing, const std::string& path, int erro
 /// What direct writes are aligned to: a page, and more than the sectors of any disk.
 constexpr size_t kDirectAlignment = 4096;
 
+/// What becomes of a symbolic link at a file's place.
+enum class Links {
+  kRefused,   ///< In a checkpoint nobody has put one.
+  kFollowed,  ///< Where the user has named the file.
+};
+
 /// An open file or directory; closed by the destructor. Movable. Reading is thread-safe.
 class File final : public ByteSource {
  public:
-  /// Opens a regular file for reading; a symbolic link at its place is refused.
-  static File open(FileSystem& fs, const std::string& path);
+  /// Opens a file for reading.
+  static File open(FileSystem& fs, const std::string& path, Links links = Links::kRefused);
   /// Creates a file that must not exist. The mode follows the umask.
   static File create(FileSystem& fs, const std::string& path);
   /// Opens a directory, to sync it.
@@ -41,6 +47,8 @@ class File final : public ByteSource {
   /// Reserves room for the first `bytes` bytes where the file system can, and makes the file that
   /// long. Throws Error(no_space) if there is no such room; other failures are left to the writes.
   void allocate(uint64_t bytes);
+  /// Ends the file behind its first `bytes` bytes, and gives back what was reserved beyond.
+  void truncate(uint64_t bytes);
   /// Whether writes go past the page cache; returns whether the file system does as it is told.
   /// Then memory, offsets and sizes must be multiples of kDirectAlignment.
   bool set_direct(bool value);

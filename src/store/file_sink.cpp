@@ -5,7 +5,8 @@
 //      the file's digest, and a tensor's for its own.
 //   3. A third thread writes full chunks with O_DIRECT, so that the page cache of the training is
 //      left alone and the disk has always something to do.
-//   4. The rest, which is no multiple of a page, goes through the page cache; then fsync.
+//   4. The rest, which is no multiple of a page, goes through the page cache. What was reserved
+//      beyond it is given back; then fsync.
 //
 // Files of less than a chunk are written by the caller itself, through the page cache. Where a file
 // system refuses O_DIRECT, when it is switched on or only at the first write, all goes that way.
@@ -28,13 +29,14 @@ constexpr size_t kTaskBytes = 256;
 
 }  // namespace
 
-FileSink::FileSink(FileSystem& fs, const std::string& path, uint64_t bytes_at_least, Meter* meter)
+FileSink::FileSink(FileSystem& fs, const std::string& path, uint64_t reserved, Meter* meter)
     : file_(File::create(fs, path)),
       meter_(meter),
-      pages_(bytes_at_least >= kChunkBytes ? Pages::kHuge : Pages::kSmall),
+      reserved_(reserved),
+      pages_(reserved >= kChunkBytes ? Pages::kHuge : Pages::kSmall),
       writer_(2 * kChunkBytes),
       filler_(kChunkBytes) {
-  file_.allocate(bytes_at_least);
+  file_.allocate(reserved_);
 }
 
 void FileSink::write(const void* data, size_t count) {
@@ -64,6 +66,7 @@ FileEntry FileSink::finish(const std::string& name) {
   drain();
   writer_.finish();
   write_rest();
+  if (reserved_ > 0) file_.truncate(written_);
   file_.sync();
   file_.close();
   return {name, written_, digest_.finish()};

@@ -21,10 +21,10 @@ namespace checkpoint::store {
 /// file_sink.cpp. Its memory: three chunks, and up to one more of bytes that wait to be copied.
 class FileSink final : public ByteSink {
  public:
-  /// Creates the file, which must not exist. `bytes_at_least` of it are reserved on the disk.
+  /// Creates the file, which must not exist. `reserved` bytes are reserved on the disk; it may
+  /// become longer, or shorter.
   /// `meter` may be null. Throws Error: no_space, io.
-  FileSink(FileSystem& fs, const std::string& path, uint64_t bytes_at_least = 0,
-           Meter* meter = nullptr);
+  FileSink(FileSystem& fs, const std::string& path, uint64_t reserved = 0, Meter* meter = nullptr);
 
   /// Throws Error: no_space, io, also for what was written earlier.
   void write(const void* data, size_t count) override;
@@ -44,6 +44,7 @@ class FileSink final : public ByteSink {
 
   File file_;
   Meter* const meter_;
+  const uint64_t reserved_;
   const Pages pages_;
   // Of the filling thread.
   std::array<AlignedBuffer, 3> buffers_;

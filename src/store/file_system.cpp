@@ -110,6 +110,11 @@ class PosixFileSystem final : public FileSystem {
     return ::fallocate(fd, 0, 0, bytes);
   }
 
+  int truncate(int fd, off_t bytes) override {
+    const WithoutSizeSignal guard;
+    return ::ftruncate(fd, bytes);
+  }
+
   int set_direct(int fd, bool value) override {
     const int flags = ::fcntl(fd, F_GETFL);
     if (flags < 0) return -1;

@@ -39,6 +39,8 @@ class FileSystem {
   virtual int free_bytes(const char* path, uint64_t* bytes) = 0;
   /// Reserves the blocks of the first `bytes` bytes and makes the file that long (`fallocate`).
   virtual int allocate(int fd, off_t bytes) = 0;
+  /// Makes the file that long (`ftruncate`).
+  virtual int truncate(int fd, off_t bytes) = 0;
   /// Whether reads and writes go past the page cache (O_DIRECT). EINVAL where the file system does
   /// not know it; some only say so at the first write.
   virtual int set_direct(int fd, bool value) = 0;

@@ -64,9 +64,9 @@ Transaction::~Transaction() {
 }
 
 FileEntry Transaction::write_file(const std::string& name,
-                                  const std::function<void(ByteSink&)>& content,
-                                  uint64_t bytes_at_least, Meter* meter) {
-  FileSink sink(directory_.fs(), join(staging_, name), bytes_at_least, meter);
+                                  const std::function<void(ByteSink&)>& content, uint64_t reserved,
+                                  Meter* meter) {
+  FileSink sink(directory_.fs(), join(staging_, name), reserved, meter);
   content(sink);
   return sink.finish(name);
 }

@@ -24,11 +24,11 @@ class Transaction {
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
-  /// Steps 3 and 4: writes one file of the checkpoint, which `content` fills with `bytes_at_least`
-  /// or more, and syncs it. `meter` may be null. Throws Error: no_space, io, and what `content` or
-  /// the meter throws.
+  /// Steps 3 and 4: writes one file of the checkpoint, which `content` fills, and syncs it.
+  /// `reserved` bytes are reserved for it on the disk. `meter` may be null. Throws Error: no_space,
+  /// io, and what `content` or the meter throws.
   FileEntry write_file(const std::string& name, const std::function<void(ByteSink&)>& content,
-                       uint64_t bytes_at_least = 0, Meter* meter = nullptr);
+                       uint64_t reserved = 0, Meter* meter = nullptr);
 
   /// Steps 5 to 8: writes the manifest and commits under `manifest.name`, which must be free.
   /// Throws Error: no_space, io; if the last sync fails, the checkpoint may be there all the same.

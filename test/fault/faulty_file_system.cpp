@@ -59,6 +59,7 @@ const std::map<std::string, std::vector<Fault>>& faults_by_call() {
       {"allocate", with(errors({ENOSPC, EDQUOT, EFBIG}), {kInterrupted,
                                                           {Fault::Kind::kError, EOPNOTSUPP, true},
                                                           {Fault::Kind::kError, EIO, true}})},
+      {"truncate", with(errors({EIO, ENOSPC, EFBIG}), {kInterrupted})},
       {"set_direct", {{Fault::Kind::kError, EINVAL, true}}},
       {"read_ahead", {{Fault::Kind::kError, EINVAL, true}}},
       {"drop_cache", {{Fault::Kind::kError, EINVAL, true}}},
@@ -180,6 +181,10 @@ int FaultyFileSystem::free_bytes(const char* path, uint64_t* bytes) {
 
 int FaultyFileSystem::allocate(int fd, off_t bytes) {
   return pass("allocate", [&] { return real_.allocate(fd, bytes); });
+}
+
+int FaultyFileSystem::truncate(int fd, off_t bytes) {
+  return pass("truncate", [&] { return real_.truncate(fd, bytes); });
 }
 
 int FaultyFileSystem::set_direct(int fd, bool value) {

@@ -62,6 +62,7 @@ class FaultyFileSystem : public checkpoint::store::FileSystem {
   int list(const char* path, std::vector<std::string>* names) override;
   int free_bytes(const char* path, uint64_t* bytes) override;
   int allocate(int fd, off_t bytes) override;
+  int truncate(int fd, off_t bytes) override;
   int set_direct(int fd, bool value) override;
   int read_ahead(int fd, off_t offset, off_t count) override;
   int drop_cache(int fd) override;

@@ -278,6 +278,14 @@ int MemoryFileSystem::allocate(int fd, off_t bytes) {
   return 0;
 }
 
+int MemoryFileSystem::truncate(int fd, off_t bytes) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  Inode* inode = open_inode(fd);
+  if (inode == nullptr) return -1;
+  inode->content.resize(static_cast<size_t>(bytes));
+  return 0;
+}
+
 // As tmpfs, before Linux 6.6.
 int MemoryFileSystem::set_direct(int, bool value) { return value ? fail(EINVAL) : 0; }
 

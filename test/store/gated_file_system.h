@@ -56,6 +56,7 @@ class GatedFileSystem final : public checkpoint::store::FileSystem {
     return real_.free_bytes(path, bytes);
   }
   int allocate(int fd, off_t bytes) override { return real_.allocate(fd, bytes); }
+  int truncate(int fd, off_t bytes) override { return real_.truncate(fd, bytes); }
   int set_direct(int fd, bool value) override { return real_.set_direct(fd, value); }
   int read_ahead(int fd, off_t offset, off_t count) override {
     return real_.read_ahead(fd, offset, count);
