@@ -112,6 +112,17 @@ TEST_CASE("tensors that share memory share it again", "[formats]") {
   CHECK(describe(load(path)) == describe(tree));
 }
 
+TEST_CASE("memory of the user's own is shared by tensors of several storages", "[formats]") {
+  const TemporaryDirectory directory;
+  std::vector<int> memory(30);
+  for (size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<int>(i) << 23;
+  Dict tree;
+  tree.insert("floats", torch::from_blob(memory.data() + 10, {10}));
+  tree.insert("integers", torch::from_blob(memory.data() + 5, {10}, torch::kInt));
+  save(tree, directory / "file.pth");
+  CHECK(describe(load(directory / "file.pth")) == describe(tree));
+}
+
 TEST_CASE("a view is saved without the storage behind it", "[formats]") {
   const TemporaryDirectory directory;
   const at::Tensor large = torch::zeros({1000, 1000});

@@ -9,6 +9,7 @@
 
 #include <checkpoint/checkpoint.h>
 
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -139,11 +140,12 @@ TEST_CASE("What an asynchronous save throws is told once by the manager, always 
     CHECK(contains(error_of([&] { manager.save(state, {2}); }), "io: "));
     CHECK(manager.last_save().name() == "e1");
   }
-  SECTION("by save_if_due") {
+  SECTION("by save_if_due, though nothing is due") {
+    while (!handle.done()) std::this_thread::yield();
     CheckpointManager other = std::move(manager);
-    CHECK_FALSE(other.save_if_due(state, {1}));
+    CHECK(contains(error_of([&] { other.save_if_due(state, {1, 0, 0, {}, false}); }), "io: "));
+    CHECK_FALSE(other.save_if_due(state, {1, 0, 0, {}, false}));
     manager = std::move(other);
-    CHECK(contains(error_of([&] { manager.wait(); }), "io: "));
   }
   SECTION("by the handle, and then not by the manager") {
     CHECK(contains(error_of([&] { handle.wait(); }), "io: "));
@@ -158,6 +160,25 @@ TEST_CASE("What an asynchronous save throws is told once by the manager, always 
   manager.verify("e2");
   CHECK(test::names_in(root.path()) ==
         std::vector<std::string>{".lock", "e0", "e2", "history.jsonl", "latest"});
+}
+
+TEST_CASE("What a signal asks for is saved before an earlier failure is told") {
+  const test::TemporaryDirectory root;
+  test::GatedFileSystem gated;
+  Everything live;
+  State state = live.state();
+  CheckpointManager manager =
+      open(gated, root, CheckpointManagerOptions(kAsync).stop_on_signal({SIGUSR2}));
+  gated.close_gate();
+  manager.save(state, {1});
+  gated.open_gate(EIO);
+  while (!manager.last_save().done()) std::this_thread::yield();
+  gated.open_gate();
+  ::raise(SIGUSR2);
+  CHECK(contains(error_of([&] { manager.save_if_due(state, {2}); }), "io: "));
+  CHECK(manager.should_stop());
+  manager.verify("e2");
+  manager.wait();
 }
 
 TEST_CASE("The disk is full while training goes on") {
@@ -252,8 +273,14 @@ TEST_CASE("A forked child can end while a save is in flight") {
   const pid_t child = ::fork();
   if (child == 0) {
     ::alarm(20);  // So that a child that hangs is seen.
+    bool refused = false;
+    try {
+      manager->last_save().wait();
+    } catch (const Error&) {
+      refused = true;
+    }
     manager.reset();
-    ::_exit(0);
+    ::_exit(refused ? 0 : 1);
   }
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);

@@ -131,3 +131,21 @@ TEST_CASE("A manager cannot write safetensors") {
                  }),
                  "unsupported: "));
 }
+
+TEST_CASE("Tensors that overlap in memory of the user's own are saved in less than their sizes") {
+  std::vector<float> memory(100000);
+  for (size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<float>(i);
+  torch::Tensor whole = torch::from_blob(memory.data(), {100000});
+  torch::Tensor half = torch::from_blob(memory.data() + 50000, {50000});
+  State state;
+  state.add("whole", whole).add("half", half);
+  const test::TemporaryDirectory root;
+  CheckpointManager manager(root / "run", CheckpointManagerOptions(kPth).keep_last(1));
+  for (const int epoch : {1, 2, 3}) manager.save(state, {epoch});
+  CHECK(fs::file_size(root / "run/e3/checkpoint.pth") < 500000);
+  manager.verify("e3");
+  const torch::Tensor expected = whole.clone();
+  whole.zero_();
+  REQUIRE(manager.restore_latest(state));
+  CHECK(whole.equal(expected));
+}

@@ -197,6 +197,29 @@ TEST_CASE("A small view writes its own elements only, and a live view is written
   CHECK(base.abs().gt(0).sum().item<int64_t>() == 4);
 }
 
+TEST_CASE("An expanded tensor, which nobody can write into, gets memory of its own") {
+  const auto format = GENERATE(Format::kArchive, Format::kPth);
+  const test::TemporaryDirectory root;
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().format(format));
+  Holder saved(torch::full({1}, 3.0f).expand({5}));
+  State from;
+  from.add("holder", saved).rng(false);
+  const std::string name = manager.save(from, {});
+
+  Holder live(torch::zeros({1}).expand({5}));
+  State to;
+  to.add("holder", live).rng(false);
+  manager.restore(to, name);
+  CHECK(live->x.equal(torch::full({5}, 3.0f)));
+  CHECK(live->named_buffers()["x"].is_same(live->x));
+  live->x[0] = 1;  // All five are there.
+  CHECK(live->x.sum().item<float>() == 13);
+
+  Holder other(torch::zeros({1}).expand({5}));
+  checkpoint::load_state_dict(*other, state_dict(*live));
+  CHECK(other->x.equal(live->x));
+}
+
 TEST_CASE("Conj and neg bits are resolved, which LibTorch 1.13 loses") {
   const torch::Tensor z = torch::randn({3}, torch::kComplexFloat);
   CHECK(same_bits(round_trip(z.conj()), z.conj().resolve_conj()));

@@ -63,6 +63,17 @@ TEST_CASE("Weights go from one model to another in one call") {
   CHECK_THROWS_AS(update_average(*other, *target, 0.5), Error);
 }
 
+TEST_CASE("Complex numbers are averaged as real ones are") {
+  struct Holder : torch::nn::Module {
+    explicit Holder(double value)
+        : x(register_buffer("x", torch::full({2}, value, torch::kComplexFloat))) {}
+    torch::Tensor x;
+  };
+  Holder average(0), model(1);
+  update_average(average, model, 0.75);
+  CHECK(average.x.equal(torch::full({2}, 0.25, torch::kComplexFloat)));
+}
+
 TEST_CASE("save and load a state_dict and a tree; an older file is replaced whole") {
   const test::TemporaryDirectory root;
   const std::string path = root / "new/folder/model.pt";
@@ -145,6 +156,21 @@ TEST_CASE("load_state_dict reads a file of any format straight into a module") {
   CHECK(wider->conv->weight.equal(net->conv->weight));
   CHECK(contains(error_of([&] { checkpoint::load_state_dict(*wider, root / "no.pth"); }),
                  "not_found: "));
+}
+
+TEST_CASE("A link that the user names is followed") {
+  const test::TemporaryDirectory root;
+  Net net;
+  for (const char* name : {"net.pt", "net.pth", "net.safetensors"}) {
+    const std::string link = root / (std::string("link to ") + name);
+    checkpoint::save(state_dict(*net), root / name);
+    fs::create_symlink(name, link);
+    CHECK(load(link).is_dict());
+    load_metadata(link);
+    Net other;
+    checkpoint::load_state_dict(*other, link);
+    CHECK(same_bits(*net, *other));
+  }
 }
 
 TEST_CASE("load_state_dict reads an item of a file, and of a checkpoint, which is verified") {

@@ -5,8 +5,13 @@
 
 #include "store/atomic_file.h"
 
+#include <sys/stat.h>
+
+#include <filesystem>
+
 using namespace checkpoint;
 using namespace checkpoint::store;
+namespace fs = std::filesystem;
 
 TEST_CASE("Whichever call fails, the file is the old one or the new one, whole") {
   for (int call = 0;; ++call) {
@@ -58,4 +63,34 @@ TEST_CASE("Wherever the machine stops, the old file stands there or the whole ne
     }
     if (call >= static_cast<int>(faulty.calls().size())) break;
   }
+}
+
+TEST_CASE("Where a link stands, what it leads to is replaced") {
+  const test::TemporaryDirectory root;
+  fs::create_directories(root / "elsewhere");
+  test::write_file(root / "elsewhere/file", "old");
+  fs::create_symlink("elsewhere/file", root / "link");
+  fs::create_symlink("nowhere", root / "dangling");
+  for (const char* name : {"link", "dangling"}) {
+    write_atomically(posix_file_system(), root / name,
+                     [](ByteSink& sink) { sink.write("new!", 4); });
+    CHECK(test::read_file(root / name) == "new!");
+  }
+  CHECK(fs::is_symlink(root / "link"));
+  CHECK(test::read_file(root / "elsewhere/file") == "new!");
+}
+
+TEST_CASE("What is no regular file is not replaced by one") {
+  const test::TemporaryDirectory root;
+  fs::create_directories(root / "directory");
+  REQUIRE(::mkfifo((root / "pipe").c_str(), 0600) == 0);
+  for (const char* name : {"directory", "pipe"}) {
+    CHECK(contains(error_of([&] {
+                     write_atomically(posix_file_system(), root / name,
+                                      [](ByteSink& sink) { sink.write("new!", 4); });
+                   }),
+                   "invalid_argument: "));
+  }
+  CHECK(fs::is_directory(root / "directory"));
+  CHECK(fs::is_fifo(root / "pipe"));
 }

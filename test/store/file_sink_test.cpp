@@ -181,3 +181,15 @@ TEST_CASE("A worker drops what comes after a failure, and throws it until the en
   CHECK_THROWS_AS(worker.finish(), std::runtime_error);
   CHECK(done == 1);
 }
+
+TEST_CASE("What was reserved and not written is given back") {
+  const test::TemporaryDirectory root;
+  const size_t size = GENERATE(size_t{0}, size_t{100}, kChunkBytes, kLarge);
+  CAPTURE(size);
+  const std::string content = noise(size);
+  FileSink sink(posix_file_system(), root / "file", size + kChunkBytes + 1);
+  std::string digest;
+  sink.write_lasting(content.data(), content.size(), &digest);
+  CHECK(sink.finish("file").bytes == size);
+  CHECK(test::read_file(root / "file") == content);
+}
