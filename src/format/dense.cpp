@@ -97,9 +97,13 @@ at::Tensor Densifier::densify_tensor(const at::Tensor& live, const Path& path) {
   if (!live.device().is_cpu()) devices_.emplace(path.text(), live.device().str());
   if (live.numel() > 0) {
     auto [known, end] = known_.equal_range(live.data_ptr());
+    at::Tensor twin;
     for (; known != end; ++known) {
-      if (are_tied(known->second.live, live)) return known->second.dense;
+      if (!are_tied(known->second.live, live)) continue;
+      twin = known->second.dense;
+      if (twin.requires_grad() == keeps_grad(live)) return twin;
     }
+    if (twin.defined()) return add_twin(live, twin);
   }
   at::Tensor dense = own_storage(make_dense(live));
   if (dense.requires_grad() != keeps_grad(live)) dense.set_requires_grad(keeps_grad(live));
@@ -108,6 +112,16 @@ at::Tensor Densifier::densify_tensor(const at::Tensor& live, const Path& path) {
   tensor_bytes_ += static_cast<uint64_t>(dense.numel()) * dense.element_size();
   if (live.numel() > 0) known_.emplace(live.data_ptr(), Known{live, dense});
   return dense;
+}
+
+// A parameter beside its detached self: one memory, two tensors.
+at::Tensor Densifier::add_twin(const at::Tensor& live, const at::Tensor& dense) {
+  at::Tensor twin = dense.detach();
+  twin.set_requires_grad(keeps_grad(live));
+  if (copies_.count(dense.unsafeGetTensorImpl()) != 0) copies_.insert(twin.unsafeGetTensorImpl());
+  ++tensor_count_;
+  known_.emplace(live.data_ptr(), Known{live, twin});
+  return twin;
 }
 
 // One storage, one tensor: LibTorch would write a second view of another dtype or shape under the

@@ -28,7 +28,8 @@ bool are_tied(const at::Tensor& left, const at::Tensor& right);
 /// Gives the tensors of trees the form in which they can be written: dense CPU tensors, each with a
 /// storage of its own that begins with it. Those that have it already are taken as they are and
 /// share the live memory; the rest are copied. Tied tensors (the same elements of the same memory)
-/// stay one tensor, over all trees given to one Densifier. Not thread-safe.
+/// stay one tensor, over all trees given to one Densifier, or share one storage if they differ in
+/// requires_grad. Not thread-safe.
 class Densifier {
  public:
   explicit Densifier(OnCuda on_cuda = OnCuda::kCopyToHost) : on_cuda_(on_cuda) {}
@@ -55,6 +56,7 @@ class Densifier {
   at::Tensor densify_tensor(const at::Tensor& live, const Path& path);
   at::Tensor make_dense(const at::Tensor& live) const;
   at::Tensor own_storage(const at::Tensor& dense) const;
+  at::Tensor add_twin(const at::Tensor& live, const at::Tensor& dense);
 
   const OnCuda on_cuda_;
 

@@ -74,10 +74,14 @@ void Snapshot::take(Capture& captured) {
   devices_.reset();
   std::vector<at::Tensor> on_host;
   std::vector<at::Tensor> on_devices;
+  // The copy of what begins at a place in memory.
+  std::unordered_map<const void*, at::Tensor> by_memory;
   size_t bytes = 0;
   for (const at::Tensor& tensor : shared_tensors(captured)) {
     (tensor.is_cuda() ? on_devices : on_host).push_back(tensor);
-    if (!tensor.is_cuda()) bytes += room_for(tensor);
+    if (!tensor.is_cuda() && by_memory.emplace(tensor.data_ptr(), at::Tensor()).second) {
+      bytes += room_for(tensor);
+    }
   }
   // Queued first: the device works while the host copies.
   if (!on_devices.empty()) devices_ = std::make_unique<DeviceCopies>(on_devices);
@@ -86,6 +90,13 @@ void Snapshot::take(Capture& captured) {
   std::vector<Piece> pieces;
   std::unordered_map<const c10::TensorImpl*, at::Tensor> copies;
   for (const at::Tensor& live : on_host) {
+    at::Tensor& same_memory = by_memory.at(live.data_ptr());
+    if (same_memory.defined()) {  // A twin that differs in requires_grad.
+      at::Tensor twin = same_memory.detach();
+      twin.set_requires_grad(live.requires_grad());
+      copies.emplace(live.unsafeGetTensorImpl(), std::move(twin));
+      continue;
+    }
     const auto* const from = static_cast<const char*>(live.data_ptr());
     const size_t size = bytes_of(live);
     for (size_t at = 0; at < size; at += store::kChunkBytes) {
@@ -94,6 +105,7 @@ void Snapshot::take(Capture& captured) {
     at::Tensor copy = at::from_blob(place, live.sizes(), live.strides(),
                                     at::TensorOptions().dtype(live.scalar_type()));
     copy.set_requires_grad(live.requires_grad());
+    same_memory = copy;
     copies.emplace(live.unsafeGetTensorImpl(), std::move(copy));
     place += room_for(live);
   }

@@ -226,6 +226,26 @@ TEST_CASE("Conj and neg bits are resolved, which LibTorch 1.13 loses") {
   CHECK(same_bits(round_trip(torch::imag(z.conj())), torch::imag(z.conj()).resolve_neg()));
 }
 
+TEST_CASE("A tensor that shares a parameter's memory leaves its requires_grad alone") {
+  const auto format = GENERATE(Format::kArchive, Format::kPth);
+  const bool async = GENERATE(false, true);
+  const test::TemporaryDirectory root;
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().format(format).async(async));
+  torch::nn::Linear live(100, 100);
+  torch::Tensor weight = live->weight.detach();
+  State state;
+  state.add("weight", weight).add("live", live).rng(false);
+  const std::string name = manager.save(state, {});
+  const auto size = [&](const char* file) {
+    return std::filesystem::file_size(root / (name + file));
+  };
+  manager.restore(state, name, RestoreOptions().restore_modes(true));
+  CHECK(live->weight.requires_grad());
+  CHECK_FALSE(weight.requires_grad());
+  CHECK(live->weight.data_ptr() == weight.data_ptr());
+  CHECK(size(format == Format::kPth ? "/checkpoint.pth" : "/checkpoint.pt") < 70000);
+}
+
 TEST_CASE("Tied parameters are written once and stay tied") {
   Tied saved;
   State from;
