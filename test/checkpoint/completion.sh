@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # completion.sh PROGRAM: what bash would offer, as the completion's own function answers.
 set -euo pipefail
-program=$1
+program=$(realpath "$1")
 source "$(dirname "$0")/../../checkpoint/completions/torch-checkpoint.bash"
 
 # offers WORDS... (the last one is being typed): what is offered, in one line.
@@ -30,4 +30,16 @@ touch "$folder"/{one,two}/manifest.json
 expect "one two" pin "$folder/" ""
 expect "two" unpin "$folder" t
 expect "two" unpin "$folder" one t
+
+# A name is data, whatever it looks like: nothing in it is run or split, and it comes quoted.
+cd "$folder"
+for path in odd/{'$(touch RAN)','`touch RAN`','two words'} 'my runs/one'; do
+  mkdir -p "$path"
+  touch "$path/manifest.json"
+done
+expect '\$\(touch\ RAN\) \`touch\ RAN\` two\ words' pin odd ""
+expect 'two\ words' pin odd "two w"
+expect 'two\ words' pin odd 'two\ w'
+expect "one" pin 'my\ runs' ""
+[[ ! -e RAN ]] || fail "a directory's name was run"
 echo "all as expected"
