@@ -1,13 +1,18 @@
 #include "command.h"
 #include "output.h"
 
+#include "dtype.h"
+#include "flat.h"
+#include "repeats.h"
 #include "reshape.h"
+#include "tensor_errors.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -17,12 +22,15 @@
 namespace checkpoint::cli {
 namespace {
 
+namespace fs = std::filesystem;
+
 struct Arguments {
   std::string input;
   std::string output;
   std::string item;
   std::string dtype;
   std::vector<std::string> renames;  // "FROM=TO"
+  bool json = false;
 };
 
 const std::map<std::string, c10::ScalarType>& dtypes() {
@@ -62,14 +70,75 @@ Value chosen(const Value& tree, const Arguments& arguments) {
   return *item;
 }
 
+// Only a safetensors file has any. What it has beside {"format": "pt"}, which every one of ours
+// has, goes on into another one.
+SaveOptions with_metadata_of(const std::string& input, const std::string& output) {
+  if (fs::is_directory(input)) return {};
+  std::map<std::string, std::string> metadata = load_metadata(input);
+  if (fs::path(output).extension() == ".safetensors") return SaveOptions().metadata(metadata);
+  metadata.erase("format");
+  std::vector<std::string> names;
+  for (const auto& [name, text] : metadata) names.push_back(name);
+  if (!names.empty()) {
+    std::fprintf(stderr, "torch-checkpoint: left out, as only .safetensors can hold metadata: %s\n",
+                 printable(joined(names)).c_str());
+  }
+  return {};
+}
+
+// A LibTorch archive has names alone where dicts are in dicts.
+void check_keys(const Dict& dict, const std::string& path, const Arguments& arguments) {
+  for (const auto& [key, value] : dict) {
+    const std::string name = path.empty() ? to_string(key) : path + '.' + to_string(key);
+    if (std::holds_alternative<int64_t>(key)) {
+      throw Error(ErrorCode::kUnsupported,
+                  "'" + name +
+                      "' has an integer as its key, which a LibTorch archive (.pt) cannot "
+                      "hold at this place",
+                  arguments.input, 0,
+                  "Convert an item without such keys (as by --item model), or write .pth or "
+                  ".safetensors.");
+    }
+    if (value.is_dict()) check_keys(value.dict(), name, arguments);
+  }
+}
+
+size_t count_tensors(const Value& tree, const Arguments& arguments) {
+  const Flat flat = flatten(tree, SameName::kNumber);
+  if (tree.is_dict() && tree.dict().empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "there are no named tensors or values to convert",
+                arguments.input, 0,
+                "A frozen TorchScript module (torch.jit.freeze) has only constants without names: "
+                "convert the module that was frozen.");
+  }
+  return static_cast<size_t>(
+      std::count_if(flat.names.begin(), flat.names.end(),
+                    [&](const auto& name) { return flat.find(name)->is_tensor(); }));
+}
+
+void print_as_json(const Arguments& arguments, size_t tensors) {
+  print_json({{"output", arguments.output}, {"tensors", tensors}});
+}
+
 ExitCode convert(const Arguments& arguments) {
   Value tree = chosen(load(arguments.input, torch::kCPU), arguments);
-  if (!arguments.dtype.empty()) tree = with_dtype(tree, dtypes().at(arguments.dtype));
+  check_fits(tree, arguments.input);
+  if (!arguments.dtype.empty()) {
+    tree = with_dtype(std::move(tree), dtypes().at(arguments.dtype), arguments.input);
+  }
   tree = with_flat_modules(tree, renaming(arguments.renames));
   // LibTorch's own modules load nested archives, everybody else's flat state_dicts.
-  const bool to_archive = std::filesystem::path(arguments.output).extension() == ".pt";
-  save(to_archive ? with_nested_modules(tree) : tree, arguments.output);
-  std::printf("%s\n", printable(arguments.output).c_str());
+  if (fs::path(arguments.output).extension() == ".pt") {
+    tree = with_nested_modules(tree);
+    if (tree.is_dict()) check_keys(tree.dict(), "", arguments);
+  }
+  const size_t tensors = count_tensors(tree, arguments);
+  save(tree, arguments.output, with_metadata_of(arguments.input, arguments.output));
+  if (arguments.json) {
+    print_as_json(arguments, tensors);
+  } else {
+    std::printf("%s\n", printable(arguments.output).c_str());
+  }
   return kAllWell;
 }
 
@@ -90,9 +159,11 @@ void add_convert(CLI::App& app, Run& run) {
       ->check(check_rename)
       ->take_all()
       ->expected(1);
+  command->add_flag("--json", arguments->json, "Print JSON");
   command->footer(
       "Example: torch-checkpoint convert runs/digits/best model.safetensors --item model");
-  command->callback([arguments, &run] { run = [arguments] { return convert(*arguments); }; });
+  command->callback(
+      [arguments, &run] { run = without_backtraces([arguments] { return convert(*arguments); }); });
 }
 
 }  // namespace checkpoint::cli

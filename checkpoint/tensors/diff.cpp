@@ -3,6 +3,8 @@
 
 #include "difference.h"
 #include "flat.h"
+#include "tensor_errors.h"
+#include "value_text.h"
 
 #include "store/json.h"
 
@@ -36,61 +38,56 @@ struct Entry {
   Difference difference;
 };
 
-std::string text_of(const Value& value) {
-  switch (value.kind()) {
-    case Value::Kind::kBool:
-      return value.to_bool() ? "true" : "false";
-    case Value::Kind::kInt:
-      return std::to_string(value.to_int());
-    case Value::Kind::kDouble:
-      return fmt::format("{}", value.to_double());
-    case Value::Kind::kString:
-      return '"' + value.to_string() + '"';
-    case Value::Kind::kTensor: {
-      const at::Tensor& tensor = value.to_tensor();
-      std::string shape;
-      for (const int64_t size : tensor.sizes()) {
-        shape += (shape.empty() ? "" : ", ") + std::to_string(size);
-      }
-      return std::string(c10::toString(tensor.scalar_type())) + " [" + shape + "]";
-    }
-    default:
-      return to_string(value.kind());
-  }
-}
-
 bool comparable(const Value& left, const Value& right) {
   return left.is_tensor() && right.is_tensor() &&
          left.to_tensor().scalar_type() == right.to_tensor().scalar_type() &&
          left.to_tensor().sizes() == right.to_tensor().sizes();
 }
 
-Entry compare(const std::string& name, const Value& left, const Value& right) {
-  Entry entry{"changed", name, text_of(left), text_of(right), false, {}};
-  if (comparable(left, right)) {
+// What one of the two files holds.
+struct Content {
+  Flat flat;
+  std::string path;
+};
+
+Entry compare(const std::string& name, const Content& left, const Content& right) {
+  const Value& before = *left.flat.find(name);
+  const Value& after = *right.flat.find(name);
+  Entry entry{"changed", name, text_of(before), text_of(after), false, {}};
+  if (comparable(before, after)) {
     entry.measured = true;
-    entry.difference = difference(left.to_tensor(), right.to_tensor());
+    entry.difference =
+        difference({before.to_tensor(), left.path}, {after.to_tensor(), right.path}, name);
     if (entry.difference.same_bits) entry.what = "same";
-  } else if (!left.is_tensor() && left.kind() == right.kind() && entry.before == entry.after) {
+  } else if (same_value(before, after)) {
     entry.what = "same";
   }
   return entry;
 }
 
-std::vector<Entry> compare(const Flat& left, const Flat& right) {
+// A list where there was a tuple, though all that is in it is the same.
+void compare_containers(const Flat& left, const Flat& right, std::vector<Entry>& entries) {
+  for (const auto& [name, kind] : left.containers) {
+    const auto other = right.containers.find(name);
+    if (other == right.containers.end() || other->second == kind) continue;
+    entries.push_back({"changed", name, kind, other->second, false, {}});
+  }
+}
+
+std::vector<Entry> compare(const Content& left, const Content& right) {
   std::vector<Entry> entries;
-  for (const std::string& name : left.names) {
-    const Value* const other = right.find(name);
-    if (other != nullptr) {
-      entries.push_back(compare(name, *left.find(name), *other));
+  for (const std::string& name : left.flat.names) {
+    if (right.flat.find(name) != nullptr) {
+      entries.push_back(compare(name, left, right));
     } else {
-      entries.push_back({"removed", name, text_of(*left.find(name)), "", false, {}});
+      entries.push_back({"removed", name, text_of(*left.flat.find(name)), "", false, {}});
     }
   }
-  for (const std::string& name : right.names) {
-    if (left.find(name) != nullptr) continue;
-    entries.push_back({"added", name, "", text_of(*right.find(name)), false, {}});
+  for (const std::string& name : right.flat.names) {
+    if (left.flat.find(name) != nullptr) continue;
+    entries.push_back({"added", name, "", text_of(*right.flat.find(name)), false, {}});
   }
+  compare_containers(left.flat, right.flat, entries);
   return entries;
 }
 
@@ -111,7 +108,8 @@ void print(const std::vector<Entry>& entries, bool all) {
   for (const Entry& entry : entries) {
     if (!all && entry.what == std::string("same")) continue;
     const bool measured = entry.measured && !entry.difference.same_bits;
-    rows.push_back({entry.what, printable(entry.name), printable(both(entry)),
+    const std::string name = entry.name.empty() ? "(the whole)" : printable(entry.name);
+    rows.push_back({entry.what, name, printable(both(entry)),
                     measured ? fmt::format("{:.3g}", entry.difference.largest) : "",
                     measured ? fmt::format("{:.3g}", entry.difference.relative_l2) : ""});
   }
@@ -143,9 +141,9 @@ void print_as_json(const std::vector<Entry>& entries) {
 }
 
 // Damage is trouble here, and not what the caller asked about.
-Flat read(const std::string& path) {
+Content read(const std::string& path) {
   try {
-    return flatten(load(path, torch::kCPU));
+    return {flatten(load(path, torch::kCPU), SameName::kNumber), path};
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kCorrupt) throw;
     throw Error(ErrorCode::kIo, error.what());
@@ -174,7 +172,8 @@ void add_diff(CLI::App& app, Run& run) {
   command->footer(
       "Exit status: 0 all the same, 1 different, 2 wrong usage, not found or damaged.\n"
       "Example: torch-checkpoint diff runs/digits/epoch0002 runs/digits/latest");
-  command->callback([arguments, &run] { run = [arguments] { return diff(*arguments); }; });
+  command->callback(
+      [arguments, &run] { run = without_backtraces([arguments] { return diff(*arguments); }); });
 }
 
 }  // namespace checkpoint::cli

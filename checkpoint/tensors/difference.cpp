@@ -1,5 +1,7 @@
 #include "difference.h"
 
+#include "repeats.h"
+
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -22,11 +24,25 @@ bool have_same_bits(const at::Tensor& a, const at::Tensor& b) {
                                        static_cast<size_t>(a.numel()) * a.element_size()) == 0;
 }
 
+// Both without the dimensions along which both repeat themselves: these change neither the largest
+// difference nor the relative one.
+std::pair<at::Tensor, at::Tensor> without_common_repeats(at::Tensor a, at::Tensor b) {
+  for (int64_t dim = 0; dim < a.dim(); ++dim) {
+    if (a.size(dim) < 2 || a.stride(dim) != 0 || b.stride(dim) != 0) continue;
+    a = a.narrow(dim, 0, 1);
+    b = b.narrow(dim, 0, 1);
+  }
+  return {a, b};
+}
+
 }  // namespace
 
-Difference difference(const at::Tensor& a, const at::Tensor& b) {
+Difference difference(const Side& a, const Side& b, const std::string& name) {
   const torch::NoGradGuard no_grad;
-  const at::Tensor left = as_reals(a), right = as_reals(b);
+  const auto [short_a, short_b] = without_common_repeats(a.tensor, b.tensor);
+  check_fits(short_a, name, a.path);
+  check_fits(short_b, name, b.path);
+  const at::Tensor left = as_reals(short_a), right = as_reals(short_b);
   Difference result;
   result.same_bits = have_same_bits(left, right);
   if (result.same_bits) return result;

@@ -1,5 +1,10 @@
 #include "flat.h"
 
+#include <checkpoint/error.h>
+
+#include <algorithm>
+#include <variant>
+
 namespace checkpoint::cli {
 namespace {
 
@@ -7,27 +12,74 @@ std::string dotted(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + '.' + name;
 }
 
-void collect(const Value& value, const std::string& path, Flat& flat) {
-  const auto collect_all = [&](const std::vector<Value>& items) {
-    for (size_t i = 0; i < items.size(); ++i) {
-      collect(items[i], dotted(path, std::to_string(i)), flat);
-    }
-  };
-  switch (value.kind()) {
-    case Value::Kind::kList:
-      return collect_all(value.list());
-    case Value::Kind::kTuple:
-      return collect_all(value.tuple());
-    case Value::Kind::kDict:
-      for (const auto& [key, entry] : value.dict()) {
-        collect(entry, dotted(path, to_string(key)), flat);
-      }
-      return;
-    default:
-      // Two places of a tree may have one dotted name ("a.b" in a dict beside "b" in "a").
-      if (flat.values.emplace(path, value).second) flat.names.push_back(path);
-  }
+bool is_empty_dict(const Value& value) { return value.is_dict() && value.dict().empty(); }
+
+bool has_tensor(const Dict& dict) {
+  return std::any_of(dict.begin(), dict.end(), [](const auto& entry) {
+    return entry.second.is_tensor() || (entry.second.is_dict() && has_tensor(entry.second.dict()));
+  });
 }
+
+class Flattener {
+ public:
+  explicit Flattener(SameName same_name) : same_name_(same_name) {}
+
+  void collect(const Value& value, const std::string& path) {
+    switch (value.kind()) {
+      case Value::Kind::kList:
+        return collect_all(value, value.list(), path);
+      case Value::Kind::kTuple:
+        return collect_all(value, value.tuple(), path);
+      case Value::Kind::kDict:
+        return collect_dict(value, path);
+      default:
+        add(path, value);
+    }
+  }
+
+  Flat take() { return std::move(flat_); }
+
+ private:
+  void collect_all(const Value& container, const std::vector<Value>& items,
+                   const std::string& path) {
+    if (items.empty()) return add(path, container);
+    flat_.containers.emplace(path, to_string(container.kind()));
+    for (size_t i = 0; i < items.size(); ++i) collect(items[i], dotted(path, std::to_string(i)));
+  }
+
+  void collect_dict(const Value& container, const std::string& path) {
+    const Dict& dict = container.dict();
+    if (dict.empty()) return add(path, container);
+    const bool integers = std::any_of(dict.begin(), dict.end(), [](const auto& entry) {
+      return std::holds_alternative<int64_t>(entry.first);
+    });
+    flat_.containers.emplace(path, integers ? "dict with integer keys" : "dict");
+    // A flat state_dict does not know the submodules without tensors, which a nested one has.
+    const bool passes_by_empty = is_module(container) && has_tensor(dict);
+    for (const auto& [key, entry] : dict) {
+      if (passes_by_empty && is_empty_dict(entry)) continue;
+      collect(entry, dotted(path, to_string(key)));
+    }
+  }
+
+  void add(const std::string& wanted, const Value& value) {
+    std::string name = wanted;
+    for (int count = 2; !flat_.values.emplace(name, value).second; ++count) {
+      if (same_name_ == SameName::kRefuse) {
+        throw Error(
+            ErrorCode::kInvalidArgument,
+            "two of the input's values would have the name '" + wanted + "'", "", 0,
+            "Convert one item that holds only one of them (--item), or rename one where the "
+            "file was written.");
+      }
+      name = wanted + " (" + std::to_string(count) + ")";
+    }
+    flat_.names.push_back(name);
+  }
+
+  const SameName same_name_;
+  Flat flat_;
+};
 
 }  // namespace
 
@@ -36,10 +88,19 @@ const Value* Flat::find(const std::string& name) const {
   return found != values.end() ? &found->second : nullptr;
 }
 
-Flat flatten(const Value& tree) {
-  Flat flat;
-  collect(tree, "", flat);
-  return flat;
+Flat flatten(const Value& tree, SameName same_name) {
+  Flattener flattener(same_name);
+  flattener.collect(tree, "");
+  return flattener.take();
+}
+
+bool is_module(const Value& tree) {
+  return tree.is_dict() && !tree.dict().empty() &&
+         std::all_of(tree.dict().begin(), tree.dict().end(), [](const auto& entry) {
+           return std::holds_alternative<std::string>(entry.first) &&
+                  (entry.second.is_tensor() || is_module(entry.second) ||
+                   is_empty_dict(entry.second));
+         });
 }
 
 }  // namespace checkpoint::cli

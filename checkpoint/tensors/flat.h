@@ -11,11 +11,25 @@ namespace checkpoint::cli {
 /// What a tree holds, by dotted names: tensors and other values, in the tree's order.
 struct Flat {
   std::vector<std::string> names;
-  std::map<std::string, Value> values;  ///< Tensors, and what is neither list, tuple nor dict.
+  /// Tensors, what is neither list, tuple nor dict, and empty ones of these.
+  std::map<std::string, Value> values;
+  /// What kind the others are: "list", "tuple", "dict", "dict with integer keys".
+  std::map<std::string, std::string> containers;
 
   const Value* find(const std::string& name) const;
 };
 
-Flat flatten(const Value& tree);
+/// What becomes of two places of a tree that have one dotted name ("a.b" in a dict beside "b" in
+/// "a").
+enum class SameName {
+  kRefuse,  ///< Error(invalid_argument), which tells the name.
+  kNumber,  ///< The second one is called "a.b (2)".
+};
+
+Flat flatten(const Value& tree, SameName same_name);
+
+/// Whether a tree is a module's: a dict of nothing but tensors and dicts of such, under string
+/// keys. There may be dicts with nothing in them (a submodule without parameters).
+bool is_module(const Value& tree);
 
 }  // namespace checkpoint::cli

@@ -4,9 +4,6 @@
 
 #include <checkpoint/error.h>
 
-#include <torch/torch.h>
-
-#include <algorithm>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -14,15 +11,6 @@
 
 namespace checkpoint::cli {
 namespace {
-
-bool is_module(const Value& value) {
-  return value.is_dict() && !value.dict().empty() &&
-         std::all_of(value.dict().begin(), value.dict().end(), [](const auto& entry) {
-           return std::holds_alternative<std::string>(entry.first) &&
-                  (entry.second.is_tensor() || is_module(entry.second) ||
-                   (entry.second.is_dict() && entry.second.dict().empty()));
-         });
-}
 
 // The tree with what `replace` gives in place of a value and all below it; without an answer, what
 // is below is asked.
@@ -79,8 +67,9 @@ Dict to_dict(const Node& node) {
 
 Value nested(const Dict& module) {
   Node root;
-  const Flat flat = flatten(module);
+  const Flat flat = flatten(module, SameName::kRefuse);
   for (const std::string& name : flat.names) {
+    if (!flat.find(name)->is_tensor()) continue;
     Node* node = &root;
     size_t begin = 0;
     for (size_t dot; (dot = name.find('.', begin)) != std::string::npos; begin = dot + 1) {
@@ -100,20 +89,15 @@ Value nested(const Dict& module) {
 Value with_flat_modules(const Value& tree, const Renaming& rename) {
   return map_modules(tree, [&](const Dict& module) {
     Dict result;
-    const Flat flat = flatten(module);
-    for (const std::string& name : flat.names) result.insert(rename(name), *flat.find(name));
+    const Flat flat = flatten(module, SameName::kRefuse);
+    for (const std::string& name : flat.names) {
+      const Value& value = *flat.find(name);
+      if (value.is_tensor()) result.insert(rename(name), value);
+    }
     return Value(std::move(result));
   });
 }
 
 Value with_nested_modules(const Value& tree) { return map_modules(tree, nested); }
-
-Value with_dtype(const Value& tree, c10::ScalarType dtype) {
-  const torch::NoGradGuard no_grad;
-  return map_tree(tree, [&](const Value& value) -> std::optional<Value> {
-    if (!value.is_tensor() || !value.to_tensor().is_floating_point()) return std::nullopt;
-    return value.to_tensor().to(dtype);
-  });
-}
 
 }  // namespace checkpoint::cli

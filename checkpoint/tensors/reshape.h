@@ -2,8 +2,6 @@
 
 #include <checkpoint/value.h>
 
-#include <ATen/core/Tensor.h>
-
 #include <functional>
 #include <string>
 
@@ -14,16 +12,13 @@ using Renaming = std::function<std::string(const std::string&)>;
 
 /// The tree with every module's tensors in one dict by dotted names, as Python's state_dicts are. A
 /// dict counts as a module's if there is nothing in it but tensors and dicts of such, under string
-/// keys. `rename` is given the names inside it. Throws Error(invalid_argument) if two names become
-/// one.
+/// keys. `rename` is given the names inside it. Throws Error(invalid_argument), which tells the
+/// name, if two tensors have one dotted name or get one.
 Value with_flat_modules(const Value& tree, const Renaming& rename);
 
 /// The other way: dicts inside dicts, as LibTorch's archives have them, where a dotted name stands
 /// in a dict of nothing but tensors. A dict in which one name is both a tensor's and a module's
 /// stays as it is.
 Value with_nested_modules(const Value& tree);
-
-/// The tree with each floating-point tensor in this dtype.
-Value with_dtype(const Value& tree, c10::ScalarType dtype);
 
 }  // namespace checkpoint::cli

@@ -6,9 +6,11 @@
 
 #include <checkpoint/checkpoint.h>
 
+#include <torch/script.h>
 #include <nlohmann/json.hpp>
 
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 using namespace checkpoint;
@@ -31,6 +33,35 @@ json entry_of(const json& document, const std::string& name) {
     if (entry["name"] == name) return entry;
   }
   return nullptr;
+}
+
+Dict one(const Key& key, Value value) {
+  Dict dict;
+  dict.insert(key, std::move(value));
+  return dict;
+}
+
+// {"a.b": …} beside {"a": {"b": …}}.
+Dict two_of_one_name() {
+  Dict dict = one("a.b", torch::ones({2}));
+  dict.insert("a", one("b", torch::zeros({3})));
+  return dict;
+}
+
+// What Python's Adam gives.
+Dict adam_state(double step, const torch::Tensor& average) {
+  Dict entry = one("step", torch::tensor(step, torch::kFloat));
+  entry.insert("exp_avg", average);
+  Dict dict = one("state", one(int64_t{0}, entry));
+  dict.insert("param_groups", Value::List{one("lr", 0.5)});
+  return dict;
+}
+
+// A file of a few bytes that holds four elements, seen as many.
+void save_expanded(const std::string& path, c10::IntArrayRef sizes) {
+  torch::serialize::OutputArchive archive;
+  archive.write("wide", torch::ones({1}).expand(sizes));
+  archive.save_to(path);
 }
 
 }  // namespace
@@ -145,4 +176,161 @@ TEST_CASE("convert makes flat state_dicts for others and nested archives for Lib
                                  " --item model --rename first.=second.");
   CHECK(twice.status == 2);
   CHECK(contains(twice.output, "second.weight"));
+}
+
+TEST_CASE("diff compares values of every kind") {
+  const test::TemporaryDirectory root;
+  const std::string a = root / "a.pth", b = root / "b.pth";
+  using Complex = c10::complex<double>;
+  const std::vector<std::pair<Value, Value>> unequal = {
+      {Complex(1, 2), Complex(1, 3)},
+      {at::kFloat, at::kHalf},
+      {c10::Device("cpu"), c10::Device("cuda:1")},
+      {Size{{1, 2}}, Size{{3, 4}}},
+      {Bytes{"ab"}, Bytes{"xy"}},
+      {Bytes{std::string(40, 'a') + 'a'}, Bytes{std::string(40, 'a') + 'b'}},
+      {BigInt{std::string(8, '\0') + '\xff'}, BigInt{std::string(8, '\0') + '\2'}},
+      {Value::List{}, Dict()},
+      {Value::List{}, Tuple()},
+      {Value::List{1, 2}, Tuple{{1, 2}}},
+      {one(int64_t{1}, "v"), one("1", "v")},
+      {1, 1.0},
+      {true, 1},
+      {0.0, -0.0},
+      {Value(), Value::List{}},
+  };
+  Value::List left, right;
+  for (const auto& [before, after] : unequal) {
+    left.push_back(before);
+    right.push_back(after);
+  }
+  save(Value(one("x", left)), a);
+  save(Value(one("x", right)), b);
+  const auto result = run_command("diff --json " + a + " " + b);
+  CHECK(result.status == 1);
+  const json document = json::parse(result.output);
+  for (size_t i = 0; i < unequal.size(); ++i) {
+    CAPTURE(i, result.output);
+    CHECK(entry_of(document, "x." + std::to_string(i))["what"] == "changed");
+  }
+  CHECK(entry_of(document, "x.0")["after"] == "(1.0, 3.0i)");
+  CHECK(entry_of(document, "x.4")["before"] == "2 bytes 0x6162");
+  CHECK(entry_of(document, "x.6")["before"] == "-0x10000000000000000");
+  CHECK(entry_of(document, "x.7")["after"] == "empty dict");
+  CHECK(entry_of(document, "x.9")["before"] == "list");
+  for (const std::string& file : {a, b}) {
+    CHECK(run_command("diff " + file + " " + file).status == 0);
+  }
+
+  save(Value(one("x", std::nan(""))), a);
+  CHECK(run_command("diff " + a + " " + a).status == 0);
+  save(Value(one("x", Value::List{})), a);
+  save(Value(Dict()), b);
+  CHECK(run_command("diff " + a + " " + b).status == 1);
+}
+
+TEST_CASE("Two values of one dotted name are both compared, and never converted to one") {
+  const test::TemporaryDirectory root;
+  const std::string clash = root / "clash.pth", other = root / "other.pth";
+  save(Value(two_of_one_name()), clash);
+  Dict changed = one("a.b", torch::ones({2}));
+  changed.insert("a", one("b", torch::ones({3})));
+  save(Value(changed), other);
+  CHECK(run_command("diff " + clash + " " + clash).status == 0);
+  const auto difference = run_command("diff --json " + clash + " " + other);
+  CHECK(entry_of(json::parse(difference.output), "a.b (2)")["what"] == "changed");
+  for (const char* extension : {"pt", "pth", "safetensors"}) {
+    const std::string out = root / (std::string("out.") + extension);
+    const auto result = run_command("convert " + clash + " " + out);
+    CHECK(result.status == 2);
+    CHECK(contains(result.output, "'a.b'"));
+    CHECK_FALSE(std::filesystem::exists(out));
+  }
+}
+
+TEST_CASE("convert --dtype keeps an optimizer's counters, and what was shared") {
+  const test::TemporaryDirectory root;
+  const std::string in = root / "in.pth", out = root / "out.pth";
+  const torch::Tensor weight = torch::ones({2, 3});
+  Dict tree = one("optimizer", adam_state(70000, torch::ones({2})));
+  tree.insert("model", one("first", weight));
+  tree.insert("twin", weight);
+  tree.insert("part", weight[1]);
+  save(Value(tree), in);
+  REQUIRE(run_command("convert --dtype float16 " + in + " " + out).status == 0);
+  const Value half = load(out, torch::kCPU);
+  const Dict& state = half.dict().at("optimizer").dict().at("state").dict().at(0).dict();
+  CHECK(state.at("step").to_tensor().item<double>() == 70000);
+  CHECK(state.at("exp_avg").to_tensor().scalar_type() == torch::kHalf);
+  const torch::Tensor first = half.dict().at("model").dict().at("first").to_tensor();
+  CHECK(test::same_bits(first, weight.to(torch::kHalf)));
+  CHECK(half.dict().at("twin").to_tensor().data_ptr() == first.data_ptr());
+  CHECK(half.dict().at("part").to_tensor().data_ptr() == first[1].data_ptr());
+}
+
+TEST_CASE("convert --dtype refuses what would become infinite, by name") {
+  const test::TemporaryDirectory root;
+  const std::string in = root / "in.pth", out = root / "out.pth";
+  Dict model = one("fine", torch::tensor({std::numeric_limits<float>::infinity(), 1.0f}));
+  model.insert("wide", torch::tensor({1.0f, 70000.0f}));
+  save(Value(model), in);
+  const auto result = run_command("convert --dtype float16 " + in + " " + out);
+  CHECK(result.status == 2);
+  CHECK(contains(result.output, "'wide' holds 70000"));
+  CHECK_FALSE(std::filesystem::exists(out));
+  CHECK(run_command("convert --dtype bfloat16 " + in + " " + out).status == 0);
+}
+
+TEST_CASE("convert keeps a safetensors file's metadata, or says that it does not") {
+  const test::TemporaryDirectory root;
+  const std::string in = root / "in.safetensors", out = root / "out.safetensors";
+  save(Value(one("x", torch::ones({2}))), in, SaveOptions().metadata({{"author", "somebody"}}));
+  const auto kept = run_command("convert " + in + " " + out);
+  CHECK(kept.status == 0);
+  CHECK_FALSE(contains(kept.output, "metadata"));
+  CHECK(load_metadata(out).at("author") == "somebody");
+  const auto lost = run_command("convert " + in + " " + (root / "out.pth"));
+  CHECK(lost.status == 0);
+  CHECK(contains(lost.output, "author"));
+}
+
+TEST_CASE("Expanded tensors are compared as they are, and refused where they would not fit") {
+  const test::TemporaryDirectory root;
+  const std::string wide = root / "wide.pt", square = root / "square.pt";
+  constexpr int64_t kMany = int64_t{1} << 40;
+  save_expanded(wide, {kMany});
+  CHECK(run_command("diff " + wide + " " + wide).status == 0);
+  for (const char* arguments : {"", "--dtype float16 "}) {
+    const auto result = run_command("convert " + (arguments + wide) + " " + (root / "x.pth"));
+    CHECK(result.status == 2);
+    CHECK(contains(result.output, "'wide' is expanded: in full it takes 4.0 TiB"));
+    CHECK_FALSE(contains(result.output, "frame #"));
+  }
+  save_expanded(square, {3, 2});
+  CHECK(run_command("convert " + square + " " + (root / "x.pth")).status == 0);
+  CHECK(load_weights(root / "x.pth", torch::kCPU)["wide"].sizes() == torch::IntArrayRef({3, 2}));
+}
+
+TEST_CASE("convert says what a command line can do about integer keys and frozen modules") {
+  const test::TemporaryDirectory root;
+  const std::string training = root / "training.pth";
+  Dict tree = one("model", one("weight", torch::ones({2})));
+  tree.insert("optimizer", adam_state(1, torch::ones({2})));
+  save(Value(tree), training);
+  const auto integers = run_command("convert " + training + " " + (root / "x.pt"));
+  CHECK(integers.status == 2);
+  CHECK(contains(integers.output, "--item model"));
+  const auto item = run_command("convert --json --item model " + training + " " + (root / "x.pt"));
+  CHECK(item.status == 0);
+  CHECK(json::parse(item.output) == json({{"output", root / "x.pt"}, {"tensors", 1}}));
+
+  torch::jit::Module module("M");
+  module.register_parameter("weight", torch::ones({2}), false);
+  module.define("def forward(self, x):\n  return x + self.weight\n");
+  module.eval();
+  torch::jit::freeze(module).save(root / "frozen.pt");
+  const auto frozen = run_command("convert " + (root / "frozen.pt") + " " + (root / "y.pth"));
+  CHECK(frozen.status == 2);
+  CHECK(contains(frozen.output, "no named tensors"));
+  CHECK_FALSE(std::filesystem::exists(root / "y.pth"));
 }

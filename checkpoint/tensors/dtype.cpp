@@ -1,0 +1,112 @@
+#include "dtype.h"
+
+#include "repeats.h"
+
+#include <checkpoint/error.h>
+
+#include <spdlog/fmt/fmt.h>
+#include <torch/torch.h>
+
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace checkpoint::cli {
+namespace {
+
+std::string dotted(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + '.' + name;
+}
+
+// As Python's optimizers give it, and this library's in Python's form.
+bool is_optimizer(const Dict& dict) {
+  return dict.contains("state") && dict.contains("param_groups");
+}
+
+class Converter {
+ public:
+  Converter(c10::ScalarType dtype, const std::string& path) : dtype_(dtype), path_(path) {}
+
+  void convert(Value& value, const std::string& name, bool in_optimizer_state) {
+    const auto convert_all = [&](std::vector<Value>& items) {
+      for (size_t i = 0; i < items.size(); ++i) {
+        convert(items[i], dotted(name, std::to_string(i)), in_optimizer_state);
+      }
+    };
+    switch (value.kind()) {
+      case Value::Kind::kTensor: {
+        const at::Tensor tensor = value.to_tensor();
+        const bool is_counter = in_optimizer_state && tensor.dim() == 0;
+        if (!is_counter) value = converted(tensor, name);
+        break;
+      }
+      case Value::Kind::kList:
+        return convert_all(value.list());
+      case Value::Kind::kTuple:
+        return convert_all(value.tuple());
+      case Value::Kind::kDict: {
+        const bool optimizer = is_optimizer(value.dict());
+        value.dict().for_each([&](const Key& key, Value& entry) {
+          const bool is_state = optimizer && key == Key("state");
+          convert(entry, dotted(name, to_string(key)), in_optimizer_state || is_state);
+        });
+        break;
+      }
+      default:
+        break;
+    }
+  }
+
+ private:
+  struct Known {
+    at::Tensor old;  // Kept, so that no other storage can come to stand at its address.
+    at::Tensor fresh;
+  };
+
+  at::Tensor converted(const at::Tensor& tensor, const std::string& name) {
+    if (!tensor.defined() || !tensor.is_floating_point() || tensor.scalar_type() == dtype_)
+      return tensor;
+    const at::Tensor result = whole_storage_of(tensor).as_strided(tensor.sizes(), tensor.strides(),
+                                                                  tensor.storage_offset());
+    check_finite(tensor, result, name);
+    return result.requires_grad_(tensor.requires_grad());
+  }
+
+  // Converted once, whichever of its views comes first: so what was shared stays shared, and an
+  // expanded tensor stays expanded.
+  at::Tensor whole_storage_of(const at::Tensor& tensor) {
+    const std::pair<const void*, c10::ScalarType> key(tensor.storage().unsafeGetStorageImpl(),
+                                                      tensor.scalar_type());
+    const auto found = known_.find(key);
+    if (found != known_.end()) return found->second.fresh;
+    const auto count = static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size());
+    const at::Tensor whole = tensor.detach().as_strided({count}, {1}, 0);
+    return known_.emplace(key, Known{whole, whole.to(dtype_)}).first->second.fresh;
+  }
+
+  void check_finite(const at::Tensor& before, const at::Tensor& after,
+                    const std::string& name) const {
+    const at::Tensor old = without_repeats(before), fresh = without_repeats(after);
+    const at::Tensor lost = fresh.isinf().logical_and(old.isinf().logical_not());
+    if (!lost.any().item<bool>()) return;
+    const double number = old.masked_select(lost).select(0, 0).item<double>();
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("the tensor '{}' holds {}, which {} cannot hold: it would be infinite",
+                            name, number, c10::toString(dtype_)),
+                path_, 0, "Choose a dtype with more range: bfloat16, float32 or float64.");
+  }
+
+  const c10::ScalarType dtype_;
+  const std::string path_;
+  std::map<std::pair<const void*, c10::ScalarType>, Known> known_;
+};
+
+}  // namespace
+
+Value with_dtype(Value tree, c10::ScalarType dtype, const std::string& path) {
+  const torch::NoGradGuard no_grad;
+  Converter(dtype, path).convert(tree, "", false);
+  return tree;
+}
+
+}  // namespace checkpoint::cli

@@ -1,0 +1,133 @@
+#include "value_text.h"
+
+#include <spdlog/fmt/fmt.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace checkpoint::cli {
+namespace {
+
+std::string shape_text(c10::IntArrayRef sizes) {
+  std::string text;
+  for (const int64_t size : sizes) text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return '[' + text + ']';
+}
+
+std::string double_text(double value) {
+  const std::string text = fmt::format("{}", value);
+  // An int of the same number is another value.
+  const bool looks_like_int = text.find_first_not_of("-0123456789") == std::string::npos;
+  return looks_like_int ? text + ".0" : text;
+}
+
+std::string hex(const std::string& bytes) {
+  std::string text;
+  for (const char c : bytes) text += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  return text;
+}
+
+std::string bytes_text(const std::string& bytes) {
+  constexpr size_t kShown = 16;
+  return fmt::format("{} bytes 0x{}{}", bytes.size(), hex(bytes.substr(0, kShown)),
+                     bytes.size() > kShown ? "..." : "");
+}
+
+// Two's complement, the lowest byte first, as sign and hexadecimal number.
+std::string big_int_text(std::string bytes) {
+  const bool negative = !bytes.empty() && (static_cast<unsigned char>(bytes.back()) & 0x80) != 0;
+  if (negative) {
+    unsigned carry = 1;
+    for (char& c : bytes) {
+      carry += static_cast<unsigned char>(~c);
+      c = static_cast<char>(carry & 0xff);
+      carry >>= 8;
+    }
+  }
+  while (bytes.size() > 1 && bytes.back() == 0) bytes.pop_back();
+  std::reverse(bytes.begin(), bytes.end());
+  std::string digits = hex(bytes);
+  digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size() - 1));
+  return (negative ? "-0x" : "0x") + digits;
+}
+
+bool same_number(double left, double right) {
+  if (std::isnan(left) || std::isnan(right)) return std::isnan(left) && std::isnan(right);
+  return left == right && std::signbit(left) == std::signbit(right);
+}
+
+}  // namespace
+
+std::string text_of(const Value& value) {
+  switch (value.kind()) {
+    case Value::Kind::kNone:
+      return "none";
+    case Value::Kind::kBool:
+      return value.to_bool() ? "true" : "false";
+    case Value::Kind::kInt:
+      return std::to_string(value.to_int());
+    case Value::Kind::kDouble:
+      return double_text(value.to_double());
+    case Value::Kind::kComplex:
+      return fmt::format("({}, {}i)", double_text(value.to_complex().real()),
+                         double_text(value.to_complex().imag()));
+    case Value::Kind::kString:
+      return '"' + value.to_string() + '"';
+    case Value::Kind::kTensor:
+      return std::string(c10::toString(value.to_tensor().scalar_type())) + ' ' +
+             shape_text(value.to_tensor().sizes());
+    case Value::Kind::kSize:
+      return "size " + shape_text(value.to_size());
+    case Value::Kind::kDtype:
+      return std::string("dtype ") + c10::toString(value.to_dtype());
+    case Value::Kind::kDevice:
+      return "device " + value.to_device().str();
+    case Value::Kind::kBytes:
+      return bytes_text(value.to_bytes());
+    case Value::Kind::kBigInt:
+      return big_int_text(value.to_big_int().bytes);
+    case Value::Kind::kList:
+    case Value::Kind::kTuple:
+    case Value::Kind::kDict:
+      return std::string("empty ") + to_string(value.kind());
+  }
+  return to_string(value.kind());
+}
+
+bool same_value(const Value& left, const Value& right) {
+  if (left.kind() != right.kind()) return false;
+  switch (left.kind()) {
+    case Value::Kind::kBool:
+      return left.to_bool() == right.to_bool();
+    case Value::Kind::kInt:
+      return left.to_int() == right.to_int();
+    case Value::Kind::kDouble:
+      return same_number(left.to_double(), right.to_double());
+    case Value::Kind::kComplex:
+      return same_number(left.to_complex().real(), right.to_complex().real()) &&
+             same_number(left.to_complex().imag(), right.to_complex().imag());
+    case Value::Kind::kString:
+      return left.to_string() == right.to_string();
+    case Value::Kind::kSize:
+      return left.to_size() == right.to_size();
+    case Value::Kind::kDtype:
+      return left.to_dtype() == right.to_dtype();
+    case Value::Kind::kDevice:
+      return left.to_device() == right.to_device();
+    case Value::Kind::kBytes:
+      return left.to_bytes() == right.to_bytes();
+    case Value::Kind::kBigInt:
+      return left.to_big_int().bytes == right.to_big_int().bytes;
+    case Value::Kind::kNone:
+    case Value::Kind::kList:  // Empty ones: they are equal if their kinds are.
+    case Value::Kind::kTuple:
+    case Value::Kind::kDict:
+      return true;
+    case Value::Kind::kTensor:
+      return false;
+  }
+  return false;
+}
+
+}  // namespace checkpoint::cli
