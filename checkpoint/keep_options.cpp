@@ -1,5 +1,7 @@
 #include "keep_options.h"
 
+#include <cmath>
+
 namespace checkpoint::cli {
 namespace {
 
@@ -43,6 +45,9 @@ void KeepOptions::add_to(CLI::App& command) {
 }
 
 KeepRules KeepOptions::rules() const {
+  if (!std::isfinite(every_hours)) {
+    throw CLI::ValidationError("--keep-every-hours", "takes a number of hours, 0 or more");
+  }
   KeepRules rules;
   rules.last = last;
   for (const auto& given : best) rules.best.push_back(best_rule(given));

@@ -1,14 +1,12 @@
 #include "command.h"
 #include "keep_options.h"
+#include "listing.h"
 #include "output.h"
 
 #include "store/directory.h"
-#include "store/file.h"
 #include "store/names.h"
 #include "store/ranking.h"
 #include "store/retention.h"
-
-#include <checkpoint/error.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -25,33 +23,6 @@ struct Arguments {
   KeepOptions keep;
   bool json = false;
 };
-
-// What is there, and why it stays: by the rules that were given, or else by those of the run that
-// saved last.
-struct Listing {
-  store::Plan plan;
-  KeepRules rules;
-  bool rules_given;
-};
-
-// Those of the newest that can be read; the scan is ordered by age.
-KeepRules rules_of_last_run(const std::vector<store::FoundCheckpoint>& found) {
-  const auto newest = std::find_if(found.rbegin(), found.rend(),
-                                   [](const auto& checkpoint) { return !checkpoint.problem; });
-  return newest != found.rend() ? newest->manifest.keep : KeepRules();
-}
-
-Listing look_at(const std::string& path, const KeepRules& given) {
-  store::FileSystem& fs = store::posix_file_system();
-  if (!store::is_directory(fs, path)) {
-    throw Error(ErrorCode::kNotFound, "there is no such directory", path);
-  }
-  const store::Directory directory(fs, path);
-  std::vector<store::FoundCheckpoint> found = directory.scan();
-  const bool rules_given = !given.empty();
-  const KeepRules rules = rules_given ? given : rules_of_last_run(found);
-  return {store::Retention(rules, true).plan(directory, std::move(found), ""), rules, rules_given};
-}
 
 // What no rule keeps goes by the rules that were given. By those of the run it may be there for a
 // keep_if of its own, or until the next save.
@@ -115,8 +86,7 @@ void print_as_json(const Listing& listing) {
     nlohmann::ordered_json entry = {{"name", checkpoint.name}, {"path", checkpoint.path}};
     entry["damage"] = nullptr;
     if (checkpoint.problem) entry["damage"] = checkpoint.problem->what();
-    entry["pinned"] = plan.pins.count(checkpoint.name) != 0;
-    if (!listing.rules.empty()) entry["reasons"] = plan.reasons[i];
+    entry.update(standing(listing, i));
     if (!checkpoint.problem) entry.update(to_json(checkpoint.manifest));
     checkpoints.push_back(std::move(entry));
   }

@@ -1,14 +1,12 @@
 #include "command.h"
 #include "keep_options.h"
 #include "output.h"
+#include "places.h"
 
 #include "store/directory.h"
-#include "store/file.h"
 #include "store/retention.h"
 #include "store/retire.h"
 #include "store/writer_lock.h"
-
-#include <checkpoint/error.h>
 
 #include <cstdio>
 #include <memory>
@@ -27,9 +25,7 @@ struct Arguments {
 
 store::Plan prune(const Arguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
-  if (!store::is_directory(fs, arguments.directory)) {
-    throw Error(ErrorCode::kNotFound, "there is no such directory", arguments.directory);
-  }
+  need_directory_of_checkpoints(fs, arguments.directory);
   const store::Directory directory(fs, arguments.directory);
   store::Retention retention(arguments.keep.rules(), true);
   if (arguments.dry_run) return retention.plan(directory, "");

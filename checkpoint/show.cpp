@@ -1,5 +1,7 @@
 #include "command.h"
+#include "listing.h"
 #include "output.h"
+#include "places.h"
 
 #include "store/directory.h"
 #include "store/names.h"
@@ -7,7 +9,9 @@
 
 #include <checkpoint/error.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 namespace checkpoint::cli {
@@ -27,11 +31,28 @@ struct Shown {
 // The manifest and the table are checked; the tensors themselves are not read.
 Shown read(const std::string& path) {
   store::FileSystem& fs = store::posix_file_system();
-  if (!store::is_directory(fs, path)) {
-    throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path);
+  need_checkpoint(fs, path);
+  try {
+    store::VerifiedCheckpoint checkpoint = store::verify_files(fs, path, {store::kTensorTableFile});
+    return {path, checkpoint.manifest, checkpoint.tensor_table()};
+  } catch (const Error& error) {
+    // A checkpoint that lacks a file is damaged; one that was removed meanwhile is not.
+    if (error.code() != ErrorCode::kNotFound || !is_checkpoint(fs, path)) throw;
+    throw Error(ErrorCode::kCorrupt, error.what());
   }
-  store::VerifiedCheckpoint checkpoint = store::verify_files(fs, path, {store::kTensorTableFile});
-  return {path, checkpoint.manifest, checkpoint.tensor_table()};
+}
+
+// What the directory that it is in says of it. Nothing if that directory does not list it, as one
+// that was set aside.
+nlohmann::ordered_json standing_of(const std::string& path) {
+  const std::filesystem::path place = std::filesystem::canonical(path);
+  const Listing listing = look_at(place.parent_path(), {});
+  const std::vector<store::FoundCheckpoint>& found = listing.plan.found;
+  const auto own = std::find_if(found.begin(), found.end(), [&](const auto& checkpoint) {
+    return checkpoint.name == place.filename();
+  });
+  if (own == found.end()) return {{"pinned", false}};
+  return standing(listing, static_cast<size_t>(own - found.begin()));
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -95,6 +116,7 @@ void print(const Shown& shown) {
 
 void print_as_json(const Shown& shown) {
   nlohmann::ordered_json document = {{"name", shown.manifest.name}, {"path", shown.path}};
+  document.update(standing_of(shown.path));
   document.update(to_json(shown.manifest));
   nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
   for (const store::TensorEntry& tensor : shown.table.tensors) {

@@ -1,11 +1,11 @@
 #include "command.h"
 #include "output.h"
+#include "places.h"
 #include "progress_bar.h"
 
 #include "store/directory.h"
+#include "store/file.h"
 #include "store/manifest.h"
-#include "store/marker.h"
-#include "store/names.h"
 #include "store/verify.h"
 
 #include <checkpoint/error.h>
@@ -29,16 +29,12 @@ struct Result {
   ExitCode code = kAllWell;
 };
 
-bool is_checkpoint(store::FileSystem& fs, const std::string& path) {
-  return store::look(fs, store::join(path, store::kManifestFile)).st_mode != 0 ||
-         store::has_marker(fs, path);
-}
-
 // A checkpoint to be read, and how large its manifest says that it is; 0 if that cannot be read,
-// which `verify` will tell.
+// which `verify` will tell. Or a path where there is none, and why.
 struct Target {
   std::string path;
   uint64_t bytes;
+  std::string error = {};
 };
 
 uint64_t expected_bytes(store::FileSystem& fs, const std::string& path) {
@@ -63,7 +59,18 @@ std::vector<Target> checkpoints_at(store::FileSystem& fs, const std::string& pat
   return targets;
 }
 
-Result verify(store::FileSystem& fs, const std::string& path, const OnTransfer& told) {
+// What cannot be looked at keeps nobody from verifying the rest.
+std::vector<Target> targets_at(store::FileSystem& fs, const std::string& path) {
+  try {
+    return checkpoints_at(fs, path);
+  } catch (const Error& error) {
+    return {{path, 0, error.what()}};
+  }
+}
+
+Result verify(store::FileSystem& fs, const Target& target, const OnTransfer& told) {
+  const std::string& path = target.path;
+  if (!target.error.empty()) return {path, 0, target.error, kWrongUse};
   try {
     const auto checkpoint = store::verify_checkpoint(fs, path, store::ReadFrom::kCache, told);
     return {path, checkpoint.manifest.total_bytes(), "", kAllWell};
@@ -103,7 +110,7 @@ ExitCode verify_all(const Arguments& arguments) {
   std::vector<Target> targets;
   uint64_t bytes_total = 0;
   for (const std::string& path : arguments.paths) {
-    for (Target& target : checkpoints_at(fs, path)) {
+    for (Target& target : targets_at(fs, path)) {
       bytes_total += target.bytes;
       targets.push_back(std::move(target));
     }
@@ -115,7 +122,7 @@ ExitCode verify_all(const Arguments& arguments) {
   for (const Target& target : targets) {
     bar.show(done);
     results.push_back(verify(
-        fs, target.path, [&](const Transfer& transfer) { bar.show(done + transfer.bytes_done); }));
+        fs, target, [&](const Transfer& transfer) { bar.show(done + transfer.bytes_done); }));
     done += target.bytes;
     if (!arguments.json) {
       bar.clear();

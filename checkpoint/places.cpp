@@ -1,0 +1,54 @@
+#include "places.h"
+
+#include "store/directory.h"
+#include "store/file.h"
+#include "store/marker.h"
+#include "store/names.h"
+
+#include <checkpoint/error.h>
+
+namespace checkpoint::cli {
+namespace {
+
+bool has(store::FileSystem& fs, const std::string& path, const char* name) {
+  return store::look(fs, store::join(path, name)).st_mode != 0;
+}
+
+[[noreturn]] void refuse_file(store::FileSystem& fs, const std::string& path) {
+  const std::string parent = store::parent_of(path);
+  const std::string hint = is_checkpoint(fs, parent)
+                               ? "Name the checkpoint, its directory: '" + parent + "'."
+                               : "diff and convert read files.";
+  throw Error(ErrorCode::kInvalidArgument, "this is a file, and no checkpoint", path, 0, hint);
+}
+
+}  // namespace
+
+bool is_checkpoint(store::FileSystem& fs, const std::string& path) {
+  return has(fs, path, store::kManifestFile) || store::has_marker(fs, path);
+}
+
+void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& path) {
+  if (!store::is_directory(fs, path)) {
+    throw Error(ErrorCode::kNotFound, "there is no such directory", path);
+  }
+  // Somebody else's manifest.json may lie beside the checkpoints.
+  const bool has_files =
+      has(fs, path, store::kManifestFile) && has(fs, path, store::kTensorTableFile);
+  if (!has_files && !store::has_marker(fs, path)) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              "this is a checkpoint, where a directory of checkpoints is wanted", path, 0,
+              "Name the directory that it is in; or use torch-checkpoint show.");
+}
+
+void need_checkpoint(store::FileSystem& fs, const std::string& path) {
+  if (!store::is_directory(fs, path)) {
+    if (store::look(fs, path).st_mode != 0) refuse_file(fs, path);
+    throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path);
+  }
+  if (is_checkpoint(fs, path)) return;
+  throw Error(ErrorCode::kInvalidArgument, "this directory is no checkpoint", path, 0,
+              "If there are checkpoints in it, torch-checkpoint list gives their names.");
+}
+
+}  // namespace checkpoint::cli

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "store/file_system.h"
+
+#include <string>
+
+namespace checkpoint::cli {
+
+/// Whether a directory is a checkpoint, whole or damaged, and not a directory of them.
+bool is_checkpoint(store::FileSystem& fs, const std::string& path);
+
+/// Throws Error(not_found) if `path` is no directory, and Error(invalid_argument) if it is a
+/// checkpoint: the command takes a directory of them.
+void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& path);
+
+/// Throws Error if `path` is no checkpoint: invalid_argument, with what to name instead, for one of
+/// its files or a directory of checkpoints; not_found where nothing is.
+void need_checkpoint(store::FileSystem& fs, const std::string& path);
+
+}  // namespace checkpoint::cli
