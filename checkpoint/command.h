@@ -25,14 +25,20 @@ void add_verify(CLI::App& app, Run& run);
 // would take long to start if it were linked with LibTorch.
 inline constexpr char kTensorsProgram[] = "torch-checkpoint-tensors";
 inline constexpr char kLibexecFolder[] = "libexec/torch-checkpoint";
+inline constexpr char kDiff[] = "diff";
+inline constexpr char kConvert[] = "convert";
 inline constexpr char kDiffText[] = "Compares two checkpoints or files, tensor by tensor.";
 inline constexpr char kConvertText[] =
     "Writes a checkpoint or file, or one item of it, in another format.";
 void add_diff(CLI::App& app, Run& run);
 void add_convert(CLI::App& app, Run& run);
-/// Adds a command of the other program to this one.
-void forward_to_tensors_program(CLI::App& app, Run& run, const std::string& name,
+/// Adds a command of the other program to this one, which hands it its own command line.
+void forward_to_tensors_program(CLI::App& app, Run& run, char** argv, const std::string& name,
                                 const std::string& text);
+
+/// How many words of the command line are this program's to parse: those after a command of the
+/// other one are not.
+int own_words(int argc, char** argv);
 
 /// Parses the command line, runs the command that it names, and says on standard error what went
 /// wrong. Returns the exit status. `add` adds the commands.

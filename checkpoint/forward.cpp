@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <filesystem>
-#include <vector>
 
 namespace checkpoint::cli {
 namespace {
@@ -21,30 +20,26 @@ fs::path tensors_program() {
   return fs::exists(beside) ? beside : here.parent_path() / kLibexecFolder / kTensorsProgram;
 }
 
-// Does not return.
-[[noreturn]] void become_tensors_program(const std::string& command,
-                                         const std::vector<std::string>& arguments) {
+// The words go on as they came: what "--" and options mean, the other program says.
+[[noreturn]] void become_tensors_program(char** argv) {
   const std::string program = tensors_program();
-  std::vector<std::string> words = {"torch-checkpoint", command};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  ::execv(program.c_str(), argv.data());
+  ::execv(program.c_str(), argv);
   throw Error(ErrorCode::kNotFound, "cannot start the program that reads tensors", program, errno,
               "It is installed together with torch-checkpoint.");
 }
 
 }  // namespace
 
-void forward_to_tensors_program(CLI::App& app, Run& run, const std::string& name,
+int own_words(int argc, char** argv) {
+  const std::string command = argc > 1 ? argv[1] : "";
+  return command == kDiff || command == kConvert ? 2 : argc;
+}
+
+void forward_to_tensors_program(CLI::App& app, Run& run, char** argv, const std::string& name,
                                 const std::string& text) {
   CLI::App* command = app.add_subcommand(name, text);
   command->set_help_flag();  // The other program has the help.
-  command->prefix_command();
-  command->callback([command, name, &run] {
-    run = [command, name]() -> ExitCode { become_tensors_program(name, command->remaining()); };
-  });
+  command->callback([argv, &run] { run = [argv]() -> ExitCode { become_tensors_program(argv); }; });
 }
 
 }  // namespace checkpoint::cli

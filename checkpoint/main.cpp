@@ -2,7 +2,7 @@
 
 int main(int argc, char** argv) {
   using namespace checkpoint::cli;
-  return run_command_line(argc, argv, [](CLI::App& app, Run& run) {
+  return run_command_line(own_words(argc, argv), argv, [argv](CLI::App& app, Run& run) {
     add_list(app, run);
     add_show(app, run);
     add_verify(app, run);
@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
     add_unpin(app, run);
     add_prune(app, run);
     add_report(app, run);
-    forward_to_tensors_program(app, run, "diff", kDiffText);
-    forward_to_tensors_program(app, run, "convert", kConvertText);
+    forward_to_tensors_program(app, run, argv, kDiff, kDiffText);
+    forward_to_tensors_program(app, run, argv, kConvert, kConvertText);
   });
 }

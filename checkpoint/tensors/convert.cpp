@@ -146,7 +146,7 @@ ExitCode convert(const Arguments& arguments) {
 
 void add_convert(CLI::App& app, Run& run) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("convert", kConvertText);
+  CLI::App* command = app.add_subcommand(kConvert, kConvertText);
   command->add_option("IN", arguments->input, "A checkpoint or a file of any format")->required();
   command->add_option("OUT", arguments->output, "The new file: .pt, .pth or .safetensors")
       ->required();

@@ -164,7 +164,7 @@ ExitCode diff(const Arguments& arguments) {
 
 void add_diff(CLI::App& app, Run& run) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("diff", kDiffText);
+  CLI::App* command = app.add_subcommand(kDiff, kDiffText);
   command->add_option("A", arguments->left, "A checkpoint or a file of any format")->required();
   command->add_option("B", arguments->right, "Another one")->required();
   command->add_flag("--all", arguments->all, "Also what is the same");
