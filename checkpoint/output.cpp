@@ -8,9 +8,12 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
+#include <sstream>
 
 namespace checkpoint::cli {
 namespace {
@@ -25,6 +28,28 @@ size_t width_of(const std::string& text) {
 std::string padded(const std::string& text, size_t width, bool flush_right) {
   const std::string blanks(width - std::min(width, width_of(text)), ' ');
   return flush_right ? blanks + text : text + blanks;
+}
+
+// The length of the character that begins there; 0 if there is none of UTF-8.
+size_t character_at(const std::string& text, size_t begin) {
+  const auto lead = static_cast<unsigned char>(text[begin]);
+  const size_t count = lead < 0x80                   ? 1
+                       : lead >= 0xc2 && lead < 0xe0 ? 2
+                       : lead >= 0xe0 && lead < 0xf0 ? 3
+                       : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                     : 0;
+  if (begin + count > text.size()) return 0;
+  for (size_t i = 1; i < count; ++i) {
+    if ((static_cast<unsigned char>(text[begin + i]) & 0xc0) != 0x80) return 0;
+  }
+  return count;
+}
+
+// U+0000 to U+001F, U+007F to U+009F: the last of them, of two bytes, are commands too.
+bool is_control(const std::string& text, size_t begin) {
+  const auto lead = static_cast<unsigned char>(text[begin]);
+  if (lead == 0xc2) return static_cast<unsigned char>(text[begin + 1]) < 0xa0;
+  return lead < 0x20 || lead == 0x7f;
 }
 
 }  // namespace
@@ -124,12 +149,36 @@ nlohmann::ordered_json to_json(const Manifest& manifest) {
 }
 
 std::string printable(const std::string& text) {
-  std::string result = text;
-  for (char& c : result) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) c = '?';
+  std::string result;
+  for (size_t i = 0; i < text.size();) {
+    const size_t count = character_at(text, i);
+    result += count == 0 || is_control(text, i) ? "?" : text.substr(i, count);
+    i += std::max<size_t>(count, 1);
   }
   return result;
+}
+
+std::string printable_lines(const std::string& text) {
+  std::string result;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    result += (result.empty() ? "" : "\n") + printable(line);
+  }
+  return result;
+}
+
+void print_error(const std::string& message) {
+  std::fprintf(stderr, "torch-checkpoint: %s\n", printable_lines(message).c_str());
+}
+
+bool flush_output() {
+  const bool failed_before = std::ferror(stdout) != 0;
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !failed_before) return true;
+  print_error(std::string("the output could not be written whole") +
+              (errno != 0 ? std::string(": ") + std::strerror(errno) : "") +
+              ". What has come out is not all: do not rely on it.");
+  return false;
 }
 
 }  // namespace checkpoint::cli

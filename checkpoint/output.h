@@ -31,7 +31,16 @@ void print_json(const nlohmann::ordered_json& document);
 /// A manifest's fields as `--json` shows them (docs/cli.md).
 nlohmann::ordered_json to_json(const Manifest& manifest);
 
-/// Control characters, which a name may hold and a terminal would obey, as "?".
+/// Control characters, which a name may hold and a terminal would obey, as "?"; and what is not
+/// UTF-8.
 std::string printable(const std::string& text);
+/// The same, but line ends stay: for messages of several lines.
+std::string printable_lines(const std::string& text);
+
+/// Says on standard error what went wrong.
+void print_error(const std::string& message);
+/// Writes out what was printed so far. Returns false, and says so, if some of it was lost, as on a
+/// full disk.
+bool flush_output();
 
 }  // namespace checkpoint::cli

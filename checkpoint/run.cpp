@@ -1,4 +1,5 @@
 #include "command.h"
+#include "output.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/version.h>
@@ -8,6 +9,8 @@
 
 #include <cstdio>
 #include <exception>
+#include <sstream>
+#include <string>
 
 namespace checkpoint::cli {
 namespace {
@@ -22,6 +25,49 @@ ExitCode exit_code_for(const Error& error) {
   return error.code() == ErrorCode::kCorrupt ? kDamageFound : kWrongUse;
 }
 
+// CLI11 has the sentences; they go out by way of `printable`, as they show what was typed.
+ExitCode say(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream output, errors;
+  const int status = app.exit(error, output, errors);
+  std::fputs(output.str().c_str(), stdout);
+  const std::string text = printable_lines(errors.str());
+  if (!text.empty()) std::fprintf(stderr, "%s\n", text.c_str());
+  return status == 0 ? kAllWell : kWrongUse;
+}
+
+// CLI11 says of a word that is no command only that a command is missing.
+bool is_no_command(const CLI::App& app, const std::string& word) {
+  const auto has_name = [&](const CLI::App* command) { return command->get_name() == word; };
+  return word[0] != '-' && app.get_subcommands(has_name).empty();
+}
+
+ExitCode run_caught(const Run& run) {
+  try {
+    log_to_standard_error();
+    return run();
+  } catch (const Error& error) {
+    print_error(error.what());
+    return exit_code_for(error);
+  } catch (const std::exception& error) {
+    print_error(error.what());
+    return kWrongUse;
+  }
+}
+
+ExitCode parse_and_run(CLI::App& app, const Run& run, int argc, char** argv) {
+  if (argc > 1 && is_no_command(app, argv[1])) {
+    print_error("there is no command '" + std::string(argv[1]) +
+                "'. torch-checkpoint --help names them.");
+    return kWrongUse;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return say(app, error);
+  }
+  return run_caught(run);
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv, const std::function<void(CLI::App&, Run&)>& add) {
@@ -33,21 +79,9 @@ int run_command_line(int argc, char** argv, const std::function<void(CLI::App&, 
       "Exit status: 0 all well, 1 damage or a difference found, 2 wrong usage or not found.");
   Run run;
   add(app, run);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kAllWell : kWrongUse;
-  }
-  try {
-    log_to_standard_error();
-    return run();
-  } catch (const Error& error) {
-    std::fprintf(stderr, "torch-checkpoint: %s\n", error.what());
-    return exit_code_for(error);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "torch-checkpoint: %s\n", error.what());
-    return kWrongUse;
-  }
+  const ExitCode code = parse_and_run(app, run, argc, argv);
+  // A script that goes by the status must not take half an output for all of it.
+  return flush_output() ? code : kWrongUse;
 }
 
 }  // namespace checkpoint::cli
