@@ -15,26 +15,48 @@ namespace {
 struct Arguments {
   std::string directory;
   std::vector<std::string> names;
+  bool json = false;
 };
+
+using Names = std::vector<std::string>;
+
+// Does something with each name. What was done before one of them failed is done: JSON tells it in
+// any case.
+template <typename Act>
+void for_each_name(const Arguments& arguments, const nlohmann::ordered_json& done, const Act& act) {
+  try {
+    for (const std::string& name : arguments.names) act(name);
+  } catch (const Error&) {
+    if (arguments.json) print_json(done);
+    throw;
+  }
+  if (arguments.json) print_json(done);
+}
+
+void print(const Arguments& arguments, const char* what, const std::string& name) {
+  if (!arguments.json) std::printf("%s %s\n", what, printable(name).c_str());
+}
 
 ExitCode pin(const Arguments& arguments) {
   const store::Directory directory(store::posix_file_system(), arguments.directory);
-  for (const std::string& name : arguments.names) {
+  nlohmann::ordered_json done = {{"pinned", Names()}};
+  for_each_name(arguments, done, [&](const std::string& name) {
     store::pin(directory, name);
-    std::printf("pinned   %s\n", printable(name).c_str());
-  }
+    done["pinned"].push_back(name);
+    print(arguments, "pinned  ", name);
+  });
   return kAllWell;
 }
 
 ExitCode unpin(const Arguments& arguments) {
   const store::Directory directory(store::posix_file_system(), arguments.directory);
-  ExitCode code = kAllWell;
-  for (const std::string& name : arguments.names) {
+  nlohmann::ordered_json done = {{"unpinned", Names()}, {"not_pinned", Names()}};
+  for_each_name(arguments, done, [&](const std::string& name) {
     const bool was_pinned = store::unpin(directory, name);
-    std::printf("%s %s\n", was_pinned ? "unpinned" : "was not pinned:", printable(name).c_str());
-    if (!was_pinned) code = kWrongUse;
-  }
-  return code;
+    done[was_pinned ? "unpinned" : "not_pinned"].push_back(name);
+    print(arguments, was_pinned ? "unpinned" : "was not pinned:", name);
+  });
+  return done["not_pinned"].empty() ? kAllWell : kWrongUse;
 }
 
 std::shared_ptr<Arguments> add_arguments(CLI::App& command) {
@@ -42,6 +64,7 @@ std::shared_ptr<Arguments> add_arguments(CLI::App& command) {
   command.add_option("DIR", arguments->directory, "The directory of checkpoints")->required();
   command.add_option("NAME", arguments->names, "Names of checkpoints, as list shows them")
       ->required();
+  command.add_flag("--json", arguments->json, "Print JSON");
   return arguments;
 }
 
