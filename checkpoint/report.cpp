@@ -1,5 +1,6 @@
 #include "command.h"
 #include "output.h"
+#include "places.h"
 #include "report_page.h"
 
 #include "store/atomic_file.h"
@@ -33,6 +34,7 @@ struct Arguments {
   std::string metric;
   std::string mode = "min";
   std::string x = "epoch";
+  bool json = false;
 };
 
 // A save, as the page shows it.
@@ -102,6 +104,54 @@ nlohmann::ordered_json to_json(const Points& points, const std::set<std::string>
   return result;
 }
 
+// Names may come again: the newest one of that name that is there. 0 if none is.
+int64_t kept_of_name(const Points& points, const std::string& name) {
+  const auto point = std::find_if(points.rbegin(), points.rend(), [&](const auto& entry) {
+    return entry.second.kept && entry.second.entry.name == name;
+  });
+  return point != points.rend() ? point->first : 0;
+}
+
+// Throws Error(invalid_argument), with the metrics that there are, if no save has this one.
+void check_metric(const Points& points, const std::string& metric, const std::string& directory) {
+  std::set<std::string> names = {"loss"};
+  for (const auto& [sequence, point] : points) {
+    for (const auto& [name, value] : point.entry.progress.metrics) names.insert(name);
+  }
+  if (names.count(metric) != 0) return;
+  throw Error(ErrorCode::kInvalidArgument, "no save has the metric '" + metric + "'", directory, 0,
+              "There are: " + joined({names.begin(), names.end()}) + ".");
+}
+
+// The best one by a metric, and which metric that is; or the one of the link.
+struct Best {
+  int64_t sequence = 0;  // 0: there is none.
+  std::string name;
+  std::string metric;
+};
+
+Best find_best(const Arguments& arguments, const std::vector<store::FoundCheckpoint>& found,
+               const Points& points) {
+  if (arguments.metric.empty()) {
+    const std::string linked = linked_best(arguments.directory);
+    const int64_t sequence = linked.empty() ? 0 : kept_of_name(points, linked);
+    if (sequence != 0) return {sequence, linked, ""};
+  }
+  const std::string metric = arguments.metric.empty() ? "loss" : arguments.metric;
+  check_metric(points, metric, arguments.directory);
+  const Mode mode = arguments.mode == "max" ? Mode::kMax : Mode::kMin;
+  const size_t place = store::best_of(found, {1, metric, mode});
+  if (place == found.size()) return {0, "", metric};
+  return {found[place].sequence, found[place].name, metric};
+}
+
+// The directory's own name, also of ".", "run/" and "run/x/..".
+std::string title_of(const std::string& directory) {
+  const std::filesystem::path path = std::filesystem::absolute(directory).lexically_normal();
+  const std::string name = (path.has_filename() ? path : path.parent_path()).filename().string();
+  return name.empty() ? path.string() : name;
+}
+
 nlohmann::ordered_json gather_data(const Arguments& arguments) {
   const store::Directory directory(store::posix_file_system(), arguments.directory);
   const std::vector<store::FoundCheckpoint> found = directory.scan();
@@ -113,24 +163,15 @@ nlohmann::ordered_json gather_data(const Arguments& arguments) {
   }
   const auto newest = std::find_if(points.rbegin(), points.rend(),
                                    [](const auto& point) { return point.second.kept; });
-  std::string best = arguments.metric.empty() ? linked_best(arguments.directory) : "";
-  std::string best_metric = arguments.metric;
-  if (best.empty()) {
-    if (best_metric.empty()) best_metric = "loss";
-    const Mode mode = arguments.mode == "max" ? Mode::kMax : Mode::kMin;
-    const size_t place = store::best_of(found, {1, best_metric, mode});
-    if (place < found.size()) best = found[place].name;
-  }
-  const std::filesystem::path path = std::filesystem::absolute(arguments.directory);
-  const std::string title =
-      (path.has_filename() ? path : path.parent_path()).lexically_normal().filename().string();
-  return {{"title", title},
+  const Best best = find_best(arguments, found, points);
+  return {{"title", title_of(arguments.directory)},
           {"created", store::utc_now()},
           {"library_version", TORCH_CHECKPOINT_VERSION},
           {"x", arguments.x},
-          {"latest", newest != points.rend() ? newest->second.entry.name : ""},
-          {"best", best},
-          {"best_metric", best_metric},
+          {"latest_sequence", newest != points.rend() ? newest->first : 0},
+          {"best_sequence", best.sequence},
+          {"best", best.name},
+          {"best_metric", best.metric},
           {"points", to_json(points, store::read_pins(directory))},
           {"damaged", std::move(damaged)}};
 }
@@ -150,15 +191,20 @@ std::string for_script_element(const nlohmann::ordered_json& document) {
 
 ExitCode report(const Arguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
-  if (!store::is_directory(fs, arguments.directory)) {
-    throw Error(ErrorCode::kNotFound, "there is no such directory", arguments.directory);
-  }
+  need_directory_of_checkpoints(fs, arguments.directory);
   static const std::string kPlace = "@DATA@";
   std::string page = kReportPage;
-  page.replace(page.find(kPlace), kPlace.size(), for_script_element(gather_data(arguments)));
+  const nlohmann::ordered_json data = gather_data(arguments);
+  page.replace(page.find(kPlace), kPlace.size(), for_script_element(data));
   store::write_atomically(fs, arguments.output,
                           [&](store::ByteSink& sink) { sink.write(page.data(), page.size()); });
-  std::printf("%s\n", printable(arguments.output).c_str());
+  if (arguments.json) {
+    print_json({{"output", arguments.output},
+                {"saves", data["points"].size()},
+                {"damaged", data["damaged"]}});
+  } else {
+    std::printf("%s\n", printable(arguments.output).c_str());
+  }
   return kAllWell;
 }
 
@@ -179,6 +225,7 @@ void add_report(CLI::App& app, Run& run) {
   command->add_option("--x", arguments->x, "What the curves run over")
       ->check(CLI::IsMember({"epoch", "step"}))
       ->capture_default_str();
+  command->add_flag("--json", arguments->json, "Print JSON: what was written, not the data");
   command->footer("Example: torch-checkpoint report runs/digits -o report.html");
   command->callback([arguments, &run] { run = [arguments] { return report(*arguments); }; });
 }

@@ -32,10 +32,13 @@
 
   const runIds = [...new Set(points.map((point) => point.run_id))];
   const bySequence = new Map(points.map((point) => [point.sequence, point]));
+  // By sequence: names may come again, and then those that are gone have them too.
+  const isLatest = (point) => point.kept && point.sequence === data.latest_sequence;
+  const isBest = (point) => point.kept && point.sequence === data.best_sequence;
   const marksOf = (point) => {
     const marks = [];
-    if (point.name === data.latest) marks.push("latest");
-    if (point.name === data.best) marks.push("best");
+    if (isLatest(point)) marks.push("latest");
+    if (isBest(point)) marks.push("best");
     if (point.resumed_from) marks.push("resumed");
     if (point.pinned) marks.push("pinned");
     if (!point.kept) marks.push("removed");
@@ -61,7 +64,7 @@
     },
   };
   const shapeOf = (point) =>
-    point.name === data.best ? "best" : point.resumed_from ? "resumed" : point.kept ? "kept" : "gone";
+    isBest(point) ? "best" : point.resumed_from ? "resumed" : point.kept ? "kept" : "gone";
 
   // ---- charts
 
