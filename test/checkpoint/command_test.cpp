@@ -34,6 +34,19 @@ struct Run {
   test::TemporaryDirectory root;
 };
 
+// Standard output alone, which `--json` promises to be JSON.
+nlohmann::json json_of(const std::string& arguments) {
+  // The comment takes away what would put both streams together.
+  return nlohmann::json::parse(run(arguments + " 2>/dev/null #").output);
+}
+
+// What a report's page holds.
+nlohmann::json data_in(const std::string& page) {
+  const std::string text = test::read_file(page), begin = "type=\"application/json\">";
+  const size_t first = text.find(begin) + begin.size();
+  return nlohmann::json::parse(text.substr(first, text.find("</script>", first) - first));
+}
+
 }  // namespace
 
 TEST_CASE("list shows the checkpoints, in a table and as JSON") {
@@ -248,4 +261,169 @@ TEST_CASE("prune removes nothing if what stays cannot be read back, and says so"
   CHECK(result.status == 1);
   CHECK(contains(result.output, "cannot be read back"));
   CHECK(fs::exists(at("/e0")));
+}
+
+TEST_CASE("What could not be written out whole is no success") {
+  const Run at;
+  for (const std::string& arguments :
+       {"list " + at(""), "show --json " + at("/e0"), "verify " + at(""), std::string("--help"),
+        "diff --all " + at("/e0 ") + at("/e0")}) {
+    CAPTURE(arguments);
+    const std::string to_full_disk =
+        std::string("'") + TORCH_CHECKPOINT_COMMAND + "' " + arguments + " 2>&1 >/dev/full";
+    FILE* pipe = ::popen(to_full_disk.c_str(), "r");
+    char buffer[4096];
+    const std::string errors(buffer, std::fread(buffer, 1, sizeof buffer, pipe));
+    CHECK(WEXITSTATUS(::pclose(pipe)) == 2);
+    CHECK(contains(errors, "the output could not be written whole"));
+  }
+}
+
+TEST_CASE("No name reaches a terminal as a command to it") {
+  const Run at;
+  const std::string odd =
+      "a\x1b[31mb\xc2\x9b"
+      "1mc\xff";
+  for (const std::string& arguments :
+       {"list '" + at("/" + odd) + "'", "list --" + odd, odd, "diff '" + odd + "' x",
+        "pin " + at("") + " '" + odd + "'"}) {
+    const Result result = run(arguments);
+    CAPTURE(arguments, result.output);
+    CHECK(result.status == 2);
+    CHECK(result.output.find('\x1b') == std::string::npos);
+    CHECK(result.output.find('\x9b') == std::string::npos);
+    CHECK(result.output.find('\xff') == std::string::npos);
+  }
+  // Letters stay what they are.
+  CHECK(contains(run("list /nowhere/Größe-東京").output, "Größe-東京"));
+}
+
+TEST_CASE("What is named wrongly is told from what to name instead") {
+  const Run at;
+  CHECK(contains(run("bogus").output, "there is no command 'bogus'"));
+  for (const char* command : {"list ", "report -o /dev/null ", "prune --keep-last 1 "}) {
+    const Result result = run(command + at("/e0"));
+    CHECK(result.status == 2);
+    CHECK(contains(result.output, "this is a checkpoint"));
+    CHECK(contains(result.output, "show"));
+  }
+  const Result file = run("show " + at("/e0/checkpoint.pt"));
+  CHECK(file.status == 2);
+  CHECK(contains(file.output, "its directory: '" + at("/e0") + "'"));
+  const Result directory = run("show " + at(""));
+  CHECK(directory.status == 2);
+  CHECK(contains(directory.output, "no checkpoint"));
+  CHECK(contains(run("show " + at("/nowhere")).output, "there is no such checkpoint"));
+  for (const char* hours : {"nan", "inf", "-1"}) {
+    const std::string rule = std::string("prune --dry-run --keep-every-hours ") + hours + " ";
+    CHECK(run(rule + at("")).status == 2);
+  }
+}
+
+TEST_CASE("A checkpoint that lacks its manifest or table is damaged") {
+  const Run at;
+  fs::remove(at("/e0/tensors.json"));
+  fs::remove(at("/e1/manifest.json"));
+  for (const char* name : {"/e0", "/e1"}) {
+    CHECK(run("show " + at(name)).status == 1);
+    CHECK(run("verify " + at(name)).status == 1);
+  }
+}
+
+TEST_CASE("verify reads what is there, though something that is named is not") {
+  const Run at;
+  const std::string all = at("/e0 ") + at("/nowhere ") + at("/e1");
+  CHECK(run("verify " + all).status == 2);
+  CHECK(run("verify --json " + all + " >/dev/null").status == 2);
+  const auto checkpoints = json_of("verify --json " + all)["checkpoints"];
+  REQUIRE(checkpoints.size() == 3);
+  CHECK(checkpoints[0]["whole"] == true);
+  CHECK(checkpoints[1]["whole"] == false);
+  CHECK(contains(checkpoints[1]["error"], "there is no such checkpoint"));
+  CHECK(checkpoints[2]["whole"] == true);
+  test::flip_bit(at("/e1/checkpoint.pt"), 700);
+  CHECK(run("verify " + all).status == 1);
+}
+
+TEST_CASE("diff and convert take paths that look like options after --") {
+  const test::TemporaryDirectory root;
+  Dict dict;
+  dict.insert("x", torch::ones({2}));
+  save(Value(dict), root / "-a.pth");
+  const test::WorkingDirectory there(root.path());
+  CHECK(run("diff -- -a.pth -a.pth").status == 0);
+  CHECK(run("convert -- -a.pth -b.safetensors").status == 0);
+  CHECK(run("diff --all -- -a.pth -b.safetensors").status == 0);
+}
+
+TEST_CASE("show --json has what list --json has of a checkpoint") {
+  const Run at;
+  run("pin " + at(" e0"));
+  auto shown = json_of("show --json " + at("/e0"));
+  CHECK(shown["pinned"] == true);
+  CHECK(shown.count("reasons") == 0);  // The run has no rules.
+  CHECK(json_of("show --json " + at("/latest"))["pinned"] == false);
+
+  const test::TemporaryDirectory root;
+  int64_t number = 0;
+  State state;
+  state.add("number", number).rng(false);
+  CheckpointManager(root / "run", CheckpointManagerOptions().name("only").keep_last(1))
+      .save(state, {0, 1});
+  const auto listed = json_of("list --json " + (root / "run"))["checkpoints"][0];
+  shown = json_of("show --json " + (root / "run/latest"));
+  CHECK(shown["reasons"] == nlohmann::json{"newest", "keep_last(1)"});
+  for (const auto& [field, value] : listed.items()) {
+    if (field != "path" && field != "damage") CHECK(shown[field] == value);
+  }
+}
+
+TEST_CASE("pin, unpin and report say in JSON what they have done") {
+  const Run at;
+  using Json = nlohmann::json;
+  CHECK(json_of("pin --json " + at(" e0 e1")) == Json{{"pinned", {"e0", "e1"}}});
+  const std::string unpin = "unpin --json " + at(" e1 e1");
+  CHECK(json_of(unpin) == Json{{"unpinned", {"e1"}}, {"not_pinned", {"e1"}}});
+  CHECK(run(unpin).status == 2);
+  // What was done before a name failed is told too.
+  CHECK(json_of("pin --json " + at(" e1 nowhere e0")) == Json{{"pinned", {"e1"}}});
+  CHECK(run("pin --json " + at(" e1 nowhere")).status == 2);
+  const std::string page = at.root / "page.html";
+  CHECK(json_of("report --json " + at(" -o ") + page) ==
+        Json{{"output", page}, {"saves", 2}, {"damaged", Json::array()}});
+}
+
+TEST_CASE("report tells saves of one name apart") {
+  const test::TemporaryDirectory root;
+  int64_t number = 0;
+  State state;
+  state.add("number", number).rng(false);
+  {
+    CheckpointManager manager(root / "run", CheckpointManagerOptions().name("ckpt").keep_last(1));
+    for (const double loss : {0.1, 0.5, 0.3}) manager.save(state, {number++, 0, loss});
+  }
+  const std::string page = root / "page.html";
+  REQUIRE(run("report " + (root / "run") + " -o " + page).status == 0);
+  const auto data = data_in(page);
+  REQUIRE(data["points"].size() == 3);
+  CHECK(data["latest_sequence"] == data["points"][2]["sequence"]);
+  CHECK(data["best_sequence"] == data["points"][2]["sequence"]);
+  CHECK(data["title"] == "run");
+}
+
+TEST_CASE("report takes its title from the directory, however it is named, and knows its metrics") {
+  const Run at;
+  const std::string page = at.root / "page.html";
+  const test::WorkingDirectory there(at(""));
+  for (const char* name : {".", "./", "../run", "../run/", "e0/.."}) {
+    CAPTURE(name);
+    REQUIRE(run(std::string("report ") + name + " -o " + page).status == 0);
+    CHECK(data_in(page)["title"] == "run");
+  }
+  const Result unknown = run("report . --metric nope -o " + page);
+  CHECK(unknown.status == 2);
+  CHECK(contains(unknown.output, "'nope'"));
+  CHECK(contains(unknown.output, "acc, loss"));
+  REQUIRE(run("report . --metric acc --mode max -o " + page).status == 0);
+  CHECK(data_in(page)["best_sequence"] == data_in(page)["latest_sequence"]);
 }
