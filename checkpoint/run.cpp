@@ -1,11 +1,9 @@
 #include "command.h"
+#include "log.h"
 #include "output.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/version.h>
-
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include <cstdio>
 #include <exception>
@@ -14,12 +12,6 @@
 
 namespace checkpoint::cli {
 namespace {
-
-// Standard output belongs to the commands: scripts read it.
-void log_to_standard_error() {
-  auto logger = spdlog::stderr_logger_mt("torch_checkpoint");
-  logger->set_level(spdlog::level::warn);
-}
 
 ExitCode exit_code_for(const Error& error) {
   return error.code() == ErrorCode::kCorrupt ? kDamageFound : kWrongUse;

@@ -104,7 +104,7 @@ void check_keys(const Dict& dict, const std::string& path, const Arguments& argu
 }
 
 size_t count_tensors(const Value& tree, const Arguments& arguments) {
-  const Flat flat = flatten(tree, SameName::kNumber);
+  const Flat flat = flatten(tree, SameName::kNumber, arguments.input);
   if (tree.is_dict() && tree.dict().empty()) {
     throw Error(ErrorCode::kInvalidArgument, "there are no named tensors or values to convert",
                 arguments.input, 0,
@@ -126,7 +126,7 @@ ExitCode convert(const Arguments& arguments) {
   if (!arguments.dtype.empty()) {
     tree = with_dtype(std::move(tree), dtypes().at(arguments.dtype), arguments.input);
   }
-  tree = with_flat_modules(tree, renaming(arguments.renames));
+  tree = with_flat_modules(tree, renaming(arguments.renames), arguments.input);
   // LibTorch's own modules load nested archives, everybody else's flat state_dicts.
   if (fs::path(arguments.output).extension() == ".pt") {
     tree = with_nested_modules(tree);

@@ -143,7 +143,7 @@ void print_as_json(const std::vector<Entry>& entries) {
 // Damage is trouble here, and not what the caller asked about.
 Content read(const std::string& path) {
   try {
-    return {flatten(load(path, torch::kCPU), SameName::kNumber), path};
+    return {flatten(load(path, torch::kCPU), SameName::kNumber, path), path};
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kCorrupt) throw;
     throw Error(ErrorCode::kIo, error.what());

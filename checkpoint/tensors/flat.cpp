@@ -22,7 +22,7 @@ bool has_tensor(const Dict& dict) {
 
 class Flattener {
  public:
-  explicit Flattener(SameName same_name) : same_name_(same_name) {}
+  Flattener(SameName same_name, const std::string& file) : same_name_(same_name), file_(file) {}
 
   void collect(const Value& value, const std::string& path) {
     switch (value.kind()) {
@@ -67,8 +67,8 @@ class Flattener {
     for (int count = 2; !flat_.values.emplace(name, value).second; ++count) {
       if (same_name_ == SameName::kRefuse) {
         throw Error(
-            ErrorCode::kInvalidArgument,
-            "two of the input's values would have the name '" + wanted + "'", "", 0,
+            ErrorCode::kInvalidArgument, "two values would have the name '" + wanted + "'", file_,
+            0,
             "Convert one item that holds only one of them (--item), or rename one where the "
             "file was written.");
       }
@@ -78,6 +78,7 @@ class Flattener {
   }
 
   const SameName same_name_;
+  const std::string& file_;
   Flat flat_;
 };
 
@@ -88,8 +89,8 @@ const Value* Flat::find(const std::string& name) const {
   return found != values.end() ? &found->second : nullptr;
 }
 
-Flat flatten(const Value& tree, SameName same_name) {
-  Flattener flattener(same_name);
+Flat flatten(const Value& tree, SameName same_name, const std::string& file) {
+  Flattener flattener(same_name, file);
   flattener.collect(tree, "");
   return flattener.take();
 }

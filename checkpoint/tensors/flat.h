@@ -26,7 +26,8 @@ enum class SameName {
   kNumber,  ///< The second one is called "a.b (2)".
 };
 
-Flat flatten(const Value& tree, SameName same_name);
+/// `file` is where the tree came from, for the error.
+Flat flatten(const Value& tree, SameName same_name, const std::string& file);
 
 /// Whether a tree is a module's: a dict of nothing but tensors and dicts of such, under string
 /// keys. There may be dicts with nothing in them (a submodule without parameters).

@@ -57,7 +57,7 @@ void check_fits(const Value& tree, const std::string& path) {
   std::string name_of_largest;
   std::set<const void*> storages;
   std::set<std::tuple<const void*, double>> views;  // Tied tensors are written once.
-  const Flat flat = flatten(tree, SameName::kNumber);
+  const Flat flat = flatten(tree, SameName::kNumber, path);
   for (const std::string& name : flat.names) {
     const Value& value = *flat.find(name);
     if (!value.is_tensor() || !value.to_tensor().defined()) continue;

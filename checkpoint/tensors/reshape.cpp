@@ -67,7 +67,7 @@ Dict to_dict(const Node& node) {
 
 Value nested(const Dict& module) {
   Node root;
-  const Flat flat = flatten(module, SameName::kRefuse);
+  const Flat flat = flatten(module, SameName::kRefuse, "");
   for (const std::string& name : flat.names) {
     if (!flat.find(name)->is_tensor()) continue;
     Node* node = &root;
@@ -86,10 +86,10 @@ Value nested(const Dict& module) {
 
 }  // namespace
 
-Value with_flat_modules(const Value& tree, const Renaming& rename) {
+Value with_flat_modules(const Value& tree, const Renaming& rename, const std::string& file) {
   return map_modules(tree, [&](const Dict& module) {
     Dict result;
-    const Flat flat = flatten(module, SameName::kRefuse);
+    const Flat flat = flatten(module, SameName::kRefuse, file);
     for (const std::string& name : flat.names) {
       const Value& value = *flat.find(name);
       if (value.is_tensor()) result.insert(rename(name), value);

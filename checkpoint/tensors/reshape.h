@@ -14,7 +14,8 @@ using Renaming = std::function<std::string(const std::string&)>;
 /// dict counts as a module's if there is nothing in it but tensors and dicts of such, under string
 /// keys. `rename` is given the names inside it. Throws Error(invalid_argument), which tells the
 /// name, if two tensors have one dotted name or get one.
-Value with_flat_modules(const Value& tree, const Renaming& rename);
+/// `file` is where the tree came from, for the error.
+Value with_flat_modules(const Value& tree, const Renaming& rename, const std::string& file);
 
 /// The other way: dicts inside dicts, as LibTorch's archives have them, where a dotted name stands
 /// in a dict of nothing but tensors. A dict in which one name is both a tensor's and a module's

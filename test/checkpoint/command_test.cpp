@@ -294,6 +294,13 @@ TEST_CASE("No name reaches a terminal as a command to it") {
     CHECK(result.output.find('\x9b') == std::string::npos);
     CHECK(result.output.find('\xff') == std::string::npos);
   }
+  // Nor by the log: retention names a checkpoint that it cannot read back.
+  test::flip_bit(at("/e1/checkpoint.pt"), 700);
+  fs::rename(at("/e1"), at("/e1\x1b[31m"));
+  const Result logged = run("prune --keep-last 1 " + at(""));
+  CHECK(contains(logged.output, "cannot be read back"));
+  CHECK(contains(logged.output, "e1?[31m"));
+  CHECK(logged.output.find('\x1b') == std::string::npos);
   // Letters stay what they are.
   CHECK(contains(run("list /nowhere/Größe-東京").output, "Größe-東京"));
 }
