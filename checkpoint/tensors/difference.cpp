@@ -35,6 +35,21 @@ std::pair<at::Tensor, at::Tensor> without_common_repeats(at::Tensor a, at::Tenso
   return {a, b};
 }
 
+at::Tensor apart_of(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor x = a.to(at::kDouble), y = b.to(at::kDouble);
+  // Equal infinities, and NaN beside NaN, are no difference.
+  const at::Tensor alike = x.eq(y).logical_or(x.isnan().logical_and(y.isnan()));
+  return (y - x).masked_fill(alike, 0);
+}
+
+// Beyond 2^53 neighbours are one double, and a difference of integers may overflow: by halves.
+at::Tensor integers_apart(const at::Tensor& x, const at::Tensor& y) {
+  constexpr int64_t kHalf = int64_t{1} << 32;
+  const at::Tensor low_x = x.remainder(kHalf), low_y = y.remainder(kHalf);
+  const at::Tensor high = y.sub(low_y).div(kHalf, "trunc") - x.sub(low_x).div(kHalf, "trunc");
+  return high.to(at::kDouble) * static_cast<double>(kHalf) + (low_y - low_x).to(at::kDouble);
+}
+
 }  // namespace
 
 Difference difference(const Side& a, const Side& b, const std::string& name) {
@@ -49,15 +64,13 @@ Difference difference(const Side& a, const Side& b, const std::string& name) {
   double squares = 0, base = 0;
   for (int64_t first = 0; first < left.numel(); first += kElementsAtOnce) {
     const int64_t count = std::min(kElementsAtOnce, left.numel() - first);
-    const at::Tensor x = left.narrow(0, first, count).to(at::kDouble);
-    const at::Tensor y = right.narrow(0, first, count).to(at::kDouble);
-    // Equal infinities, and NaN beside NaN, are no difference.
-    const at::Tensor alike = x.eq(y).logical_or(x.isnan().logical_and(y.isnan()));
-    const at::Tensor apart = (y - x).masked_fill(alike, 0);
+    const at::Tensor x = left.narrow(0, first, count);
+    const at::Tensor y = right.narrow(0, first, count);
+    const at::Tensor apart = x.scalar_type() == at::kLong ? integers_apart(x, y) : apart_of(x, y);
     const double largest = apart.abs().max().item<double>();
     result.largest = std::isnan(largest) ? largest : std::max(result.largest, largest);
     squares += apart.square().sum().item<double>();
-    base += x.square().sum().item<double>();
+    base += x.to(at::kDouble).square().sum().item<double>();
   }
   result.relative_l2 = base > 0      ? std::sqrt(squares / base)
                        : squares > 0 ? std::numeric_limits<double>::infinity()

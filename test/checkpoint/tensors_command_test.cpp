@@ -120,6 +120,9 @@ TEST_CASE("diff measures NaN, infinities, half precision and tensors of several 
   CHECK(difference(torch::zeros({2}), torch::ones({2}))["relative_l2"] == "inf");
   CHECK(difference(torch::ones({2}, torch::kHalf), torch::full({2}, 3, torch::kHalf))["largest"] ==
         2.0);
+  const int64_t most = std::numeric_limits<int64_t>::max();
+  CHECK(difference(torch::tensor({most - 1}), torch::tensor({most}))["largest"] == 1.0);
+  CHECK(difference(torch::tensor({-most - 1}), torch::tensor({most}))["largest"] == 0x1p64);
   torch::Tensor large = torch::zeros({3, 1 << 20});
   torch::Tensor changed = large.clone();
   changed[2][7] = 5;
