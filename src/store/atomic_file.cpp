@@ -15,9 +15,14 @@ namespace {
 // A link stays one: what it leads to is replaced.
 std::string behind_links(FileSystem& fs, const std::string& path) {
   if (!S_ISLNK(look(fs, path).st_mode)) return path;
-  std::error_code none_there;
-  const std::string target = std::filesystem::canonical(path, none_there).string();
-  return none_there ? path : target;
+  std::error_code failure;
+  if (std::filesystem::status(path, failure).type() == std::filesystem::file_type::not_found) {
+    return path;  // It leads nowhere.
+  }
+  // Fails for /dev/stdout where that is a pipe.
+  const std::string target = std::filesystem::canonical(path, failure).string();
+  if (failure) throw system_failure("follow the link", path, failure.value());
+  return target;
 }
 
 void check_replaceable(FileSystem& fs, const std::string& path) {

@@ -6,6 +6,7 @@
 #include "store/atomic_file.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -84,13 +85,21 @@ TEST_CASE("What is no regular file is not replaced by one") {
   const test::TemporaryDirectory root;
   fs::create_directories(root / "directory");
   REQUIRE(::mkfifo((root / "pipe").c_str(), 0600) == 0);
-  for (const char* name : {"directory", "pipe"}) {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  fs::create_symlink("/proc/self/fd/" + std::to_string(ends[1]), root / "like stdout");
+  for (const char* name : {"like stdout", "directory", "pipe"}) {
+    const char* const code =
+        name == std::string("like stdout") ? "not_found: " : "invalid_argument: ";
     CHECK(contains(error_of([&] {
                      write_atomically(posix_file_system(), root / name,
                                       [](ByteSink& sink) { sink.write("new!", 4); });
                    }),
-                   "invalid_argument: "));
+                   code));
   }
+  ::close(ends[0]);
+  ::close(ends[1]);
+  CHECK(fs::is_symlink(root / "like stdout"));
   CHECK(fs::is_directory(root / "directory"));
   CHECK(fs::is_fifo(root / "pipe"));
 }
