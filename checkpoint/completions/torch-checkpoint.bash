@@ -15,7 +15,7 @@ _torch_checkpoint() {
   local -a names=()
   if ((COMP_CWORD == 1)); then
     mapfile -t names < <(printf '%s\n' --help --version && "$program" --help 2>/dev/null |
-      sed -n '/^subcommands:/I,/^$/s/^  \([a-z]*\) .*/\1/p')
+      sed -n '/^subcommands:/I,/^$/s/^  \([a-z][a-z]*\) .*/\1/p')
   elif [[ $word == -* ]]; then
     mapfile -t names < <("$program" "$command" --help 2>/dev/null |
       grep -oE '^ +(-[a-z], *)?--[a-z-]+' | grep -oE -- '--[a-z-]+')
