@@ -7,6 +7,8 @@
 #include "reshape.h"
 #include "tensor_errors.h"
 
+#include "format/path.h"
+
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>
 
@@ -89,7 +91,7 @@ SaveOptions with_metadata_of(const std::string& input, const std::string& output
 // A LibTorch archive has names alone where dicts are in dicts.
 void check_keys(const Dict& dict, const std::string& path, const Arguments& arguments) {
   for (const auto& [key, value] : dict) {
-    const std::string name = path.empty() ? to_string(key) : path + '.' + to_string(key);
+    const std::string name = format::dotted(path, to_string(key));
     if (std::holds_alternative<int64_t>(key)) {
       throw Error(ErrorCode::kUnsupported,
                   "'" + name +

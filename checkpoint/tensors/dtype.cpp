@@ -2,6 +2,8 @@
 
 #include "repeats.h"
 
+#include "format/path.h"
+
 #include <checkpoint/error.h>
 
 #include <spdlog/fmt/fmt.h>
@@ -14,9 +16,7 @@
 namespace checkpoint::cli {
 namespace {
 
-std::string dotted(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + '.' + name;
-}
+using format::dotted;
 
 // As Python's optimizers give it, and this library's in Python's form.
 bool is_optimizer(const Dict& dict) {

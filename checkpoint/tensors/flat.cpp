@@ -1,5 +1,7 @@
 #include "flat.h"
 
+#include "format/path.h"
+
 #include <checkpoint/error.h>
 
 #include <algorithm>
@@ -8,9 +10,7 @@
 namespace checkpoint::cli {
 namespace {
 
-std::string dotted(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + '.' + name;
-}
+using format::dotted;
 
 bool is_empty_dict(const Value& value) { return value.is_dict() && value.dict().empty(); }
 

@@ -53,6 +53,13 @@ bool are_tied(const at::Tensor& left, const at::Tensor& right) {
          left.is_conj() == right.is_conj() && left.is_neg() == right.is_neg() && left.numel() > 0;
 }
 
+int64_t extent(const at::Tensor& tensor) {
+  if (tensor.numel() == 0) return 0;
+  int64_t last = 0;
+  for (int64_t i = 0; i < tensor.dim(); ++i) last += (tensor.size(i) - 1) * tensor.stride(i);
+  return last + 1;
+}
+
 namespace {
 
 bool keeps_grad(const at::Tensor& live) {

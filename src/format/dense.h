@@ -25,6 +25,9 @@ void check_dense(const at::Tensor& live, const Path& path);
 /// Whether two tensors are the same elements of the same memory, which is not empty: tied.
 bool are_tied(const at::Tensor& left, const at::Tensor& right);
 
+/// Over how many elements of its storage a tensor reaches, from its first one to its last.
+int64_t extent(const at::Tensor& tensor);
+
 /// Gives the tensors of trees the form in which they can be written: dense CPU tensors, each with a
 /// storage of its own that begins with it. Those that have it already are taken as they are and
 /// share the live memory; the rest are copied. Tied tensors (the same elements of the same memory)

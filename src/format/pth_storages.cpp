@@ -14,14 +14,6 @@ namespace checkpoint::format {
 
 namespace {
 
-// How many elements of its storage a tensor reaches over.
-int64_t extent(const at::Tensor& tensor) {
-  if (tensor.numel() == 0) return 0;
-  int64_t last = 0;
-  for (int64_t i = 0; i < tensor.dim(); ++i) last += (tensor.size(i) - 1) * tensor.stride(i);
-  return last + 1;
-}
-
 const char* begin_of(const at::Tensor& tensor) {
   return static_cast<const char*>(tensor.data_ptr());
 }

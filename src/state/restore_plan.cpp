@@ -1,6 +1,7 @@
 #include "state/restore_plan.h"
 
 #include "format/archive_writer.h"
+#include "format/dense.h"
 #include "format/device.h"
 #include "store/aligned_buffer.h"
 #include "store/meter.h"
@@ -42,10 +43,9 @@ struct Extent {
 };
 
 Extent extent_of(const at::Tensor& tensor, size_t index) {
-  int64_t elements = 1;
-  for (int64_t d = 0; d < tensor.dim(); ++d) elements += (tensor.size(d) - 1) * tensor.stride(d);
   const char* const begin = static_cast<const char*>(tensor.data_ptr());
-  return {begin, begin + static_cast<size_t>(elements) * tensor.element_size(), index};
+  const auto elements = static_cast<size_t>(format::extent(tensor));
+  return {begin, begin + elements * tensor.element_size(), index};
 }
 
 uint64_t file_offset(const format::StoredTensor& stored, const at::Tensor& placeholder) {
