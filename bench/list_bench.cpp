@@ -1,10 +1,10 @@
 // list_bench [COUNT...]: what `list` and `latest` take on directories of so many checkpoints of 900
 // tensors each (default: 100, 1,000 and 10,000). The best of five, the files in the page cache.
 
-#include "store/directory.h"
-#include "store/manifest.h"
-#include "store/marker.h"
-#include "store/names.h"
+#include "store/directory/directory.h"
+#include "store/records/manifest.h"
+#include "store/records/marker.h"
+#include "store/records/names.h"
 
 #include <checkpoint/checkpoint.h>
 

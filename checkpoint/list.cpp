@@ -3,10 +3,10 @@
 #include "listing.h"
 #include "output.h"
 
-#include "store/directory.h"
-#include "store/names.h"
-#include "store/ranking.h"
-#include "store/retention.h"
+#include "store/directory/directory.h"
+#include "store/records/names.h"
+#include "store/retention/ranking.h"
+#include "store/retention/retention.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -2,7 +2,7 @@
 
 #include "places.h"
 
-#include "store/directory.h"
+#include "store/directory/directory.h"
 
 #include <algorithm>
 #include <utility>

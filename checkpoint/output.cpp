@@ -1,9 +1,9 @@
 #include "output.h"
 
-#include "store/clock.h"
-#include "store/json.h"
-#include "store/keep_json.h"
-#include "store/progress_json.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "store/records/keep_json.h"
+#include "store/records/progress_json.h"
 
 #include <spdlog/fmt/fmt.h>
 

@@ -1,8 +1,8 @@
 #include "command.h"
 #include "output.h"
 
-#include "store/directory.h"
-#include "store/pins.h"
+#include "store/directory/directory.h"
+#include "store/directory/pins.h"
 
 #include <checkpoint/error.h>
 

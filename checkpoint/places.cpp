@@ -1,9 +1,9 @@
 #include "places.h"
 
-#include "store/directory.h"
-#include "store/file.h"
-#include "store/marker.h"
-#include "store/names.h"
+#include "store/directory/directory.h"
+#include "store/io/file.h"
+#include "store/records/marker.h"
+#include "store/records/names.h"
 
 #include <checkpoint/error.h>
 

@@ -3,10 +3,10 @@
 #include "output.h"
 #include "places.h"
 
-#include "store/directory.h"
-#include "store/retention.h"
-#include "store/retire.h"
-#include "store/writer_lock.h"
+#include "store/directory/directory.h"
+#include "store/retention/retention.h"
+#include "store/directory/retire.h"
+#include "store/directory/writer_lock.h"
 
 #include <cstdio>
 #include <memory>

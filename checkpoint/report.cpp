@@ -3,16 +3,16 @@
 #include "places.h"
 #include "report_page.h"
 
-#include "store/atomic_file.h"
-#include "store/clock.h"
-#include "store/directory.h"
-#include "store/file.h"
-#include "store/history.h"
-#include "store/json.h"
-#include "store/names.h"
-#include "store/pins.h"
-#include "store/progress_json.h"
-#include "store/ranking.h"
+#include "store/io/atomic_file.h"
+#include "base/clock.h"
+#include "store/directory/directory.h"
+#include "store/io/file.h"
+#include "store/directory/history.h"
+#include "base/json.h"
+#include "store/records/names.h"
+#include "store/directory/pins.h"
+#include "store/records/progress_json.h"
+#include "store/retention/ranking.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/version.h>

@@ -3,9 +3,9 @@
 #include "output.h"
 #include "places.h"
 
-#include "store/directory.h"
-#include "store/names.h"
-#include "store/verify.h"
+#include "store/directory/directory.h"
+#include "store/records/names.h"
+#include "store/directory/verify.h"
 
 #include <checkpoint/error.h>
 

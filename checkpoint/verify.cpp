@@ -3,10 +3,10 @@
 #include "places.h"
 #include "progress_bar.h"
 
-#include "store/directory.h"
-#include "store/file.h"
-#include "store/manifest.h"
-#include "store/verify.h"
+#include "store/directory/directory.h"
+#include "store/io/file.h"
+#include "store/records/manifest.h"
+#include "store/directory/verify.h"
 
 #include <checkpoint/error.h>
 

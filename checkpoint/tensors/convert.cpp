@@ -7,7 +7,7 @@
 #include "reshape.h"
 #include "tensor_errors.h"
 
-#include "format/path.h"
+#include "format/tree/path.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>

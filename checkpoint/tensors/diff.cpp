@@ -6,7 +6,7 @@
 #include "tensor_errors.h"
 #include "value_text.h"
 
-#include "store/json.h"
+#include "base/json.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>

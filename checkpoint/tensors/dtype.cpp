@@ -2,7 +2,7 @@
 
 #include "repeats.h"
 
-#include "format/path.h"
+#include "format/tree/path.h"
 
 #include <checkpoint/error.h>
 

@@ -1,6 +1,6 @@
 #include "flat.h"
 
-#include "format/path.h"
+#include "format/tree/path.h"
 
 #include <checkpoint/error.h>
 

@@ -10,7 +10,7 @@
 
 namespace checkpoint {
 
-/// What a file looks like inside. docs/formats.md says what each can hold.
+/// What a file looks like inside. docs/file-formats.md says what each can hold.
 enum class Format {
   kArchive,      ///< ".pt": a LibTorch archive, which C++ and Python's torch.jit.load open.
   kPth,          ///< ".pth": as Python's torch.save writes it, for torch.load with its defaults.

@@ -15,7 +15,7 @@ namespace checkpoint {
 struct FileEntry {
   std::string name;      ///< Inside the checkpoint's directory; no folder part.
   uint64_t bytes = 0;    ///< Its size.
-  std::string xxh3_128;  ///< Its digest, 32 lower-case hexadecimal digits (docs/format.md).
+  std::string xxh3_128;  ///< Its digest, 32 lower-case hexadecimal digits (docs/checkpoint-layout.md).
 };
 
 /// One item of a State, as it was saved.
@@ -30,7 +30,7 @@ struct ItemEntry {
   std::vector<int64_t> group_sizes;  ///< An optimizer's parameter groups: how many parameters each.
 };
 
-/// What a checkpoint is, and how to know that it is whole (manifest.json; docs/format.md).
+/// What a checkpoint is, and how to know that it is whole (manifest.json; docs/checkpoint-layout.md).
 /// A plain value: copy it as you like.
 struct Manifest {
   int64_t format_version = 1;

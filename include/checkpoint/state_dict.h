@@ -68,7 +68,7 @@ CHECKPOINT_API RestoreReport load_optimizer_state_dict(torch::optim::Optimizer& 
 /// C++ and `torch.jit.load` open; ".pth" is for Python's `torch.load`; ".safetensors" is for
 /// anybody. Tensors are written as those of the CPU. Missing directories are created, an older file
 /// is replaced. Throws Error: no_space, io, unsupported (another extension; a tensor or name that
-/// the format cannot hold: docs/formats.md).
+/// the format cannot hold: docs/file-formats.md).
 CHECKPOINT_API void save(const Value& value, const std::string& path,
                          const SaveOptions& options = {});
 CHECKPOINT_API void save(const StateDict& dict, const std::string& path,

@@ -1,11 +1,11 @@
-#include "format/device.h"
-#include "format/map_tensors.h"
+#include "compat/device.h"
+#include "format/tree/map_tensors.h"
 #include "format/read_file.h"
-#include "format/safetensors.h"
-#include "format/tensor_loader.h"
-#include "store/file.h"
-#include "store/mapping.h"
-#include "store/verify.h"
+#include "format/safetensors/safetensors.h"
+#include "format/decode/tensor_loader.h"
+#include "store/io/file.h"
+#include "store/io/mapping.h"
+#include "store/directory/verify.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>

@@ -1,9 +1,9 @@
 #include "format/read_file.h"
 
-#include "format/archive_reader.h"
-#include "format/legacy_reader.h"
-#include "format/safetensors.h"
-#include "format/safetensors_header.h"
+#include "format/torch/archive_reader.h"
+#include "format/torch/legacy_reader.h"
+#include "format/safetensors/safetensors.h"
+#include "format/safetensors/safetensors_header.h"
 
 #include <checkpoint/error.h>
 

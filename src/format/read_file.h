@@ -1,7 +1,7 @@
 #pragma once
 
-#include "format/decoded.h"
-#include "store/byte_source.h"
+#include "format/decode/decoded.h"
+#include "store/io/byte_source.h"
 
 #include <checkpoint/format.h>
 

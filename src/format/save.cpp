@@ -1,9 +1,9 @@
-#include "format/archive_writer.h"
-#include "format/dense.h"
-#include "format/pth_writer.h"
-#include "format/safetensors.h"
+#include "format/torch/archive_writer.h"
+#include "format/tree/dense.h"
+#include "format/torch/pth_writer.h"
+#include "format/safetensors/safetensors.h"
 #include "format/save_tree.h"
-#include "store/atomic_file.h"
+#include "store/io/atomic_file.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>

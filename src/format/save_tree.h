@@ -1,6 +1,6 @@
 #pragma once
 
-#include "format/pickle_writer.h"
+#include "format/pickle/pickle_writer.h"
 
 #include <checkpoint/format.h>
 #include <checkpoint/value.h>

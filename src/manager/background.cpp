@@ -1,7 +1,7 @@
 #include "manager/background.h"
 
-#include "store/log.h"
-#include "store/threads.h"
+#include "base/log.h"
+#include "base/threads.h"
 
 #include <exception>
 #include <string>

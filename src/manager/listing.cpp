@@ -1,6 +1,6 @@
 #include "manager/listing.h"
 
-#include "store/ranking.h"
+#include "store/retention/ranking.h"
 
 #include <utility>
 

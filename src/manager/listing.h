@@ -1,6 +1,6 @@
 #pragma once
 
-#include "store/retention.h"
+#include "store/retention/retention.h"
 
 #include <checkpoint/manager.h>
 

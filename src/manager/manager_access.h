@@ -1,7 +1,7 @@
 #pragma once
 
 #include "manager/triggers.h"
-#include "store/file_system.h"
+#include "store/io/file_system.h"
 
 #include <checkpoint/manager.h>
 

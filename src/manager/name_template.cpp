@@ -1,6 +1,6 @@
 #include "manager/name_template.h"
 
-#include "store/names.h"
+#include "store/records/names.h"
 
 #include <checkpoint/error.h>
 

@@ -14,16 +14,16 @@
 
 #include "manager/resume.h"
 
-#include "format/archive_reader.h"
+#include "format/torch/archive_reader.h"
 #include "state/restore.h"
-#include "state/restore_plan.h"
-#include "store/log.h"
-#include "store/manifest.h"
-#include "store/names.h"
-#include "store/parallel.h"
-#include "store/ranking.h"
-#include "store/tensor_table.h"
-#include "store/verify.h"
+#include "state/plan/restore_plan.h"
+#include "base/log.h"
+#include "store/records/manifest.h"
+#include "store/records/names.h"
+#include "base/parallel.h"
+#include "store/retention/ranking.h"
+#include "store/records/tensor_table.h"
+#include "store/directory/verify.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "store/directory.h"
+#include "store/directory/directory.h"
 
 #include <checkpoint/keep.h>
 #include <checkpoint/restore.h>

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "manager/background.h"
-#include "state/snapshot.h"
-#include "store/directory.h"
+#include "state/snapshot/snapshot.h"
+#include "store/directory/directory.h"
 
 #include <checkpoint/manager.h>
 #include <checkpoint/manifest.h>

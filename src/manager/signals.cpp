@@ -1,6 +1,6 @@
 #include "manager/signals.h"
 
-#include "store/log.h"
+#include "base/log.h"
 
 #include <checkpoint/error.h>
 

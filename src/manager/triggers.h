@@ -1,7 +1,7 @@
 #pragma once
 
 #include "manager/overhead.h"
-#include "store/clock.h"
+#include "base/clock.h"
 
 #include <checkpoint/manager_options.h>
 #include <checkpoint/progress.h>

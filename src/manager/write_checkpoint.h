@@ -1,7 +1,7 @@
 #pragma once
 
-#include "state/capture.h"
-#include "store/directory.h"
+#include "state/snapshot/capture.h"
+#include "store/directory/directory.h"
 
 #include <checkpoint/format.h>
 #include <checkpoint/manifest.h>

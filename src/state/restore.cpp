@@ -1,10 +1,10 @@
 #include "state/restore.h"
 
-#include "state/restore_plan.h"
-#include "state/rng.h"
-#include "state/state_impl.h"
+#include "state/plan/restore_plan.h"
+#include "state/items/rng.h"
+#include "state/items/state_impl.h"
 
-#include "store/log.h"
+#include "base/log.h"
 
 #include <checkpoint/error.h>
 

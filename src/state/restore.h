@@ -1,8 +1,8 @@
 #pragma once
 
-#include "format/archive_reader.h"
-#include "store/byte_source.h"
-#include "store/tensor_table.h"
+#include "format/torch/archive_reader.h"
+#include "store/io/byte_source.h"
+#include "store/records/tensor_table.h"
 
 #include <checkpoint/manifest.h>
 #include <checkpoint/restore.h>

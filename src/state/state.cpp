@@ -2,15 +2,15 @@
 #include <checkpoint/sampler.h>
 #include <checkpoint/state.h>
 
-#include "format/archive_writer.h"
-#include "state/archived_item.h"
-#include "state/module.h"
-#include "state/object_item.h"
-#include "state/optimizer.h"
-#include "state/scheduler.h"
-#include "state/script_item.h"
-#include "state/state_impl.h"
-#include "state/value_item.h"
+#include "format/torch/archive_writer.h"
+#include "state/items/archived_item.h"
+#include "state/items/module.h"
+#include "state/items/object_item.h"
+#include "state/items/optimizer.h"
+#include "state/items/scheduler.h"
+#include "state/items/script_item.h"
+#include "state/items/state_impl.h"
+#include "state/items/value_item.h"
 
 #include <c10/util/Type.h>
 

@@ -1,11 +1,11 @@
 #include "format/read_file.h"
 #include "format/save_tree.h"
-#include "format/tree_json.h"
-#include "state/module.h"
+#include "format/tree/tree_json.h"
+#include "state/items/module.h"
 #include "state/restore.h"
-#include "state/restore_plan.h"
-#include "store/file.h"
-#include "store/verify.h"
+#include "state/plan/restore_plan.h"
+#include "store/io/file.h"
+#include "store/directory/verify.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>

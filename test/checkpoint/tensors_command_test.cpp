@@ -1,8 +1,8 @@
-#include "catch.h"
-#include "checkpoint/run_command.h"
-#include "error_of.h"
-#include "models.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/run_command.h"
+#include "support/error_of.h"
+#include "support/models.h"
+#include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
 

@@ -1,6 +1,6 @@
-#include "fault/memory_file_system.h"
-#include "catch.h"
-#include "temporary_directory.h"
+#include "support/memory_file_system.h"
+#include "support/catch.h"
+#include "support/temporary_directory.h"
 
 #include <fcntl.h>
 #include <sys/file.h>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "fault/memory_file_system.h"
+#include "support/memory_file_system.h"
 
 #include <checkpoint/checkpoint.h>
 

@@ -1,10 +1,10 @@
-#include "format/archive_reader.h"
-#include "memory_source.h"
+#include "format/torch/archive_reader.h"
+#include "support/memory_source.h"
 
-#include "catch.h"
-#include "error_of.h"
-#include "format/handmade_pickle.h"
-#include "format/handmade_zip.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/handmade_pickle.h"
+#include "support/handmade_zip.h"
 
 #include <torch/torch.h>
 

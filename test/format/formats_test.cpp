@@ -1,12 +1,12 @@
-#include "catch.h"
-#include "error_of.h"
-#include "format/archive_reader.h"
-#include "format/handmade_pickle.h"
-#include "format/pth_writer.h"
-#include "format/tensor_loader.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "format/torch/archive_reader.h"
+#include "support/handmade_pickle.h"
+#include "format/torch/pth_writer.h"
+#include "format/decode/tensor_loader.h"
 #include "python/check_files.h"
-#include "store/digest.h"
-#include "temporary_directory.h"
+#include "base/digest.h"
+#include "support/temporary_directory.h"
 
 #include <checkpoint/state_dict.h>
 

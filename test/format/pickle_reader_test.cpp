@@ -1,8 +1,8 @@
-#include "format/pickle_reader.h"
+#include "format/pickle/pickle_reader.h"
 
-#include "catch.h"
-#include "error_of.h"
-#include "format/handmade_pickle.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/handmade_pickle.h"
 
 #include <ATen/Functions.h>
 #include <torch/csrc/jit/serialization/pickle.h>

@@ -1,9 +1,9 @@
 #include <checkpoint/value.h>
 
-#include "catch.h"
-#include "error_of.h"
+#include "support/catch.h"
+#include "support/error_of.h"
 
-#include "format/path.h"
+#include "format/tree/path.h"
 
 #include <ATen/Functions.h>
 

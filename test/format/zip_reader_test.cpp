@@ -1,9 +1,9 @@
-#include "format/zip_reader.h"
-#include "memory_source.h"
+#include "format/zip/zip_reader.h"
+#include "support/memory_source.h"
 
-#include "catch.h"
-#include "error_of.h"
-#include "format/handmade_zip.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/handmade_zip.h"
 
 #include <ctime>
 #include <functional>

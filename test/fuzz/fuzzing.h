@@ -1,6 +1,6 @@
 #pragma once
 
-#include "store/digest.h"
+#include "base/digest.h"
 
 #include <checkpoint/error.h>
 

@@ -3,7 +3,7 @@
 
 #include "fuzz/fuzzing.h"
 
-#include "store/manifest.h"
+#include "store/records/manifest.h"
 
 using namespace checkpoint::store;
 

@@ -3,8 +3,8 @@
 
 #include "fuzz/fuzzing.h"
 
-#include "format/pickle_reader.h"
-#include "format/pickle_writer.h"
+#include "format/pickle/pickle_reader.h"
+#include "format/pickle/pickle_writer.h"
 
 #include <ATen/Functions.h>
 

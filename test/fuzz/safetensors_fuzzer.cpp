@@ -2,7 +2,7 @@
 
 #include "fuzz/fuzzing.h"
 #include "fuzz/load_all.h"
-#include "memory_source.h"
+#include "support/memory_source.h"
 
 #include <string>
 

@@ -3,8 +3,8 @@
 
 #include "fuzz/fuzzing.h"
 
-#include "store/byte_sink.h"
-#include "store/tensor_table.h"
+#include "store/io/byte_sink.h"
+#include "store/records/tensor_table.h"
 
 using namespace checkpoint::store;
 

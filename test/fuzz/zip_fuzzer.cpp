@@ -3,9 +3,9 @@
 
 #include "fuzz/fuzzing.h"
 #include "fuzz/load_all.h"
-#include "memory_source.h"
+#include "support/memory_source.h"
 
-#include "format/zip_reader.h"
+#include "format/zip/zip_reader.h"
 
 using namespace checkpoint::format;
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "catch.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/temporary_directory.h"
 
 #include <algorithm>
 #include <filesystem>

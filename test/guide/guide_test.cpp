@@ -2,8 +2,8 @@
 // snippet of the guide, and the last test compares them.
 
 #include "guide/guide.h"
-#include "catch.h"
-#include "error_of.h"
+#include "support/catch.h"
+#include "support/error_of.h"
 
 #include <checkpoint/checkpoint.h>
 #include <torch/torch.h>

@@ -1,9 +1,9 @@
-#include "catch.h"
-#include "error_of.h"
-#include "file_size_limit.h"
-#include "models.h"
-#include "store/gated_file_system.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/file_size_limit.h"
+#include "support/models.h"
+#include "support/gated_file_system.h"
+#include "support/temporary_directory.h"
 
 #include "manager/manager_access.h"
 

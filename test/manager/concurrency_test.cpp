@@ -1,9 +1,9 @@
 // One process that writes as fast as it can, with retention; readers in the same manager and in
 // managers of their own. For 3 s, or for TORCH_CHECKPOINT_STRESS_SECONDS.
 
-#include "catch.h"
-#include "error_of.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
 

@@ -1,8 +1,8 @@
-#include "catch.h"
-#include "error_of.h"
-#include "file_size_limit.h"
-#include "models.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/file_size_limit.h"
+#include "support/models.h"
+#include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
 

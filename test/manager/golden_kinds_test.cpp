@@ -4,14 +4,14 @@
 //
 //   CHECKPOINT_GOLDEN=test/golden/libtorch-X.Y manager_test "Write golden files of every kind"
 
-#include "catch.h"
-#include "error_of.h"
-#include "every_kind.h"
-#include "fingerprint.h"
-#include "models.h"
-#include "new_dtypes.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/every_kind.h"
+#include "support/fingerprint.h"
+#include "support/models.h"
+#include "support/new_dtypes.h"
 
-#include "state/capture.h"
+#include "state/snapshot/capture.h"
 
 #include <checkpoint/checkpoint.h>
 

@@ -4,11 +4,11 @@
 //
 //   CHECKPOINT_GOLDEN=test/golden/libtorch-X.Y manager_test "Write golden files"
 
-#include "catch.h"
-#include "models.h"
+#include "support/catch.h"
+#include "support/models.h"
 
-#include "state/capture.h"
-#include "state/torch_compat.h"
+#include "state/snapshot/capture.h"
+#include "compat/torch_compat.h"
 
 #include <checkpoint/checkpoint.h>
 

@@ -1,7 +1,7 @@
-#include "catch.h"
-#include "error_of.h"
-#include "manager/number.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/number.h"
+#include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
 

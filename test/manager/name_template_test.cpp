@@ -1,5 +1,5 @@
-#include "catch.h"
-#include "error_of.h"
+#include "support/catch.h"
+#include "support/error_of.h"
 
 #include "manager/name_template.h"
 

@@ -1,10 +1,10 @@
 // Order is by sequence, never by a clock: neither the manifests' dates nor the files' times matter.
 
-#include "catch.h"
-#include "error_of.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/temporary_directory.h"
 
-#include "store/manifest.h"
+#include "store/records/manifest.h"
 
 #include <checkpoint/checkpoint.h>
 

@@ -1,9 +1,9 @@
 // checkpoint.pt is a LibTorch archive: plain LibTorch reads it, on the version that wrote it and on
 // others. The files in data/ were written by this library on the version in their name.
 
-#include "catch.h"
-#include "models.h"
-#include "state/round_trip.h"
+#include "support/catch.h"
+#include "support/models.h"
+#include "support/round_trip.h"
 
 #include <checkpoint/checkpoint.h>
 

@@ -1,11 +1,11 @@
-#include "catch.h"
-#include "error_of.h"
-#include "fault/faulty_file_system.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/faulty_file_system.h"
 #include "manager/manager_access.h"
-#include "manager/number.h"
-#include "temporary_directory.h"
+#include "support/number.h"
+#include "support/temporary_directory.h"
 
-#include "store/retire.h"
+#include "store/directory/retire.h"
 
 #include <filesystem>
 #include <functional>

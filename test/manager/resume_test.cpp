@@ -1,7 +1,7 @@
-#include "catch.h"
-#include "error_of.h"
-#include "models.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/models.h"
+#include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
 

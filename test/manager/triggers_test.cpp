@@ -1,4 +1,4 @@
-#include "catch.h"
+#include "support/catch.h"
 
 #include "manager/triggers.h"
 

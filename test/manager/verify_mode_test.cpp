@@ -1,6 +1,6 @@
-#include "catch.h"
-#include "error_of.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
 

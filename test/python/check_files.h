@@ -1,7 +1,7 @@
 #pragma once
 
-#include "error_of.h"
-#include "format/dtype.h"
+#include "support/error_of.h"
+#include "format/tree/dtype.h"
 #include "python/describe.h"
 #include "python/training.h"
 

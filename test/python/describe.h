@@ -1,7 +1,7 @@
 #pragma once
 
-#include "format/dtype.h"
-#include "store/hex.h"
+#include "format/tree/dtype.h"
+#include "base/hex.h"
 
 #include <checkpoint/value.h>
 

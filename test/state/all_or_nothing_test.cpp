@@ -1,11 +1,11 @@
-#include "catch.h"
-#include "error_of.h"
-#include "every_kind.h"
-#include "fingerprint.h"
-#include "models.h"
-#include "state/round_trip.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/every_kind.h"
+#include "support/fingerprint.h"
+#include "support/models.h"
+#include "support/round_trip.h"
 
-#include "state/capture.h"
+#include "state/snapshot/capture.h"
 
 using namespace checkpoint;
 using kinds::EveryKind;

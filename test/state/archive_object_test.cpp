@@ -1,11 +1,11 @@
-#include "catch.h"
-#include "error_of.h"
-#include "format/archive_reader.h"
-#include "format/memory_archive.h"
-#include "memory_source.h"
-#include "models.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "format/torch/archive_reader.h"
+#include "format/torch/memory_archive.h"
+#include "support/memory_source.h"
+#include "support/models.h"
 #include "state/restore.h"
-#include "state/round_trip.h"
+#include "support/round_trip.h"
 
 #include <torch/script.h>
 

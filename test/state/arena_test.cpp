@@ -1,6 +1,6 @@
-#include "catch.h"
+#include "support/catch.h"
 
-#include "state/arena.h"
+#include "state/snapshot/arena.h"
 
 #include <chrono>
 #include <cstring>

@@ -1,5 +1,5 @@
-#include "catch.h"
-#include "state/round_trip.h"
+#include "support/catch.h"
+#include "support/round_trip.h"
 
 #include <torch/torch.h>
 

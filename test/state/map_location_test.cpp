@@ -1,12 +1,12 @@
-#include "catch.h"
-#include "error_of.h"
-#include "models.h"
-#include "state/round_trip.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/models.h"
+#include "support/round_trip.h"
 
-#include "format/archive_reader.h"
+#include "format/torch/archive_reader.h"
 #include "state/restore.h"
-#include "state/torch_compat.h"
-#include "store/verify.h"
+#include "compat/torch_compat.h"
+#include "store/directory/verify.h"
 
 using namespace checkpoint;
 using test::Net;

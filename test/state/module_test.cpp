@@ -1,8 +1,8 @@
-#include "catch.h"
-#include "error_of.h"
-#include "models.h"
-#include "new_dtypes.h"
-#include "state/round_trip.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/models.h"
+#include "support/new_dtypes.h"
+#include "support/round_trip.h"
 
 #include <cstring>
 #include <filesystem>

@@ -1,9 +1,9 @@
-#include "catch.h"
-#include "error_of.h"
-#include "models.h"
-#include "state/round_trip.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/models.h"
+#include "support/round_trip.h"
 
-#include "state/torch_compat.h"
+#include "compat/torch_compat.h"
 
 using namespace checkpoint;
 using namespace torch::optim;

@@ -1,9 +1,9 @@
-#include "catch.h"
-#include "error_of.h"
-#include "models.h"
-#include "state/round_trip.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/models.h"
+#include "support/round_trip.h"
 
-#include "state/selection.h"
+#include "state/plan/selection.h"
 
 using namespace checkpoint;
 using test::copies_of;

@@ -1,8 +1,8 @@
-#include "catch.h"
-#include "error_of.h"
-#include "models.h"
-#include "state/overrides.h"
-#include "state/round_trip.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/models.h"
+#include "state/items/overrides.h"
+#include "support/round_trip.h"
 
 #include <stdexcept>
 

@@ -1,8 +1,8 @@
-#include "catch.h"
-#include "models.h"
-#include "state/round_trip.h"
+#include "support/catch.h"
+#include "support/models.h"
+#include "support/round_trip.h"
 
-#include "state/rng.h"
+#include "state/items/rng.h"
 
 #include <ATen/detail/CUDAHooksInterface.h>
 

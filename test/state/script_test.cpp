@@ -1,8 +1,8 @@
-#include "catch.h"
-#include "error_of.h"
-#include "file_size_limit.h"
-#include "models.h"
-#include "state/round_trip.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/file_size_limit.h"
+#include "support/models.h"
+#include "support/round_trip.h"
 
 #include <torch/script.h>
 

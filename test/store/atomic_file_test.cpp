@@ -1,9 +1,9 @@
-#include "catch.h"
-#include "error_of.h"
-#include "fault/faulty_file_system.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/faulty_file_system.h"
+#include "support/temporary_directory.h"
 
-#include "store/atomic_file.h"
+#include "store/io/atomic_file.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

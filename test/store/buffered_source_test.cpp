@@ -1,8 +1,8 @@
-#include "catch.h"
-#include "error_of.h"
-#include "memory_source.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/memory_source.h"
 
-#include "store/buffered_source.h"
+#include "store/io/buffered_source.h"
 
 #include <string>
 

@@ -1,10 +1,10 @@
-#include "catch.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/temporary_directory.h"
 
-#include "store/digest.h"
-#include "store/file.h"
-#include "store/file_sink.h"
-#include "store/segments.h"
+#include "base/digest.h"
+#include "store/io/file.h"
+#include "store/io/file_sink.h"
+#include "store/io/segments.h"
 
 #include <checkpoint/error.h>
 

@@ -1,11 +1,11 @@
-#include "catch.h"
-#include "error_of.h"
-#include "store/make_checkpoint.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/make_checkpoint.h"
+#include "support/temporary_directory.h"
 
-#include "store/directory.h"
-#include "store/names.h"
-#include "store/retire.h"
+#include "store/directory/directory.h"
+#include "store/records/names.h"
+#include "store/directory/retire.h"
 
 #include <filesystem>
 

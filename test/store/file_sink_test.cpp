@@ -1,11 +1,11 @@
-#include "catch.h"
-#include "error_of.h"
-#include "fault/faulty_file_system.h"
-#include "file_size_limit.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/faulty_file_system.h"
+#include "support/file_size_limit.h"
+#include "support/temporary_directory.h"
 
-#include "store/file_sink.h"
-#include "store/segments.h"
+#include "store/io/file_sink.h"
+#include "store/io/segments.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,7 +1,7 @@
-#include "catch.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/temporary_directory.h"
 
-#include "store/history.h"
+#include "store/directory/history.h"
 
 #include <cmath>
 #include <filesystem>

@@ -1,7 +1,7 @@
-#include "catch.h"
+#include "support/catch.h"
 
-#include "store/keep_rules.h"
-#include "store/ranking.h"
+#include "store/retention/keep_rules.h"
+#include "store/retention/ranking.h"
 
 #include <checkpoint/error.h>
 

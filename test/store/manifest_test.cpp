@@ -1,8 +1,8 @@
-#include "catch.h"
-#include "error_of.h"
+#include "support/catch.h"
+#include "support/error_of.h"
 
-#include "store/digest.h"
-#include "store/manifest.h"
+#include "base/digest.h"
+#include "store/records/manifest.h"
 
 #include <checkpoint/error.h>
 

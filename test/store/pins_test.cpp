@@ -1,11 +1,11 @@
-#include "catch.h"
-#include "error_of.h"
-#include "fault/faulty_file_system.h"
-#include "store/make_checkpoint.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/faulty_file_system.h"
+#include "support/make_checkpoint.h"
+#include "support/temporary_directory.h"
 
-#include "store/pins.h"
-#include "store/retire.h"
+#include "store/directory/pins.h"
+#include "store/directory/retire.h"
 
 #include <atomic>
 #include <filesystem>

@@ -1,14 +1,14 @@
-#include "catch.h"
-#include "error_of.h"
-#include "fault/faulty_file_system.h"
-#include "store/make_checkpoint.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/faulty_file_system.h"
+#include "support/make_checkpoint.h"
+#include "support/temporary_directory.h"
 
-#include "store/manifest.h"
-#include "store/pins.h"
-#include "store/retention.h"
-#include "store/retire.h"
-#include "store/verify.h"
+#include "store/records/manifest.h"
+#include "store/directory/pins.h"
+#include "store/retention/retention.h"
+#include "store/directory/retire.h"
+#include "store/directory/verify.h"
 
 #include <algorithm>
 #include <filesystem>

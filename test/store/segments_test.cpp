@@ -1,9 +1,9 @@
-#include "catch.h"
-#include "error_of.h"
-#include "memory_source.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/memory_source.h"
 
-#include "store/digest.h"
-#include "store/segments.h"
+#include "base/digest.h"
+#include "store/io/segments.h"
 
 #include <memory>
 #include <string>

@@ -1,7 +1,7 @@
-#include "catch.h"
+#include "support/catch.h"
 
-#include "store/byte_sink.h"
-#include "store/tensor_table.h"
+#include "store/io/byte_sink.h"
+#include "store/records/tensor_table.h"
 
 #include <checkpoint/error.h>
 

@@ -1,9 +1,9 @@
-#include "catch.h"
-#include "fault/faulty_file_system.h"
-#include "store/make_checkpoint.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/faulty_file_system.h"
+#include "support/make_checkpoint.h"
+#include "support/temporary_directory.h"
 
-#include "store/transaction.h"
+#include "store/directory/transaction.h"
 
 #include <sys/stat.h>
 

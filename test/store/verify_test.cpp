@@ -1,10 +1,10 @@
-#include "catch.h"
-#include "error_of.h"
-#include "fault/faulty_file_system.h"
-#include "store/make_checkpoint.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/faulty_file_system.h"
+#include "support/make_checkpoint.h"
+#include "support/temporary_directory.h"
 
-#include "store/verify.h"
+#include "store/directory/verify.h"
 
 #include <cerrno>
 #include <filesystem>

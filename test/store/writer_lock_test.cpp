@@ -1,8 +1,8 @@
-#include "catch.h"
-#include "fault/faulty_file_system.h"
-#include "temporary_directory.h"
+#include "support/catch.h"
+#include "support/faulty_file_system.h"
+#include "support/temporary_directory.h"
 
-#include "store/writer_lock.h"
+#include "store/directory/writer_lock.h"
 
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,0 +1,93 @@
+#include "base/digest.h"
+
+#include "base/hex.h"
+
+#ifdef TORCH_CHECKPOINT_XXHASH_DISPATCH
+#include <xxh_x86dispatch.h>  // The same functions, with the best instructions of this processor.
+#else
+#include <xxhash.h>
+#endif
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <new>
+
+namespace checkpoint::store {
+namespace {
+
+using Canonical = XXH128_canonical_t;
+
+static_assert(sizeof(Canonical) == kDigestBytes);
+
+std::string hexadecimal(const Canonical& digest) {
+  return to_hex({reinterpret_cast<const char*>(digest.digest), kDigestBytes});
+}
+
+}  // namespace
+
+struct StreamDigest::State {
+  XXH3_state_t* xxh = XXH3_createState();  // Aligned as it needs to be.
+  State() {
+    if (xxh == nullptr) throw std::bad_alloc();
+  }
+  ~State() { XXH3_freeState(xxh); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+};
+
+std::string xxh3_128(const void* data, size_t count) {
+  Canonical digest;
+  XXH128_canonicalFromHash(&digest, XXH3_128bits(data, count));
+  return hexadecimal(digest);
+}
+
+StreamDigest::StreamDigest() : state_(std::make_unique<State>()) { reset(); }
+StreamDigest::StreamDigest(StreamDigest&&) noexcept = default;
+StreamDigest& StreamDigest::operator=(StreamDigest&&) noexcept = default;
+StreamDigest::~StreamDigest() = default;
+
+void StreamDigest::add(const void* data, size_t count) {
+  XXH3_128bits_update(state_->xxh, data, count);
+}
+
+std::string StreamDigest::finish() const {
+  Canonical digest;
+  finish_into(reinterpret_cast<char*>(digest.digest));
+  return hexadecimal(digest);
+}
+
+void StreamDigest::reset() { XXH3_128bits_reset(state_->xxh); }
+
+void StreamDigest::finish_into(char* bytes) const {
+  Canonical digest;
+  XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(state_->xxh));
+  std::memcpy(bytes, digest.digest, kDigestBytes);
+}
+
+void FileDigest::add(const void* data, size_t count) {
+  const char* cursor = static_cast<const char*>(data);
+  while (count > 0) {
+    const size_t piece = std::min(count, kChunkBytes - in_chunk_);
+    chunk_.add(cursor, piece);
+    in_chunk_ += piece;
+    cursor += piece;
+    count -= piece;
+    if (in_chunk_ == kChunkBytes) end_chunk();
+  }
+}
+
+void FileDigest::end_chunk() {
+  char digest[kDigestBytes];
+  chunk_.finish_into(digest);
+  chunk_digests_.append(digest, kDigestBytes);
+  chunk_.reset();
+  in_chunk_ = 0;
+}
+
+std::string FileDigest::finish() {
+  if (in_chunk_ > 0) end_chunk();
+  return xxh3_128(chunk_digests_.data(), chunk_digests_.size());
+}
+
+}  // namespace checkpoint::store

@@ -1,0 +1,225 @@
+#include "base/json.h"
+
+#include "base/in_quotes.h"
+
+#include <checkpoint/error.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
+namespace checkpoint::store {
+namespace {
+
+using nlohmann::json;
+
+// Our own documents are four levels deep.
+constexpr size_t kMaxDepth = 16;
+
+// What a document may take in memory, about: a text of two bytes can ask for forty ("0,"). Tables
+// of real tensors are consumed object by object, and need less than their text.
+constexpr uint64_t kFreeBytes = uint64_t{8} << 20;
+constexpr uint64_t kBytesForEachOfText = 4;
+// A value in an array, which doubles as it grows; an entry of an object; what a heap block adds.
+constexpr uint64_t kValueBytes = 3 * sizeof(json);
+constexpr uint64_t kEntryBytes = 96;
+constexpr uint64_t kBlockBytes = 64;
+
+// Builds the document as nlohmann's own parser would, but bounds its depth (their copy and
+// destructor overflow the stack) and its size, and refuses an object that has a field twice: they
+// take the last, other readers the first.
+class DocumentBuilder final : public nlohmann::json_sax<json> {
+ public:
+  DocumentBuilder(size_t text_bytes, const std::string& path, const OnObject& on_object)
+      : path_(path),
+        on_object_(on_object),
+        left_(kFreeBytes + kBytesForEachOfText * static_cast<uint64_t>(text_bytes)) {}
+
+  json take() { return std::move(document_); }
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t&) override { return add(value); }
+  bool string(string_t& value) override {
+    spend(kBlockBytes + value.size());
+    return add(std::move(value));
+  }
+  bool binary(binary_t&) override { return true; }  // JSON's text has none.
+
+  bool start_object(size_t) override { return open(json::object()); }
+  bool start_array(size_t) override { return open(json::array()); }
+  bool end_array() override {
+    open_.pop_back();
+    return true;
+  }
+  bool end_object() override {
+    const Open closed = open_.back();
+    open_.pop_back();
+    const int depth = static_cast<int>(open_.size());
+    const bool in_array = !open_.empty() && open_.back().container->is_array();
+    if (on_object_ && !on_object_(depth, *closed.container) && in_array) {
+      open_.back().container->erase(open_.back().container->size() - 1);
+      left_ = closed.left_before;
+    }
+    return true;
+  }
+  bool key(string_t& value) override {
+    if (open_.back().container->contains(value))
+      refuse("has the field " + in_quotes(value) + " twice");
+    spend(kEntryBytes + value.size());
+    key_ = std::move(value);
+    return true;
+  }
+  bool parse_error(size_t position, const std::string&, const json::exception& error) override {
+    // The message would repeat a token of any length.
+    constexpr size_t kEnough = 120;
+    std::string reason(error.what(),
+                       std::min(std::char_traits<char>::length(error.what()), kEnough));
+    refuse("cannot be read, at byte " + std::to_string(position) + ": " + in_quotes(reason));
+  }
+
+ private:
+  struct Open {
+    json* container;
+    uint64_t left_before;
+  };
+
+  bool add(json value) { return place(std::move(value)) != nullptr; }
+
+  bool open(json container) {
+    if (open_.size() > kMaxDepth) {
+      refuse("is nested deeper than " + std::to_string(kMaxDepth) + " levels");
+    }
+    const uint64_t left_before = left_;
+    spend(kBlockBytes);
+    open_.push_back({place(std::move(container)), left_before});
+    return true;
+  }
+
+  json* place(json value) {
+    spend(kValueBytes);
+    if (open_.empty()) return &(document_ = std::move(value));
+    json& container = *open_.back().container;
+    if (container.is_object()) return &(container[key_] = std::move(value));
+    container.push_back(std::move(value));
+    return &container.back();
+  }
+
+  void spend(uint64_t bytes) {
+    if (bytes > left_) refuse("would take far more memory than a file of its size may");
+    left_ -= bytes;
+  }
+
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw Error(ErrorCode::kCorrupt, "the JSON " + what, path_);
+  }
+
+  const std::string& path_;
+  const OnObject& on_object_;
+  uint64_t left_;
+  json document_;
+  std::vector<Open> open_;  // From the document inwards; a container only grows at its end.
+  std::string key_;
+};
+
+}  // namespace
+
+json parse_json(const std::string& text, const std::string& path, const OnObject& on_object) {
+  DocumentBuilder builder(text.size(), path, on_object);
+  json::sax_parse(text, &builder);
+  json document = builder.take();
+  if (!document.is_object()) throw Error(ErrorCode::kCorrupt, "the JSON is no object", path);
+  return document;
+}
+
+std::string dump_json(const nlohmann::ordered_json& document, int indent) {
+  try {
+    return document.dump(indent);
+  } catch (const json::exception& error) {
+    throw Error(ErrorCode::kInvalidArgument,
+                std::string("a name or text is not valid UTF-8: ") + error.what());
+  }
+}
+
+JsonFields::JsonFields(const json& object, const std::string& path) : object_(object), path_(path) {
+  if (!object.is_object()) throw Error(ErrorCode::kCorrupt, "an entry is no JSON object", path);
+}
+
+std::string JsonFields::string(const std::string& field) const {
+  const json& value = at(field);
+  if (!value.is_string()) refuse(field, "a string");
+  return value.get<std::string>();
+}
+
+int64_t JsonFields::integer(const std::string& field) const {
+  const json& value = at(field);
+  const bool fits = value.is_number_unsigned()
+                        ? value.get<uint64_t>() <= uint64_t{std::numeric_limits<int64_t>::max()}
+                        : value.is_number_integer();
+  if (!fits) refuse(field, "an integer of 64 bits");
+  return value.get<int64_t>();
+}
+
+uint64_t JsonFields::size(const std::string& field) const {
+  const json& value = at(field);
+  if (!value.is_number_unsigned()) refuse(field, "an integer that is not negative");
+  return value.get<uint64_t>();
+}
+
+bool JsonFields::boolean(const std::string& field) const {
+  const json& value = at(field);
+  if (!value.is_boolean()) refuse(field, "true or false");
+  return value.get<bool>();
+}
+
+const json& JsonFields::array(const std::string& field) const {
+  const json& value = at(field);
+  if (!value.is_array()) refuse(field, "an array");
+  return value;
+}
+
+const json& JsonFields::object(const std::string& field) const {
+  const json& value = at(field);
+  if (!value.is_object()) refuse(field, "an object");
+  return value;
+}
+
+double JsonFields::number(const std::string& field) const {
+  const json& value = at(field);
+  if (value.is_number()) return value.get<double>();
+  if (value == "nan") return std::numeric_limits<double>::quiet_NaN();
+  if (value == "inf") return std::numeric_limits<double>::infinity();
+  if (value == "-inf") return -std::numeric_limits<double>::infinity();
+  refuse(field, "a number");
+}
+
+const json& JsonFields::at(const std::string& field) const {
+  const auto found = object_.find(field);
+  if (found == object_.end()) refuse(field, "there");
+  return *found;
+}
+
+void JsonFields::refuse(const std::string& field, const char* wanted) const {
+  throw Error(ErrorCode::kCorrupt, "the field " + in_quotes(field) + " is not " + wanted, path_);
+}
+
+int64_t json_count(const json& value, const char* field, const std::string& path) {
+  constexpr auto kMost = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  if (!value.is_number_unsigned() || value.get<uint64_t>() > kMost) {
+    throw Error(ErrorCode::kCorrupt,
+                std::string("the field ") + in_quotes(field) + " holds no sizes", path);
+  }
+  return value.get<int64_t>();
+}
+
+nlohmann::ordered_json json_number(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  return value;
+}
+
+}  // namespace checkpoint::store

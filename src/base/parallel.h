@@ -1,0 +1,98 @@
+#pragma once
+
+#include "base/threads.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace checkpoint::store {
+
+/// The items of a parallel loop, handed out one by one: a thread that is kept waiting holds up
+/// nobody.
+class Items {
+ public:
+  explicit Items(size_t count) : count_(count) {}
+  /// Whether there is another; `item` is its index.
+  bool next(size_t& item) {
+    item = next_.fetch_add(1, std::memory_order_relaxed);
+    return item < count_;
+  }
+  /// After a failure there are no more.
+  void stop() { next_.store(count_, std::memory_order_relaxed); }
+
+ private:
+  const size_t count_;
+  std::atomic<size_t> next_{0};
+};
+
+/// As many threads as there are cores, 16 at most.
+inline size_t thread_count() {
+  return std::min<size_t>(16, std::max(1u, std::thread::hardware_concurrency()));
+}
+
+/// Calls `work(Items&)` on as many threads as there are cores, this one included, which share
+/// `count` items. Returns when all are done; rethrows the first exception of any of them. Plain
+/// threads: the store does not know LibTorch's pool, and shares no settings with the training.
+template <typename Work>
+void parallel_for(size_t count, const Work& work) {
+  Items items(count);
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto guarded = [&] {
+    try {
+      work(items);
+    } catch (...) {
+      items.stop();
+      const std::lock_guard<std::mutex> hold(mutex);
+      if (!failure) failure = std::current_exception();
+    }
+  };
+  std::vector<std::thread> others;
+  const size_t threads = std::min(thread_count(), count);
+  others.reserve(threads);
+  try {
+    while (others.size() + 1 < threads) others.push_back(start_thread(guarded));
+  } catch (const std::system_error&) {
+    // The system gave fewer threads than hoped for: they take more each.
+  }
+  guarded();
+  for (std::thread& thread : others) thread.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+/// Calls `other` on a thread of its own while this one calls `own`. Returns when both are done;
+/// rethrows what `own` threw, or else what `other` did.
+template <typename Other, typename Own>
+void side_by_side(const Other& other, const Own& own) {
+  std::exception_ptr failure;
+  std::thread thread;
+  try {
+    thread = start_thread([&] {
+      try {
+        other();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    });
+  } catch (const std::system_error&) {  // The system gives no more threads.
+    own();
+    other();
+    return;
+  }
+  try {
+    own();
+  } catch (...) {
+    thread.join();
+    throw;
+  }
+  thread.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace checkpoint::store

@@ -1,0 +1,55 @@
+#include "base/stream_copy.h"
+
+#include <cstring>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+namespace checkpoint::store {
+
+#ifdef __SSE2__
+
+namespace {
+
+constexpr size_t kLine = 64;
+constexpr size_t kPage = 4096;
+constexpr size_t kPagesAtOnce = 4;
+
+void copy_line(char* to, const char* from) {
+  const auto* source = reinterpret_cast<const __m128i*>(from);
+  auto* target = reinterpret_cast<__m128i*>(to);
+  const __m128i first = _mm_loadu_si128(source);
+  const __m128i second = _mm_loadu_si128(source + 1);
+  const __m128i third = _mm_loadu_si128(source + 2);
+  const __m128i fourth = _mm_loadu_si128(source + 3);
+  _mm_stream_si128(target, first);
+  _mm_stream_si128(target + 1, second);
+  _mm_stream_si128(target + 2, third);
+  _mm_stream_si128(target + 3, fourth);
+}
+
+}  // namespace
+
+void stream_copy(char* to, const char* from, size_t bytes) {
+  constexpr size_t kStep = kPagesAtOnce * kPage;
+  size_t done = 0;
+  for (; done + kStep <= bytes; done += kStep) {
+    for (size_t line = done; line < done + kPage; line += kLine) {
+      for (size_t at = line; at < line + kStep; at += kPage) copy_line(to + at, from + at);
+    }
+  }
+  // Streamed stores are weakly ordered: others see them after this.
+  _mm_sfence();
+  if (done < bytes) std::memcpy(to + done, from + done, bytes - done);
+}
+
+#else
+
+void stream_copy(char* to, const char* from, size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+
+#endif
+
+}  // namespace checkpoint::store

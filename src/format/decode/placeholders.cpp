@@ -1,0 +1,157 @@
+#include "format/decode/placeholders.h"
+
+#include "format/tree/in_quotes.h"
+
+#include <checkpoint/error.h>
+
+#include <ATen/EmptyTensor.h>
+#include <ATen/Functions.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <exception>
+#include <limits>
+#include <optional>
+#include <utility>
+
+namespace checkpoint::format {
+
+namespace {
+
+[[noreturn]] void corrupt(const std::string& what, const store::ByteSource& source) {
+  throw Error(ErrorCode::kCorrupt, what, source.name());
+}
+
+// How many elements of its storage a tensor reaches over, from its first one on; empty if the
+// number does not fit, or if a size or stride is negative.
+std::optional<int64_t> extent(at::IntArrayRef sizes, at::IntArrayRef strides) {
+  int64_t last = 0;
+  int64_t elements = 1;  // Without the empty dimensions: LibTorch multiplies these too.
+  bool empty = false;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    int64_t reach = 0;
+    if (sizes[i] < 0 || strides[i] < 0) return std::nullopt;
+    if (sizes[i] == 0) {
+      empty = true;
+      continue;
+    }
+    if (__builtin_mul_overflow(sizes[i] - 1, strides[i], &reach) ||
+        __builtin_add_overflow(last, reach, &last) ||
+        __builtin_mul_overflow(elements, sizes[i], &elements)) {
+      return std::nullopt;
+    }
+  }
+  if (empty) return 0;
+  if (last == std::numeric_limits<int64_t>::max()) return std::nullopt;
+  return last + 1;
+}
+
+bool may_require_grad(c10::ScalarType dtype) {
+  return c10::isFloatingType(dtype) || c10::isComplexType(dtype);
+}
+
+// What is swapped as one: of a complex number each half.
+size_t number_bytes(c10::ScalarType dtype) {
+  return c10::elementSize(dtype) / (c10::isComplexType(dtype) ? 2 : 1);
+}
+
+}  // namespace
+
+Placeholders::Placeholders(const store::ByteSource& source, bool big_endian, size_t expected)
+    : source_(source), big_endian_(big_endian) {
+  archive_.table_.reserve(expected);
+}
+
+at::Tensor Placeholders::make(const PickledTensor& tensor, const Record& record) {
+  check(tensor, record);
+  at::Tensor placeholder =
+      at::detail::empty_strided_meta(tensor.sizes, tensor.strides, tensor.dtype);
+  if (tensor.requires_grad) placeholder.set_requires_grad(true);
+  archive_.table_.emplace(
+      placeholder.unsafeGetTensorImpl(),
+      DecodedArchive::Row{placeholder,
+                          {record.offset, record.bytes, tensor.storage_offset,
+                           device(std::string(tensor.location)), record.name, big_endian_}});
+  return placeholder;
+}
+
+DecodedArchive Placeholders::finish(Value tree) {
+  archive_.tree_ = std::move(tree);
+  return std::move(archive_);
+}
+
+// That the record is as large as its storage should be, and holds the whole tensor.
+void Placeholders::check(const PickledTensor& tensor, const Record& record) const {
+  const uint64_t item_bytes = c10::elementSize(tensor.dtype);
+  // LibTorch rounds down where a storage ends within an element.
+  if (tensor.storage_numel < 0 ||
+      static_cast<uint64_t>(tensor.storage_numel) != record.bytes / item_bytes) {
+    corrupt("record " + in_quotes(record.name) + " has " + std::to_string(record.bytes) +
+                " bytes, which are not the " + std::to_string(tensor.storage_numel) + " " +
+                c10::toString(tensor.dtype) + " elements that it should hold",
+            source_);
+  }
+  const std::optional<int64_t> reach = extent(tensor.sizes, tensor.strides);
+  if (!reach || tensor.storage_offset < 0 ||
+      (*reach > 0 && (tensor.storage_offset > tensor.storage_numel ||
+                      *reach > tensor.storage_numel - tensor.storage_offset))) {
+    corrupt("a tensor reaches outside of its record " + in_quotes(record.name), source_);
+  }
+  if (tensor.requires_grad && !may_require_grad(tensor.dtype)) {
+    corrupt(std::string("a tensor of ") + c10::toString(tensor.dtype) + " requires a gradient",
+            source_);
+  }
+}
+
+c10::Device Placeholders::device(const std::string& name) {
+  const auto known = devices_.find(name);
+  if (known != devices_.end()) return known->second;
+  std::optional<c10::Device> device;
+  try {
+    device.emplace(name);
+  } catch (const std::exception&) {
+    // Reported below, in our own words.
+  }
+  if (!device || device->str() != name) {
+    throw Error(ErrorCode::kUnsupported,
+                "a tensor was saved from the device " + in_quotes(name) +
+                    ", which this LibTorch does not know",
+                source_.name());
+  }
+  return devices_.emplace(name, *device).first->second;
+}
+
+const StoredTensor* DecodedArchive::find(const at::Tensor& placeholder) const {
+  const auto found = table_.find(placeholder.unsafeGetTensorImpl());
+  return found == table_.end() ? nullptr : &found->second.stored;
+}
+
+void swap_bytes(void* data, size_t count, c10::ScalarType dtype) {
+  auto* const bytes = static_cast<std::byte*>(data);
+  const size_t width = number_bytes(dtype);
+  for (size_t at = 0; at + width <= count; at += width) {
+    std::reverse(bytes + at, bytes + at + width);
+  }
+}
+
+at::Tensor load_tensor(const store::ByteSource& source, const DecodedArchive& archive,
+                       const at::Tensor& placeholder) {
+  const StoredTensor* stored = archive.find(placeholder);
+  if (stored == nullptr) {
+    throw Error(ErrorCode::kInvalidArgument, "the tensor is no placeholder of this archive",
+                source.name());
+  }
+  at::Tensor tensor = at::empty_strided(placeholder.sizes(), placeholder.strides(),
+                                        at::TensorOptions().dtype(placeholder.scalar_type()));
+  if (tensor.numel() > 0) {
+    const uint64_t item_bytes = tensor.element_size();
+    const auto first = static_cast<uint64_t>(stored->storage_offset) * item_bytes;
+    const auto reach = static_cast<uint64_t>(*extent(tensor.sizes(), tensor.strides()));
+    source.read_at(stored->record_offset + first, tensor.data_ptr(), reach * item_bytes);
+    if (stored->big_endian) swap_bytes(tensor.data_ptr(), reach * item_bytes, tensor.scalar_type());
+  }
+  if (placeholder.requires_grad()) tensor.set_requires_grad(true);
+  return tensor;
+}
+
+}  // namespace checkpoint::format

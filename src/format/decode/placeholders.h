@@ -1,0 +1,48 @@
+#pragma once
+
+#include "format/decode/decoded.h"
+#include "format/pickle/pickle_reader.h"
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+namespace checkpoint::format {
+
+/// Where a storage's bytes lie in the file.
+struct Record {
+  std::string name;  ///< For errors: "data/0".
+  uint64_t offset;
+  uint64_t bytes;
+};
+
+/// Makes the placeholders of one file, and the table of where their bytes lie. Used once.
+class Placeholders {
+ public:
+  /// `source` must outlive this. `big_endian`: the file's numbers have the other byte order.
+  /// `expected`: how many there will be, about.
+  explicit Placeholders(const store::ByteSource& source, bool big_endian = false,
+                        size_t expected = 0);
+
+  /// Throws Error(corrupt) if the record is not as large as the tensor's storage should be, or does
+  /// not hold the whole tensor; Error(unsupported) for a device that this LibTorch does not know.
+  at::Tensor make(const PickledTensor& tensor, const Record& record);
+  /// All of them, in their tree.
+  DecodedArchive finish(Value tree);
+
+ private:
+  void check(const PickledTensor& tensor, const Record& record) const;
+  c10::Device device(const std::string& name);
+
+  const store::ByteSource& source_;
+  bool big_endian_;
+  DecodedArchive archive_;
+  std::unordered_map<std::string, c10::Device> devices_;
+};
+
+/// Puts numbers that stand in the other byte order than this machine's into this one's.
+void swap_bytes(void* data, size_t count, c10::ScalarType dtype);
+
+}  // namespace checkpoint::format

@@ -1,7 +1,0 @@
-#pragma once
-
-#include "store/in_quotes.h"
-
-namespace checkpoint::format {
-using store::in_quotes;
-}  // namespace checkpoint::format

@@ -1,0 +1,418 @@
+#include "format/pickle/pickle_machine.h"
+
+#include "format/tree/in_quotes.h"
+#include "format/pickle/pickle_globals.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace checkpoint::format::pickle {
+
+namespace {
+
+// Those of protocols 2 to 5 that LibTorch and Python write for plain data, and those that they
+// write for what is refused by name. Python's pickletools documents them.
+enum Opcode : unsigned char {
+  kMark = '(',
+  kStop = '.',
+  kNone = 'N',
+  kNewTrue = 0x88,
+  kNewFalse = 0x89,
+  kBinInt = 'J',
+  kBinInt1 = 'K',
+  kBinInt2 = 'M',
+  kLong1 = 0x8a,
+  kLong4 = 0x8b,
+  kBinFloat = 'G',
+  kBinUnicode = 'X',
+  kShortBinUnicode = 0x8c,
+  kBinUnicode8 = 0x8d,
+  kBinBytes = 'B',
+  kShortBinBytes = 'C',
+  kBinBytes8 = 0x8e,
+  kByteArray8 = 0x96,
+  kEmptyTuple = ')',
+  kTuple = 't',
+  kTuple1 = 0x85,
+  kTuple2 = 0x86,
+  kTuple3 = 0x87,
+  kEmptyList = ']',
+  kAppend = 'a',
+  kAppends = 'e',
+  kEmptyDict = '}',
+  kEmptySet = 0x8f,
+  kFrozenSet = 0x91,
+  kSetItem = 's',
+  kSetItems = 'u',
+  kBinPut = 'q',
+  kLongBinPut = 'r',
+  kBinGet = 'h',
+  kLongBinGet = 'j',
+  kMemoize = 0x94,
+  kGlobal = 'c',
+  kStackGlobal = 0x93,
+  kBinPersId = 'Q',
+  kReduce = 'R',
+  kNewObj = 0x81,
+  kNewObjEx = 0x92,
+  kBuild = 'b',
+  kProto = 0x80,
+  kFrame = 0x95,
+};
+
+constexpr uint64_t kFirstProtocol = 2;
+constexpr uint64_t kLastProtocol = 5;
+// Of an integer: more than any generator of random numbers takes for its state.
+constexpr uint64_t kMaxLongBytes = 1024;
+// Longer than any name of a class that TorchScript makes.
+constexpr size_t kMaxLineBytes = 4096;
+// The most that files of plain data need: a tensor takes 50 bytes of a pickle and less than 2,000
+// of memory, a small integer 2 and 100.
+constexpr uint64_t kBudgetPerByte = 64;
+constexpr uint64_t kBudgetAtLeast = uint64_t{8} << 20;
+constexpr uint64_t kBudgetAtMost = uint64_t{4} << 30;
+
+std::string hex(unsigned char byte) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  return {'0', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+}
+
+}  // namespace
+
+Budget::Budget(size_t pickle_bytes, const std::string& file)
+    : file_(file), left_(std::min(kBudgetAtMost, kBudgetAtLeast + kBudgetPerByte * pickle_bytes)) {}
+
+void Budget::charge(uint64_t bytes) {
+  if (bytes > left_) {
+    throw Error(ErrorCode::kUnsupported,
+                "the pickle would unfold into far more memory than its size explains", file_);
+  }
+  left_ -= bytes;
+}
+
+Machine::Machine(std::string_view bytes, const std::string& file, const TensorMaker& make_tensor,
+                 Budget& budget)
+    : file_(file), make_tensor_(make_tensor), budget_(budget) {
+  graph_.bytes = bytes;
+}
+
+Item Machine::run() {
+  if (graph_.bytes.size() > kMaxPickleBytes) unsupported("the pickle is too large");
+  if (take_number(1) != kProto) corrupt("it does not begin as a pickle of protocol 2 to 5 does");
+  const uint64_t protocol = take_number(1);
+  if (protocol < kFirstProtocol || protocol > kLastProtocol) {
+    unsupported("it is written in pickle protocol " + std::to_string(protocol) + ", not 2 to 5");
+  }
+  while (step()) {
+  }
+  if (!marks_.empty() || stack_.size() != 1) corrupt("its end leaves not one value, but others");
+  return stack_.back();
+}
+
+// One opcode; false if it was the last.
+bool Machine::step() {
+  opcode_at_ = position_;
+  const auto opcode = static_cast<unsigned char>(take_number(1));
+  switch (opcode) {
+    case kStop:
+      return false;
+    case kMark:
+      marks_.push_back(stack_.size());
+      break;
+    case kNone:
+      push(None{});
+      break;
+    case kNewTrue:
+      push(true);
+      break;
+    case kNewFalse:
+      push(false);
+      break;
+    case kBinInt:
+      push(static_cast<int64_t>(static_cast<int32_t>(take_number(4))));
+      break;
+    case kBinInt1:
+      push(static_cast<int64_t>(take_number(1)));
+      break;
+    case kBinInt2:
+      push(static_cast<int64_t>(take_number(2)));
+      break;
+    case kLong1:
+      push_long(take_number(1));
+      break;
+    case kLong4:
+      push_long(take_number(4));
+      break;
+    case kBinFloat:
+      push_double();
+      break;
+    case kShortBinUnicode:
+      push(take_text(1));
+      break;
+    case kBinUnicode:
+      push(take_text(4));
+      break;
+    case kBinUnicode8:
+      push(take_text(8));
+      break;
+    case kShortBinBytes:
+      push(BytesText{take_text(1)});
+      break;
+    case kBinBytes:
+      push(BytesText{take_text(4)});
+      break;
+    case kBinBytes8:
+      push(BytesText{take_text(8)});
+      break;
+    case kEmptyTuple:
+      push_tuple(0);
+      break;
+    case kTuple:
+      push_tuple(take_mark());
+      break;
+    case kTuple1:
+      push_tuple(1);
+      break;
+    case kTuple2:
+      push_tuple(2);
+      break;
+    case kTuple3:
+      push_tuple(3);
+      break;
+    case kEmptyList:
+      push_node<ListAt>({});
+      break;
+    case kAppend:
+      append(pop_many(1));
+      break;
+    case kAppends:
+      append(pop_many(take_mark()));
+      break;
+    case kEmptyDict:
+      push_node<DictAt>({});
+      break;
+    case kSetItem:
+      set_items(pop_many(2));
+      break;
+    case kSetItems:
+      set_items(pop_many(take_mark()));
+      break;
+    case kBinPut:
+      put(take_number(1));
+      break;
+    case kLongBinPut:
+      put(take_number(4));
+      break;
+    case kMemoize:
+      put(memo_.size());
+      break;
+    case kBinGet:
+      get(take_number(1));
+      break;
+    case kLongBinGet:
+      get(take_number(4));
+      break;
+    case kFrame:
+      // The frame's contents follow as they would without it.
+      if (take_number(8) > graph_.bytes.size() - position_) corrupt("a frame in it is cut off");
+      break;
+    case kGlobal: {
+      const std::string_view module = take_line();
+      push_global(module, take_line());
+      break;
+    }
+    case kStackGlobal: {
+      const Text name = as<Text>(pop(), "a name");
+      push_global(graph_.text(as<Text>(pop(), "a module's name")), graph_.text(name));
+      break;
+    }
+    case kBinPersId:
+      push_storage();
+      break;
+    case kReduce:
+      reduce();
+      break;
+    case kNewObj:
+      make_object();
+      break;
+    case kBuild:
+      build();
+      break;
+    case kEmptySet:
+    case kFrozenSet:
+      unsupported("it holds a set, which a tree has no place for",
+                  "In Python, save sorted(x) or list(x) instead");
+    case kByteArray8:
+      unsupported("it holds a bytearray, which a tree has no place for",
+                  "In Python, save bytes(x) instead");
+    case kNewObjEx:
+      unsupported("it would make an object by a call of its class's __new__", "Nothing was run");
+    default:
+      unsupported("the opcode " + hex(opcode) +
+                  " is not one that LibTorch or Python writes for plain data");
+  }
+  return true;
+}
+
+std::string_view Machine::take(size_t count) {
+  if (count > graph_.bytes.size() - position_) corrupt("it is cut off");
+  const std::string_view taken = graph_.bytes.substr(position_, count);
+  position_ += count;
+  return taken;
+}
+
+uint64_t Machine::take_number(size_t width) {
+  uint64_t value = 0;
+  const std::string_view bytes = take(width);
+  for (size_t i = 0; i < width; ++i) {
+    value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+  }
+  return value;
+}
+
+std::string_view Machine::take_line() {
+  const size_t end = graph_.bytes.substr(position_, kMaxLineBytes).find('\n');
+  if (end == std::string_view::npos) corrupt("a name in it has no end");
+  const std::string_view line = take(end);
+  take(1);
+  return line;
+}
+
+Text Machine::text_of(std::string_view part) const {
+  return {static_cast<uint32_t>(part.data() - graph_.bytes.data()),
+          static_cast<uint32_t>(part.size())};
+}
+
+Item Machine::pop() {
+  const Item item = top();
+  stack_.pop_back();
+  return item;
+}
+
+Item& Machine::top() {
+  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) corrupt("its stack is empty");
+  return stack_.back();
+}
+
+// Removes the last mark; how many items stand above it.
+size_t Machine::take_mark() {
+  if (marks_.empty()) corrupt("its stack has no mark");
+  const size_t count = stack_.size() - marks_.back();
+  marks_.pop_back();
+  return count;
+}
+
+// The last items, which stay where they are.
+Items Machine::last(size_t count) const {
+  if (stack_.size() - (marks_.empty() ? 0 : marks_.back()) < count) corrupt("its stack is empty");
+  return {stack_.data() + (stack_.size() - count), count};
+}
+
+std::vector<Item> Machine::pop_many(size_t count) {
+  const Items items = last(count);
+  std::vector<Item> popped(items.begin(), items.end());
+  stack_.resize(stack_.size() - count);
+  return popped;
+}
+
+void Machine::push_tuple(size_t count) {
+  const Items items = last(count);
+  budget_.charge(sizeof(Graph::Tuple) + count * sizeof(Item));
+  graph_.tuples.push_back(
+      {static_cast<uint32_t>(graph_.tuple_items.size()), static_cast<uint32_t>(count)});
+  graph_.tuple_items.insert(graph_.tuple_items.end(), items.begin(), items.end());
+  stack_.resize(stack_.size() - count);
+  push(TupleAt{static_cast<uint32_t>(graph_.tuples.size() - 1)});
+}
+
+// Little-endian two's complement, of as few bytes as Python likes.
+void Machine::push_long(uint64_t width) {
+  if (width > kMaxLongBytes) {
+    unsupported("it holds an integer of " + std::to_string(width) + " bytes");
+  }
+  const std::string_view bytes = take(width);
+  if (width > sizeof(int64_t)) {
+    push(LongText{text_of(bytes)});
+    return;
+  }
+  uint64_t value = 0;
+  for (size_t i = 0; i < width; ++i) {
+    value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+  }
+  const bool negative = width > 0 && (value >> (8 * width - 1)) != 0;
+  if (negative && width < sizeof(int64_t)) value |= ~uint64_t{0} << (8 * width);
+  push(static_cast<int64_t>(value));
+}
+
+void Machine::push_double() {
+  std::string bytes(take(sizeof(double)));
+  std::reverse(bytes.begin(), bytes.end());  // Pickles have them big-endian.
+  double value = 0;
+  std::memcpy(&value, bytes.data(), sizeof(value));
+  push(value);
+}
+
+Text Machine::take_text(size_t length_bytes) {
+  const uint64_t length = take_number(length_bytes);
+  return text_of(take(length));
+}
+
+// Names are resolved here, before anything could be done with them.
+void Machine::push_global(std::string_view module, std::string_view name) {
+  if (is_script_module(module)) {
+    budget_.charge(2 * sizeof(Text));
+    graph_.classes.emplace_back(text_of(module), text_of(name));
+    push(ClassName{static_cast<uint32_t>(graph_.classes.size() - 1)});
+    return;
+  }
+  if (const auto known = find_global(module, name)) {
+    push(*known);
+    return;
+  }
+  const std::string full = in_quotes(std::string(module) + "." + std::string(name));
+  const std::string_view why = why_unknown(module, name);
+  unsupported("it refers to " + full +
+                  (why.empty() ? ", which this library does not know"
+                               : " (" + std::string(why) + "), which this library does not read"),
+              std::string(what_to_do(module)));
+}
+
+void Machine::put(uint64_t id) {
+  // Picklers count up. This bounds the memo by the pickle's size, whatever the number says.
+  if (id >= graph_.bytes.size()) corrupt("it remembers a value under an impossible number");
+  if (id >= memo_.size()) memo_.resize(id + 1);
+  memo_[id] = top();
+}
+
+void Machine::get(uint64_t id) {
+  if (id >= memo_.size() || std::holds_alternative<Unset>(memo_[id])) {
+    corrupt("it recalls a value that it has not remembered");
+  }
+  push(memo_[id]);
+}
+
+void Machine::append(std::vector<Item> items) {
+  auto& list = graph_.nodes[as<ListAt>(top(), "a list to append to").index];
+  list.insert(list.end(), items.begin(), items.end());
+}
+
+void Machine::set_items(std::vector<Item> items) {
+  if (items.size() % 2 != 0) corrupt("a key in it has no value");
+  auto& dict = graph_.nodes[as<DictAt>(top(), "a dict to fill").index];
+  dict.insert(dict.end(), items.begin(), items.end());
+}
+
+void Machine::corrupt(const std::string& what) const {
+  throw Error(ErrorCode::kCorrupt, at_byte(what), file_);
+}
+
+void Machine::unsupported(const std::string& what, const std::string& hint) const {
+  throw Error(ErrorCode::kUnsupported, at_byte(what), file_, 0, hint);
+}
+
+std::string Machine::at_byte(const std::string& what) const {
+  return "the pickle cannot be read at byte " + std::to_string(opcode_at_) + ": " + what;
+}
+
+}  // namespace checkpoint::format::pickle

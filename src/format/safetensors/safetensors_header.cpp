@@ -1,0 +1,324 @@
+#include "format/safetensors/safetensors_header.h"
+
+#include "format/tree/dtype.h"
+#include "format/tree/in_quotes.h"
+
+#include <checkpoint/error.h>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <tuple>
+#include <unordered_set>
+#include <utility>
+
+namespace checkpoint::format {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kLengthBytes = 8;
+// The reference implementation's own limit.
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+constexpr size_t kMaxDimensions = 64;
+constexpr char kMetadata[] = "__metadata__";
+
+struct DtypeName {
+  const char* safetensors;
+  const char* python;
+};
+
+// In the reference implementation's order. A python name of "" is for what LibTorch has no dense
+// dtype for.
+constexpr DtypeName kDtypes[] = {
+    {"BOOL", "bool"},
+    {"F4", ""},
+    {"F6_E2M3", ""},
+    {"F6_E3M2", ""},
+    {"U8", "uint8"},
+    {"I8", "int8"},
+    {"F8_E5M2", "float8_e5m2"},
+    {"F8_E4M3", "float8_e4m3fn"},
+    {"F8_E8M0", "float8_e8m0fnu"},
+    {"F8_E4M3FNUZ", "float8_e4m3fnuz"},
+    {"F8_E5M2FNUZ", "float8_e5m2fnuz"},
+    {"I16", "int16"},
+    {"U16", "uint16"},
+    {"F16", "float16"},
+    {"BF16", "bfloat16"},
+    {"I32", "int32"},
+    {"U32", "uint32"},
+    {"F32", "float32"},
+    {"C64", "complex64"},
+    {"F64", "float64"},
+    {"I64", "int64"},
+    {"U64", "uint64"},
+};
+
+uint64_t little_endian(const char* bytes) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < kLengthBytes; ++i) {
+    value |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
+  }
+  return value;
+}
+
+// Takes the header's JSON event by event: nothing is built that it should not hold.
+class HeaderParser final : public nlohmann::json_sax<json> {
+ public:
+  HeaderParser(SafetensorsHeader& header, const std::string& file) : header_(header), file_(file) {}
+
+  bool start_object(std::size_t) override {
+    switch (place_) {
+      case Place::kOutside:
+        place_ = Place::kHeader;
+        return true;
+      case Place::kTensorBegin:
+        place_ = Place::kTensor;
+        seen_ = 0;
+        return true;
+      case Place::kMetadataBegin:
+        place_ = Place::kMetadata;
+        return true;
+      default:
+        fail("an object stands where none can be");
+    }
+  }
+
+  bool end_object() override {
+    if (place_ == Place::kTensor) {
+      if (seen_ != kAllFields) fail("the tensor " + in_quotes(entry_.name) + " lacks a field");
+      header_.tensors.push_back(std::move(entry_));
+    }
+    place_ = place_ == Place::kHeader ? Place::kOutside : Place::kHeader;
+    return true;
+  }
+
+  bool key(std::string& name) override {
+    switch (place_) {
+      case Place::kHeader:
+        if (!names_.insert(name).second) fail("the name " + in_quotes(name) + " comes twice");
+        place_ = name == kMetadata ? Place::kMetadataBegin : Place::kTensorBegin;
+        entry_ = SafetensorsEntry{};
+        entry_.name = std::move(name);
+        return true;
+      case Place::kMetadata:
+        metadata_key_ = std::move(name);
+        return true;
+      default:
+        begin_field(name);
+        return true;
+    }
+  }
+
+  bool string(std::string& text) override {
+    if (place_ == Place::kMetadata) {
+      if (!header_.metadata.emplace(metadata_key_, std::move(text)).second) {
+        fail("the metadata has " + in_quotes(metadata_key_) + " twice");
+      }
+      return true;
+    }
+    if (place_ != Place::kDtype) fail("a text stands where none can be");
+    entry_.dtype = find_dtype_of(text);
+    place_ = Place::kTensor;
+    return true;
+  }
+
+  bool start_array(std::size_t) override {
+    if (place_ != Place::kShape && place_ != Place::kOffsets) {
+      fail("an array stands where none can be");
+    }
+    if (in_array_) fail("an array stands within an array");
+    in_array_ = true;
+    numbers_.clear();
+    return true;
+  }
+
+  bool number_unsigned(number_unsigned_t number) override {
+    if (!in_array_) fail("a number stands where none can be");
+    if (numbers_.size() >= kMaxDimensions) {
+      fail("the tensor " + in_quotes(entry_.name) + " has too many dimensions");
+    }
+    numbers_.push_back(number);
+    return true;
+  }
+
+  bool end_array() override {
+    in_array_ = false;
+    if (place_ == Place::kShape) {
+      for (const uint64_t size : numbers_) {
+        if (size > uint64_t{std::numeric_limits<int64_t>::max()}) {
+          fail("the tensor " + in_quotes(entry_.name) + " has an impossible shape");
+        }
+        entry_.shape.push_back(static_cast<int64_t>(size));
+      }
+    } else {
+      if (numbers_.size() != 2) {
+        fail("the tensor " + in_quotes(entry_.name) + " has not two offsets");
+      }
+      entry_.begin = numbers_[0];
+      entry_.end = numbers_[1];
+    }
+    place_ = Place::kTensor;
+    return true;
+  }
+
+  bool null() override { fail("a null stands where none can be"); }
+  bool boolean(bool) override { fail("a truth value stands where none can be"); }
+  bool number_integer(number_integer_t) override { fail("a negative number stands in it"); }
+  bool number_float(number_float_t, const string_t&) override {
+    fail("a number in it is no integer of 64 bits");
+  }
+  bool binary(binary_t&) override { fail("it is no JSON"); }
+  bool parse_error(std::size_t position, const std::string&, const json::exception&) override {
+    fail("it is no JSON from byte " + std::to_string(position) + " on");
+  }
+
+ private:
+  enum class Place {
+    kOutside,
+    kHeader,
+    kTensorBegin,
+    kTensor,
+    kDtype,
+    kShape,
+    kOffsets,
+    kMetadataBegin,
+    kMetadata
+  };
+  static constexpr unsigned kAllFields = 7;
+
+  void begin_field(const std::string& name) {
+    if (place_ != Place::kTensor) fail("a name stands where none can be");
+    unsigned field = 0;
+    if (name == "dtype") {
+      field = 1;
+      place_ = Place::kDtype;
+    } else if (name == "shape") {
+      field = 2;
+      place_ = Place::kShape;
+    } else if (name == "data_offsets") {
+      field = 4;
+      place_ = Place::kOffsets;
+    } else {
+      fail("the tensor " + in_quotes(entry_.name) + " has an unknown field " + in_quotes(name));
+    }
+    if ((seen_ & field) != 0) {
+      fail("the tensor " + in_quotes(entry_.name) + " has " + in_quotes(name) + " twice");
+    }
+    seen_ |= field;
+  }
+
+  c10::ScalarType find_dtype_of(const std::string& text) const {
+    for (const DtypeName& known : kDtypes) {
+      if (text != known.safetensors) continue;
+      if (const auto dtype = find_dtype(known.python)) return *dtype;
+      throw Error(ErrorCode::kUnsupported,
+                  "the tensor " + in_quotes(entry_.name) + " is of the dtype " + text +
+                      ", which this LibTorch does not have",
+                  file_);
+    }
+    fail("the tensor " + in_quotes(entry_.name) + " is of the unknown dtype " + in_quotes(text));
+  }
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ErrorCode::kCorrupt, "the safetensors header cannot be read: " + what, file_);
+  }
+
+  SafetensorsHeader& header_;
+  const std::string& file_;
+  Place place_ = Place::kOutside;
+  bool in_array_ = false;
+  unsigned seen_ = 0;
+  SafetensorsEntry entry_;
+  std::string metadata_key_;
+  std::vector<uint64_t> numbers_;
+  std::unordered_set<std::string> names_;
+};
+
+[[noreturn]] void corrupt(const std::string& what, const store::ByteSource& source) {
+  throw Error(ErrorCode::kCorrupt, what, source.name());
+}
+
+// That the tensors fill the bytes behind the header, one after the other.
+void check_places(const SafetensorsHeader& header, const store::ByteSource& source) {
+  const uint64_t data_bytes = source.size() - header.data_offset;
+  uint64_t position = 0;
+  for (const SafetensorsEntry& entry : header.tensors) {
+    const std::string name = "the tensor " + in_quotes(entry.name);
+    if (entry.begin != position || entry.end < entry.begin) {
+      corrupt(name + " overlaps another one, or leaves a gap", source);
+    }
+    uint64_t bytes = c10::elementSize(entry.dtype);
+    for (const int64_t size : entry.shape) {
+      if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes)) {
+        corrupt(name + " has an impossible shape", source);
+      }
+    }
+    if (bytes != entry.end - entry.begin) {
+      corrupt(name + " has another number of bytes than its shape and dtype say", source);
+    }
+    if (entry.end > data_bytes) corrupt(name + " reaches beyond the end of the file", source);
+    position = entry.end;
+  }
+  if (position != data_bytes) corrupt("there are bytes behind the last tensor", source);
+}
+
+const DtypeName* find_name(c10::ScalarType dtype) {
+  const std::string python = dtype_name(dtype);
+  const auto* found = std::find_if(std::begin(kDtypes), std::end(kDtypes),
+                                   [&](const DtypeName& name) { return python == name.python; });
+  return found == std::end(kDtypes) ? nullptr : found;
+}
+
+}  // namespace
+
+bool looks_like_safetensors(std::string_view begin, uint64_t file_bytes) {
+  return begin.size() > kLengthBytes && begin[kLengthBytes] == '{' &&
+         little_endian(begin.data()) <= file_bytes - kLengthBytes;
+}
+
+SafetensorsHeader read_safetensors_header(const store::ByteSource& source) {
+  const uint64_t file_bytes = source.size();
+  if (file_bytes < kLengthBytes) corrupt("the file is too short to be a safetensors file", source);
+  char length[kLengthBytes];
+  source.read_at(0, length, sizeof(length));
+  const uint64_t header_bytes = little_endian(length);
+  if (header_bytes > file_bytes - kLengthBytes) {
+    corrupt("the safetensors header claims to be longer than the file", source);
+  }
+  if (header_bytes > kMaxHeaderBytes) {
+    throw Error(ErrorCode::kUnsupported, "the safetensors header is longer than 100 MB",
+                source.name());
+  }
+  std::string text(header_bytes, '\0');
+  source.read_at(kLengthBytes, text.data(), text.size());
+  if (text.empty() || text.front() != '{') {
+    corrupt("the safetensors header is no JSON object", source);
+  }
+
+  SafetensorsHeader header;
+  header.data_offset = kLengthBytes + header_bytes;
+  HeaderParser parser(header, source.name());
+  json::sax_parse(text, &parser);
+  std::sort(header.tensors.begin(), header.tensors.end(), [](const auto& left, const auto& right) {
+    return std::tie(left.begin, left.end, left.name) < std::tie(right.begin, right.end, right.name);
+  });
+  check_places(header, source);
+  return header;
+}
+
+const char* safetensors_dtype(c10::ScalarType dtype) {
+  const DtypeName* name = find_name(dtype);
+  return name == nullptr ? nullptr : name->safetensors;
+}
+
+int safetensors_rank(c10::ScalarType dtype) {
+  const DtypeName* name = find_name(dtype);
+  return name == nullptr ? -1 : static_cast<int>(name - std::begin(kDtypes));
+}
+
+}  // namespace checkpoint::format

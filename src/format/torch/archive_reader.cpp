@@ -1,0 +1,112 @@
+#include "format/torch/archive_reader.h"
+
+#include "format/tree/in_quotes.h"
+#include "format/pickle/pickle_reader.h"
+#include "format/decode/placeholders.h"
+#include "format/zip/zip_reader.h"
+#include "store/io/buffered_source.h"
+
+#include <checkpoint/error.h>
+
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace checkpoint::format {
+
+namespace {
+
+constexpr uint64_t kMaxSmallRecord = 64;
+
+[[noreturn]] void corrupt(const std::string& what, const store::ByteSource& source) {
+  throw Error(ErrorCode::kCorrupt, what, source.name());
+}
+
+// The folder that everything lies in: the one with a data.pkl. With its slash.
+std::string find_root(const ZipReader& zip) {
+  constexpr std::string_view kPickle = "/data.pkl";
+  std::optional<std::string> root;
+  for (const ZipEntry& entry : zip.entries()) {
+    const size_t slash = entry.name.find('/');
+    if (slash == std::string::npos || entry.name.substr(slash) != kPickle) continue;
+    if (root) corrupt("the archive has two data.pkl", zip.source());
+    root = entry.name.substr(0, slash + 1);
+  }
+  if (!root) corrupt("the archive has no data.pkl: it is not one of LibTorch", zip.source());
+  return *root;
+}
+
+// LibTorch 2 says in which order it wrote its numbers' bytes; 1.13 knows only one.
+bool is_big_endian(const ZipReader& zip, const std::string& root) {
+  const ZipEntry* entry = zip.find(root + "byteorder");
+  if (entry == nullptr) return false;
+  const std::string order = zip.read_stored(*entry, kMaxSmallRecord);
+  if (order == "big") return true;
+  if (order != "little") {
+    throw Error(ErrorCode::kUnsupported, "the archive's byte order is " + in_quotes(order),
+                zip.source().name());
+  }
+  return false;
+}
+
+// The records of the tensors. Each local header is read once, however many share a storage.
+class Records {
+ public:
+  Records(const ZipReader& zip, const std::string& root)
+      : zip_(zip), root_(root), records_(zip.entries().size()) {}
+
+  const Record& find(std::string_view key) {
+    full_name_.assign(root_).append("data/").append(key);
+    const ZipEntry* entry = find_entry();
+    if (entry == nullptr) {
+      corrupt("the archive has a tensor, but not its record " + in_quotes(short_name()),
+              zip_.source());
+    }
+    const auto index = static_cast<size_t>(entry - zip_.entries().data());
+    next_ = index + 1;
+    auto& record = records_[index];
+    if (record) return *record;
+    if (!entry->stored()) {
+      throw Error(ErrorCode::kUnsupported, "record " + in_quotes(short_name()) + " is compressed",
+                  zip_.source().name());
+    }
+    return record.emplace(Record{short_name(), zip_.data_offset(*entry), entry->bytes});
+  }
+
+ private:
+  // Tensors come in the order of their records, as a rule.
+  const ZipEntry* find_entry() const {
+    const bool is_next = next_ < records_.size() && zip_.entries()[next_].name == full_name_;
+    return is_next ? &zip_.entries()[next_] : zip_.find(full_name_);
+  }
+
+  std::string short_name() const { return full_name_.substr(root_.size()); }
+
+  const ZipReader& zip_;
+  const std::string& root_;
+  std::string full_name_;  // Of the record that is looked for.
+  size_t next_ = 0;        // The one behind the last that was found.
+  std::vector<std::optional<Record>> records_;
+};
+
+}  // namespace
+
+DecodedArchive read_archive(const store::ByteSource& source, BigEndian big_endian) {
+  const store::BufferedSource buffered(source);
+  const ZipReader zip(buffered);
+  const std::string root = find_root(zip);
+  const bool other_order = is_big_endian(zip, root);
+  if (other_order && big_endian == BigEndian::kRefuse) {
+    throw Error(ErrorCode::kUnsupported, "the archive's byte order is 'big'", source.name());
+  }
+  const std::string pickle = zip.read_stored(*zip.find(root + "data.pkl"), kMaxPickleBytes);
+
+  Records records(zip, root);
+  Placeholders placeholders(source, other_order, zip.entries().size());
+  return placeholders.finish(read_pickle(pickle, source.name(), [&](const PickledTensor& tensor) {
+    return placeholders.make(tensor, records.find(tensor.storage_key));
+  }));
+}
+
+}  // namespace checkpoint::format

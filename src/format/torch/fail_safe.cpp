@@ -1,0 +1,38 @@
+#include "format/torch/fail_safe.h"
+
+#include <checkpoint/error.h>
+
+#include <c10/util/Exception.h>
+
+#include <utility>
+
+namespace checkpoint::format {
+
+FailSafe::FailSafe(Write write) : write_(std::move(write)) {}
+
+std::function<size_t(const void*, size_t)> FailSafe::callback() {
+  return [this](const void* data, size_t count) {
+    if (!failure_) {
+      try {
+        write_(data, count);
+      } catch (...) {
+        failure_ = std::current_exception();
+      }
+    }
+    return count;
+  };
+}
+
+void FailSafe::run(const std::string& what, const std::function<void()>& writer) {
+  try {
+    writer();
+  } catch (const c10::Error& error) {
+    if (!failure_) {
+      throw Error(ErrorCode::kUnsupported,
+                  "LibTorch cannot write " + what + ": " + error.what_without_backtrace());
+    }
+  }
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+}  // namespace checkpoint::format

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "format/decode/decoded.h"
+#include "store/io/byte_source.h"
+
+#include <string_view>
+
+namespace checkpoint::format {
+
+/// Whether a file that begins with these bytes can be one that read_legacy reads: a pickle.
+bool looks_like_legacy(std::string_view begin);
+
+/// Reads what Python's torch.save wrote before 1.6, and writes with
+/// _use_new_zipfile_serialization=False: five pickles one after the other, then the storages. As
+/// read_archive otherwise.
+DecodedArchive read_legacy(const store::ByteSource& source);
+
+}  // namespace checkpoint::format

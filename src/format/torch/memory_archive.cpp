@@ -1,0 +1,64 @@
+#include "format/torch/memory_archive.h"
+
+#include "format/torch/ivalue.h"
+#include "format/tree/path.h"
+#include "compat/private_member.h"
+
+#include <checkpoint/error.h>
+
+#include <utility>
+
+namespace checkpoint::format {
+
+using torch::serialize::InputArchive;
+using torch::serialize::OutputArchive;
+
+namespace {
+
+// The module in each archive, under this name in every LibTorch from 1.13 to 2.14.
+CHECKPOINT_OPEN(ModuleOfInput, InputArchive::module_)
+CHECKPOINT_OPEN(ModuleOfOutput, OutputArchive::module_)
+
+void fill(OutputArchive& archive, const Dict& tree, const std::string& path) {
+  for (const auto& [key, value] : tree) {
+    const std::string name = to_string(key);
+    if (value.is_dict()) {
+      OutputArchive nested(archive.compilation_unit());
+      fill(nested, value.dict(), dotted(path, name));
+      archive.write(name, nested);
+    } else if (value.is_tensor()) {
+      archive.write(name, value.to_tensor(), /*is_buffer=*/!value.to_tensor().requires_grad());
+    } else {
+      archive.write(name, to_ivalue(value, dotted(path, name)));
+    }
+  }
+}
+
+}  // namespace
+
+Dict from_script_module(const torch::jit::Module& module, const std::string& path) {
+  Dict tree;
+  for (const auto& attribute : module.named_attributes(/*recurse=*/false)) {
+    const std::string place = dotted(path, attribute.name);
+    if (attribute.value.isModule()) {
+      tree.insert(attribute.name, from_script_module(attribute.value.toModule(), place));
+    } else {
+      tree.insert(attribute.name, from_ivalue(attribute.value, place));
+    }
+  }
+  return tree;
+}
+
+Dict from_archive(const OutputArchive& archive, const std::string& path) {
+  return from_script_module(archive.*member_of(ModuleOfOutput()), path);
+}
+
+InputArchive to_archive(const Dict& tree, const std::string& path) {
+  OutputArchive written;
+  fill(written, tree, path);
+  InputArchive archive;
+  archive.*member_of(ModuleOfInput()) = std::move(written.*member_of(ModuleOfOutput()));
+  return archive;
+}
+
+}  // namespace checkpoint::format

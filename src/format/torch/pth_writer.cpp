@@ -1,0 +1,74 @@
+#include "format/torch/pth_writer.h"
+
+#include "format/tree/dtype.h"
+#include "format/tree/path.h"
+#include "format/zip/zip_writer.h"
+
+#include <string>
+#include <utility>
+
+namespace checkpoint::format {
+
+namespace {
+
+// Which of PyTorch's zip formats it is.
+constexpr char kFormatVersion[] = "3\n";
+
+// Of each record: where in the file its bytes begin, and their digest.
+struct Written {
+  std::vector<uint64_t> offsets;
+  std::vector<std::string> digests;
+};
+
+Written write_records(const Value& tree, const PthStorages& storages, RootDict root,
+                      store::ByteSink& sink) {
+  Written written;
+  written.offsets.reserve(storages.records().size());
+  written.digests.resize(storages.records().size());
+  const store::DrainedAtEnd drained(sink);
+  ZipWriter zip(sink, "archive");
+  zip.add("data.pkl", write_pickle(tree, storages, root));
+  zip.add("byteorder", "little");
+  for (const PthStorages::Record& record : storages.records()) {
+    const size_t number = written.offsets.size();
+    written.offsets.push_back(zip.add_lasting("data/" + std::to_string(number), record.data,
+                                              record.bytes, &written.digests[number]));
+  }
+  zip.add("version", kFormatVersion);
+  zip.finish();
+  sink.drain();
+  return written;
+}
+
+store::TensorEntry make_entry(const at::Tensor& tensor, const PthStorages& storages,
+                              const Written& written) {
+  const size_t record = storages.planned()[storages.find(tensor)].record;
+  store::TensorEntry entry;
+  entry.dtype = dtype_name(tensor.scalar_type());
+  entry.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
+  entry.bytes = storages.records()[record].bytes;
+  entry.offset = entry.bytes > 0 ? written.offsets[record] : 0;
+  entry.xxh3_128 = written.digests[record];
+  return entry;
+}
+
+}  // namespace
+
+void write_pth(const Value& tree, store::ByteSink& sink, RootDict root) {
+  const PthStorages storages(tree);
+  write_records(tree, storages, root, sink);
+}
+
+std::vector<store::TensorEntry> write_pth_with_table(const Value& tree, store::ByteSink& sink) {
+  const PthStorages storages(tree);
+  const Written written = write_records(tree, storages, RootDict::kPlain, sink);
+  std::vector<store::TensorEntry> entries;
+  entries.reserve(storages.planned().size());
+  for_each_tensor(tree, Path(), [&](const Value& entry, const Path& path) {
+    entries.push_back(make_entry(entry.to_tensor(), storages, written));
+    entries.back().key = path.text();
+  });
+  return entries;
+}
+
+}  // namespace checkpoint::format

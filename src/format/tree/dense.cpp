@@ -1,0 +1,147 @@
+#include "format/tree/dense.h"
+
+#include "format/tree/dtype.h"
+
+#include <checkpoint/error.h>
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+namespace checkpoint::format {
+
+namespace {
+
+// Whether the reader knows the dtype.
+bool may_be_read(c10::ScalarType dtype) {
+  const std::vector<c10::ScalarType>& known = plain_dtypes();
+  return std::find(known.begin(), known.end(), dtype) != known.end();
+}
+
+}  // namespace
+
+void check_dense(const at::Tensor& live, const Path& path) {
+  const auto refuse = [&](const std::string& what, const char* hint = "") {
+    throw Error(ErrorCode::kUnsupported,
+                "the tensor '" + path.text() + "' cannot be saved: it is " + what, "", 0, hint);
+  };
+  if (!live.defined()) refuse("undefined");
+  if (live.layout() != c10::kStrided) {
+    std::ostringstream layout;
+    layout << live.layout();
+    refuse("of the layout " + layout.str(),
+           "Save what it consists of (indices() and values(), in a checkpoint::Value) or "
+           "to_dense().");
+  }
+  if (live.is_quantized()) {
+    refuse("quantized",
+           "Save int_repr(), with the scale and zero point in a checkpoint::Value, or "
+           "dequantize().");
+  }
+  if (!may_be_read(live.scalar_type())) {
+    refuse(std::string("of the dtype ") + c10::toString(live.scalar_type()),
+           "Save a view of it as bytes: view(torch::kUInt8).");
+  }
+  if (live.is_meta()) refuse("on the meta device, and has no data");
+}
+
+bool are_tied(const at::Tensor& left, const at::Tensor& right) {
+  return left.data_ptr() == right.data_ptr() && left.scalar_type() == right.scalar_type() &&
+         left.sizes() == right.sizes() && left.strides() == right.strides() &&
+         left.is_conj() == right.is_conj() && left.is_neg() == right.is_neg() && left.numel() > 0;
+}
+
+int64_t extent(const at::Tensor& tensor) {
+  if (tensor.numel() == 0) return 0;
+  int64_t last = 0;
+  for (int64_t i = 0; i < tensor.dim(); ++i) last += (tensor.size(i) - 1) * tensor.stride(i);
+  return last + 1;
+}
+
+namespace {
+
+bool keeps_grad(const at::Tensor& live) {
+  return live.requires_grad() && (live.is_floating_point() || live.is_complex());
+}
+
+bool fills_its_storage(const at::Tensor& tensor) {
+  return tensor.storage_offset() == 0 && tensor.is_non_overlapping_and_dense() &&
+         tensor.storage().nbytes() == static_cast<size_t>(tensor.numel()) * tensor.element_size();
+}
+
+// Most tensors are: to take them as they are costs nothing.
+bool is_dense_already(const at::Tensor& live) {
+  return live.device().is_cpu() && live.is_leaf() && !live.is_conj() && !live.is_neg() &&
+         fills_its_storage(live);
+}
+
+}  // namespace
+
+Value Densifier::densify(Value value, const std::string& path) {
+  for_each_tensor(value, Path(path), [&](Value& entry, const Path& place) {
+    entry = densify_tensor(entry.to_tensor(), place);
+  });
+  return value;
+}
+
+// Only the tensor's own elements are written, not the whole storage behind a view; and LibTorch
+// 1.13 writes wrong values where a conj or neg bit is pending.
+at::Tensor Densifier::make_dense(const at::Tensor& live) const {
+  if (is_dense_already(live)) return live;
+  const torch::NoGradGuard no_grad;
+  const at::Tensor resolved = live.detach().resolve_conj().resolve_neg();
+  const bool stays = on_cuda_ == OnCuda::kStay && resolved.is_cuda();
+  const at::Tensor plain = stays ? resolved : resolved.cpu();
+  if (fills_its_storage(plain)) return plain;
+  return plain.clone(plain.is_non_overlapping_and_dense() ? at::MemoryFormat::Preserve
+                                                          : at::MemoryFormat::Contiguous);
+}
+
+at::Tensor Densifier::densify_tensor(const at::Tensor& live, const Path& path) {
+  check_dense(live, path);
+  if (!live.device().is_cpu()) devices_.emplace(path.text(), live.device().str());
+  if (live.numel() > 0) {
+    auto [known, end] = known_.equal_range(live.data_ptr());
+    at::Tensor twin;
+    for (; known != end; ++known) {
+      if (!are_tied(known->second.live, live)) continue;
+      twin = known->second.dense;
+      if (twin.requires_grad() == keeps_grad(live)) return twin;
+    }
+    if (twin.defined()) return add_twin(live, twin);
+  }
+  at::Tensor dense = own_storage(make_dense(live));
+  if (dense.requires_grad() != keeps_grad(live)) dense.set_requires_grad(keeps_grad(live));
+  if (dense.data_ptr() != live.data_ptr()) copies_.insert(dense.unsafeGetTensorImpl());
+  ++tensor_count_;
+  tensor_bytes_ += static_cast<uint64_t>(dense.numel()) * dense.element_size();
+  if (live.numel() > 0) known_.emplace(live.data_ptr(), Known{live, dense});
+  return dense;
+}
+
+// A parameter beside its detached self: one memory, two tensors.
+at::Tensor Densifier::add_twin(const at::Tensor& live, const at::Tensor& dense) {
+  at::Tensor twin = dense.detach();
+  twin.set_requires_grad(keeps_grad(live));
+  if (copies_.count(dense.unsafeGetTensorImpl()) != 0) copies_.insert(twin.unsafeGetTensorImpl());
+  ++tensor_count_;
+  known_.emplace(live.data_ptr(), Known{live, twin});
+  return twin;
+}
+
+// One storage, one tensor: LibTorch would write a second view of another dtype or shape under the
+// dtype of the first.
+at::Tensor Densifier::own_storage(const at::Tensor& dense) const {
+  if (dense.numel() == 0) return dense;
+  const auto [first, last] = known_.equal_range(dense.data_ptr());
+  const bool taken = std::any_of(first, last, [&](const auto& known) {
+    return known.second.dense.data_ptr() == dense.data_ptr();
+  });
+  if (!taken) return dense;
+  const torch::NoGradGuard no_grad;
+  return dense.detach().clone();
+}
+
+}  // namespace checkpoint::format

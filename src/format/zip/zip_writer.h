@@ -1,0 +1,47 @@
+#pragma once
+
+#include "base/little_endian.h"
+#include "store/io/byte_sink.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace checkpoint::format {
+
+/// Writes a zip archive as PyTorch's own writer does: records are stored as they are, each begins
+/// at a multiple of 64 bytes, sizes and places above 4 GiB are in zip64 fields. Takes time linear
+/// in the number of records. Not thread-safe.
+class ZipWriter {
+ public:
+  /// All records lie in the folder `root`. `sink` must outlive this and begin at the file's start.
+  ZipWriter(store::ByteSink& sink, std::string root);
+
+  /// Adds a record; returns where its bytes begin in the file.
+  uint64_t add(const std::string& name, const std::string& bytes);
+  /// The same for bytes that last, whose digest is wanted (ByteSink::write_lasting).
+  uint64_t add_lasting(const std::string& name, const void* data, size_t count,
+                       std::string* digest);
+  /// Writes the directory. Nothing can be added after that.
+  void finish();
+
+ private:
+  struct Entry {
+    std::string name;
+    uint32_t crc32;
+    uint64_t bytes;
+    uint64_t header_offset;
+  };
+
+  uint64_t begin_record(const std::string& name, const void* data, size_t count);
+  void write_fields();
+
+  store::ByteSink& sink_;
+  std::string root_;
+  uint64_t written_ = 0;
+  LittleEndian fields_;  // A header in the making.
+  std::vector<Entry> entries_;
+};
+
+}  // namespace checkpoint::format

@@ -1,0 +1,36 @@
+#include "state/items/archived_item.h"
+
+#include "state/plan/restore_plan.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace checkpoint::state {
+
+ArchivedItem::ArchivedItem(std::string name, std::string type, SelfSaving object)
+    : Item(std::move(name)), type_(std::move(type)), object_(std::move(object)) {}
+
+ItemEntry ArchivedItem::describe() const { return {name(), "archive", type_, {}}; }
+
+Value ArchivedItem::capture() const { return object_.capture(); }
+
+void ArchivedItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
+  if (saved.entry.type != type_ || !saved.value.is_dict()) {
+    plan.mismatched(name(), "the state of " + saved.entry.type + " cannot go into " + type_);
+    return;
+  }
+  const auto wanted = std::make_shared<Dict>(
+      read_tree(saved.value.dict(), name(), object_.capture(), follow_map_location(plan), plan));
+  const auto before = std::make_shared<std::optional<Dict>>();
+  plan.try_first(
+      [this, wanted, before] {
+        *before = Copier().copy(object_.capture());
+        object_.load(*wanted);
+      },
+      [this, before] {
+        if (*before) object_.load(**before);
+      });
+}
+
+}  // namespace checkpoint::state

@@ -1,0 +1,169 @@
+#include "state/items/archived_optimizer.h"
+
+#include "format/torch/memory_archive.h"
+#include "state/items/optimizer.h"
+#include "state/plan/restore_plan.h"
+#include "state/items/self_saving.h"
+#include "compat/torch_compat.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace checkpoint::state {
+namespace {
+
+using torch::optim::Optimizer;
+using torch::optim::OptimizerParamGroup;
+using Names = std::vector<std::string>;
+
+const Dict* find_dict(const Dict& tree, const std::string& key) {
+  const Value* value = tree.find(key);
+  return value != nullptr && value->is_dict() ? &value->dict() : nullptr;
+}
+
+// What torch::optim::serialize writes for a group, and its own reading leaves undone: LibTorch 1.13
+// leaves the options as they are, 2.14 takes one that has its default for unset, and either keeps
+// the state of a parameter that has none in the archive.
+void complete_group(Optimizer& optimizer, OptimizerParamGroup& group, const Dict& saved_group,
+                    const Dict& saved_states, const std::string& path) {
+  const Dict* options = find_dict(saved_group, "options");
+  if (options != nullptr && group.has_options()) {
+    torch::serialize::InputArchive archive = format::to_archive(*options, path);
+    group.options().serialize(archive);
+  }
+  for (size_t p = 0; p < group.params().size(); ++p) {
+    const Value* key = saved_group.find("params/" + std::to_string(p));
+    const bool known = key != nullptr && key->kind() == Value::Kind::kString;
+    if (known && !saved_states.contains(key->to_string())) {
+      optimizer.state().erase(compat::state_key(group.params()[p]));
+    }
+  }
+}
+
+class ArchivedOptimizerItem final : public Item {
+ public:
+  ArchivedOptimizerItem(std::string name, Optimizer& optimizer, std::string type)
+      : Item(name),
+        optimizer_(optimizer),
+        type_(std::move(type)),
+        object_(
+            std::move(name),
+            [&optimizer](torch::serialize::OutputArchive& archive) { optimizer.save(archive); },
+            [&optimizer](torch::serialize::InputArchive& archive) { optimizer.load(archive); }) {}
+
+  ItemEntry describe() const override {
+    return {name(), "optimizer", type_, group_sizes(optimizer_)};
+  }
+
+  std::vector<Names> parameter_names(const ParameterNames& live_names) const override {
+    return names_of_parameters(optimizer_, live_names);
+  }
+
+  Value capture() const override { return object_.capture(); }
+
+  void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override {
+    if (!compare(saved, parameter_names(live_names), plan)) return;
+    const auto wanted = std::make_shared<Dict>(
+        read_tree(saved.value.dict(), name(), object_.capture(), place(plan), plan));
+    const auto before = std::make_shared<std::optional<Dict>>();
+    plan.try_first(
+        [this, wanted, before] {
+          *before = Copier().copy(object_.capture());
+          load(*wanted);
+        },
+        [this, before] {
+          if (*before) load(**before);
+        });
+  }
+
+ private:
+  // Nothing in the archive says which parameter a state belongs to but its place.
+  bool compare(const SavedItem& saved, const std::vector<Names>& live, RestorePlan& plan) const {
+    const std::vector<Names>& in_file = saved.parameter_names;
+    if (saved.entry.type != type_ || !saved.value.is_dict()) {
+      plan.mismatched(name(), "the state of " + saved.entry.type + " cannot go into " + type_);
+      return false;
+    }
+    if (in_file.size() != live.size()) {
+      plan.mismatched(name(), std::to_string(live.size()) + " parameter groups here, " +
+                                  std::to_string(in_file.size()) + " in the file");
+      return false;
+    }
+    bool fits = true;
+    for (size_t g = 0; g < live.size(); ++g) {
+      const std::string path = dotted(name(), "param_groups." + std::to_string(g));
+      fits = compare_group(in_file[g], live[g], path, plan) && fits;
+    }
+    return fits;
+  }
+
+  static bool compare_group(const Names& in_file, const Names& live, const std::string& path,
+                            RestorePlan& plan) {
+    if (in_file.size() != live.size()) {
+      plan.mismatched(path, std::to_string(live.size()) + " parameters here, " +
+                                std::to_string(in_file.size()) + " in the file");
+      return false;
+    }
+    bool fits = true;
+    for (size_t p = 0; p < live.size(); ++p) {
+      const bool contradict = !in_file[p].empty() && !live[p].empty() && in_file[p] != live[p];
+      if (!contradict) continue;
+      plan.mismatched(dotted(path, std::to_string(p)),
+                      "the parameter '" + live[p] + "' here, '" + in_file[p] + "' in the file");
+      fits = false;
+    }
+    return fits;
+  }
+
+  // A state goes where its parameters will be. Scalars stay on the CPU, where they serve on every
+  // device.
+  Place place(const RestorePlan& plan) const {
+    std::map<std::string, c10::Device> after;
+    std::optional<c10::Device> home;
+    for (const OptimizerParamGroup& group : optimizer_.param_groups()) {
+      for (const at::Tensor& parameter : group.params()) {
+        const c10::Device device = plan.device_after(parameter);
+        after.emplace(parameter.device().str(), device);
+        if (!home) home = device;
+      }
+    }
+    return [after, home](const at::Tensor& placeholder, const format::TensorPlace& at) {
+      if (placeholder.dim() == 0) return format::device_of(at, c10::kCPU);
+      if (at.counterpart == nullptr) return home.value_or(c10::kCPU);
+      const c10::Device live = format::device_of(at, c10::kCPU);
+      const auto found = after.find(live.str());
+      return found != after.end() ? found->second : live;
+    };
+  }
+
+  void load(const Dict& tree) {
+    object_.load(tree);
+    const Dict* states = find_dict(tree, "state");
+    const Dict* groups = find_dict(tree, "param_groups");
+    if (states == nullptr || groups == nullptr) return;
+    for (size_t g = 0; g < optimizer_.param_groups().size(); ++g) {
+      const std::string key = "param_groups/" + std::to_string(g);
+      if (const Dict* group = find_dict(*groups, key)) {
+        complete_group(optimizer_, optimizer_.param_groups()[g], *group, *states,
+                       dotted(name(), key));
+      }
+    }
+  }
+
+  Optimizer& optimizer_;
+  std::string type_;
+  SelfSaving object_;
+};
+
+}  // namespace
+
+std::unique_ptr<Item> make_archived_optimizer_item(std::string name, Optimizer& optimizer,
+                                                   std::string type) {
+  return std::make_unique<ArchivedOptimizerItem>(std::move(name), optimizer, std::move(type));
+}
+
+}  // namespace checkpoint::state

@@ -1,0 +1,211 @@
+#include "state/items/module.h"
+
+#include "state/items/overrides.h"
+#include "state/items/overriding_module.h"
+#include "state/plan/restore_plan.h"
+
+#include <torch/torch.h>
+
+#include <map>
+#include <set>
+#include <utility>
+
+namespace checkpoint::state {
+namespace {
+
+using torch::nn::Module;
+
+// The tensors that a module itself holds; undefined ones (BatchNorm without statistics) are not
+// there, as in Module::save.
+template <typename Visit>
+void for_own_tensors(const Module& module, const Visit& visit) {
+  for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
+    visit(parameter.key(), parameter.value());
+  }
+  for (const auto& buffer : module.named_buffers(/*recurse=*/false)) {
+    visit(buffer.key(), buffer.value());
+  }
+}
+
+// Children that LibTorch does not save (torch::nn::Functional) have no state.
+template <typename Visit>
+void for_children(const Module& module, const Visit& visit) {
+  for (const auto& child : module.named_children()) {
+    if (child.value()->is_serializable()) visit(child.key(), *child.value());
+  }
+}
+
+// A module and all below it, parents first. (Module::named_modules wants itself in a shared_ptr.)
+template <typename Visit>
+void for_modules(Module& module, const std::string& path, const Visit& visit) {
+  visit(path, module);
+  for (const auto& child : module.named_children()) {
+    for_modules(*child.value(), dotted(path, child.key()), visit);
+  }
+}
+
+Value capture_module(Module& module, const std::string& path) {
+  if (overrides_save_or_load(module)) return capture_overriding(module, path);
+  Dict tree;
+  for_own_tensors(module, [&](const std::string& name, const at::Tensor& tensor) {
+    tree.insert(name, tensor);
+  });
+  for_children(module, [&](const std::string& name, Module& child) {
+    tree.insert(name, capture_module(child, dotted(path, name)));
+  });
+  return tree;
+}
+
+void plan_requires_grad(at::Tensor live, const Value& saved, RestorePlan& plan) {
+  // Only a leaf may change it, and only one that can have a gradient.
+  if (!live.is_leaf() || !(live.is_floating_point() || live.is_complex())) return;
+  const bool wanted = saved.to_tensor().requires_grad();
+  plan.finally([live, wanted]() mutable { live.set_requires_grad(wanted); });
+}
+
+// One module's restore: first the saved tree is laid out by live keys, then each live tensor takes
+// its counterpart out, and what is left is unexpected.
+class ModulePlan {
+ public:
+  ModulePlan(OwnLoad own_load, RestorePlan& plan) : own_load_(own_load), plan_(plan) {}
+
+  void run(Module& module, const Value& saved, const std::string& path) {
+    find_own_loads(module, path);
+    lay_out(saved, path);
+    match(module, path);
+    for (const auto& leaf : leaves_) {
+      if (plan_.selection().takes(leaf.first)) plan_.unexpected(leaf.first);
+    }
+  }
+
+ private:
+  // The topmost modules with a load of their own: what is below them is theirs.
+  void find_own_loads(Module& module, const std::string& path) {
+    if (own_load_ == OwnLoad::kIgnored) return;
+    if (overrides_save_or_load(module)) {
+      own_loads_.emplace(path, nullptr);
+      return;
+    }
+    for_children(module, [&](const std::string& name, Module& child) {
+      find_own_loads(child, dotted(path, name));
+    });
+  }
+
+  // Nested dicts and dotted names come to the same.
+  void lay_out(const Value& value, const std::string& path) {
+    const std::string live_key = plan_.selection().renamed(path);
+    const auto own_load = own_loads_.find(live_key);
+    if (own_load != own_loads_.end()) {
+      own_load->second = &value;
+    } else if (value.is_dict()) {
+      for (const auto& [key, entry] : value.dict()) lay_out(entry, dotted(path, to_string(key)));
+    } else if (!leaves_.emplace(live_key, &value).second) {
+      plan_.mismatched(live_key, "'" + path + "' is not the only key of the file that becomes it");
+    }
+  }
+
+  void match(Module& module, const std::string& path) {
+    const auto own_load = own_loads_.find(path);
+    if (own_load != own_loads_.end()) {
+      match_own_load(module, own_load->second, path);
+      return;
+    }
+    for_own_tensors(module, [&](const std::string& name, const at::Tensor& live) {
+      match_tensor(live, dotted(path, name));
+    });
+    for_children(module,
+                 [&](const std::string& name, Module& child) { match(child, dotted(path, name)); });
+  }
+
+  void match_own_load(Module& module, const Value* saved, const std::string& path) {
+    if (!plan_.selection().takes(path)) return;
+    if (saved == nullptr) {
+      plan_.missing(path);
+    } else {
+      plan_overriding(module, *saved, path, plan_);
+    }
+  }
+
+  void match_tensor(const at::Tensor& live, const std::string& key) {
+    const auto leaf = leaves_.find(key);
+    const Value* const saved = leaf != leaves_.end() ? leaf->second : nullptr;
+    if (saved != nullptr) leaves_.erase(leaf);
+    if (!plan_.selection().takes(key)) return;
+    if (saved == nullptr) {
+      plan_.missing(key);
+    } else if (!saved->is_tensor()) {
+      plan_.mismatched(
+          key, std::string("a tensor here, and a ") + to_string(saved->kind()) + " in the file");
+    } else {
+      plan_.restore_in_place(live, saved->to_tensor(), key);
+      if (plan_.options().restore_modes()) plan_requires_grad(live, *saved, plan_);
+    }
+  }
+
+  OwnLoad own_load_;
+  RestorePlan& plan_;
+  std::map<std::string, const Value*> leaves_;     // By live keys.
+  std::map<std::string, const Value*> own_loads_;  // By live paths; null until found in the file.
+};
+
+}  // namespace
+
+ModuleItem::ModuleItem(std::string name, std::shared_ptr<Module> module)
+    : Item(std::move(name)), module_(std::move(module)) {}
+
+void ModuleItem::name_parameters(ParameterNames& names) const {
+  for (const auto& parameter : module_->named_parameters()) {
+    // The first name of a parameter that has several (tied weights).
+    names.emplace(parameter.value().unsafeGetTensorImpl(), dotted(name(), parameter.key()));
+  }
+}
+
+ItemEntry ModuleItem::describe() const { return {name(), "module", "", {}}; }
+
+std::vector<std::string> ModuleItem::eval_modules() const {
+  std::vector<std::string> names;
+  for_modules(*module_, name(), [&](const std::string& path, Module& module) {
+    if (!module.is_training()) names.push_back(path);
+  });
+  return names;
+}
+
+uint64_t ModuleItem::expected_bytes() const {
+  uint64_t sum = 0;
+  for (const at::Tensor& tensor : module_->parameters()) sum += tensor.nbytes();
+  for (const at::Tensor& tensor : module_->buffers()) {
+    if (tensor.defined()) sum += tensor.nbytes();
+  }
+  return sum;
+}
+
+Value ModuleItem::capture() const { return capture_module(*module_, name()); }
+
+void ModuleItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
+  plan_module(*module_, saved.value, name(), OwnLoad::kCalled, plan);
+  if (!plan.options().restore_modes()) return;
+  const std::set<std::string> eval(saved.eval_modules.begin(), saved.eval_modules.end());
+  plan.finally([this, eval] {
+    // Parents come first, and train() reaches their children, who then get their own.
+    for_modules(*module_, name(), [&](const std::string& path, Module& module) {
+      module.train(eval.count(path) == 0);
+    });
+  });
+}
+
+void plan_module(Module& module, const Value& saved, const std::string& path, OwnLoad own_load,
+                 RestorePlan& plan) {
+  ModulePlan(own_load, plan).run(module, saved, path);
+}
+
+void note_unexpected(const Value& saved, const std::string& path, RestorePlan& plan) {
+  if (!saved.is_dict()) {
+    plan.unexpected(path);
+    return;
+  }
+  for (const auto& [key, entry] : saved.dict()) {
+    note_unexpected(entry, dotted(path, to_string(key)), plan);
+  }
+}
+
+}  // namespace checkpoint::state

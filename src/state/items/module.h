@@ -1,0 +1,41 @@
+#pragma once
+
+#include "state/plan/item.h"
+
+#include <torch/nn/module.h>
+
+#include <memory>
+#include <string>
+
+namespace checkpoint::state {
+
+/// A module: its parameters, its buffers and its children's, by name, as Module::save writes them;
+/// and what any of them writes by a `save` of its own.
+class ModuleItem final : public Item {
+ public:
+  ModuleItem(std::string name, std::shared_ptr<torch::nn::Module> module);
+
+  void name_parameters(ParameterNames& names) const override;
+  ItemEntry describe() const override;
+  std::vector<std::string> eval_modules() const override;
+  uint64_t expected_bytes() const override;
+  Value capture() const override;
+  void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
+  bool places_parameters() const override { return true; }
+
+ private:
+  std::shared_ptr<torch::nn::Module> module_;
+};
+
+/// Whether a module's own `save` and `load` (overriding_module.h) have a say.
+enum class OwnLoad { kCalled, kIgnored };
+
+/// Plans to restore a module from a saved tree, nested or with dotted names. `path` is what its
+/// keys begin with, and may be empty.
+void plan_module(torch::nn::Module& module, const Value& saved, const std::string& path,
+                 OwnLoad own_load, RestorePlan& plan);
+
+/// Adds to the plan's report all keys of a saved tree, as unexpected.
+void note_unexpected(const Value& saved, const std::string& path, RestorePlan& plan);
+
+}  // namespace checkpoint::state

@@ -1,0 +1,58 @@
+#include "state/items/object_item.h"
+
+#include "state/plan/restore_plan.h"
+#include "state/items/self_saving.h"
+
+#include <checkpoint/error.h>
+
+#include <memory>
+#include <utility>
+
+namespace checkpoint::state {
+namespace {
+
+// Runs a function of the user's; its errors say which item it was.
+template <typename F>
+auto call(const std::string& what, ErrorCode code, F&& function) {
+  try {
+    return function();
+  } catch (const Error& error) {
+    throw Error(error.code(), what + ": " + error.what());
+  } catch (const std::exception& error) {
+    throw Error(code, what + ": " + error.what());
+  }
+}
+
+}  // namespace
+
+ObjectItem::ObjectItem(std::string name, std::function<Value()> read,
+                       std::function<void(const Value&)> write, Remember remember)
+    : Item(std::move(name)),
+      read_(std::move(read)),
+      write_(std::move(write)),
+      remember_(std::move(remember)) {
+  if (remember_) return;
+  remember_ = [this]() -> std::function<void()> {
+    // A copy: neither load_state_dict's writes into the live tensors nor later training change it.
+    return [this, before = Copier().copy(capture())] { write_(before); };
+  };
+}
+
+ItemEntry ObjectItem::describe() const { return {name(), "object", "", {}}; }
+
+Value ObjectItem::capture() const {
+  return call("the state_dict() of '" + name() + "' failed", ErrorCode::kUnsupported, read_);
+}
+
+void ObjectItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
+  const auto fresh = std::make_shared<Value>(
+      read_tree(saved.value, name(), capture(), follow_map_location(plan), plan));
+  plan.try_first(
+      [this, fresh] {
+        call("'" + name() + "' did not take the saved state, and nothing was changed",
+             ErrorCode::kIncompatible, [&] { write_(*fresh); });
+      },
+      remember_());
+}
+
+}  // namespace checkpoint::state

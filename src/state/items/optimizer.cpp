@@ -1,0 +1,296 @@
+#include "state/items/optimizer.h"
+
+#include "state/items/archived_optimizer.h"
+#include "state/items/optimizer_codec.h"
+#include "state/plan/restore_plan.h"
+#include "compat/torch_compat.h"
+
+#include <c10/util/Type.h>
+#include <torch/torch.h>
+
+#include <memory>
+#include <sstream>
+#include <string_view>
+#include <typeinfo>
+#include <unordered_map>
+#include <utility>
+
+namespace checkpoint::state {
+namespace {
+
+using torch::optim::Optimizer;
+using torch::optim::OptimizerParamGroup;
+using torch::optim::OptimizerParamState;
+using Names = std::vector<std::string>;
+
+Value size_tensor(size_t size) { return torch::tensor(static_cast<int64_t>(size)); }
+
+const OptimizerParamState* find_state(const Optimizer& optimizer, const at::Tensor& parameter) {
+  const auto found = optimizer.state().find(compat::state_key(parameter));
+  return found != optimizer.state().end() ? found->second.get() : nullptr;
+}
+
+// Of names that outlive them.
+using Positions = std::unordered_map<std::string_view, int64_t>;
+
+Positions positions(const Names& names) {
+  Positions result;
+  result.reserve(names.size());
+  for (const std::string& name : names) result.emplace(name, static_cast<int64_t>(result.size()));
+  return result;
+}
+
+bool are_distinct(const Positions& positions, const Names& names) {
+  return positions.size() == names.size() && positions.count("") == 0;
+}
+
+// How many tensors of a parameter's size the optimizer keeps for it.
+uint64_t tensors_for_each(const torch::optim::OptimizerOptions& options) {
+  using namespace torch::optim;
+  if (const auto* adam = dynamic_cast<const AdamOptions*>(&options)) return 2 + adam->amsgrad();
+  if (const auto* adamw = dynamic_cast<const AdamWOptions*>(&options)) return 2 + adamw->amsgrad();
+  if (const auto* sgd = dynamic_cast<const SGDOptions*>(&options)) return sgd->momentum() > 0;
+  if (const auto* rms = dynamic_cast<const RMSpropOptions*>(&options)) {
+    return 1 + (rms->momentum() > 0) + rms->centered();
+  }
+  return dynamic_cast<const AdagradOptions*>(&options) != nullptr ? 1 : 0;
+}
+
+class OptimizerItem final : public Item {
+ public:
+  // `type` is the class's name: the codec's, or that of a class derived from it.
+  OptimizerItem(std::string name, Optimizer& optimizer, const OptimizerCodec& codec,
+                std::string type)
+      : Item(std::move(name)), optimizer_(optimizer), codec_(codec), type_(std::move(type)) {}
+
+  ItemEntry describe() const override {
+    return {name(), "optimizer", type_, group_sizes(optimizer_)};
+  }
+
+  std::vector<Names> parameter_names(const ParameterNames& live_names) const override {
+    return names_of_parameters(optimizer_, live_names);
+  }
+
+  uint64_t expected_bytes() const override {
+    uint64_t sum = 0;
+    for (const OptimizerParamGroup& group : optimizer_.param_groups()) {
+      const uint64_t each = group.has_options() ? tensors_for_each(group.options()) : 0;
+      for (const at::Tensor& parameter : group.params()) {
+        if (parameter.defined()) sum += each * parameter.nbytes();
+      }
+    }
+    return sum;
+  }
+
+  Value capture() const override {
+    Dict states;
+    Dict groups;
+    groups.insert("param_groups/size", size_tensor(optimizer_.param_groups().size()));
+    size_t index = 0;
+    for (size_t g = 0; g < optimizer_.param_groups().size(); ++g) {
+      const OptimizerParamGroup& group = optimizer_.param_groups()[g];
+      Dict saved_group;
+      saved_group.insert("params/size", size_tensor(group.params().size()));
+      for (size_t p = 0; p < group.params().size(); ++p, ++index) {
+        const std::string key = std::to_string(index);
+        saved_group.insert("params/" + std::to_string(p), key);
+        if (const OptimizerParamState* state = find_state(optimizer_, group.params()[p])) {
+          states.insert(key, codec_.capture_state(*state));
+        }
+      }
+      saved_group.insert("options", codec_.capture_options(group.options()));
+      groups.insert("param_groups/" + std::to_string(g), std::move(saved_group));
+    }
+    Dict tree;
+    tree.insert("pytorch_version", "1.5.0");  // What Optimizer::load insists on.
+    tree.insert("state", std::move(states));
+    tree.insert("param_groups", std::move(groups));
+    return tree;
+  }
+
+  void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override {
+    if (saved.entry.type != type_) {
+      plan.mismatched(name(), "the state of " + saved.entry.type + " cannot go into " + type_);
+      return;
+    }
+    const size_t live_groups = optimizer_.param_groups().size();
+    if (saved.parameter_names.size() != live_groups) {
+      plan.mismatched(name(), std::to_string(live_groups) + " parameter groups here, " +
+                                  std::to_string(saved.parameter_names.size()) + " in the file");
+      return;
+    }
+    const std::vector<Names> names = parameter_names(live_names);
+    auto states = std::make_shared<States>();
+    size_t first_index = 0;
+    for (size_t g = 0; g < live_groups; ++g) {
+      plan_group(saved, g, first_index, names[g], *states, plan);
+      first_index += saved.parameter_names[g].size();
+    }
+    plan.finally([this, states] { replace_states(*states); });
+  }
+
+ private:
+  // Parameter, and the state that it shall have.
+  using States = std::vector<std::pair<at::Tensor, std::unique_ptr<OptimizerParamState>>>;
+
+  // In the file, the state of the group's i-th parameter has the key first_index + i.
+  void plan_group(const SavedItem& saved, size_t g, size_t first_index, const Names& live,
+                  States& states, RestorePlan& plan) {
+    const std::string path = dotted(name(), "param_groups." + std::to_string(g));
+    const Names& in_file = saved.parameter_names[g];
+    const std::vector<int64_t> matches = match(in_file, live, path, plan);
+    const Dict& tree = saved.value.dict();
+    const Dict& saved_states = tree.at("state").dict();
+    OptimizerParamGroup& group = optimizer_.param_groups()[g];
+    for (size_t p = 0; p < matches.size(); ++p) {
+      if (matches[p] < 0) continue;
+      const std::string key = std::to_string(first_index + static_cast<size_t>(matches[p]));
+      const Value* saved_state = saved_states.find(key);
+      if (saved_state == nullptr) continue;  // It had not stepped yet: nor will this one have.
+      plan_state(*saved_state, group.params()[p], live[p], key, states, plan);
+    }
+    const Dict& saved_group =
+        tree.at("param_groups").dict().at("param_groups/" + std::to_string(g)).dict();
+    codec_.plan_options(saved_group.at("options"), group.options(), dotted(path, "options"), plan);
+  }
+
+  // For each live parameter the saved one that it is, or -1. By name where all have one: then their
+  // order may be another. Otherwise by position, as LibTorch does.
+  std::vector<int64_t> match(const Names& in_file, const Names& live, const std::string& path,
+                             RestorePlan& plan) const {
+    std::vector<int64_t> matches(live.size(), -1);
+    const Positions saved_positions = positions(in_file);
+    const Positions live_positions = positions(live);
+    if (are_distinct(saved_positions, in_file) && are_distinct(live_positions, live)) {
+      for (size_t p = 0; p < live.size(); ++p) {
+        const auto found = saved_positions.find(live[p]);
+        if (found == saved_positions.end()) {
+          plan.missing(dotted(path, live[p]));
+        } else {
+          matches[p] = found->second;
+        }
+      }
+      for (const std::string& name : in_file) {
+        if (live_positions.count(name) == 0) plan.unexpected(dotted(path, name));
+      }
+      if (codec_.is_flat() && in_file != live) {
+        plan.mismatched(path, std::string(codec_.type()) +
+                                  " keeps one vector over all parameters, and their order here is "
+                                  "not that in the file");
+      }
+      return matches;
+    }
+    if (in_file.size() != live.size()) {
+      plan.mismatched(path, std::to_string(live.size()) + " parameters here, " +
+                                std::to_string(in_file.size()) + " in the file");
+      return matches;
+    }
+    for (size_t p = 0; p < live.size(); ++p) {
+      matches[p] = static_cast<int64_t>(p);
+      const bool contradict = !in_file[p].empty() && !live[p].empty() && in_file[p] != live[p];
+      if (contradict) {
+        plan.mismatched(dotted(path, std::to_string(p)),
+                        "the parameter '" + live[p] + "' here, '" + in_file[p] + "' in the file");
+      }
+    }
+    return matches;
+  }
+
+  void plan_state(const Value& saved, const at::Tensor& parameter,
+                  const std::string& parameter_name, const std::string& key, States& states,
+                  RestorePlan& plan) {
+    const std::string path = dotted(name(), "state." + key) +
+                             (parameter_name.empty() ? "" : " (of " + parameter_name + ")");
+    if (!check_shapes(saved, parameter, path, plan)) return;
+    auto state = codec_.plan_state(saved, find_state(optimizer_, parameter), parameter, path, plan);
+    if (state) states.emplace_back(parameter, std::move(state));
+  }
+
+  // A state of another shape would be accepted, and throw in step().
+  bool check_shapes(const Value& saved, const at::Tensor& parameter, const std::string& path,
+                    RestorePlan& plan) const {
+    if (!saved.is_dict()) {
+      plan.mismatched(path, "it is no state of a parameter");
+      return false;
+    }
+    if (codec_.is_flat()) return check_flat(saved, path, plan);
+    bool fits = true;
+    for (const auto& [key, value] : saved.dict()) {
+      if (!value.is_tensor() || value.to_tensor().sizes() == parameter.sizes()) continue;
+      std::ostringstream why;
+      why << "shape " << value.to_tensor().sizes() << " in the file, and the parameter here has "
+          << parameter.sizes();
+      plan.mismatched(dotted(path, to_string(key)), why.str());
+      fits = false;
+    }
+    return fits;
+  }
+
+  bool check_flat(const Value& saved, const std::string& path, RestorePlan& plan) const {
+    int64_t elements = 0;
+    for (const at::Tensor& parameter : optimizer_.param_groups().front().params()) {
+      elements += parameter.numel();
+    }
+    for (const char* key : {"d", "prev_flat_grad"}) {
+      const Value* value = saved.dict().find(std::string(key));
+      if (value == nullptr || !value->is_tensor() || value->to_tensor().numel() == elements) {
+        continue;
+      }
+      plan.mismatched(dotted(path, key),
+                      std::to_string(value->to_tensor().numel()) +
+                          " elements in the file, and the parameters here have " +
+                          std::to_string(elements));
+      return false;
+    }
+    return true;
+  }
+
+  void replace_states(States& states) {
+    // All of it: LibTorch's own load merges, and keeps what is stale.
+    optimizer_.state().clear();
+    for (auto& [parameter, state] : states) {
+      optimizer_.state()[compat::state_key(parameter)] = std::move(state);
+    }
+  }
+
+  Optimizer& optimizer_;
+  const OptimizerCodec& codec_;
+  std::string type_;
+};
+
+}  // namespace
+
+std::vector<int64_t> group_sizes(const Optimizer& optimizer) {
+  std::vector<int64_t> sizes;
+  for (const OptimizerParamGroup& group : optimizer.param_groups()) {
+    sizes.push_back(static_cast<int64_t>(group.params().size()));
+  }
+  return sizes;
+}
+
+std::vector<Names> names_of_parameters(const Optimizer& optimizer,
+                                       const ParameterNames& live_names) {
+  std::vector<Names> groups;
+  for (const OptimizerParamGroup& group : optimizer.param_groups()) {
+    Names names;
+    for (const at::Tensor& parameter : group.params()) {
+      const auto found = live_names.find(parameter.unsafeGetTensorImpl());
+      names.push_back(found != live_names.end() ? found->second : "");
+    }
+    groups.push_back(std::move(names));
+  }
+  return groups;
+}
+
+std::unique_ptr<Item> make_optimizer_item(std::string name, Optimizer& optimizer) {
+  if (const OptimizerCodec* codec = find_codec(optimizer)) {
+    return std::make_unique<OptimizerItem>(std::move(name), optimizer, *codec, codec->type());
+  }
+  std::string type = c10::demangle(typeid(optimizer).name());
+  if (const OptimizerCodec* codec = find_base_codec(optimizer)) {
+    return std::make_unique<OptimizerItem>(std::move(name), optimizer, *codec, std::move(type));
+  }
+  return make_archived_optimizer_item(std::move(name), optimizer, std::move(type));
+}
+
+}  // namespace checkpoint::state

@@ -1,0 +1,213 @@
+#include "state/items/overriding_module.h"
+
+#include "state/plan/item.h"
+#include "state/items/self_saving.h"
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+namespace checkpoint::state {
+namespace {
+
+using torch::nn::Module;
+
+SelfSaving self_saving(Module& module, const std::string& path) {
+  return SelfSaving(
+      path, [&module](torch::serialize::OutputArchive& archive) { module.save(archive); },
+      [&module](torch::serialize::InputArchive& archive) { module.load(archive); });
+}
+
+// The parameters and buffers of the module and of all below it, each once.
+std::vector<at::Tensor> tensors_of(const Module& module) {
+  std::vector<at::Tensor> tensors;
+  std::unordered_set<const c10::TensorImpl*> known;
+  const auto add = [&](const at::Tensor& tensor) {
+    if (tensor.defined() && known.insert(tensor.unsafeGetTensorImpl()).second) {
+      tensors.push_back(tensor);
+    }
+  };
+  for (const at::Tensor& parameter : module.parameters()) add(parameter);
+  for (const at::Tensor& buffer : module.buffers()) add(buffer);
+  return tensors;
+}
+
+// Elements that share one place cannot be written one by one.
+bool is_expanded(const at::Tensor& tensor) {
+  for (int64_t i = 0; i < tensor.dim(); ++i) {
+    if (tensor.size(i) > 1 && tensor.stride(i) == 0) return true;
+  }
+  return false;
+}
+
+// A module's tensors with their memory. LibTorch's load gives them other memory, that of the
+// archive's tensors, and so parts them from their views, from tensors that share it, and from
+// whoever has kept its address.
+class KeptTensors {
+ public:
+  KeptTensors(const Module& module, Copier& copier) {
+    for (const at::Tensor& live : tensors_of(module)) {
+      kept_.push_back({live, live.detach(), copier.copy(live)});
+    }
+  }
+
+  // What was loaded, in the old memory.
+  void take_over() {
+    const torch::NoGradGuard no_grad;
+    std::unordered_set<const void*> old_memory;
+    for (const Kept& kept : kept_) old_memory.insert(kept.own.storage().unsafeGetStorageImpl());
+    std::vector<std::pair<const Kept*, at::Tensor>> loaded;
+    for (const Kept& kept : kept_) {
+      if (!fits(kept) || is_at_home(kept)) continue;
+      const at::Tensor values = kept.live.detach();
+      // One tensor may have been loaded into the memory of another, which is written below.
+      const bool in_the_way = old_memory.count(values.storage().unsafeGetStorageImpl()) != 0;
+      loaded.emplace_back(&kept, in_the_way ? values.clone() : values);
+    }
+    for (auto& [kept, values] : loaded) {
+      at::Tensor own = kept->own;
+      own.copy_(values);
+      put(*kept);
+    }
+  }
+
+  // As it was.
+  void put_back() {
+    const torch::NoGradGuard no_grad;
+    for (const Kept& kept : kept_) {
+      at::Tensor own = kept.own;
+      if (!is_expanded(own)) own.copy_(kept.copy);
+      put(kept);
+    }
+  }
+
+ private:
+  struct Kept {
+    at::Tensor live;
+    at::Tensor own;   // Its memory, through a tensor that nobody else has.
+    at::Tensor copy;  // Its elements.
+  };
+
+  static bool fits(const Kept& kept) {
+    return kept.live.scalar_type() == kept.own.scalar_type() &&
+           kept.live.sizes() == kept.own.sizes() && kept.live.device() == kept.own.device() &&
+           !is_expanded(kept.own);
+  }
+  static bool is_at_home(const Kept& kept) {
+    return kept.live.is_alias_of(kept.own) && kept.live.strides() == kept.own.strides() &&
+           kept.live.storage_offset() == kept.own.storage_offset();
+  }
+  static void put(const Kept& kept) {
+    at::Tensor live = kept.live;
+    live.set_data(kept.own);
+    // A graph that saved the old values raises at backward.
+    if (!live.is_inference()) live.unsafeGetTensorImpl()->bump_version();
+  }
+
+  std::vector<Kept> kept_;
+};
+
+// One module's restore, from its plan on.
+class OverridingRestore {
+ public:
+  OverridingRestore(Module& module, const std::string& path, Dict loaded)
+      : module_(module), object_(self_saving(module, path)), loaded_(std::move(loaded)) {}
+
+  void run() {
+    Copier copier;
+    kept_ = std::make_unique<KeptTensors>(module_, copier);
+    before_ = std::make_unique<Dict>(copier.copy(object_.capture()));
+    object_.load(loaded_);
+    kept_->take_over();
+  }
+
+  void undo() {
+    try {
+      if (before_) object_.load(*before_);
+    } catch (...) {
+      // The tensors come back all the same.
+    }
+    if (kept_) kept_->put_back();
+  }
+
+ private:
+  Module& module_;
+  SelfSaving object_;
+  Dict loaded_;
+  std::unique_ptr<KeptTensors> kept_;
+  std::unique_ptr<Dict> before_;
+};
+
+// Compares the module's own tensors, wherever its save puts them, with what the file has there.
+class Comparison {
+ public:
+  Comparison(const Module& module, RestorePlan& plan) : plan_(plan) {
+    for (const at::Tensor& tensor : tensors_of(module)) {
+      known_.insert(tensor.unsafeGetTensorImpl());
+    }
+  }
+
+  // Whether all fit.
+  bool compare(const Dict& live, const Dict& saved, const std::string& path) {
+    for (const auto& [key, value] : live) {
+      compare(value, saved.find(key), dotted(path, to_string(key)));
+    }
+    return fits_;
+  }
+
+ private:
+  void compare(const Value& live, const Value* saved, const std::string& path) {
+    if (live.is_dict()) {
+      static const Dict kNothing;
+      compare(live.dict(), saved != nullptr && saved->is_dict() ? saved->dict() : kNothing, path);
+    } else if (live.is_tensor() && known_.count(live.to_tensor().unsafeGetTensorImpl()) != 0) {
+      compare(live.to_tensor(), saved, path);
+    }
+  }
+
+  void compare(const at::Tensor& live, const Value* saved, const std::string& path) {
+    if (saved != nullptr && saved->is_tensor()) {
+      if (plan_.fits(live, saved->to_tensor(), path)) {
+        plan_.note_move(live, plan_.device_for(saved->to_tensor(), path, live.device()));
+        return;
+      }
+    } else if (saved != nullptr) {
+      plan_.mismatched(
+          path, std::string("a tensor here, and a ") + to_string(saved->kind()) + " in the file");
+    } else {
+      plan_.missing(path);
+    }
+    fits_ = false;
+  }
+
+  RestorePlan& plan_;
+  std::unordered_set<const c10::TensorImpl*> known_;
+  bool fits_ = true;
+};
+
+}  // namespace
+
+Value capture_overriding(Module& module, const std::string& path) {
+  return self_saving(module, path).capture();
+}
+
+void plan_overriding(Module& module, const Value& saved, const std::string& path,
+                     RestorePlan& plan) {
+  if (!saved.is_dict()) {
+    plan.mismatched(
+        path, std::string("a module here, and a ") + to_string(saved.kind()) + " in the file");
+    return;
+  }
+  const Dict live = self_saving(module, path).capture();
+  if (!Comparison(module, plan).compare(live, saved.dict(), path)) return;
+  const std::vector<at::Tensor> tensors = tensors_of(module);
+  const c10::Device home = tensors.empty() ? c10::Device(c10::kCPU) : tensors.front().device();
+  auto restore = std::make_shared<OverridingRestore>(
+      module, path, read_tree(saved.dict(), path, live, follow_map_location(plan, home), plan));
+  plan.try_first([restore] { restore->run(); }, [restore] { restore->undo(); });
+}
+
+}  // namespace checkpoint::state

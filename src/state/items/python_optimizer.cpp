@@ -1,0 +1,251 @@
+// An optimizer's state in the form that Python's Optimizer.state_dict() has:
+//
+//   {"state": {0: {"step": tensor, "exp_avg": …}, …},
+//    "param_groups": [{"lr": …, …, "params": [0, 1, …]}, …]}
+//
+// LibTorch's classes have the same fields as Python's, and Python's have more options.
+
+#include "state/items/optimizer_codec.h"
+#include "state/restore.h"
+#include "state/plan/restore_plan.h"
+#include "compat/torch_compat.h"
+
+#include "format/tree/path.h"
+#include "base/log.h"
+
+#include <checkpoint/error.h>
+#include <checkpoint/state_dict.h>
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace checkpoint {
+namespace {
+
+using format::dotted;
+using state::OptimizerCodec;
+using state::RestorePlan;
+using torch::optim::Optimizer;
+using torch::optim::OptimizerParamGroup;
+using torch::optim::OptimizerParamState;
+
+/// An option that Python's optimizer has, and LibTorch's has not.
+struct PythonOption {
+  const char* name;
+  /// What Python's constructor gives it.
+  Value normal;
+  /// Whether another value makes the steps others: then LibTorch cannot go on as Python would.
+  bool changes_steps;
+};
+
+std::vector<PythonOption> python_options(const std::string& type) {
+  std::vector<PythonOption> options = {
+      {"maximize", false, true}, {"foreach", Value(), false}, {"differentiable", false, false}};
+  if (type != "SGD" && type != "Adagrad") options.push_back({"capturable", false, false});
+  if (type != "RMSprop") options.push_back({"fused", Value(), false});
+  if (type == "Adam") options.push_back({"decoupled_weight_decay", false, true});
+  if (type == "AdamW") options.push_back({"decoupled_weight_decay", true, true});
+  return options;
+}
+
+const OptimizerCodec& codec_of(const Optimizer& optimizer) {
+  const OptimizerCodec* codec = state::find_codec(optimizer);
+  if (codec == nullptr) codec = state::find_base_codec(optimizer);
+  if (codec == nullptr || codec->is_flat()) {
+    throw Error(ErrorCode::kUnsupported,
+                "only SGD, Adam, AdamW, RMSprop and Adagrad have a form that Python shares");
+  }
+  return *codec;
+}
+
+const OptimizerParamState* find_state(const Optimizer& optimizer, const at::Tensor& parameter) {
+  const auto found = optimizer.state().find(compat::state_key(parameter));
+  return found != optimizer.state().end() ? found->second.get() : nullptr;
+}
+
+// Python counts steps in a tensor.
+Value to_python(const Dict& state) {
+  Dict result;
+  for (const auto& [key, value] : state) {
+    const bool is_step = to_string(key) == "step" && value.kind() == Value::Kind::kInt;
+    result.insert(key, is_step ? Value(torch::tensor(static_cast<float>(value.to_int()))) : value);
+  }
+  return result;
+}
+
+// A number that Python may hold in a tensor.
+Value plain_number(const Value& value, bool integer) {
+  if (!value.is_tensor() || value.to_tensor().numel() != 1) return value;
+  const auto number = value.to_tensor().to(torch::kDouble).item<double>();
+  return integer ? Value(static_cast<int64_t>(number)) : Value(number);
+}
+
+Value from_python_state(const Dict& state) {
+  Dict result;
+  for (const auto& [key, value] : state) {
+    if (value.is_none()) continue;  // SGD without momentum.
+    result.insert(key, to_string(key) == "step" ? plain_number(value, true) : value);
+  }
+  return result;
+}
+
+Value from_python_options(const Dict& group) {
+  Dict result;
+  for (const auto& [key, value] : group) {
+    if (value.kind() == Value::Kind::kList && to_string(key) == "betas") {
+      result.insert(key, Tuple{value.list()});
+    } else {
+      result.insert(key, plain_number(value, false));
+    }
+  }
+  return result;
+}
+
+bool is_same(const Value& left, const Value& right) {
+  if (left.is_none() || right.is_none()) return left.is_none() && right.is_none();
+  return left.kind() == Value::Kind::kBool && right.kind() == Value::Kind::kBool &&
+         left.to_bool() == right.to_bool();
+}
+
+// Plans what Python's state_dict says into a live optimizer.
+class Loader {
+ public:
+  Loader(Optimizer& optimizer, RestorePlan& plan)
+      : optimizer_(optimizer), codec_(codec_of(optimizer)), plan_(plan) {}
+
+  void load(const Dict& saved) {
+    const Value* groups = saved.find(std::string("param_groups"));
+    const Value* states = saved.find(std::string("state"));
+    if (groups == nullptr || states == nullptr || groups->kind() != Value::Kind::kList ||
+        !states->is_dict()) {
+      throw Error(ErrorCode::kIncompatible,
+                  "this is no state_dict of an optimizer of Python: it has no 'state' and "
+                  "'param_groups'");
+    }
+    auto& live = optimizer_.param_groups();
+    if (groups->list().size() != live.size()) {
+      plan_.mismatched("param_groups", std::to_string(live.size()) + " groups here, " +
+                                           std::to_string(groups->list().size()) + " in the file");
+      return;
+    }
+    for (size_t g = 0; g < live.size(); ++g) {
+      load_group(groups->list()[g].dict(), states->dict(), live[g],
+                 "param_groups." + std::to_string(g));
+    }
+    plan_.finally([optimizer = &optimizer_, states = states_] {
+      optimizer->state().clear();
+      for (auto& [parameter, state] : *states) {
+        optimizer->state()[compat::state_key(parameter)] = std::move(state);
+      }
+    });
+  }
+
+ private:
+  using States = std::vector<std::pair<at::Tensor, std::unique_ptr<OptimizerParamState>>>;
+
+  void load_group(const Dict& group, const Dict& states, OptimizerParamGroup& live,
+                  const std::string& path) {
+    check_options(group, live, path);
+    codec_.plan_options(from_python_options(group), live.options(), path, plan_);
+    const Value* params = group.find(std::string("params"));
+    if (params == nullptr || params->kind() != Value::Kind::kList) {
+      plan_.missing(dotted(path, "params"));
+      return;
+    }
+    if (params->list().size() != live.params().size()) {
+      plan_.mismatched(path, std::to_string(live.params().size()) + " parameters here, " +
+                                 std::to_string(params->list().size()) + " in the file");
+      return;
+    }
+    for (size_t p = 0; p < live.params().size(); ++p) {
+      const int64_t index = params->list()[p].to_int();
+      const Value* state = states.find(index);
+      if (state == nullptr) continue;  // It had not stepped yet: nor will this one have.
+      load_state(state->dict(), live.params()[p], "state." + std::to_string(index));
+    }
+  }
+
+  void check_options(const Dict& group, const OptimizerParamGroup& live, const std::string& path) {
+    const Dict known = codec_.capture_options(live.options()).dict();
+    const std::vector<PythonOption> python = python_options(codec_.type());
+    for (const auto& [key, value] : group) {
+      const std::string name = to_string(key);
+      if (name == "params" || name == "initial_lr" || known.contains(key)) continue;
+      const auto option = std::find_if(python.begin(), python.end(),
+                                       [&](const PythonOption& o) { return name == o.name; });
+      if (option == python.end()) {
+        store::log_warning("the option '" + dotted(path, name) + "' of Python's " + codec_.type() +
+                           " is left out: LibTorch has none like it");
+      } else if (option->changes_steps && !is_same(value, option->normal)) {
+        plan_.mismatched(dotted(path, name), std::string("LibTorch's ") + codec_.type() +
+                                                 " cannot do what Python's does with it");
+      }
+    }
+  }
+
+  void load_state(const Dict& saved, const at::Tensor& parameter, const std::string& path) {
+    const Value state = from_python_state(saved);
+    for (const auto& [key, value] : state.dict()) {
+      if (!value.is_tensor() || value.to_tensor().sizes() == parameter.sizes()) continue;
+      std::ostringstream why;
+      why << "shape " << value.to_tensor().sizes() << " in the file, and the parameter here has "
+          << parameter.sizes();
+      plan_.mismatched(dotted(path, to_string(key)), why.str());
+      return;
+    }
+    auto planned =
+        codec_.plan_state(state, find_state(optimizer_, parameter), parameter, path, plan_);
+    if (planned) states_->emplace_back(parameter, std::move(planned));
+  }
+
+  Optimizer& optimizer_;
+  const OptimizerCodec& codec_;
+  RestorePlan& plan_;
+  std::shared_ptr<States> states_ = std::make_shared<States>();
+};
+
+}  // namespace
+
+Value optimizer_state_dict(const Optimizer& optimizer) {
+  const OptimizerCodec& codec = codec_of(optimizer);
+  Dict states;
+  Value::List groups;
+  int64_t index = 0;
+  for (const OptimizerParamGroup& group : optimizer.param_groups()) {
+    Dict options = codec.capture_options(group.options()).dict();
+    for (const PythonOption& option : python_options(codec.type())) {
+      options.insert(std::string(option.name), option.normal);
+    }
+    Value::List params;
+    for (const at::Tensor& parameter : group.params()) {
+      if (const OptimizerParamState* state = find_state(optimizer, parameter)) {
+        states.insert(index, to_python(codec.capture_state(*state).dict()));
+      }
+      params.emplace_back(index++);
+    }
+    options.insert("params", std::move(params));
+    groups.emplace_back(std::move(options));
+  }
+  Dict tree;
+  tree.insert("state", std::move(states));
+  tree.insert("param_groups", std::move(groups));
+  return tree;
+}
+
+RestoreReport load_optimizer_state_dict(Optimizer& optimizer, const Value& state_dict) {
+  const state::TensorSource source;
+  const RestoreOptions options;
+  RestorePlan plan(source, options);
+  Loader(optimizer, plan).load(state_dict.dict());
+  state::settle(plan, options.strict(), "");
+  plan.run();
+  return plan.report();
+}
+
+}  // namespace checkpoint

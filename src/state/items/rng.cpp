@@ -1,0 +1,106 @@
+#include "state/items/rng.h"
+
+#include "format/torch/archive_reader.h"
+#include "state/plan/restore_plan.h"
+
+#include <checkpoint/error.h>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <torch/torch.h>
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace checkpoint::state {
+namespace {
+
+constexpr int64_t kSeedAndOffsetBytes = 16;
+
+at::Tensor state_of(at::Generator generator) {
+  const std::lock_guard<std::mutex> hold(generator.mutex());
+  return generator.get_state();
+}
+
+void set_state(at::Generator generator, const at::Tensor& state) {
+  const std::lock_guard<std::mutex> hold(generator.mutex());
+  generator.set_state(state);
+}
+
+// The CUDA devices that this process has used.
+std::vector<c10::DeviceIndex> cuda_devices_in_use() {
+  std::vector<c10::DeviceIndex> devices;
+  if (!torch::cuda::is_available()) return devices;
+  const auto count = static_cast<c10::DeviceIndex>(torch::cuda::device_count());
+  for (c10::DeviceIndex index = 0; index < count; ++index) {
+    if (at::detail::getCUDAHooks().hasPrimaryContext(index)) devices.push_back(index);
+  }
+  return devices;
+}
+
+c10::Device cuda(c10::DeviceIndex index) { return c10::Device(c10::kCUDA, index); }
+
+at::Generator generator_of(const c10::Device& device) {
+  return device.is_cpu() ? at::detail::getDefaultCPUGenerator()
+                         : at::globalContext().defaultGenerator(device);
+}
+
+// A generator checks what it is given, and refuses a state of the wrong size or of no sense.
+void plan_generator(const c10::Device& device, const at::Tensor& placeholder,
+                    const std::string& key, RestorePlan& plan) {
+  if (placeholder.scalar_type() != c10::kByte || placeholder.dim() != 1) {
+    plan.mismatched(key, "it is no generator's state");
+    return;
+  }
+  const at::Tensor before = state_of(generator_of(device));
+  if (device.is_cpu() && placeholder.numel() != before.numel()) {
+    plan.mismatched(key, std::to_string(before.numel()) + " bytes here, " +
+                             std::to_string(placeholder.numel()) + " in the file");
+    return;
+  }
+  const at::Tensor saved = plan.load(placeholder);
+  const at::Tensor wanted = device.is_cpu() ? saved : convert_cuda_state(saved, before);
+  plan.try_first([device, wanted] { set_state(generator_of(device), wanted); },
+                 [device, before] { set_state(generator_of(device), before); });
+}
+
+}  // namespace
+
+at::Tensor convert_cuda_state(const at::Tensor& saved, const at::Tensor& live) {
+  if (saved.numel() == live.numel()) return saved;
+  if (saved.numel() < kSeedAndOffsetBytes || live.numel() < kSeedAndOffsetBytes) {
+    throw Error(ErrorCode::kIncompatible, "a CUDA generator's state is shorter than its seed");
+  }
+  at::Tensor result = live.clone();
+  result.slice(0, live.numel() - kSeedAndOffsetBytes)
+      .copy_(saved.slice(0, saved.numel() - kSeedAndOffsetBytes));
+  return result;
+}
+
+ItemEntry RngItem::describe() const { return {name(), "rng", "", {}}; }
+
+Value RngItem::capture() const {
+  Dict states;
+  states.insert("cpu", state_of(generator_of(c10::kCPU)));
+  for (const c10::DeviceIndex index : cuda_devices_in_use()) {
+    states.insert(cuda(index).str(), state_of(generator_of(cuda(index))));
+  }
+  return states;
+}
+
+void RngItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
+  const Dict& states = saved.value.dict();
+  const auto plan_device = [&](const c10::Device& device) {
+    const Value* state = states.find(device.str());
+    if (state == nullptr) return false;
+    plan_generator(device, state->to_tensor(), dotted(name(), device.str()), plan);
+    return true;
+  };
+  if (!plan_device(c10::kCPU)) plan.missing(dotted(name(), "cpu"));
+  // A device that was not in use when it was saved has nothing to come back to.
+  for (const c10::DeviceIndex index : cuda_devices_in_use()) plan_device(cuda(index));
+}
+
+}  // namespace checkpoint::state

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "state/plan/item.h"
+
+#include <ATen/core/Tensor.h>
+
+namespace checkpoint::state {
+
+/// The item that every State has unless rng(false).
+inline constexpr char kRngName[] = "rng";
+
+/// LibTorch's default random generators: the CPU's, and that of each CUDA device in use. A device
+/// counts as in use when this process has a context on it; none is ever created.
+class RngItem final : public Item {
+ public:
+  RngItem() : Item(kRngName) {}
+  ItemEntry describe() const override;
+  Value capture() const override;
+  void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
+};
+
+/// A CUDA generator's state as another version of LibTorch holds it: all versions end it with the
+/// seed and the offset, 8 bytes each; 1.13 puts 800 bytes of an older generator before them.
+/// `live` is a state of the version at hand. Throws Error(incompatible) if either is too short.
+at::Tensor convert_cuda_state(const at::Tensor& saved, const at::Tensor& live);
+
+}  // namespace checkpoint::state

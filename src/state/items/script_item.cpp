@@ -1,0 +1,91 @@
+#include "state/items/script_item.h"
+
+#include "format/torch/ivalue.h"
+#include "format/torch/memory_archive.h"
+#include "state/items/module.h"
+#include "state/plan/restore_plan.h"
+#include "state/items/self_saving.h"
+
+#include <torch/torch.h>
+
+#include <set>
+#include <utility>
+
+namespace checkpoint::state {
+namespace {
+
+using torch::jit::Module;
+
+constexpr char kTraining[] = "training";
+
+// An attribute that is no live tensor: the whole of it is replaced.
+void plan_attribute(const Module& module, const std::string& name, const c10::IValue& live,
+                    const Value& saved, const std::string& path, RestorePlan& plan) {
+  const c10::IValue wanted = format::to_ivalue(
+      read_tree(saved, path, format::from_ivalue(live, path), follow_map_location(plan), plan),
+      path);
+  const c10::TypePtr type = module.type()->getAttribute(name);
+  if (!wanted.type()->isSubtypeOf(*type)) {
+    plan.mismatched(
+        path, "a " + type->repr_str() + " here, a " + wanted.type()->repr_str() + " in the file");
+    return;
+  }
+  const auto set = [module, name](const c10::IValue& value) {
+    Module target = module;
+    target.setattr(name, value);
+  };
+  plan.try_first([set, wanted] { set(wanted); }, [set, live] { set(live); });
+}
+
+void plan_script(const Module& module, const Value& saved, const std::string& path,
+                 RestorePlan& plan) {
+  if (!saved.is_dict()) {
+    plan.mismatched(
+        path, std::string("a module here, and a ") + to_string(saved.kind()) + " in the file");
+    return;
+  }
+  std::set<std::string> known = {kTraining};
+  for (const auto& attribute : module.named_attributes(/*recurse=*/false)) {
+    if (attribute.name == kTraining) continue;
+    known.insert(attribute.name);
+    const std::string key = dotted(path, attribute.name);
+    const c10::IValue& live = attribute.value;
+    const Value* entry = saved.dict().find(attribute.name);
+    if (live.isModule()) {
+      static const Value kNothing{Dict()};
+      plan_script(live.toModule(), entry != nullptr ? *entry : kNothing, key, plan);
+    } else if (entry == nullptr) {
+      plan.missing(key);
+    } else if (entry->is_dict()) {
+      plan.mismatched(key, "no module here, and one in the file");
+    } else if (live.isTensor() && live.toTensor().defined() && entry->is_tensor()) {
+      plan.restore_in_place(live.toTensor(), entry->to_tensor(), key);
+    } else {
+      plan_attribute(module, attribute.name, live, *entry, key, plan);
+    }
+  }
+  for (const auto& [key, entry] : saved.dict()) {
+    const std::string name = to_string(key);
+    if (known.count(name) == 0) note_unexpected(entry, dotted(path, name), plan);
+  }
+}
+
+}  // namespace
+
+ScriptItem::ScriptItem(std::string name, Module& module) : Item(std::move(name)), module_(module) {}
+
+void ScriptItem::name_parameters(ParameterNames& names) const {
+  for (const auto& parameter : module_.named_parameters()) {
+    names.emplace(parameter.value.unsafeGetTensorImpl(), dotted(name(), parameter.name));
+  }
+}
+
+ItemEntry ScriptItem::describe() const { return {name(), "script", "", {}}; }
+
+Value ScriptItem::capture() const { return format::from_script_module(module_, name()); }
+
+void ScriptItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
+  plan_script(module_, saved.value, name(), plan);
+}
+
+}  // namespace checkpoint::state

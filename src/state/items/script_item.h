@@ -1,0 +1,28 @@
+#pragma once
+
+#include "state/plan/item.h"
+
+#include <torch/csrc/jit/api/module.h>
+
+#include <string>
+
+namespace checkpoint::state {
+
+/// A TorchScript module, by reference: its parameters, buffers and other attributes, submodules
+/// nested. Its code is not part of it. Tensors are restored in place, other attributes are set; the
+/// training flag is saved, and the live one stays, as with an nn::Module.
+class ScriptItem final : public Item {
+ public:
+  ScriptItem(std::string name, torch::jit::Module& module);
+
+  void name_parameters(ParameterNames& names) const override;
+  ItemEntry describe() const override;
+  Value capture() const override;
+  void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
+  bool places_parameters() const override { return true; }
+
+ private:
+  torch::jit::Module& module_;
+};
+
+}  // namespace checkpoint::state

@@ -1,0 +1,95 @@
+#include "state/items/self_saving.h"
+
+#include "format/tree/map_tensors.h"
+#include "format/torch/memory_archive.h"
+#include "base/log.h"
+
+#include <checkpoint/error.h>
+
+#include <torch/torch.h>
+
+#include <utility>
+
+namespace checkpoint::state {
+namespace {
+
+using torch::serialize::InputArchive;
+using torch::serialize::OutputArchive;
+
+// Calls the user's code, and says whose words an exception's are.
+template <typename Call>
+void call(ErrorCode code, const std::string& doing, const Call& user_code) {
+  try {
+    user_code();
+  } catch (const Error&) {
+    throw;
+  } catch (const c10::Error& error) {
+    throw Error(code, doing + " failed: " + error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    throw Error(code, doing + " failed: " + error.what());
+  }
+}
+
+}  // namespace
+
+SelfSaving::SelfSaving(std::string path, std::function<void(OutputArchive&)> save,
+                       std::function<void(InputArchive&)> load)
+    : path_(std::move(path)), save_(std::move(save)), load_(std::move(load)) {}
+
+Dict SelfSaving::capture() const {
+  store::log_debug("'" + path_ + "' is read by its own save, through an archive in memory");
+  OutputArchive archive;
+  call(ErrorCode::kUnsupported, "'" + path_ + "' cannot be saved: its own save",
+       [&] { save_(archive); });
+  return format::from_archive(archive, path_);
+}
+
+void SelfSaving::load(const Dict& tree) const {
+  store::log_debug("'" + path_ + "' is restored by its own load, through an archive in memory");
+  InputArchive archive = format::to_archive(tree, path_);
+  call(ErrorCode::kIncompatible, "'" + path_ + "' cannot be restored: its own load",
+       [&] { load_(archive); });
+}
+
+Value read_tree(const Value& saved, const std::string& path, const Value& live, const Place& place,
+                const RestorePlan& plan) {
+  const torch::NoGradGuard no_grad;
+  const auto read = [&](const at::Tensor& placeholder, const format::TensorPlace& at) {
+    const at::Tensor tensor = plan.load(placeholder).to(place(placeholder, at)).detach();
+    return tensor.set_requires_grad(placeholder.requires_grad());
+  };
+  return format::map_tensors(saved, path, &live, read);
+}
+
+Dict read_tree(const Dict& saved, const std::string& path, const Dict& live, const Place& place,
+               const RestorePlan& plan) {
+  return std::move(read_tree(Value(saved), path, Value(live), place, plan).dict());
+}
+
+Place follow_map_location(const RestorePlan& plan, c10::Device home) {
+  return [&plan, home](const at::Tensor& placeholder, const format::TensorPlace& at) {
+    return plan.device_for(placeholder, at.key(), format::device_of(at, home));
+  };
+}
+
+at::Tensor Copier::copy(const at::Tensor& tensor) {
+  if (!tensor.defined()) return tensor;
+  const torch::NoGradGuard no_grad;
+  auto& [original, twin] = known_[tensor.unsafeGetTensorImpl()];
+  if (!twin.defined()) {
+    original = tensor;
+    twin = tensor.detach().clone().set_requires_grad(tensor.requires_grad());
+  }
+  return twin;
+}
+
+Value Copier::copy(const Value& value) {
+  return format::map_tensors(value, [this](const at::Tensor& tensor) { return copy(tensor); });
+}
+
+Dict Copier::copy(const Dict& tree) {
+  Value twin = copy(Value(tree));
+  return std::move(twin.dict());
+}
+
+}  // namespace checkpoint::state

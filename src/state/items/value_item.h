@@ -1,0 +1,65 @@
+#pragma once
+
+#include "state/plan/item.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace checkpoint::state {
+
+/// A number or text of the user's, by reference.
+class ValueItem final : public Item {
+ public:
+  /// What else the file may hold than a value of the item's kind.
+  enum class Else { kNothing, kText };
+
+  /// `write` may throw: then it has changed nothing.
+  ValueItem(std::string name, Value::Kind kind, std::function<Value()> read,
+            std::function<void(const Value&)> write, Else otherwise = Else::kNothing);
+  ItemEntry describe() const override;
+  Value capture() const override;
+  void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
+
+ private:
+  Value::Kind kind_;
+  std::function<Value()> read_;
+  std::function<void(const Value&)> write_;
+  Else otherwise_;
+};
+
+/// Throws Error(incompatible) that a saved number does not fit the item's C++ type.
+void check_range(const std::string& name, bool fits);
+
+/// Unsigned integers of 64 bits: those above 2^63 - 1 stand in the file as decimal text.
+std::unique_ptr<Item> make_unsigned_item(std::string name, std::function<uint64_t()> read,
+                                         std::function<void(uint64_t)> write);
+/// A long double: one that is no double stands in the file as hexadecimal text ("1.8p+1").
+std::unique_ptr<Item> make_long_double_item(std::string name, long double& number);
+
+/// A tensor of the user's, by reference. One that is undefined when restored becomes a new tensor.
+class TensorItem final : public Item {
+ public:
+  TensorItem(std::string name, at::Tensor& tensor);
+  ItemEntry describe() const override;
+  Value capture() const override;
+  void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
+
+ private:
+  at::Tensor& tensor_;
+};
+
+/// A tree of the user's, by reference: replaced whole.
+class TreeItem final : public Item {
+ public:
+  TreeItem(std::string name, Value& value);
+  ItemEntry describe() const override;
+  Value capture() const override;
+  void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
+
+ private:
+  Value& value_;
+};
+
+}  // namespace checkpoint::state

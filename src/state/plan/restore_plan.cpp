@@ -1,0 +1,283 @@
+#include "state/plan/restore_plan.h"
+
+#include "format/torch/archive_writer.h"
+#include "format/tree/dense.h"
+#include "compat/device.h"
+#include "base/aligned_buffer.h"
+#include "base/meter.h"
+#include "store/io/segments.h"
+#include "store/directory/verify.h"
+
+#include <checkpoint/error.h>
+
+#include <ATen/MemoryOverlap.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <optional>
+#include <sstream>
+
+namespace checkpoint::state {
+namespace {
+
+std::string shape_text(const at::Tensor& tensor) {
+  std::ostringstream text;
+  text << tensor.sizes();
+  return text.str();
+}
+
+// Whether the elements fill the memory from the first to the last without a gap, in some order.
+bool is_dense(const at::Tensor& tensor) { return tensor.is_non_overlapping_and_dense(); }
+
+size_t bytes_of(const at::Tensor& tensor) {
+  return static_cast<size_t>(tensor.numel()) * tensor.element_size();
+}
+
+// The memory from the first to the last element, of the plan's copy `index`.
+struct Extent {
+  const char* begin;
+  const char* end;
+  size_t index;
+};
+
+Extent extent_of(const at::Tensor& tensor, size_t index) {
+  const char* const begin = static_cast<const char*>(tensor.data_ptr());
+  const auto elements = static_cast<size_t>(format::extent(tensor));
+  return {begin, begin + elements * tensor.element_size(), index};
+}
+
+uint64_t file_offset(const format::StoredTensor& stored, const at::Tensor& placeholder) {
+  return stored.record_offset +
+         static_cast<uint64_t>(stored.storage_offset) * placeholder.element_size();
+}
+
+bool same_layout(const at::Tensor& left, const at::Tensor& right) {
+  if (left.scalar_type() != right.scalar_type() || left.sizes() != right.sizes()) return false;
+  if (left.strides() == right.strides()) return true;
+  // The strides of dimensions of one element, or of no elements at all, say nothing.
+  return left.is_contiguous() && right.is_contiguous();
+}
+
+// An expanded tensor has fewer elements in memory than to write, and cannot be written.
+bool overlaps_itself(const at::Tensor& tensor) {
+  return at::has_internal_overlap(tensor) == at::MemOverlap::Yes;
+}
+
+at::Tensor empty_like_on(const at::Tensor& like, c10::Device device) {
+  const auto options = like.options().device(device).requires_grad(false);
+  return overlaps_itself(like) ? at::empty(like.sizes(), options)
+                               : at::empty_strided(like.sizes(), like.strides(), options);
+}
+
+// As LibTorch's own in-place functions do: a graph that saved the old values raises at backward.
+void note_change(const at::Tensor& tensor) {
+  if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
+}
+
+}  // namespace
+
+RestorePlan::RestorePlan(const TensorSource& source, const RestoreOptions& options)
+    : source_(source), options_(options), selection_(options) {}
+
+bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
+                       const std::string& key) {
+  if (live.scalar_type() != placeholder.scalar_type() && !options_.convert_dtype()) {
+    mismatched(key, "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
+                        format::dtype_name(placeholder.scalar_type()) + " in the file");
+    return false;
+  }
+  if (live.sizes() != placeholder.sizes()) {
+    mismatched(key,
+               "shape " + shape_text(live) + " here, " + shape_text(placeholder) + " in the file");
+    return false;
+  }
+  return true;
+}
+
+void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,
+                                   const std::string& key) {
+  if (!fits(live, placeholder, key)) return;
+  const c10::Device device = device_for(placeholder, key, live.device());
+  if (device == live.device() && !overlaps_itself(live)) {
+    add_copy(live, placeholder);
+    return;
+  }
+  if (moved_.count(live.unsafeGetTensorImpl()) != 0) return;  // Tied: it has its place already.
+  // As Module::to does: new memory behind the same tensor.
+  const at::Tensor fresh = empty_like_on(live, device);
+  if (!at::_has_compatible_shallow_copy_type(live, fresh)) {
+    mismatched(key, "it cannot be moved from " + live.device().str() + " to " + device.str());
+    return;
+  }
+  moved_.emplace(live.unsafeGetTensorImpl(), device);
+  add_copy(fresh, placeholder);
+  finally([live, fresh]() mutable {
+    const torch::NoGradGuard no_grad;
+    live.set_data(fresh);
+  });
+}
+
+at::Tensor RestorePlan::restore_new(const at::Tensor& placeholder, const std::string& key,
+                                    c10::Device device) {
+  return restore_like(placeholder, at::Tensor(), device_for(placeholder, key, device));
+}
+
+at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Tensor& reuse,
+                                     c10::Device device) {
+  at::Tensor to = reuse;
+  // Memory that another saved tensor goes into already is not shared with this one.
+  const bool can_reuse = reuse.defined() && reuse.device() == device &&
+                         same_layout(reuse, placeholder) && !overlaps_itself(reuse) &&
+                         claimed_.count(reuse.data_ptr()) == 0;
+  if (!can_reuse) {
+    to = empty_like_on(placeholder, device);
+    if (device.is_cpu()) store::ask_for_huge_pages(to.data_ptr(), bytes_of(to));
+  }
+  add_copy(to, placeholder);
+  return to;
+}
+
+c10::Device RestorePlan::device_for(const at::Tensor& placeholder, const std::string& key,
+                                    c10::Device live) const {
+  const c10::Device device =
+      options_.map_location().device_for(key, source_.saved_device(placeholder), live);
+  format::check_device(device, key, source_.name());
+  return device;
+}
+
+void RestorePlan::note_move(const at::Tensor& live, c10::Device device) {
+  if (device != live.device()) moved_.emplace(live.unsafeGetTensorImpl(), device);
+}
+
+at::Tensor RestorePlan::load(const at::Tensor& placeholder) const {
+  return source_.load(placeholder);
+}
+
+c10::Device RestorePlan::device_after(const at::Tensor& live) const {
+  const auto moved = moved_.find(live.unsafeGetTensorImpl());
+  return moved != moved_.end() ? moved->second : live.device();
+}
+
+void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) {
+  if (to.numel() == 0) return;
+  const format::StoredTensor* stored = source_.find(placeholder);
+  if (stored != nullptr && !stored->big_endian && to.device().is_cpu() && !to.is_conj() &&
+      !to.is_neg() && is_dense(to) && same_layout(to, placeholder)) {
+    // Tied tensors are read once. If the file holds two different ones for one live tensor, the
+    // last one wins, as with LibTorch's own load; so it goes the way that keeps the order.
+    const uint64_t offset = file_offset(*stored, placeholder);
+    const auto [claim, first] = claimed_.emplace(to.data_ptr(), offset);
+    if (first) {
+      copies_.push_back({to, placeholder, true, offset});
+      return;
+    }
+    if (claim->second == offset) return;
+  }
+  copies_.push_back({to, placeholder, false});
+}
+
+void RestorePlan::throw_half_restored(ErrorCode code, const std::string& why) const {
+  throw HalfRestored(
+      code,
+      "reading failed when part of the live state was already written; it must not be "
+      "used: " +
+          why,
+      source_.name(), 0, "Restore another checkpoint, or start the program again.");
+}
+
+void RestorePlan::run() {
+  run_first();
+  order_overlapping();
+  try {
+    read_direct();
+    read_indirect();
+  } catch (const Error& error) {
+    throw_half_restored(error.code() == ErrorCode::kCorrupt ? error.code() : ErrorCode::kIo,
+                        error.what());
+  } catch (const c10::Error& error) {
+    throw_half_restored(ErrorCode::kIo, error.what_without_backtrace());
+  } catch (const std::bad_alloc& error) {
+    throw_half_restored(ErrorCode::kIo, error.what());
+  }  // What a function given to on_transfer throws is its caller's own.
+  for (const auto& action : last_) action();
+}
+
+void RestorePlan::run_first() {
+  for (size_t done = 0; done < first_.size(); ++done) {
+    try {
+      first_[done].action();
+    } catch (...) {
+      // The failed one too: it may have got half way.
+      for (size_t i = done + 1; i-- > 0;) {
+        try {
+          first_[i].undo();
+        } catch (...) {
+        }
+      }
+      throw;
+    }
+  }
+}
+
+// Live tensors may overlap in part (a view beside its base), and the file may hold different values
+// for what they share. All but the first of those then wait for it, and are copied in the plan's
+// order: several threads would leave it to chance which of them wins.
+void RestorePlan::order_overlapping() {
+  std::vector<Extent> order;
+  order.reserve(copies_.size());
+  for (size_t i = 0; i < copies_.size(); ++i) {
+    const at::Tensor& to = copies_[i].to;
+    if (to.device().is_cpu() && to.layout() == c10::kStrided) order.push_back(extent_of(to, i));
+  }
+  std::sort(order.begin(), order.end(),
+            [](const Extent& left, const Extent& right) { return left.begin < right.begin; });
+  const char* end = nullptr;
+  size_t first = 0;  // In the plan, of the run of overlapping ones.
+  for (const Extent& extent : order) {
+    if (end != nullptr && extent.begin < end) {
+      copies_[std::max(first, extent.index)].direct = false;
+      first = std::min(first, extent.index);
+      end = std::max(end, extent.end);
+    } else {
+      first = extent.index;
+      end = extent.end;
+    }
+  }
+}
+
+void RestorePlan::read_direct() {
+  std::vector<store::Segment> segments;
+  uint64_t bytes = 0;
+  segments.reserve(copies_.size());
+  for (const Copy& copy : copies_) {
+    if (!copy.direct) continue;
+    segments.push_back({copy.offset, static_cast<char*>(copy.to.data_ptr()), bytes_of(copy.to)});
+    bytes += segments.back().bytes;
+    note_change(copy.to);
+  }
+  if (source_.unchecked != nullptr) bytes = source_.unchecked->bytes;
+  store::Meter meter(options_.on_transfer(), Phase::kRead, bytes);
+  if (source_.unchecked == nullptr) {
+    if (!segments.empty()) store::read_segments(*source_.file, std::move(segments), &meter);
+  } else {
+    const std::string digest = store::read_and_digest(*source_.file, source_.unchecked->bytes,
+                                                      std::move(segments), &meter);
+    store::check_digest(*source_.unchecked, digest, source_.name());
+  }
+}
+
+void RestorePlan::read_indirect() {
+  const torch::NoGradGuard no_grad;
+  for (const Copy& copy : copies_) {
+    if (copy.direct) continue;
+    at::Tensor to = copy.to;
+    // Only in inference mode may a tensor be written that was made in it.
+    std::optional<c10::InferenceMode> inference;
+    if (to.is_inference()) inference.emplace();
+    to.copy_(load(copy.placeholder));
+  }
+}
+
+}  // namespace checkpoint::state

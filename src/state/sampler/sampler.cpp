@@ -1,0 +1,222 @@
+#include <checkpoint/error.h>
+#include <checkpoint/sampler.h>
+
+#include "state/sampler/shuffle.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace checkpoint {
+namespace {
+
+constexpr std::array<const char*, 4> kNumbers = {"size", "seed", "epoch", "position"};
+constexpr char kShuffle[] = "shuffle";
+
+[[noreturn]] void refuse(const std::string& why) {
+  throw Error(ErrorCode::kIncompatible, "the sampler " + why, "", 0,
+              "Make it with the size, the order and the seed that it was saved with.");
+}
+
+[[noreturn]] void misused(const std::string& call, const std::string& why) {
+  throw Error(ErrorCode::kInvalidArgument, "ResumableSampler::" + call + ": " + why);
+}
+
+std::string order_name(bool shuffle) { return shuffle ? "shuffled" : "sequential"; }
+
+}  // namespace
+
+// What all copies share.
+struct ResumableSampler::Shared {
+  // What the next reset() does, unless the loop has said which epoch comes.
+  enum class Reset { kNextEpoch, kContinueOrNextEpoch, kContinue };
+
+  struct Place {
+    size_t size;
+    int64_t epoch = 0;
+    size_t position = 0;  // Trained on.
+    size_t drawn = 0;     // Given to the DataLoader; never less than position.
+    Reset at_reset = Reset::kContinueOrNextEpoch;
+  };
+
+  Shared(size_t size, std::optional<uint64_t> seed) : seed(seed), place{size} {}
+
+  void start(int64_t new_epoch) {
+    place.epoch = new_epoch;
+    place.position = place.drawn = 0;
+    order.reset();
+  }
+
+  // The indices drawn next; the order of a shuffled epoch is made when it is first needed.
+  std::vector<size_t> draw(size_t count) {
+    std::vector<size_t> indices(count);
+    if (!seed) {
+      std::iota(indices.begin(), indices.end(), place.drawn);
+    } else {
+      if (!order) {
+        order = state::shuffled_order(place.size, *seed, static_cast<uint64_t>(place.epoch));
+      }
+      std::copy_n(order->begin() + static_cast<std::ptrdiff_t>(place.drawn), count,
+                  indices.begin());
+    }
+    place.drawn += count;
+    return indices;
+  }
+
+  mutable std::mutex mutex;
+  const std::optional<uint64_t> seed;  // None: sequential.
+  Place place;
+  std::optional<std::vector<size_t>> order;  // Of this epoch.
+};
+
+ResumableSampler ResumableSampler::sequential(size_t size) {
+  return ResumableSampler(std::make_shared<Shared>(size, std::nullopt));
+}
+
+ResumableSampler ResumableSampler::shuffled(size_t size, uint64_t seed) {
+  return ResumableSampler(std::make_shared<Shared>(size, seed));
+}
+
+ResumableSampler::ResumableSampler(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+ResumableSampler::ResumableSampler(const ResumableSampler&) = default;
+ResumableSampler& ResumableSampler::operator=(const ResumableSampler&) = default;
+ResumableSampler::~ResumableSampler() = default;
+
+void ResumableSampler::set_epoch(int64_t epoch) {
+  if (epoch < 0) misused("set_epoch", "there is no epoch " + std::to_string(epoch));
+  const std::lock_guard<std::mutex> hold(shared_->mutex);
+  if (epoch != shared_->place.epoch) shared_->start(epoch);
+  shared_->place.at_reset = Shared::Reset::kContinue;
+}
+
+void ResumableSampler::advance(size_t examples) {
+  const std::lock_guard<std::mutex> hold(shared_->mutex);
+  if (examples > shared_->place.drawn - shared_->place.position) {
+    misused("advance", std::to_string(examples) + " examples cannot have been trained on: only " +
+                           std::to_string(shared_->place.drawn - shared_->place.position) +
+                           " were drawn and not yet counted");
+  }
+  shared_->place.position += examples;
+}
+
+int64_t ResumableSampler::epoch() const {
+  const std::lock_guard<std::mutex> hold(shared_->mutex);
+  return shared_->place.epoch;
+}
+
+size_t ResumableSampler::position() const {
+  const std::lock_guard<std::mutex> hold(shared_->mutex);
+  return shared_->place.position;
+}
+
+size_t ResumableSampler::size() const {
+  const std::lock_guard<std::mutex> hold(shared_->mutex);
+  return shared_->place.size;
+}
+
+Value ResumableSampler::state_dict() const {
+  const std::lock_guard<std::mutex> hold(shared_->mutex);
+  Dict tree;
+  tree.insert("size", shared_->place.size);
+  tree.insert(kShuffle, shared_->seed.has_value());
+  tree.insert("seed", static_cast<int64_t>(shared_->seed.value_or(0)));
+  tree.insert("epoch", shared_->place.epoch);
+  tree.insert("position", shared_->place.position);
+  return tree;
+}
+
+void ResumableSampler::load_state_dict(const Value& saved) {
+  const Dict& tree = saved.dict();
+  const auto size = static_cast<uint64_t>(tree.at("size").to_int());
+  const bool shuffle = tree.at(kShuffle).to_bool();
+  const auto seed = static_cast<uint64_t>(tree.at("seed").to_int());
+  const int64_t epoch = tree.at("epoch").to_int();
+  const auto position = static_cast<uint64_t>(tree.at("position").to_int());
+
+  const std::lock_guard<std::mutex> hold(shared_->mutex);
+  if (size != shared_->place.size) {
+    refuse("goes over " + std::to_string(shared_->place.size) + " examples here, and over " +
+           std::to_string(size) + " in the file");
+  }
+  if (shuffle != shared_->seed.has_value()) {
+    refuse("is " + order_name(shared_->seed.has_value()) + " here, and " + order_name(shuffle) +
+           " in the file");
+  }
+  if (shuffle && seed != *shared_->seed) {
+    refuse("shuffles by the seed " + std::to_string(*shared_->seed) + " here, and by " +
+           std::to_string(seed) + " in the file");
+  }
+  if (epoch < 0 || position > size) {
+    refuse("cannot go to position " + std::to_string(position) + " of " + std::to_string(size) +
+           " in epoch " + std::to_string(epoch));
+  }
+  if (epoch != shared_->place.epoch) shared_->start(epoch);
+  shared_->place.position = shared_->place.drawn = position;
+  shared_->place.at_reset = Shared::Reset::kContinueOrNextEpoch;
+}
+
+std::function<void()> ResumableSampler::remember() const {
+  const std::lock_guard<std::mutex> hold(shared_->mutex);
+  return [shared = shared_, place = shared_->place] {
+    const std::lock_guard<std::mutex> hold(shared->mutex);
+    shared->place = place;
+    shared->order.reset();  // Made again when it is needed.
+  };
+}
+
+void ResumableSampler::reset(torch::optional<size_t> new_size) {
+  using Reset = Shared::Reset;
+  const std::lock_guard<std::mutex> hold(shared_->mutex);
+  const bool done = shared_->place.position == shared_->place.size && shared_->place.size > 0;
+  const bool next = shared_->place.at_reset == Reset::kNextEpoch ||
+                    (shared_->place.at_reset == Reset::kContinueOrNextEpoch && done);
+  if (new_size && *new_size != shared_->place.size) {
+    if (!next && shared_->place.position > 0) {
+      misused("reset", "the dataset has " + std::to_string(*new_size) +
+                           " examples now, and epoch " + std::to_string(shared_->place.epoch) +
+                           " was left at " + std::to_string(shared_->place.position) + " of " +
+                           std::to_string(shared_->place.size));
+    }
+    shared_->place.size = *new_size;
+    shared_->order.reset();
+  }
+  if (next) shared_->start(shared_->place.epoch + 1);
+  shared_->place.drawn = shared_->place.position;
+  shared_->place.at_reset = Reset::kNextEpoch;
+}
+
+torch::optional<std::vector<size_t>> ResumableSampler::next(size_t batch_size) {
+  if (batch_size == 0) misused("next", "a batch must have at least one example");
+  const std::lock_guard<std::mutex> hold(shared_->mutex);
+  const size_t count = std::min(batch_size, shared_->place.size - shared_->place.drawn);
+  if (count == 0) return {};
+  return shared_->draw(count);
+}
+
+void ResumableSampler::save(torch::serialize::OutputArchive& archive) const {
+  const Value tree = state_dict();
+  for (const char* key : kNumbers) {
+    archive.write(key, c10::IValue(tree.dict().at(std::string(key)).to_int()));
+  }
+  archive.write(kShuffle, c10::IValue(tree.dict().at(std::string(kShuffle)).to_bool()));
+}
+
+void ResumableSampler::load(torch::serialize::InputArchive& archive) {
+  Dict tree;
+  c10::IValue entry;
+  for (const char* key : kNumbers) {
+    archive.read(key, entry);
+    tree.insert(std::string(key), entry.toInt());
+  }
+  archive.read(kShuffle, entry);
+  tree.insert(std::string(kShuffle), entry.toBool());
+  load_state_dict(tree);
+}
+
+}  // namespace checkpoint

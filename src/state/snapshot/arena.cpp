@@ -1,0 +1,119 @@
+#include "state/snapshot/arena.h"
+
+#include "base/aligned_buffer.h"
+#include "base/threads.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <utility>
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // Linux 5.14; the headers of older systems lack it.
+#endif
+
+namespace checkpoint::state {
+namespace {
+
+using store::kHugePageBytes;
+
+// Half of what training gets where both want a core: the pages should be there at the first save.
+constexpr int kPrefaultNice = 3;
+
+size_t round_up(size_t bytes) {
+  return (bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+}
+
+size_t physical_memory() {
+  const long pages = ::sysconf(_SC_PHYS_PAGES);
+  const long page = ::sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0 ? static_cast<size_t>(pages) * static_cast<size_t>(page) : 0;
+}
+
+// Address space alone: not readable, not accounted for.
+char* map_nothing(size_t bytes) {
+  void* const memory =
+      ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<char*>(memory);
+}
+
+}  // namespace
+
+Arena::~Arena() { release(); }
+
+void Arena::prefault(size_t bytes) noexcept {
+  try {
+    stop_prefaulting();
+    grow(bytes);
+    prefaulting_ = store::start_thread([this, end = base_ + round_up(bytes)] {
+      ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kPrefaultNice);
+      for (char* page = base_; page < end && !stopping_; page += kHugePageBytes) {
+        // Leaves alone what is in them. Older kernels say EINVAL: the pages come when they are
+        // used.
+        if (::madvise(page, kHugePageBytes, MADV_POPULATE_WRITE) != 0) return;
+      }
+    });
+  } catch (const std::exception&) {
+    // The snapshot itself will say that there is not enough memory.
+  }
+}
+
+char* Arena::reserve(size_t bytes) {
+  stop_prefaulting();
+  grow(bytes);
+  return base_;
+}
+
+void Arena::release() noexcept {
+  stop_prefaulting();
+  if (base_ != nullptr) ::munmap(base_, reserved_);
+  base_ = nullptr;
+  reserved_ = usable_ = 0;
+}
+
+void Arena::forget_thread() noexcept {
+  // Neither to be joined nor to be detached.
+  if (prefaulting_.joinable()) static_cast<void>(new std::thread(std::move(prefaulting_)));
+}
+
+void Arena::grow(size_t bytes) {
+  bytes = round_up(bytes);
+  if (bytes <= usable_) return;
+  if (bytes > reserved_) map(bytes);
+  if (::mprotect(base_, bytes, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+  ::madvise(base_, bytes, MADV_HUGEPAGE);  // A hint.
+  usable_ = bytes;
+}
+
+// As much as there is memory, so that the arena never has to move; where that is too much to ask
+// (ulimit -v), as much as is needed.
+void Arena::map(size_t bytes) {
+  release();
+  for (const size_t wanted : {std::max(bytes, round_up(physical_memory())), bytes}) {
+    char* const memory = map_nothing(wanted + kHugePageBytes);
+    if (memory == nullptr) continue;
+    const size_t lost =
+        (kHugePageBytes - reinterpret_cast<uintptr_t>(memory) % kHugePageBytes) % kHugePageBytes;
+    if (lost > 0) ::munmap(memory, lost);
+    if (lost < kHugePageBytes) ::munmap(memory + lost + wanted, kHugePageBytes - lost);
+    base_ = memory + lost;
+    reserved_ = wanted;
+    return;
+  }
+  throw std::bad_alloc();
+}
+
+void Arena::stop_prefaulting() noexcept {
+  if (!prefaulting_.joinable()) return;
+  stopping_ = true;
+  prefaulting_.join();
+  stopping_ = false;
+}
+
+}  // namespace checkpoint::state

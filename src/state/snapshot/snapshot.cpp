@@ -1,0 +1,127 @@
+#include "state/snapshot/snapshot.h"
+
+#include "format/tree/path.h"
+#include "state/snapshot/device_copies.h"
+#include "base/digest.h"
+#include "base/parallel.h"
+#include "base/stream_copy.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+namespace checkpoint::state {
+namespace {
+
+// As LibTorch itself aligns what it allocates.
+constexpr size_t kAlignment = 64;
+
+struct Piece {
+  const char* from;
+  char* to;
+  size_t bytes;
+};
+
+size_t bytes_of(const at::Tensor& tensor) {
+  return static_cast<size_t>(tensor.numel()) * tensor.element_size();
+}
+
+size_t room_for(const at::Tensor& tensor) {
+  return (bytes_of(tensor) + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+// The tensors of a tree that have to be copied, tied ones once.
+std::vector<at::Tensor> shared_tensors(const Capture& captured) {
+  std::vector<at::Tensor> shared;
+  std::unordered_set<const c10::TensorImpl*> known;
+  format::for_each_tensor(captured.tree, format::Path(), [&](const Value& entry, const auto&) {
+    const at::Tensor& tensor = entry.to_tensor();
+    // Copies that stayed on a device have to come to the host all the same.
+    const bool is_copy =
+        !tensor.is_cuda() && captured.copies.count(tensor.unsafeGetTensorImpl()) != 0;
+    if (is_copy || tensor.numel() == 0) return;
+    if (known.insert(tensor.unsafeGetTensorImpl()).second) shared.push_back(tensor);
+  });
+  return shared;
+}
+
+void copy_all(const std::vector<Piece>& pieces) {
+  store::parallel_for(pieces.size(), [&](store::Items& items) {
+    for (size_t i = 0; items.next(i);) {
+      store::stream_copy(pieces[i].to, pieces[i].from, pieces[i].bytes);
+    }
+  });
+}
+
+void replace(Capture& captured,
+             const std::unordered_map<const c10::TensorImpl*, at::Tensor>& copies) {
+  format::for_each_tensor(captured.tree, format::Path(), [&](Value& entry, const auto&) {
+    const auto copy = copies.find(entry.to_tensor().unsafeGetTensorImpl());
+    if (copy != copies.end()) entry = copy->second;
+  });
+}
+
+}  // namespace
+
+Snapshot::Snapshot() = default;
+Snapshot::~Snapshot() = default;
+
+void Snapshot::take(Capture& captured) {
+  devices_.reset();
+  std::vector<at::Tensor> on_host;
+  std::vector<at::Tensor> on_devices;
+  // The copy of what begins at a place in memory.
+  std::unordered_map<const void*, at::Tensor> by_memory;
+  size_t bytes = 0;
+  for (const at::Tensor& tensor : shared_tensors(captured)) {
+    (tensor.is_cuda() ? on_devices : on_host).push_back(tensor);
+    if (!tensor.is_cuda() && by_memory.emplace(tensor.data_ptr(), at::Tensor()).second) {
+      bytes += room_for(tensor);
+    }
+  }
+  // Queued first: the device works while the host copies.
+  if (!on_devices.empty()) devices_ = std::make_unique<DeviceCopies>(on_devices);
+
+  char* place = arena_.reserve(bytes);
+  std::vector<Piece> pieces;
+  std::unordered_map<const c10::TensorImpl*, at::Tensor> copies;
+  for (const at::Tensor& live : on_host) {
+    at::Tensor& same_memory = by_memory.at(live.data_ptr());
+    if (same_memory.defined()) {  // A twin that differs in requires_grad.
+      at::Tensor twin = same_memory.detach();
+      twin.set_requires_grad(live.requires_grad());
+      copies.emplace(live.unsafeGetTensorImpl(), std::move(twin));
+      continue;
+    }
+    const auto* const from = static_cast<const char*>(live.data_ptr());
+    const size_t size = bytes_of(live);
+    for (size_t at = 0; at < size; at += store::kChunkBytes) {
+      pieces.push_back({from + at, place + at, std::min(store::kChunkBytes, size - at)});
+    }
+    at::Tensor copy = at::from_blob(place, live.sizes(), live.strides(),
+                                    at::TensorOptions().dtype(live.scalar_type()));
+    copy.set_requires_grad(live.requires_grad());
+    same_memory = copy;
+    copies.emplace(live.unsafeGetTensorImpl(), std::move(copy));
+    place += room_for(live);
+  }
+  copy_all(pieces);
+  replace(captured, copies);
+}
+
+void Snapshot::fetch(Capture& captured) {
+  if (!devices_) return;
+  replace(captured, devices_->fetch());
+  devices_.reset();
+}
+
+void Snapshot::release() {
+  devices_.reset();
+  arena_.release();
+}
+
+}  // namespace checkpoint::state

@@ -1,0 +1,206 @@
+#include "store/directory/directory.h"
+
+#include "store/io/file.h"
+#include "store/records/manifest.h"
+#include "store/records/marker.h"
+#include "store/records/names.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <utility>
+
+namespace checkpoint::store {
+namespace {
+
+// A manifest names items and files, never single tensors.
+constexpr uint64_t kMaxManifestBytes = uint64_t{16} << 20;
+// Somebody else's files may come and go all the time.
+constexpr int kMostLooks = 100;
+
+// A checkpoint that a pin has brought back was away for a moment.
+Manifest read_settled_manifest(FileSystem& fs, const std::string& checkpoint_path) {
+  try {
+    return read_manifest(fs, checkpoint_path);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound || !has_marker(fs, checkpoint_path)) throw;
+    return read_manifest(fs, checkpoint_path);
+  }
+}
+
+// A disk that answers nothing must not look like a directory that holds nothing: a training would
+// start from scratch.
+bool may_be_ours(FileSystem& fs, const std::string& path) {
+  try {
+    return has_marker(fs, path);
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+}  // namespace
+
+std::string parent_of(const std::string& path) {
+  const size_t end = path.find_last_not_of('/');
+  if (end == std::string::npos) return "/";
+  const size_t slash = path.find_last_of('/', end);
+  if (slash == std::string::npos) return ".";
+  const size_t parent_end = path.find_last_not_of('/', slash);
+  return parent_end == std::string::npos ? "/" : path.substr(0, parent_end + 1);
+}
+
+void create_with_parents(FileSystem& fs, const std::string& path) {
+  if (fs.mkdir(path.c_str(), 0777) != 0) {
+    if (errno == EEXIST) return;
+    if (errno != ENOENT) throw system_failure("create the directory", path, errno);
+    create_with_parents(fs, parent_of(path));
+    if (fs.mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
+      throw system_failure("create the directory", path, errno);
+    }
+  }
+  sync_directory(fs, parent_of(path));
+}
+
+Manifest read_manifest(FileSystem& fs, const std::string& checkpoint_path) {
+  const std::string path = join(checkpoint_path, kManifestFile);
+  return decode_manifest(read_whole(fs, path, kMaxManifestBytes), path);
+}
+
+Directory::Directory(FileSystem& fs, std::string path) : fs_(&fs), path_(std::move(path)) {
+  if (path_.empty() || path_.find('\0') != std::string::npos) {
+    throw Error(ErrorCode::kInvalidArgument, "the directory's name is empty or holds a NUL", path_);
+  }
+}
+
+std::string Directory::path_of(const std::string& name) const { return join(path_, name); }
+
+void Directory::create() const {
+  create_with_parents(*fs_, path_);
+  // mkdir says EEXIST of a file as well.
+  if (!is_directory(*fs_, path_)) {
+    throw Error(ErrorCode::kInvalidArgument, "this is a file, and no directory", path_, ENOTDIR,
+                "Choose another directory for the checkpoints.");
+  }
+}
+
+std::vector<FoundCheckpoint> Directory::scan() const {
+  std::vector<FoundCheckpoint> found;
+  // A reader beside the writer: what had to make room for a newer one is gone, and that newer one
+  // may have come after the names were listed.
+  for (int look = 0; look < kMostLooks && !look_once(found); ++look) {
+  }
+  // A checkpoint whose sequence nobody knows may be the newest: it is looked at first. Unless we
+  // may not look into it at all, which any directory of another user's says.
+  const auto order = [](const FoundCheckpoint& checkpoint) {
+    if (checkpoint.sequence > 0) return checkpoint.sequence;
+    const bool closed = checkpoint.problem && checkpoint.problem->system_error() == EACCES;
+    return closed ? 0 : std::numeric_limits<int64_t>::max();
+  };
+  std::sort(
+      found.begin(), found.end(), [&](const FoundCheckpoint& left, const FoundCheckpoint& right) {
+        return std::make_pair(order(left), left.name) < std::make_pair(order(right), right.name);
+      });
+  return found;
+}
+
+bool Directory::look_once(std::vector<FoundCheckpoint>& found) const {
+  found.clear();
+  for (const std::string& name : names()) {
+    if (std::optional<FoundCheckpoint> checkpoint = find(name)) {
+      found.push_back(std::move(*checkpoint));
+    } else if (is_checkpoint_name(name) && look(*fs_, path_of(name)).st_mode == 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<std::string> Directory::set_aside_names() const {
+  std::vector<std::string> result;
+  for (const std::string& name : names()) {
+    if (is_set_aside(name) && may_be_ours(*fs_, path_of(name))) result.push_back(name);
+  }
+  std::sort(result.begin(), result.end());
+  return result;
+}
+
+int64_t Directory::next_sequence() const {
+  int64_t highest = 0;
+  for (const FoundCheckpoint& checkpoint : scan()) {
+    highest = std::max(highest, checkpoint.sequence);
+  }
+  for (const std::string& name : set_aside_names()) {
+    highest = std::max(highest, marked_sequence(*fs_, path_of(name)));
+  }
+  return highest + 1;
+}
+
+std::string Directory::free_name(const std::string& wanted) const {
+  std::string name = wanted;
+  for (int version = 2; look(*fs_, path_of(name)).st_mode != 0; ++version) {
+    name = wanted + "-v" + std::to_string(version);
+  }
+  return name;
+}
+
+std::string Directory::set_aside(const std::string& name) const {
+  const std::string first = name + ".corrupt";
+  std::string aside = first;
+  for (int count = 2; look(*fs_, path_of(aside)).st_mode != 0; ++count) {
+    aside = first + "-" + std::to_string(count);
+  }
+  if (fs_->rename_noreplace(path_of(name).c_str(), path_of(aside).c_str()) != 0) {
+    throw system_failure("set the damaged checkpoint aside", path_of(name), errno);
+  }
+  sync_directory(*fs_, path_);
+  return aside;
+}
+
+void Directory::point_link(const std::string& link, const std::string& name) const {
+  const std::string path = path_of(link);
+  const mode_t mode = look(*fs_, path).st_mode;
+  if (mode != 0 && !S_ISLNK(mode)) return;  // Somebody's own: left alone.
+  // A rename replaces the old link in one step; symlink itself replaces nothing.
+  const std::string fresh = path_of("." + link + ".new");
+  fs_->unlink(fresh.c_str());
+  if (fs_->symlink(name.c_str(), fresh.c_str()) != 0 ||
+      fs_->rename(fresh.c_str(), path.c_str()) != 0) {
+    throw system_failure("move the link", path, errno);
+  }
+}
+
+void Directory::remove_dangling_link(const std::string& link) const {
+  const std::string path = path_of(link);
+  if (!S_ISLNK(look(*fs_, path).st_mode) || look(*fs_, join(path, ".")).st_mode != 0) return;
+  if (fs_->unlink(path.c_str()) != 0) throw system_failure("remove the link", path, errno);
+}
+
+std::vector<std::string> Directory::names() const {
+  std::vector<std::string> result;
+  if (fs_->list(path_.c_str(), &result) != 0 && errno != ENOENT) {
+    throw system_failure("list the directory", path_, errno);
+  }
+  return result;
+}
+
+std::optional<FoundCheckpoint> Directory::find(const std::string& name) const {
+  if (!is_checkpoint_name(name)) return std::nullopt;
+  FoundCheckpoint found;
+  found.name = name;
+  found.path = path_of(name);
+  if (!S_ISDIR(look(*fs_, found.path).st_mode)) return std::nullopt;
+  try {
+    found.manifest = read_settled_manifest(*fs_, found.path);
+    found.sequence = found.manifest.sequence;
+    return found;
+  } catch (const Error& error) {
+    // Many programs write a manifest.json, and retention may just have taken this one away: without
+    // our marker it is none of ours. One that cannot be looked into may well be.
+    if (!may_be_ours(*fs_, found.path) || name == "lost+found") return std::nullopt;
+    found.problem = error;
+  }
+  found.sequence = marked_sequence(*fs_, found.path);
+  return found;
+}
+
+}  // namespace checkpoint::store

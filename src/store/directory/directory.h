@@ -1,0 +1,75 @@
+#pragma once
+
+#include "store/io/file_system.h"
+
+#include <checkpoint/error.h>
+#include <checkpoint/manifest.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace checkpoint::store {
+
+/// A checkpoint as a scan finds it, by its manifest or, where that is damaged, by its marker.
+struct FoundCheckpoint {
+  std::string name;
+  std::string path;
+  int64_t sequence = 0;          ///< The marker's where the manifest is damaged; 0 if unknown.
+  Manifest manifest;             ///< Empty if there is a problem.
+  std::optional<Error> problem;  ///< Why the manifest cannot be used.
+};
+
+/// A directory of checkpoints. Holds no state but its path: every question is answered from the
+/// disk. Thread-safe.
+class Directory {
+ public:
+  /// Creates nothing. `fs` must outlive this.
+  Directory(FileSystem& fs, std::string path);
+
+  FileSystem& fs() const { return *fs_; }
+  const std::string& path() const { return path_; }
+  std::string path_of(const std::string& name) const;
+
+  /// Creates the directory and its missing parents, and syncs the parent of each.
+  void create() const;
+  /// All checkpoints, by sequence, oldest first; ones of unknown sequence last. Foreign files and
+  /// directories, links, hidden names and what was set aside are passed by. Empty if the directory
+  /// is not there. Throws Error(io) if it cannot be read.
+  std::vector<FoundCheckpoint> scan() const;
+  /// One checkpoint by its name, by the rules of `scan`. Throws Error(io) if it cannot be looked
+  /// at.
+  std::optional<FoundCheckpoint> find(const std::string& name) const;
+  /// The names of what was set aside as damaged.
+  std::vector<std::string> set_aside_names() const;
+  /// One more than the highest sequence present, set-aside checkpoints included.
+  int64_t next_sequence() const;
+  /// `wanted`, or `wanted` with "-v2", "-v3", … if something of that name is there.
+  std::string free_name(const std::string& wanted) const;
+  /// Renames a damaged checkpoint to NAME.corrupt (-2, …) and returns the new name.
+  std::string set_aside(const std::string& name) const;
+  /// Makes a link ("latest", "best") point to `name`: for people and shells, never read by this
+  /// library. Somebody's own file or directory in its place is left alone.
+  void point_link(const std::string& link, const std::string& name) const;
+  /// Removes a link that points to nothing.
+  void remove_dangling_link(const std::string& link) const;
+
+ private:
+  std::vector<std::string> names() const;
+  // Returns false if something that was listed was gone when it was looked at.
+  bool look_once(std::vector<FoundCheckpoint>& found) const;
+
+  FileSystem* fs_;
+  std::string path_;
+};
+
+/// The directory that a path stands in: "." where it names none.
+std::string parent_of(const std::string& path);
+/// Creates a directory and its missing parents, and syncs the parent of each. Throws Error(io).
+void create_with_parents(FileSystem& fs, const std::string& path);
+
+/// Reads a checkpoint directory's manifest. Throws Error: not_found, corrupt, incompatible, io.
+Manifest read_manifest(FileSystem& fs, const std::string& checkpoint_path);
+
+}  // namespace checkpoint::store

@@ -1,0 +1,93 @@
+#include "store/directory/history.h"
+
+#include "store/io/file.h"
+#include "base/json.h"
+#include "store/records/names.h"
+#include "store/records/progress_json.h"
+
+#include <sstream>
+
+namespace checkpoint::store {
+namespace {
+
+// A million saves. What is larger was not written here.
+constexpr uint64_t kMaxBytes = uint64_t{512} << 20;
+
+std::string encode(const HistoryEntry& entry) {
+  return dump_json({{"sequence", entry.sequence},
+                    {"name", entry.name},
+                    {"parent", entry.parent},
+                    {"run_id", entry.run_id},
+                    {"created", entry.created},
+                    {"progress", progress_to_json(entry.progress)},
+                    {"bytes", entry.bytes},
+                    {"seconds", json_number(entry.seconds)}},
+                   /*indent=*/-1);
+}
+
+HistoryEntry decode(const std::string& line, const std::string& path) {
+  const nlohmann::json document = parse_json(line, path);
+  const JsonFields fields(document, path);
+  HistoryEntry entry;
+  entry.sequence = fields.integer("sequence");
+  entry.name = fields.string("name");
+  entry.parent = fields.string("parent");
+  entry.run_id = fields.string("run_id");
+  entry.created = fields.string("created");
+  entry.progress = progress_from_json(fields.object("progress"), path);
+  entry.bytes = fields.size("bytes");
+  entry.seconds = fields.number("seconds");
+  return entry;
+}
+
+// Whether a crash has cut off the last line.
+bool is_torn(const File& file, uint64_t end) {
+  if (end == 0) return false;
+  char last = '\0';
+  file.read_at(end - 1, &last, 1);
+  return last != '\n';
+}
+
+}  // namespace
+
+HistoryEntry history_entry(const Manifest& manifest) {
+  HistoryEntry entry;
+  entry.sequence = manifest.sequence;
+  entry.name = manifest.name;
+  entry.parent = manifest.parent;
+  entry.run_id = manifest.run_id;
+  entry.created = manifest.created;
+  entry.progress = manifest.progress;
+  entry.bytes = manifest.total_bytes();
+  if (!manifest.seconds.empty()) {
+    entry.seconds = 0;
+    for (const auto& [step, seconds] : manifest.seconds) entry.seconds += seconds;
+  }
+  return entry;
+}
+
+void append_history(const Directory& directory, const HistoryEntry& entry) {
+  File file = File::open_or_create(directory.fs(), directory.path_of(kHistoryFile));
+  const uint64_t end = file.size();
+  const std::string line = (is_torn(file, end) ? "\n" : "") + encode(entry) + "\n";
+  file.write_at(end, line.data(), line.size());
+  file.close();
+}
+
+std::vector<HistoryEntry> read_history(const Directory& directory) {
+  const std::string path = directory.path_of(kHistoryFile);
+  if (look(directory.fs(), path).st_mode == 0) return {};
+  std::istringstream text(read_whole(directory.fs(), path, kMaxBytes));
+  std::vector<HistoryEntry> entries;
+  for (std::string line; std::getline(text, line);) {
+    if (line.empty()) continue;
+    try {
+      entries.push_back(decode(line, path));
+    } catch (const Error&) {
+      // Nothing depends on it.
+    }
+  }
+  return entries;
+}
+
+}  // namespace checkpoint::store

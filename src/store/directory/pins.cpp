@@ -1,0 +1,95 @@
+#include "store/directory/pins.h"
+
+#include "store/io/file.h"
+#include "store/records/names.h"
+#include "store/directory/retire.h"
+
+#include <cerrno>
+#include <vector>
+
+namespace checkpoint::store {
+namespace {
+
+std::string pins_of(const Directory& directory) { return directory.path_of(kPinsDirectory); }
+std::string pin_path(const Directory& directory, const std::string& name) {
+  return join(pins_of(directory), name);
+}
+
+void check_name(const Directory& directory, const std::string& name) {
+  if (!is_checkpoint_name(name)) {
+    throw Error(ErrorCode::kInvalidArgument, "'" + name + "' is no name of a checkpoint",
+                directory.path(), 0, "list gives the names.");
+  }
+}
+
+// Whether there is a directory of pins. A link in its place might lead anywhere.
+bool has_pins(const Directory& directory) {
+  const mode_t mode = look(directory.fs(), pins_of(directory)).st_mode;
+  if (mode != 0 && !S_ISDIR(mode)) {
+    throw Error(ErrorCode::kIo, "this is no directory, and pins cannot be kept in it",
+                pins_of(directory), ENOTDIR, "Move it away.");
+  }
+  return mode != 0;
+}
+
+void create_pin(const Directory& directory, const std::string& name) {
+  FileSystem& fs = directory.fs();
+  if (!has_pins(directory)) create_with_parents(fs, pins_of(directory));
+  if (!is_pinned(directory, name)) {
+    File file = File::open_or_create(fs, pin_path(directory, name));
+    file.sync();
+    file.close();
+  }
+  // Another process may have made it just now, and not have got as far as this.
+  sync_directory(fs, pins_of(directory));
+}
+
+bool remove_pin(const Directory& directory, const std::string& name) {
+  FileSystem& fs = directory.fs();
+  if (fs.unlink(pin_path(directory, name).c_str()) != 0) {
+    if (errno == ENOENT) return false;
+    throw system_failure("remove the pin", pin_path(directory, name), errno);
+  }
+  sync_directory(fs, pins_of(directory));
+  return true;
+}
+
+Error not_there(const Directory& directory, const std::string& name) {
+  return Error(ErrorCode::kNotFound, "there is no such checkpoint, or it has just been removed",
+               directory.path_of(name), 0, "list gives the names.");
+}
+
+}  // namespace
+
+void pin(const Directory& directory, const std::string& name) {
+  check_name(directory, name);
+  if (!directory.find(name) && !put_back(directory, name)) throw not_there(directory, name);
+  while (true) {
+    create_pin(directory, name);
+    // From here on no removal is decided any more; one that has begun is undone.
+    if (directory.find(name) || put_back(directory, name) || directory.find(name)) return;
+    remove_pin(directory, name);
+    // A new one of the same name may have come, and somebody else have pinned that.
+    if (!directory.find(name)) throw not_there(directory, name);
+  }
+}
+
+bool unpin(const Directory& directory, const std::string& name) {
+  check_name(directory, name);
+  return has_pins(directory) && remove_pin(directory, name);
+}
+
+bool is_pinned(const Directory& directory, const std::string& name) {
+  return look(directory.fs(), pin_path(directory, name)).st_mode != 0;
+}
+
+std::set<std::string> read_pins(const Directory& directory) {
+  if (!has_pins(directory)) return {};
+  std::vector<std::string> names;
+  if (directory.fs().list(pins_of(directory).c_str(), &names) != 0) {
+    throw system_failure("list the directory", pins_of(directory), errno);
+  }
+  return {names.begin(), names.end()};
+}
+
+}  // namespace checkpoint::store

@@ -1,0 +1,122 @@
+#include "store/directory/verify.h"
+
+#include "store/directory/directory.h"
+#include "base/meter.h"
+#include "store/records/names.h"
+#include "store/io/segments.h"
+
+namespace checkpoint::store {
+namespace {
+
+constexpr uint64_t kMaxTableBytes = uint64_t{1} << 30;
+constexpr char kHint[] = "Restore an older checkpoint; restore_latest does so by itself.";
+
+void check_size(const File& file, const FileEntry& expected) {
+  const uint64_t size = file.size();
+  if (size == expected.bytes) return;
+  throw Error(ErrorCode::kCorrupt,
+              "the file has " + std::to_string(size) + " bytes, and had " +
+                  std::to_string(expected.bytes) + " when it was saved",
+              file.name(), 0, kHint);
+}
+
+[[noreturn]] void throw_no_such_file(const VerifiedCheckpoint& checkpoint,
+                                     const std::string& name) {
+  throw Error(ErrorCode::kCorrupt, "the manifest does not name the file " + name, checkpoint.path);
+}
+
+// Opens the files that `wanted` names, and checks the digests of those that `digested` names.
+template <typename Wanted, typename Digested>
+VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
+                        const Wanted& wanted, const Digested& digested, const OnTransfer& told) {
+  VerifiedCheckpoint checkpoint;
+  checkpoint.path = path;
+  if (from == ReadFrom::kDisk) File::open(fs, join(path, kManifestFile)).drop_cache();
+  checkpoint.manifest = read_manifest(fs, path);
+  Meter meter(told, Phase::kVerify, checkpoint.manifest.total_bytes());
+  for (const FileEntry& expected : checkpoint.manifest.files) {
+    if (!wanted(expected.name)) continue;
+    File file = File::open(fs, join(path, expected.name));
+    if (from == ReadFrom::kDisk) file.drop_cache();
+    check_size(file, expected);
+    if (digested(expected.name))
+      check_digest(expected, digest_of(file, expected.bytes, &meter), file.name());
+    checkpoint.files.emplace(expected.name, std::move(file));
+  }
+  return checkpoint;
+}
+
+bool any(const std::string&) { return true; }
+
+}  // namespace
+
+void check_digest(const FileEntry& expected, const std::string& digest, const std::string& path) {
+  if (digest == expected.xxh3_128) return;
+  throw Error(ErrorCode::kCorrupt, "the file's bytes are not those that were saved", path, 0,
+              kHint);
+}
+
+const File& VerifiedCheckpoint::file(const std::string& name) const {
+  const auto found = files.find(name);
+  if (found == files.end()) throw_no_such_file(*this, name);
+  return found->second;
+}
+
+const FileEntry& VerifiedCheckpoint::entry(const std::string& name) const {
+  for (const FileEntry& entry : manifest.files) {
+    if (entry.name == name) return entry;
+  }
+  throw_no_such_file(*this, name);
+}
+
+const char* VerifiedCheckpoint::content_name() const {
+  return files.count(kPthFile) != 0 ? kPthFile : kArchiveFile;
+}
+
+std::string VerifiedCheckpoint::tensor_table_text() const {
+  const File& table = file(kTensorTableFile);
+  const uint64_t size = table.size();
+  if (size > kMaxTableBytes) {
+    throw Error(ErrorCode::kCorrupt, "the table of tensors is too large to be right", table.name());
+  }
+  std::string text(size, '\0');
+  table.read_at(0, text.data(), text.size());
+  return text;
+}
+
+TensorTable VerifiedCheckpoint::tensor_table() const {
+  return decode_tensor_table(tensor_table_text(), file(kTensorTableFile).name());
+}
+
+VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, ReadFrom from,
+                                     const OnTransfer& told) {
+  return open(fs, path, from, any, any, told);
+}
+
+VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
+                                   const OnTransfer& told) {
+  const auto digested = [&](const std::string& name) {
+    const bool holds_tensors = name == kArchiveFile || name == kPthFile;
+    return verify == Verify::kBefore || (verify == Verify::kWhileReading && !holds_tensors);
+  };
+  return open(fs, path, ReadFrom::kCache, any, digested, told);
+}
+
+VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
+                                const std::set<std::string>& names) {
+  const auto named = [&](const std::string& name) { return names.count(name) != 0; };
+  return open(fs, path, ReadFrom::kCache, named, any, {});
+}
+
+bool is_damaged_on_disk(FileSystem& fs, const std::string& path) noexcept {
+  try {
+    verify_checkpoint(fs, path, ReadFrom::kDisk);
+    return false;
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::kCorrupt;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace checkpoint::store

@@ -1,0 +1,213 @@
+#include "store/io/file.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace checkpoint::store {
+namespace {
+
+// One call moves 1 GiB at most, below Linux's own limit of 2^31 - 4096 bytes.
+constexpr size_t kMostAtOnce = size_t{1} << 30;
+
+ErrorCode code_for(int error_number) {
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return ErrorCode::kNoSpace;
+    case ENOENT:
+      return ErrorCode::kNotFound;
+    default:
+      return ErrorCode::kIo;
+  }
+}
+
+const char* hint_for(int error_number) {
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+      return "Free some space, or keep fewer checkpoints (keep_last), and save again.";
+    case EFBIG:
+      return "Raise the file size limit (ulimit -f) and save again.";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return "Make the directory writable for this user, or choose another one.";
+    case EMFILE:
+    case ENFILE:
+      return "Close files, or raise the limit on open files (ulimit -n).";
+    default:
+      return "";
+  }
+}
+
+template <typename Call>
+auto retry_interrupted(Call call) {
+  decltype(call()) result;
+  do {
+    result = call();
+  } while (result < 0 && errno == EINTR);
+  return result;
+}
+
+int open_or_throw(FileSystem& fs, const std::string& path, int flags, const char* doing) {
+  const int fd = retry_interrupted([&] { return fs.open(path.c_str(), flags | O_CLOEXEC, 0666); });
+  if (fd < 0) throw system_failure(doing, path, errno);
+  return fd;
+}
+
+}  // namespace
+
+Error system_failure(const std::string& doing, const std::string& path, int error_number) {
+  return Error(code_for(error_number), "cannot " + doing, path, error_number,
+               hint_for(error_number));
+}
+
+File File::open(FileSystem& fs, const std::string& path, Links links) {
+  const int flags = links == Links::kFollowed ? O_RDONLY : O_RDONLY | O_NOFOLLOW;
+  return File(fs, path, open_or_throw(fs, path, flags, "open the file"));
+}
+
+File File::create(FileSystem& fs, const std::string& path) {
+  return File(fs, path, open_or_throw(fs, path, O_WRONLY | O_CREAT | O_EXCL, "create the file"));
+}
+
+File File::open_directory(FileSystem& fs, const std::string& path) {
+  return File(fs, path, open_or_throw(fs, path, O_RDONLY | O_DIRECTORY, "open the directory"));
+}
+
+File File::open_or_create(FileSystem& fs, const std::string& path) {
+  return File(fs, path,
+              open_or_throw(fs, path, O_RDWR | O_CREAT | O_NOFOLLOW, "open or create the file"));
+}
+
+File::File(FileSystem& fs, std::string path, int fd) : fs_(&fs), path_(std::move(path)), fd_(fd) {}
+
+File::File(File&& other) noexcept
+    : fs_(other.fs_), path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+
+File& File::operator=(File&& other) noexcept {
+  std::swap(fs_, other.fs_);
+  std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+File::~File() {
+  // Whoever wrote has synced and closed before; there is nothing left to report.
+  if (fd_ >= 0) fs_->close(fd_);
+}
+
+uint64_t File::size() const {
+  struct stat info;
+  if (fs_->fstat(fd_, &info) != 0) throw system_failure("look at the file", path_, errno);
+  return static_cast<uint64_t>(info.st_size);
+}
+
+void File::read_at(uint64_t offset, void* to, size_t count) const {
+  char* cursor = static_cast<char*>(to);
+  while (count > 0) {
+    const size_t piece = std::min(count, kMostAtOnce);
+    const ssize_t got = retry_interrupted(
+        [&] { return fs_->pread(fd_, cursor, piece, static_cast<off_t>(offset)); });
+    if (got < 0) throw system_failure("read the file", path_, errno);
+    if (got == 0) {
+      throw Error(ErrorCode::kCorrupt, "the file ends at byte " + std::to_string(offset), path_);
+    }
+    cursor += got;
+    offset += static_cast<uint64_t>(got);
+    count -= static_cast<size_t>(got);
+  }
+}
+
+void File::write_at(uint64_t offset, const void* from, size_t count) {
+  const char* cursor = static_cast<const char*>(from);
+  while (count > 0) {
+    const size_t piece = std::min(count, kMostAtOnce);
+    const ssize_t written = retry_interrupted(
+        [&] { return fs_->pwrite(fd_, cursor, piece, static_cast<off_t>(offset)); });
+    // POSIX allows no 0 here; a file system that returns it would have us loop for ever.
+    if (written <= 0) throw system_failure("write the file", path_, written < 0 ? errno : ENOSPC);
+    cursor += written;
+    offset += static_cast<uint64_t>(written);
+    count -= static_cast<size_t>(written);
+  }
+}
+
+void File::will_read(uint64_t offset, uint64_t count) const {
+  // The kernel cuts one request down to what it would read ahead by itself.
+  constexpr uint64_t kRequest = uint64_t{1} << 20;
+  for (uint64_t at = 0; at < count; at += kRequest) {
+    fs_->read_ahead(fd_, static_cast<off_t>(offset + at), static_cast<off_t>(kRequest));
+  }
+}
+
+void File::allocate(uint64_t bytes) {
+  if (bytes == 0) return;
+  const int result =
+      retry_interrupted([&] { return fs_->allocate(fd_, static_cast<off_t>(bytes)); });
+  if (result != 0 && code_for(errno) == ErrorCode::kNoSpace) {
+    throw system_failure("reserve room for the file", path_, errno);
+  }
+}
+
+void File::truncate(uint64_t bytes) {
+  const int result =
+      retry_interrupted([&] { return fs_->truncate(fd_, static_cast<off_t>(bytes)); });
+  if (result != 0) throw system_failure("set the size of the file", path_, errno);
+}
+
+bool File::set_direct(bool value) { return fs_->set_direct(fd_, value) == 0; }
+
+void File::sync() {
+  if (fs_->fsync(fd_) != 0) throw system_failure("sync the file to the disk", path_, errno);
+}
+
+void File::close() {
+  // Linux frees the descriptor even when close reports EINTR: never call it twice.
+  if (fs_->close(std::exchange(fd_, -1)) != 0 && errno != EINTR) {
+    throw system_failure("close the file", path_, errno);
+  }
+}
+
+void File::drop_cache() const { fs_->drop_cache(fd_); }
+
+std::string join(const std::string& directory, const std::string& name) {
+  return !directory.empty() && directory.back() == '/' ? directory + name : directory + '/' + name;
+}
+
+void sync_directory(FileSystem& fs, const std::string& path) {
+  File directory = File::open_directory(fs, path);
+  directory.sync();
+}
+
+std::string read_whole(FileSystem& fs, const std::string& path, uint64_t limit) {
+  const File file = File::open(fs, path);
+  const uint64_t size = file.size();
+  if (size > limit) {
+    throw Error(ErrorCode::kCorrupt,
+                "the file has " + std::to_string(size) + " bytes, and more than " +
+                    std::to_string(limit) + " cannot be right",
+                path);
+  }
+  std::string content(size, '\0');
+  file.read_at(0, content.data(), content.size());
+  return content;
+}
+
+struct stat look(FileSystem& fs, const std::string& path) {
+  struct stat info = {};
+  if (fs.lstat(path.c_str(), &info) != 0) {
+    if (errno != ENOENT && errno != ENOTDIR) throw system_failure("look at", path, errno);
+    info.st_mode = 0;
+  }
+  return info;
+}
+
+bool is_directory(FileSystem& fs, const std::string& path) {
+  return S_ISDIR(look(fs, join(path, ".")).st_mode);
+}
+
+}  // namespace checkpoint::store

@@ -1,0 +1,132 @@
+// How bytes get into a file:
+//
+//   1. The caller brings them: small pieces as copies, tensors by reference.
+//   2. A second thread copies them into a chunk, and digests them while they are in its cache: for
+//      the file's digest, and a tensor's for its own.
+//   3. A third thread writes full chunks with O_DIRECT, so that the page cache of the training is
+//      left alone and the disk has always something to do.
+//   4. The rest, which is no multiple of a page, goes through the page cache. What was reserved
+//      beyond it is given back; then fsync.
+//
+// Files of less than a chunk are written by the caller itself, through the page cache. Where a file
+// system refuses O_DIRECT, when it is switched on or only at the first write, all goes that way.
+
+#include "store/io/file_sink.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+namespace checkpoint::store {
+namespace {
+
+// What is smaller is copied at once: to pass it on would cost more.
+constexpr size_t kWorthPassingOn = size_t{64} << 10;
+
+// A task is not free, however little it holds.
+constexpr size_t kTaskBytes = 256;
+
+}  // namespace
+
+FileSink::FileSink(FileSystem& fs, const std::string& path, uint64_t reserved, Meter* meter)
+    : file_(File::create(fs, path)),
+      meter_(meter),
+      reserved_(reserved),
+      pages_(reserved >= kChunkBytes ? Pages::kHuge : Pages::kSmall),
+      writer_(2 * kChunkBytes),
+      filler_(kChunkBytes) {
+  file_.allocate(reserved_);
+}
+
+void FileSink::write(const void* data, size_t count) {
+  if (!filler_.started()) {
+    fill(data, count, nullptr);
+    return;
+  }
+  const auto copy = std::make_shared<std::string>(static_cast<const char*>(data), count);
+  filler_.push([this, copy] { fill(copy->data(), copy->size(), nullptr); }, count + kTaskBytes);
+}
+
+void FileSink::write_lasting(const void* data, size_t count, std::string* digest) {
+  if (!filler_.started() && count < kWorthPassingOn) {
+    ByteSink::write_lasting(data, count, digest);
+    return;
+  }
+  filler_.push(
+      [this, data, count, digest] {
+        StreamDigest own;
+        fill(data, count, &own);
+        *digest = own.finish();
+      },
+      kTaskBytes);
+}
+
+FileEntry FileSink::finish(const std::string& name) {
+  drain();
+  writer_.finish();
+  write_rest();
+  if (reserved_ > 0) file_.truncate(written_);
+  file_.sync();
+  file_.close();
+  return {name, written_, digest_.finish()};
+}
+
+void FileSink::fill(const void* data, size_t count, StreamDigest* own) {
+  const char* cursor = static_cast<const char*>(data);
+  while (count > 0) {
+    const size_t piece = std::min({count, kBlockBytes, kChunkBytes - filled_});
+    char* const to = buffer() + filled_;
+    std::memcpy(to, cursor, piece);
+    digest_.add(to, piece);
+    if (own != nullptr) own->add(to, piece);
+    filled_ += piece;
+    cursor += piece;
+    count -= piece;
+    if (filled_ == kChunkBytes) hand_over();
+  }
+}
+
+char* FileSink::buffer() {
+  AlignedBuffer& buffer = buffers_[current_];
+  if (!buffer) buffer = aligned_buffer(kChunkBytes, pages_);
+  return buffer.get();
+}
+
+// Two chunks may wait to be written; so the third buffer is free when `push` returns.
+void FileSink::hand_over() {
+  const char* const full = buffer();
+  writer_.push([this, full] { write_chunk(full, kChunkBytes); }, kChunkBytes);
+  current_ = (current_ + 1) % buffers_.size();
+  filled_ = 0;
+}
+
+void FileSink::write_chunk(const char* data, size_t count) {
+  if (written_ == 0) direct_ = file_.set_direct(true);
+  try {
+    file_.write_at(written_, data, count);
+  } catch (const Error& error) {
+    if (!direct_ || error.system_error() != EINVAL) throw;
+    direct_ = false;
+    file_.set_direct(false);
+    file_.write_at(written_, data, count);
+  }
+  note_written(count);
+}
+
+void FileSink::note_written(size_t count) {
+  written_ += count;
+  if (meter_ != nullptr) meter_->add(count);
+}
+
+void FileSink::write_rest() {
+  const char* const rest = buffers_[current_].get();
+  const size_t whole_pages = direct_ ? filled_ / kDirectAlignment * kDirectAlignment : 0;
+  if (whole_pages > 0) write_chunk(rest, whole_pages);
+  if (direct_) file_.set_direct(false);
+  const size_t left = filled_ - whole_pages;
+  file_.write_at(written_, rest + whole_pages, left);
+  note_written(left);
+}
+
+}  // namespace checkpoint::store

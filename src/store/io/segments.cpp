@@ -1,0 +1,156 @@
+// The source is taken chunk by chunk, each by one thread. A chunk is read from its start to its
+// end, every byte into the segment that it belongs to. What belongs to none is left out or, where
+// all is to be digested, read into a block that is used again and again. Reading and digesting go
+// in blocks that fit into a core's own cache.
+
+#include "store/io/segments.h"
+
+#include "base/digest.h"
+#include "base/parallel.h"
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+
+namespace checkpoint::store {
+namespace {
+
+uint64_t end_of(const Segment& segment) { return segment.offset + segment.bytes; }
+
+// Sorts by offset, and takes out what overlaps the one before: views of one storage.
+std::vector<Segment> take_overlapping(std::vector<Segment>& segments) {
+  std::sort(segments.begin(), segments.end(),
+            [](const Segment& left, const Segment& right) { return left.offset < right.offset; });
+  std::vector<Segment> apart;
+  std::vector<Segment> overlapping;
+  for (const Segment& segment : segments) {
+    if (segment.bytes == 0) continue;
+    const bool overlaps = !apart.empty() && segment.offset < end_of(apart.back());
+    (overlaps ? overlapping : apart).push_back(segment);
+  }
+  segments = std::move(apart);
+  return overlapping;
+}
+
+// Reads the chunks of a source, one thread.
+class ChunkReader {
+ public:
+  ChunkReader(const ByteSource& source, const std::vector<Segment>& segments, bool all)
+      : source_(source), segments_(segments), all_(all) {}
+
+  // From `begin` to `end`; the digest of all of it goes to `digest` if it is not null. Returns how
+  // many bytes were read.
+  uint64_t read(uint64_t begin, uint64_t end, char* digest) {
+    digest_.reset();
+    read_ = 0;
+    uint64_t at = begin;
+    auto segment = std::upper_bound(
+        segments_.begin(), segments_.end(), begin,
+        [](uint64_t offset, const Segment& other) { return offset < end_of(other); });
+    for (; segment != segments_.end() && segment->offset < end; ++segment) {
+      if (segment->offset > at) skip(at, segment->offset);
+      at = std::max(at, segment->offset);
+      const uint64_t stop = std::min(end, end_of(*segment));
+      take(at, stop, segment->to + (at - segment->offset));
+      at = stop;
+    }
+    skip(at, end);
+    if (digest != nullptr) digest_.finish_into(digest);
+    return read_;
+  }
+
+ private:
+  void take(uint64_t from, uint64_t to, char* place) {
+    while (from < to) {
+      const auto bytes = static_cast<size_t>(std::min<uint64_t>(kBlockBytes, to - from));
+      source_.read_at(from, place, bytes);
+      if (all_) digest_.add(place, bytes);
+      from += bytes;
+      place += bytes;
+      read_ += bytes;
+    }
+  }
+
+  void skip(uint64_t from, uint64_t to) {
+    if (!all_) return;
+    if (!block_) block_.reset(new char[kBlockBytes]);
+    for (; from < to; from += kBlockBytes) {
+      take(from, std::min<uint64_t>(to, from + kBlockBytes), block_.get());
+    }
+  }
+
+  const ByteSource& source_;
+  const std::vector<Segment>& segments_;
+  const bool all_;
+  std::unique_ptr<char[]> block_;
+  StreamDigest digest_;
+  uint64_t read_ = 0;
+};
+
+// Whether any segment has bytes between the two.
+bool holds_any(const std::vector<Segment>& segments, uint64_t begin, uint64_t end) {
+  const auto first = std::upper_bound(
+      segments.begin(), segments.end(), begin,
+      [](uint64_t offset, const Segment& other) { return offset < end_of(other); });
+  return first != segments.end() && first->offset < end;
+}
+
+// While one chunk is read and digested, the disk fetches the one that this thread, about, takes
+// next.
+void tell_ahead(const ByteSource& source, uint64_t begin, uint64_t end) {
+  const uint64_t ahead = begin + thread_count() * kChunkBytes;
+  if (ahead < end) source.will_read(ahead, std::min<uint64_t>(kChunkBytes, end - ahead));
+}
+
+void read_overlapping(const ByteSource& source, const std::vector<Segment>& segments,
+                      Meter* meter) {
+  for (const Segment& segment : segments) {
+    source.read_at(segment.offset, segment.to, segment.bytes);
+    if (meter != nullptr) meter->add(segment.bytes);
+  }
+}
+
+}  // namespace
+
+void read_segments(const ByteSource& source, std::vector<Segment> segments, Meter* meter) {
+  const std::vector<Segment> overlapping = take_overlapping(segments);
+  const uint64_t count = segments.empty() ? 0 : end_of(segments.back());
+  const auto chunks = static_cast<size_t>((count + kChunkBytes - 1) / kChunkBytes);
+  parallel_for(chunks, [&](Items& items) {
+    ChunkReader reader(source, segments, false);
+    for (size_t chunk = 0; items.next(chunk);) {
+      const uint64_t begin = static_cast<uint64_t>(chunk) * kChunkBytes;
+      const uint64_t end = std::min<uint64_t>(count, begin + kChunkBytes);
+      if (!holds_any(segments, begin, end)) continue;
+      tell_ahead(source, begin, count);
+      const uint64_t bytes = reader.read(begin, end, nullptr);
+      if (meter != nullptr) meter->add(bytes);
+    }
+  });
+  read_overlapping(source, overlapping, meter);
+}
+
+std::string read_and_digest(const ByteSource& source, uint64_t count, std::vector<Segment> segments,
+                            Meter* meter) {
+  const std::vector<Segment> overlapping = take_overlapping(segments);
+  const auto chunks = static_cast<size_t>((count + kChunkBytes - 1) / kChunkBytes);
+  std::string digests(chunks * kDigestBytes, '\0');
+  parallel_for(chunks, [&](Items& items) {
+    ChunkReader reader(source, segments, true);
+    for (size_t chunk = 0; items.next(chunk);) {
+      const uint64_t begin = static_cast<uint64_t>(chunk) * kChunkBytes;
+      const uint64_t end = std::min<uint64_t>(count, begin + kChunkBytes);
+      tell_ahead(source, begin, count);
+      const uint64_t bytes = reader.read(begin, end, &digests[chunk * kDigestBytes]);
+      if (meter != nullptr) meter->add(bytes);
+    }
+  });
+  read_overlapping(source, overlapping, nullptr);
+  return xxh3_128(digests.data(), digests.size());
+}
+
+std::string digest_of(const ByteSource& source, uint64_t count, Meter* meter) {
+  return read_and_digest(source, count, {}, meter);
+}
+
+}  // namespace checkpoint::store

@@ -1,0 +1,32 @@
+#include "store/records/progress_json.h"
+
+#include "base/json.h"
+
+namespace checkpoint::store {
+
+nlohmann::ordered_json progress_to_json(const Progress& progress) {
+  nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : progress.metrics) metrics[name] = json_number(value);
+  return {{"epoch", progress.epoch},
+          {"epoch_done", progress.epoch_done},
+          {"step", progress.step},
+          {"loss", json_number(progress.loss)},
+          {"metrics", metrics}};
+}
+
+Progress progress_from_json(const nlohmann::json& object, const std::string& path) {
+  const JsonFields fields(object, path);
+  Progress progress;
+  progress.epoch = fields.integer("epoch");
+  progress.epoch_done = fields.boolean("epoch_done");
+  progress.step = fields.integer("step");
+  progress.loss = fields.number("loss");
+  const nlohmann::json& metrics = fields.object("metrics");
+  const JsonFields metric_fields(metrics, path);
+  for (const auto& metric : metrics.items()) {
+    progress.metrics[metric.key()] = metric_fields.number(metric.key());
+  }
+  return progress;
+}
+
+}  // namespace checkpoint::store

@@ -1,0 +1,146 @@
+#include "store/retention/keep_rules.h"
+
+#include "base/clock.h"
+#include "store/retention/ranking.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <tuple>
+
+namespace checkpoint::store {
+namespace {
+
+class Judgement {
+ public:
+  explicit Judgement(const std::vector<FoundCheckpoint>& found)
+      : found_(found), reasons_(found.size()) {
+    for (size_t i = 0; i < found.size(); ++i) {
+      if (found[i].problem) {
+        reasons_[i].push_back("damaged, and never removed unasked");
+      } else {
+        whole_.push_back(i);
+      }
+    }
+  }
+
+  void keep_all() {
+    for (const size_t i : whole_) keep(i, "no rule says what to remove");
+  }
+
+  // What a resume goes on from; and nobody expects a save to be gone when it returns.
+  void keep_newest() {
+    if (!whole_.empty()) keep(whole_.back(), "newest");
+  }
+
+  void keep_pinned(const std::set<std::string>& pins) {
+    for (const size_t i : whole_) {
+      if (pins.count(found_[i].name) != 0) keep(i, "pinned");
+    }
+  }
+
+  // What the newest one's run began with, and what the caller's did, which may not have saved yet.
+  void keep_parents(const std::string& resumed_from) {
+    if (whole_.empty()) return;
+    const std::string& newest_parent = found_[whole_.back()].manifest.parent;
+    for (const size_t i : whole_) {
+      const std::string& name = found_[i].name;
+      if (name == newest_parent || name == resumed_from) keep(i, "the run was resumed from it");
+    }
+  }
+
+  void keep_last(int64_t count) {
+    const size_t first = whole_.size() - std::min(whole_.size(), static_cast<size_t>(count));
+    for (size_t i = first; i < whole_.size(); ++i) {
+      keep(whole_[i], fmt::format("keep_last({})", count));
+    }
+  }
+
+  void keep_best(const BestRule& rule) {
+    const std::vector<size_t> order = ranked(found_, rule);
+    const size_t count = std::min(order.size(), static_cast<size_t>(rule.count));
+    for (size_t rank = 0; rank < count; ++rank) {
+      const bool has_figure =
+          !std::isnan(figure(found_[order[rank]].manifest.progress, rule.metric));
+      keep(order[rank], fmt::format("keep_best({}, {}, {}): rank {}{}", rule.count, rule.metric,
+                                    rule.mode == Mode::kMin ? "min" : "max", rank + 1,
+                                    has_figure ? "" : ", without that metric"));
+    }
+  }
+
+  // Saves need not fall on multiples of n: for each multiple, the first one that has reached it
+  // stays. After a rollback the new branch's stands for an equally far one of the old branch.
+  template <typename Counter>
+  void keep_every_n(int64_t n, const char* rule, const Counter& counter) {
+    const auto order = [&](size_t i) {
+      return std::make_tuple(counter(progress(i)), progress(i).step, -static_cast<int64_t>(i));
+    };
+    std::map<int64_t, size_t> first_of;
+    for (const size_t i : whole_) {
+      const int64_t multiple = counter(progress(i)) / n;
+      if (multiple < 1) continue;
+      const auto [first, is_new] = first_of.emplace(multiple, i);
+      if (!is_new && order(i) < order(first->second)) first->second = i;
+    }
+    for (const auto& [multiple, i] : first_of) keep(i, fmt::format("{}({})", rule, n));
+  }
+
+  // By the time that the manifests tell. A clock that was set back leaves a gap just as well, and
+  // from then on the new time counts. What tells no time is kept.
+  void keep_every(double seconds) {
+    std::optional<int64_t> last;
+    for (const size_t i : whole_) {
+      const std::optional<int64_t> time = parse_utc(found_[i].manifest.created);
+      if (time && last && std::abs(static_cast<double>(*time - *last)) < seconds) continue;
+      keep(i, fmt::format("keep_every({:.6g} h)", seconds / 3600));
+      if (time) last = time;
+    }
+  }
+
+  void keep_if(const KeepRules::Predicate& predicate) {
+    for (const size_t i : whole_) {
+      Manifest manifest = found_[i].manifest;
+      manifest.name = found_[i].name;  // It may have been renamed since it was written.
+      if (predicate(manifest)) keep(i, "keep_if");
+    }
+  }
+
+  std::vector<Reasons> finish() { return std::move(reasons_); }
+
+ private:
+  const Progress& progress(size_t i) const { return found_[i].manifest.progress; }
+  void keep(size_t i, std::string why) { reasons_[i].push_back(std::move(why)); }
+
+  const std::vector<FoundCheckpoint>& found_;
+  std::vector<size_t> whole_;
+  std::vector<Reasons> reasons_;
+};
+
+}  // namespace
+
+std::vector<Reasons> reasons_to_stay(const std::vector<FoundCheckpoint>& found,
+                                     const std::set<std::string>& pins,
+                                     const std::string& resumed_from, const KeepRules& rules) {
+  Judgement judgement(found);
+  judgement.keep_newest();
+  judgement.keep_pinned(pins);
+  judgement.keep_parents(resumed_from);
+  if (rules.empty()) judgement.keep_all();
+  if (rules.last > 0) judgement.keep_last(rules.last);
+  for (const BestRule& rule : rules.best) judgement.keep_best(rule);
+  if (rules.every_n_epochs > 0) {
+    judgement.keep_every_n(rules.every_n_epochs, "keep_every_n_epochs",
+                           [](const Progress& progress) { return progress.next_epoch(); });
+  }
+  if (rules.every_n_steps > 0) {
+    judgement.keep_every_n(rules.every_n_steps, "keep_every_n_steps",
+                           [](const Progress& progress) { return progress.step; });
+  }
+  if (rules.every.count() > 0) judgement.keep_every(rules.every.count());
+  for (const KeepRules::Predicate& predicate : rules.predicates) judgement.keep_if(predicate);
+  return judgement.finish();
+}
+
+}  // namespace checkpoint::store

@@ -1,0 +1,58 @@
+#include "store/retention/ranking.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace checkpoint::store {
+
+double figure(const Progress& progress, const std::string& metric) {
+  if (metric == "loss") return progress.loss;
+  const auto found = progress.metrics.find(metric);
+  return found != progress.metrics.end() ? found->second : std::numeric_limits<double>::quiet_NaN();
+}
+
+std::vector<std::string> missing_metrics(const Progress& progress, const KeepRules& rules) {
+  std::vector<std::string> missing;
+  for (const BestRule& rule : rules.best) {
+    if (std::isnan(figure(progress, rule.metric))) missing.push_back(rule.metric);
+  }
+  return missing;
+}
+
+BestRule first_rule(const KeepRules& rules) {
+  return rules.best.empty() ? BestRule() : rules.best.front();
+}
+
+BestRule rule_for(const std::string& metric, const KeepRules& rules) {
+  for (const BestRule& rule : rules.best) {
+    if (rule.metric == metric) return rule;
+  }
+  if (metric == BestRule().metric) return BestRule();
+  throw Error(ErrorCode::kInvalidArgument,
+              "whether '" + metric + "' is better high or low is not known", "", 0,
+              "Name it in keep_best, or call best(metric, mode).");
+}
+
+std::vector<size_t> ranked(const std::vector<FoundCheckpoint>& found, const BestRule& rule) {
+  const auto figure_at = [&](size_t i) { return figure(found[i].manifest.progress, rule.metric); };
+  std::vector<size_t> with, without;
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (!found[i].problem) (std::isnan(figure_at(i)) ? without : with).push_back(i);
+  }
+  std::stable_sort(with.begin(), with.end(), [&](size_t left, size_t right) {
+    return rule.mode == Mode::kMin ? figure_at(left) < figure_at(right)
+                                   : figure_at(left) > figure_at(right);
+  });
+  with.insert(with.end(), without.rbegin(), without.rend());
+  return with;
+}
+
+size_t best_of(const std::vector<FoundCheckpoint>& found, const BestRule& rule) {
+  const std::vector<size_t> order = ranked(found, rule);
+  const bool has_figure =
+      !order.empty() && !std::isnan(figure(found[order[0]].manifest.progress, rule.metric));
+  return has_figure ? order[0] : found.size();
+}
+
+}  // namespace checkpoint::store

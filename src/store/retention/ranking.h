@@ -1,0 +1,32 @@
+#pragma once
+
+#include "store/directory/directory.h"
+
+#include <checkpoint/keep.h>
+
+#include <string>
+#include <vector>
+
+namespace checkpoint::store {
+
+/// A checkpoint's figure by a metric's name: "loss" is Progress::loss. NaN if it has none.
+double figure(const Progress& progress, const std::string& metric);
+
+/// The metrics that the rules' keep_best asks for and that are missing or NaN here.
+std::vector<std::string> missing_metrics(const Progress& progress, const KeepRules& rules);
+
+/// What "the best" means if nobody names a metric: the first keep_best; without one, the lowest
+/// loss.
+BestRule first_rule(const KeepRules& rules);
+/// What it means for this metric. Throws Error(invalid_argument) if no keep_best names it, except
+/// for "loss".
+BestRule rule_for(const std::string& metric, const KeepRules& rules);
+
+/// The places in `found`, which is in order of saving, of all that are not damaged, best first.
+/// Equal figures: the older first. Those without a figure come last, the newer first.
+std::vector<size_t> ranked(const std::vector<FoundCheckpoint>& found, const BestRule& rule);
+
+/// The place of the best one that has a figure; `found.size()` if none has.
+size_t best_of(const std::vector<FoundCheckpoint>& found, const BestRule& rule);
+
+}  // namespace checkpoint::store

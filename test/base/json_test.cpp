@@ -1,0 +1,55 @@
+#include "support/catch.h"
+#include "support/error_of.h"
+
+#include "base/json.h"
+
+#include <checkpoint/error.h>
+
+#include <cmath>
+#include <limits>
+
+using namespace checkpoint;
+using namespace checkpoint::store;
+
+TEST_CASE("JSON nested a million deep is refused, and overflows no stack") {
+  CHECK_THROWS_AS(parse_json(std::string(1000000, '['), "p"), Error);
+  CHECK_THROWS_AS(parse_json("{\"a\":" + std::string(1000000, '['), "p"), Error);
+}
+
+TEST_CASE("JSON that is none, or no object, is refused as corrupt") {
+  const std::string text = GENERATE("", "{", "[]", "1", "{\"a\":1}x", "{\"a\":\"\xff\"}");
+  try {
+    parse_json(text, "the path");
+    FAIL("accepted: " + text);
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::kCorrupt);
+    CHECK(error.path() == "the path");
+  }
+}
+
+TEST_CASE("Fields of the wrong type are refused by name") {
+  const std::string path = "p";
+  const nlohmann::json object =
+      parse_json(R"({"text": "x", "big": 18446744073709551615, "minus": -1, "half": 0.5})", path);
+  const JsonFields fields(object, path);
+  CHECK(fields.string("text") == "x");
+  CHECK(fields.integer("minus") == -1);
+  CHECK(fields.number("half") == 0.5);
+  CHECK_THROWS_AS(fields.integer("big"), Error);
+  CHECK_THROWS_AS(fields.size("minus"), Error);
+  CHECK_THROWS_AS(fields.integer("half"), Error);
+  CHECK_THROWS_AS(fields.number("text"), Error);
+  CHECK_THROWS_AS(fields.array("text"), Error);
+  CHECK(contains(error_of([&] { fields.string("none"); }), "'none'"));
+}
+
+TEST_CASE("Numbers that JSON does not know survive") {
+  const std::string path = "p";
+  for (const double value : {0.1, -0.0, 1e300, std::numeric_limits<double>::infinity(),
+                             -std::numeric_limits<double>::infinity()}) {
+    const nlohmann::json object = parse_json(dump_json({{"x", json_number(value)}}, -1), path);
+    CHECK(JsonFields(object, path).number("x") == value);
+  }
+  const nlohmann::json object = parse_json(dump_json({{"x", json_number(std::nan(""))}}, -1), path);
+  CHECK(std::isnan(JsonFields(object, path).number("x")));
+}
