@@ -18,13 +18,9 @@ namespace checkpoint::format {
 
 namespace {
 
-[[noreturn]] void corrupt(const std::string& what, const store::ByteSource& source) {
-  throw Error(ErrorCode::kCorrupt, what, source.name());
-}
-
 // How many elements of its storage a tensor reaches over, from its first one on; empty if the
 // number does not fit, or if a size or stride is negative.
-std::optional<int64_t> extent(at::IntArrayRef sizes, at::IntArrayRef strides) {
+std::optional<int64_t> reach_of(at::IntArrayRef sizes, at::IntArrayRef strides) {
   int64_t last = 0;
   int64_t elements = 1;  // Without the empty dimensions: LibTorch multiplies these too.
   bool empty = false;
@@ -86,20 +82,23 @@ void Placeholders::check(const PickledTensor& tensor, const Record& record) cons
   // LibTorch rounds down where a storage ends within an element.
   if (tensor.storage_numel < 0 ||
       static_cast<uint64_t>(tensor.storage_numel) != record.bytes / item_bytes) {
-    corrupt("record " + in_quotes(record.name) + " has " + std::to_string(record.bytes) +
-                " bytes, which are not the " + std::to_string(tensor.storage_numel) + " " +
-                c10::toString(tensor.dtype) + " elements that it should hold",
-            source_);
+    store::throw_corrupt("record " + in_quotes(record.name) + " has " +
+                             std::to_string(record.bytes) + " bytes, which are not the " +
+                             std::to_string(tensor.storage_numel) + " " +
+                             c10::toString(tensor.dtype) + " elements that it should hold",
+                         source_);
   }
-  const std::optional<int64_t> reach = extent(tensor.sizes, tensor.strides);
+  const std::optional<int64_t> reach = reach_of(tensor.sizes, tensor.strides);
   if (!reach || tensor.storage_offset < 0 ||
       (*reach > 0 && (tensor.storage_offset > tensor.storage_numel ||
                       *reach > tensor.storage_numel - tensor.storage_offset))) {
-    corrupt("a tensor reaches outside of its record " + in_quotes(record.name), source_);
+    store::throw_corrupt("a tensor reaches outside of its record " + in_quotes(record.name),
+                         source_);
   }
   if (tensor.requires_grad && !may_require_grad(tensor.dtype)) {
-    corrupt(std::string("a tensor of ") + c10::toString(tensor.dtype) + " requires a gradient",
-            source_);
+    store::throw_corrupt(
+        std::string("a tensor of ") + c10::toString(tensor.dtype) + " requires a gradient",
+        source_);
   }
 }
 
@@ -146,7 +145,7 @@ at::Tensor load_tensor(const store::ByteSource& source, const DecodedArchive& ar
   if (tensor.numel() > 0) {
     const uint64_t item_bytes = tensor.element_size();
     const auto first = static_cast<uint64_t>(stored->storage_offset) * item_bytes;
-    const auto reach = static_cast<uint64_t>(*extent(tensor.sizes(), tensor.strides()));
+    const auto reach = static_cast<uint64_t>(*reach_of(tensor.sizes(), tensor.strides()));
     source.read_at(stored->record_offset + first, tensor.data_ptr(), reach * item_bytes);
     if (stored->big_endian) swap_bytes(tensor.data_ptr(), reach * item_bytes, tensor.scalar_type());
   }

@@ -239,10 +239,6 @@ class HeaderParser final : public nlohmann::json_sax<json> {
   std::unordered_set<std::string> names_;
 };
 
-[[noreturn]] void corrupt(const std::string& what, const store::ByteSource& source) {
-  throw Error(ErrorCode::kCorrupt, what, source.name());
-}
-
 // That the tensors fill the bytes behind the header, one after the other.
 void check_places(const SafetensorsHeader& header, const store::ByteSource& source) {
   const uint64_t data_bytes = source.size() - header.data_offset;
@@ -250,21 +246,24 @@ void check_places(const SafetensorsHeader& header, const store::ByteSource& sour
   for (const SafetensorsEntry& entry : header.tensors) {
     const std::string name = "the tensor " + in_quotes(entry.name);
     if (entry.begin != position || entry.end < entry.begin) {
-      corrupt(name + " overlaps another one, or leaves a gap", source);
+      store::throw_corrupt(name + " overlaps another one, or leaves a gap", source);
     }
     uint64_t bytes = c10::elementSize(entry.dtype);
     for (const int64_t size : entry.shape) {
       if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes)) {
-        corrupt(name + " has an impossible shape", source);
+        store::throw_corrupt(name + " has an impossible shape", source);
       }
     }
     if (bytes != entry.end - entry.begin) {
-      corrupt(name + " has another number of bytes than its shape and dtype say", source);
+      store::throw_corrupt(name + " has another number of bytes than its shape and dtype say",
+                           source);
     }
-    if (entry.end > data_bytes) corrupt(name + " reaches beyond the end of the file", source);
+    if (entry.end > data_bytes)
+      store::throw_corrupt(name + " reaches beyond the end of the file", source);
     position = entry.end;
   }
-  if (position != data_bytes) corrupt("there are bytes behind the last tensor", source);
+  if (position != data_bytes)
+    store::throw_corrupt("there are bytes behind the last tensor", source);
 }
 
 const DtypeName* find_name(c10::ScalarType dtype) {
@@ -283,12 +282,13 @@ bool looks_like_safetensors(std::string_view begin, uint64_t file_bytes) {
 
 SafetensorsHeader read_safetensors_header(const store::ByteSource& source) {
   const uint64_t file_bytes = source.size();
-  if (file_bytes < kLengthBytes) corrupt("the file is too short to be a safetensors file", source);
+  if (file_bytes < kLengthBytes)
+    store::throw_corrupt("the file is too short to be a safetensors file", source);
   char length[kLengthBytes];
   source.read_at(0, length, sizeof(length));
   const uint64_t header_bytes = little_endian(length);
   if (header_bytes > file_bytes - kLengthBytes) {
-    corrupt("the safetensors header claims to be longer than the file", source);
+    store::throw_corrupt("the safetensors header claims to be longer than the file", source);
   }
   if (header_bytes > kMaxHeaderBytes) {
     throw Error(ErrorCode::kUnsupported, "the safetensors header is longer than 100 MB",
@@ -297,7 +297,7 @@ SafetensorsHeader read_safetensors_header(const store::ByteSource& source) {
   std::string text(header_bytes, '\0');
   source.read_at(kLengthBytes, text.data(), text.size());
   if (text.empty() || text.front() != '{') {
-    corrupt("the safetensors header is no JSON object", source);
+    store::throw_corrupt("the safetensors header is no JSON object", source);
   }
 
   SafetensorsHeader header;

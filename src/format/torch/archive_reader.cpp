@@ -1,8 +1,8 @@
 #include "format/torch/archive_reader.h"
 
-#include "format/tree/in_quotes.h"
-#include "format/pickle/pickle_reader.h"
 #include "format/decode/placeholders.h"
+#include "format/pickle/pickle_reader.h"
+#include "format/tree/in_quotes.h"
 #include "format/zip/zip_reader.h"
 #include "store/io/buffered_source.h"
 
@@ -19,10 +19,6 @@ namespace {
 
 constexpr uint64_t kMaxSmallRecord = 64;
 
-[[noreturn]] void corrupt(const std::string& what, const store::ByteSource& source) {
-  throw Error(ErrorCode::kCorrupt, what, source.name());
-}
-
 // The folder that everything lies in: the one with a data.pkl. With its slash.
 std::string find_root(const ZipReader& zip) {
   constexpr std::string_view kPickle = "/data.pkl";
@@ -30,10 +26,11 @@ std::string find_root(const ZipReader& zip) {
   for (const ZipEntry& entry : zip.entries()) {
     const size_t slash = entry.name.find('/');
     if (slash == std::string::npos || entry.name.substr(slash) != kPickle) continue;
-    if (root) corrupt("the archive has two data.pkl", zip.source());
+    if (root) store::throw_corrupt("the archive has two data.pkl", zip.source());
     root = entry.name.substr(0, slash + 1);
   }
-  if (!root) corrupt("the archive has no data.pkl: it is not one of LibTorch", zip.source());
+  if (!root)
+    store::throw_corrupt("the archive has no data.pkl: it is not one of LibTorch", zip.source());
   return *root;
 }
 
@@ -60,8 +57,8 @@ class Records {
     full_name_.assign(root_).append("data/").append(key);
     const ZipEntry* entry = find_entry();
     if (entry == nullptr) {
-      corrupt("the archive has a tensor, but not its record " + in_quotes(short_name()),
-              zip_.source());
+      store::throw_corrupt(
+          "the archive has a tensor, but not its record " + in_quotes(short_name()), zip_.source());
     }
     const auto index = static_cast<size_t>(entry - zip_.entries().data());
     next_ = index + 1;

@@ -23,7 +23,7 @@ using c10::TypeKind;
 using c10::TypePtr;
 
 // Begins the first half of a pair that says its type.
-constexpr std::string_view kTag = "TorchScript ";
+constexpr std::string_view kScriptTag = "TorchScript ";
 constexpr int kMaxTypeDepth = 32;
 
 struct SimpleType {
@@ -163,14 +163,15 @@ class TypeReader {
 };
 
 Value with_type(const std::string& type, Value content) {
-  return Tuple{{std::string(kTag) + type, std::move(content)}};
+  return Tuple{{std::string(kScriptTag) + type, std::move(content)}};
 }
 
 // The type's name, or empty for a tuple that is only a tuple.
 std::string_view type_of(const std::vector<Value>& pair) {
   if (pair.size() != 2 || pair[0].kind() != Value::Kind::kString) return {};
   const std::string_view text = pair[0].to_string();
-  return text.substr(0, kTag.size()) == kTag ? text.substr(kTag.size()) : std::string_view();
+  return text.substr(0, kScriptTag.size()) == kScriptTag ? text.substr(kScriptTag.size())
+                                                         : std::string_view();
 }
 
 template <typename Values>

@@ -7,9 +7,9 @@
 
 #include "format/torch/legacy_reader.h"
 
-#include "format/tree/in_quotes.h"
-#include "format/pickle/pickle_reader.h"
 #include "format/decode/placeholders.h"
+#include "format/pickle/pickle_reader.h"
+#include "format/tree/in_quotes.h"
 
 #include <checkpoint/error.h>
 
@@ -26,10 +26,6 @@ namespace {
 constexpr std::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 constexpr int64_t kProtocol = 1001;
 constexpr uint64_t kFirstWindow = uint64_t{64} << 10;
-
-[[noreturn]] void corrupt(const std::string& what, const store::ByteSource& source) {
-  throw Error(ErrorCode::kCorrupt, what, source.name());
-}
 
 at::Tensor refuse_tensor(const PickledTensor&) {
   throw Error(ErrorCode::kCorrupt, "a tensor stands where the file describes itself");
@@ -82,7 +78,8 @@ StoragesByKey by_key(const std::vector<PickledStorage>& storages, const store::B
   for (const PickledStorage& storage : storages) {
     const auto& known = result.emplace(storage.key, storage).first->second;
     if (known.dtype != storage.dtype || known.numel != storage.numel) {
-      corrupt("the storage " + in_quotes(storage.key) + " is described in two ways", source);
+      store::throw_corrupt("the storage " + in_quotes(storage.key) + " is described in two ways",
+                           source);
     }
   }
   return result;
@@ -92,17 +89,20 @@ StoragesByKey by_key(const std::vector<PickledStorage>& storages, const store::B
 std::unordered_map<std::string, Record> find_records(const Value& keys, uint64_t position,
                                                      const StoragesByKey& storages,
                                                      const store::ByteSource& source) {
-  if (keys.kind() != Value::Kind::kList) corrupt("the list of storages is missing", source);
+  if (keys.kind() != Value::Kind::kList)
+    store::throw_corrupt("the list of storages is missing", source);
   const uint64_t file_bytes = source.size();
   std::unordered_map<std::string, Record> records;
   for (const Value& item : keys.list()) {
-    if (item.kind() != Value::Kind::kString) corrupt("a storage's key is no string", source);
+    if (item.kind() != Value::Kind::kString)
+      store::throw_corrupt("a storage's key is no string", source);
     const std::string& key = item.to_string();
     const auto storage = storages.find(key);
     if (storage == storages.end()) {
-      corrupt("no tensor refers to the storage " + in_quotes(key), source);
+      store::throw_corrupt("no tensor refers to the storage " + in_quotes(key), source);
     }
-    if (file_bytes - position < sizeof(uint64_t)) corrupt("the file is cut off", source);
+    if (file_bytes - position < sizeof(uint64_t))
+      store::throw_corrupt("the file is cut off", source);
     unsigned char length[sizeof(uint64_t)];
     source.read_at(position, length, sizeof(length));
     position += sizeof(length);
@@ -112,15 +112,16 @@ std::unordered_map<std::string, Record> find_records(const Value& keys, uint64_t
     uint64_t bytes = 0;
     if (__builtin_mul_overflow(numel, dtype ? c10::elementSize(*dtype) : 1, &bytes) ||
         bytes > file_bytes - position) {
-      corrupt("the storage " + in_quotes(key) + " claims more elements than the file holds",
-              source);
+      store::throw_corrupt(
+          "the storage " + in_quotes(key) + " claims more elements than the file holds", source);
     }
     if (!records.emplace(key, Record{"storage " + key, position, bytes}).second) {
-      corrupt("two storages have the key " + in_quotes(key), source);
+      store::throw_corrupt("two storages have the key " + in_quotes(key), source);
     }
     position += bytes;
   }
-  if (position != file_bytes) corrupt("there are bytes behind the last storage", source);
+  if (position != file_bytes)
+    store::throw_corrupt("there are bytes behind the last storage", source);
   return records;
 }
 
@@ -160,7 +161,8 @@ DecodedArchive read_legacy(const store::ByteSource& source) {
   return placeholders.finish(read_pickle(object, source.name(), [&](const PickledTensor& tensor) {
     const auto record = records.find(std::string(tensor.storage_key));
     if (record == records.end()) {
-      corrupt("the storage " + in_quotes(tensor.storage_key) + " is not in the file", source);
+      store::throw_corrupt("the storage " + in_quotes(tensor.storage_key) + " is not in the file",
+                           source);
     }
     return placeholders.make(tensor, record->second);
   }));

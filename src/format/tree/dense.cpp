@@ -53,6 +53,10 @@ bool are_tied(const at::Tensor& left, const at::Tensor& right) {
          left.is_conj() == right.is_conj() && left.is_neg() == right.is_neg() && left.numel() > 0;
 }
 
+size_t bytes_of(const at::Tensor& tensor) {
+  return static_cast<size_t>(tensor.numel()) * tensor.element_size();
+}
+
 int64_t extent(const at::Tensor& tensor) {
   if (tensor.numel() == 0) return 0;
   int64_t last = 0;

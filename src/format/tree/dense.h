@@ -27,6 +27,8 @@ bool are_tied(const at::Tensor& left, const at::Tensor& right);
 
 /// Over how many elements of its storage a tensor reaches, from its first one to its last.
 int64_t extent(const at::Tensor& tensor);
+/// Bytes of all elements, gaps between them not counted.
+size_t bytes_of(const at::Tensor& tensor);
 
 /// Gives the tensors of trees the form in which they can be written: dense CPU tensors, each with a
 /// storage of its own that begins with it. Those that have it already are taken as they are and

@@ -1,7 +1,7 @@
 #include "format/tree/tagged.h"
 
-#include "format/tree/dtype.h"
 #include "base/hex.h"
+#include "format/tree/dtype.h"
 
 #include <algorithm>
 #include <exception>
@@ -12,9 +12,11 @@ namespace checkpoint::format {
 
 namespace {
 
-const std::string kTag = "torch_checkpoint.";
+const std::string kTagPrefix = "torch_checkpoint.";
 
-Value pair(const char* kind, Value content) { return Tuple{{kTag + kind, std::move(content)}}; }
+Value pair(const char* kind, Value content) {
+  return Tuple{{kTagPrefix + kind, std::move(content)}};
+}
 
 std::optional<Value> from_text(const std::string& kind, const std::string& text) {
   if (kind == "dtype") {
@@ -56,8 +58,8 @@ Value to_tagged(const Value& value) {
 std::optional<Value> from_tagged(const std::vector<Value>& items) {
   if (items.size() != 2 || items[0].kind() != Value::Kind::kString) return std::nullopt;
   const std::string& tag = items[0].to_string();
-  if (tag.compare(0, kTag.size(), kTag) != 0) return std::nullopt;
-  const std::string kind = tag.substr(kTag.size());
+  if (tag.compare(0, kTagPrefix.size(), kTagPrefix) != 0) return std::nullopt;
+  const std::string kind = tag.substr(kTagPrefix.size());
   if (items[1].kind() == Value::Kind::kString) return from_text(kind, items[1].to_string());
   if (kind != "size" || items[1].kind() != Value::Kind::kList) return std::nullopt;
   Size size;

@@ -1,6 +1,7 @@
 #include "format/zip/zip_reader.h"
 
 #include "format/tree/in_quotes.h"
+#include "format/zip/zip_records.h"
 
 #include <checkpoint/error.h>
 
@@ -15,19 +16,13 @@ namespace checkpoint::format {
 
 namespace {
 
-constexpr uint32_t kLocalHeader = 0x04034b50;
-constexpr uint32_t kDirectoryHeader = 0x02014b50;
-constexpr uint32_t kEndRecord = 0x06054b50;
-constexpr uint32_t kZip64EndRecord = 0x06064b50;
-constexpr uint32_t kZip64Locator = 0x07064b50;
+using namespace zip;
 
 constexpr uint64_t kLocalHeaderBytes = 30;
 constexpr uint64_t kDirectoryHeaderBytes = 46;
 constexpr uint64_t kEndRecordBytes = 22;
-constexpr uint64_t kZip64EndRecordBytes = 56;
 constexpr uint64_t kZip64LocatorBytes = 20;
 
-constexpr uint16_t kZip64Extra = 0x0001;
 // "The true value is in the zip64 part."
 constexpr uint16_t kIn64of16 = 0xffff;
 constexpr uint32_t kIn64of32 = 0xffffffff;
@@ -38,10 +33,6 @@ constexpr uint16_t kEncryptionFlags = 0x0001 | 0x0040 | 0x2000;
 constexpr uint64_t kMaxEntries = uint64_t{1} << 22;
 constexpr uint64_t kMaxDirectoryBytes = uint64_t{1} << 29;
 constexpr size_t kMaxNameBytes = 4096;
-
-[[noreturn]] void corrupt(const std::string& what, const store::ByteSource& source) {
-  throw Error(ErrorCode::kCorrupt, what, source.name());
-}
 
 [[noreturn]] void unsupported(const std::string& what, const store::ByteSource& source) {
   throw Error(ErrorCode::kUnsupported, what, source.name());
@@ -90,14 +81,15 @@ struct Directory {
 // The zip64 end record, which ends at `end`, where its locator begins.
 Directory read_zip64_end(const store::ByteSource& source, uint64_t record, uint64_t end) {
   if (record > end || end - record < kZip64EndRecordBytes) {
-    corrupt("the zip64 end record lies outside the file", source);
+    store::throw_corrupt("the zip64 end record lies outside the file", source);
   }
   const std::string bytes = read(source, record, kZip64EndRecordBytes);
   Fields fields(bytes);
-  if (fields.u32() != kZip64EndRecord) corrupt("the zip64 end record is not in its place", source);
+  if (fields.u32() != kZip64EndRecord)
+    store::throw_corrupt("the zip64 end record is not in its place", source);
   // Its own size, without the twelve bytes up to here.
   if (fields.u64() != end - record - 12) {
-    corrupt("the zip64 end record has the wrong size", source);
+    store::throw_corrupt("the zip64 end record has the wrong size", source);
   }
   fields.take(4);  // The versions of zip that made it and that can read it.
   if (fields.u32() != 0 || fields.u32() != 0) {
@@ -131,13 +123,14 @@ bool read_zip64_locator(const store::ByteSource& source, uint64_t end, uint64_t&
 // Finds the directory from the file's last bytes, and checks that it ends where the end begins.
 Directory find_directory(const store::ByteSource& source, uint64_t file_bytes) {
   if (file_bytes < kEndRecordBytes) {
-    corrupt("the file is too short to be a zip archive", source);
+    store::throw_corrupt("the file is too short to be a zip archive", source);
   }
   uint64_t end = file_bytes - kEndRecordBytes;
   const std::string bytes = read(source, end, kEndRecordBytes);
   Fields fields(bytes);
   if (fields.u32() != kEndRecord) {
-    corrupt("the file is cut off, or is no zip archive: its end record is missing", source);
+    store::throw_corrupt("the file is cut off, or is no zip archive: its end record is missing",
+                         source);
   }
   const uint16_t disk = fields.u16();
   const uint16_t directory_disk = fields.u16();
@@ -145,7 +138,8 @@ Directory find_directory(const store::ByteSource& source, uint64_t file_bytes) {
   const uint16_t count = fields.u16();
   const uint32_t directory_bytes = fields.u32();
   const uint32_t directory_offset = fields.u32();
-  if (fields.u16() != 0) corrupt("the end record announces a comment that is not there", source);
+  if (fields.u16() != 0)
+    store::throw_corrupt("the end record announces a comment that is not there", source);
 
   Directory directory{directory_offset, directory_bytes, count};
   uint64_t zip64_record = 0;
@@ -155,19 +149,19 @@ Directory find_directory(const store::ByteSource& source, uint64_t file_bytes) {
     if ((count != kIn64of16 && count != directory.count) ||
         (directory_bytes != kIn64of32 && directory_bytes != directory.bytes) ||
         (directory_offset != kIn64of32 && directory_offset != directory.offset)) {
-      corrupt("the two end records contradict each other", source);
+      store::throw_corrupt("the two end records contradict each other", source);
     }
   } else if (disk != 0 || directory_disk != 0 || count_here != count) {
     unsupported("the archive is spread over several disks", source);
   }
 
   if (directory.offset > end || end - directory.offset != directory.bytes) {
-    corrupt("the directory does not end where the end record begins", source);
+    store::throw_corrupt("the directory does not end where the end record begins", source);
   }
   if (directory.count > directory.bytes / kDirectoryHeaderBytes) {
-    corrupt("the directory claims " + std::to_string(directory.count) + " records in " +
-                std::to_string(directory.bytes) + " bytes",
-            source);
+    store::throw_corrupt("the directory claims " + std::to_string(directory.count) +
+                             " records in " + std::to_string(directory.bytes) + " bytes",
+                         source);
   }
   if (directory.count > kMaxEntries || directory.bytes > kMaxDirectoryBytes) {
     unsupported("the archive has too many records", source);
@@ -181,20 +175,22 @@ void apply_zip64_extra(ZipEntry& entry, std::string_view extra, const store::Byt
   Fields all(extra);
   while (all.left() > 0) {
     if (all.left() < 4)
-      corrupt("record " + in_quotes(entry.name) + " has a torn extra field", source);
+      store::throw_corrupt("record " + in_quotes(entry.name) + " has a torn extra field", source);
     const uint16_t id = all.u16();
     const uint16_t size = all.u16();
     if (size > all.left()) {
-      corrupt("record " + in_quotes(entry.name) + " has a torn extra field", source);
+      store::throw_corrupt("record " + in_quotes(entry.name) + " has a torn extra field", source);
     }
     Fields field(all.take(size));
     if (id != kZip64Extra) continue;
-    if (found) corrupt("record " + in_quotes(entry.name) + " has two zip64 fields", source);
+    if (found)
+      store::throw_corrupt("record " + in_quotes(entry.name) + " has two zip64 fields", source);
     found = true;
     for (uint64_t* value : {&entry.bytes, &entry.compressed_bytes, &entry.header_offset}) {
       if (*value != kIn64of32) continue;
       if (field.left() < 8) {
-        corrupt("record " + in_quotes(entry.name) + " has a short zip64 field", source);
+        store::throw_corrupt("record " + in_quotes(entry.name) + " has a short zip64 field",
+                             source);
       }
       *value = field.u64();
     }
@@ -204,7 +200,7 @@ void apply_zip64_extra(ZipEntry& entry, std::string_view extra, const store::Byt
 // One header of the directory. Its place in the file is checked later, with all the others.
 ZipEntry read_entry(Fields& directory, const store::ByteSource& source) {
   if (directory.left() < kDirectoryHeaderBytes || directory.u32() != kDirectoryHeader) {
-    corrupt("the directory is damaged: a record's header is not in its place", source);
+    store::throw_corrupt("the directory is damaged: a record's header is not in its place", source);
   }
   ZipEntry entry{};
   directory.take(4);  // The versions of zip that made it and that can read it.
@@ -222,10 +218,10 @@ ZipEntry read_entry(Fields& directory, const store::ByteSource& source) {
   entry.header_offset = directory.u32();
 
   if (size_t{name_bytes} + extra_bytes + comment_bytes > directory.left()) {
-    corrupt("the directory is damaged: a record's name does not fit into it", source);
+    store::throw_corrupt("the directory is damaged: a record's name does not fit into it", source);
   }
   if (name_bytes == 0 || name_bytes > kMaxNameBytes) {
-    corrupt("a record has a name of " + std::to_string(name_bytes) + " bytes", source);
+    store::throw_corrupt("a record has a name of " + std::to_string(name_bytes) + " bytes", source);
   }
   entry.name = std::string(directory.take(name_bytes));
   apply_zip64_extra(entry, directory.take(extra_bytes), source);
@@ -236,7 +232,8 @@ ZipEntry read_entry(Fields& directory, const store::ByteSource& source) {
   }
   if (disk != 0) unsupported("record " + in_quotes(entry.name) + " lies on another disk", source);
   if (entry.stored() && entry.bytes != entry.compressed_bytes) {
-    corrupt("record " + in_quotes(entry.name) + " is stored, but has two sizes", source);
+    store::throw_corrupt("record " + in_quotes(entry.name) + " is stored, but has two sizes",
+                         source);
   }
   return entry;
 }
@@ -260,7 +257,7 @@ void check_places(std::vector<ZipEntry>& entries, uint64_t directory_offset,
   for (const size_t index : order) {
     ZipEntry& entry = entries[index];
     if (!fits_before(entry, limit)) {
-      corrupt(
+      store::throw_corrupt(
           "record " + in_quotes(entry.name) + " overlaps the next one, or lies outside the file",
           source);
     }
@@ -277,13 +274,14 @@ ZipReader::ZipReader(const store::ByteSource& source) : source_(source) {
   Fields directory(bytes);
   entries_.reserve(place.count);
   for (uint64_t i = 0; i < place.count; ++i) entries_.push_back(read_entry(directory, source));
-  if (directory.left() != 0) corrupt("the directory has more bytes than records", source);
+  if (directory.left() != 0)
+    store::throw_corrupt("the directory has more bytes than records", source);
   check_places(entries_, place.offset, source);
 
   by_name_.reserve(entries_.size());
   for (size_t i = 0; i < entries_.size(); ++i) {
     if (!by_name_.emplace(entries_[i].name, i).second) {
-      corrupt("two records are called " + in_quotes(entries_[i].name), source);
+      store::throw_corrupt("two records are called " + in_quotes(entries_[i].name), source);
     }
   }
 }
@@ -298,7 +296,7 @@ uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
       read(source_, entry.header_offset, kLocalHeaderBytes + entry.name.size());
   Fields fields(bytes);
   const auto damaged = [&](const char* how) {
-    corrupt("the local header of record " + in_quotes(entry.name) + how, source_);
+    store::throw_corrupt("the local header of record " + in_quotes(entry.name) + how, source_);
   };
   if (fields.u32() != kLocalHeader) damaged(" is not in its place");
   fields.take(2);  // The version of zip that can read it.
@@ -315,7 +313,7 @@ uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
   const uint64_t offset = entry.header_offset + kLocalHeaderBytes + entry.name.size() + extra_bytes;
   // `entry` passed check_places: the subtraction cannot wrap once the offset is below the limit.
   if (offset > entry.end_limit || entry.end_limit - offset < entry.compressed_bytes) {
-    corrupt("record " + in_quotes(entry.name) + " reaches into the next one", source_);
+    store::throw_corrupt("record " + in_quotes(entry.name) + " reaches into the next one", source_);
   }
   return offset;
 }
@@ -325,9 +323,9 @@ std::string ZipReader::read_stored(const ZipEntry& entry, uint64_t limit) const 
     unsupported("record " + in_quotes(entry.name) + " is compressed", source_);
   }
   if (entry.bytes > limit) {
-    corrupt("record " + in_quotes(entry.name) + " has " + std::to_string(entry.bytes) +
-                " bytes, more than the " + std::to_string(limit) + " that it may have",
-            source_);
+    store::throw_corrupt("record " + in_quotes(entry.name) + " has " + std::to_string(entry.bytes) +
+                             " bytes, more than the " + std::to_string(limit) + " that it may have",
+                         source_);
   }
   return read(source_, data_offset(entry), entry.bytes);
 }

@@ -1,5 +1,7 @@
 #include "format/zip/zip_writer.h"
 
+#include "format/zip/zip_records.h"
+
 #include <libdeflate.h>
 
 #include <utility>
@@ -8,16 +10,11 @@ namespace checkpoint::format {
 
 namespace {
 
-constexpr uint64_t kAlignment = 64;
+using namespace zip;
+
+constexpr uint64_t kRecordAlignment = 64;
 constexpr uint64_t kMax16 = 0xffff;
 constexpr uint64_t kMax32 = 0xffffffff;
-constexpr uint32_t kLocalHeader = 0x04034b50;
-constexpr uint32_t kDirectoryHeader = 0x02014b50;
-constexpr uint32_t kEndRecord = 0x06054b50;
-constexpr uint32_t kZip64EndRecord = 0x06064b50;
-constexpr uint32_t kZip64Locator = 0x07064b50;
-constexpr uint64_t kZip64EndRecordBytes = 56;
-constexpr uint16_t kZip64Extra = 1;
 constexpr uint16_t kPaddingExtra = 0x4246;  // "FB", as PyTorch's.
 constexpr uint16_t kUtf8Names = 0x0800;
 constexpr uint16_t kFirstOf1980 = 0x0021;  // The earliest date there is: files do not differ by it.
@@ -55,7 +52,7 @@ uint64_t ZipWriter::begin_record(const std::string& name, const void* data, size
   const uint64_t zip64_bytes = zip64 ? kExtraHeaderBytes + 16 : 0;
   const uint64_t unpadded =
       written_ + kHeaderBytes + entry.name.size() + zip64_bytes + kExtraHeaderBytes;
-  const uint64_t padding = (kAlignment - unpadded % kAlignment) % kAlignment;
+  const uint64_t padding = (kRecordAlignment - unpadded % kRecordAlignment) % kRecordAlignment;
 
   fields_.u32(kLocalHeader).u16(zip64 ? kVersionOfZip64 : kVersion).u16(kUtf8Names).u16(0);
   fields_.u16(0).u16(kFirstOf1980).u32(entry.crc32);

@@ -3,8 +3,8 @@
 #include "format/torch/ivalue.h"
 #include "format/torch/memory_archive.h"
 #include "state/items/module.h"
-#include "state/plan/restore_plan.h"
 #include "state/items/self_saving.h"
+#include "state/plan/restore_plan.h"
 
 #include <torch/torch.h>
 
@@ -14,12 +14,12 @@
 namespace checkpoint::state {
 namespace {
 
-using torch::jit::Module;
+using ScriptModule = torch::jit::Module;
 
 constexpr char kTraining[] = "training";
 
 // An attribute that is no live tensor: the whole of it is replaced.
-void plan_attribute(const Module& module, const std::string& name, const c10::IValue& live,
+void plan_attribute(const ScriptModule& module, const std::string& name, const c10::IValue& live,
                     const Value& saved, const std::string& path, RestorePlan& plan) {
   const c10::IValue wanted = format::to_ivalue(
       read_tree(saved, path, format::from_ivalue(live, path), follow_map_location(plan), plan),
@@ -31,13 +31,13 @@ void plan_attribute(const Module& module, const std::string& name, const c10::IV
     return;
   }
   const auto set = [module, name](const c10::IValue& value) {
-    Module target = module;
+    ScriptModule target = module;
     target.setattr(name, value);
   };
   plan.try_first([set, wanted] { set(wanted); }, [set, live] { set(live); });
 }
 
-void plan_script(const Module& module, const Value& saved, const std::string& path,
+void plan_script(const ScriptModule& module, const Value& saved, const std::string& path,
                  RestorePlan& plan) {
   if (!saved.is_dict()) {
     plan.mismatched(
@@ -72,7 +72,8 @@ void plan_script(const Module& module, const Value& saved, const std::string& pa
 
 }  // namespace
 
-ScriptItem::ScriptItem(std::string name, Module& module) : Item(std::move(name)), module_(module) {}
+ScriptItem::ScriptItem(std::string name, ScriptModule& module)
+    : Item(std::move(name)), module_(module) {}
 
 void ScriptItem::name_parameters(ParameterNames& names) const {
   for (const auto& parameter : module_.named_parameters()) {

@@ -1,12 +1,12 @@
 #include "state/plan/restore_plan.h"
 
-#include "format/torch/archive_writer.h"
-#include "format/tree/dense.h"
-#include "compat/device.h"
 #include "base/aligned_buffer.h"
 #include "base/meter.h"
-#include "store/io/segments.h"
+#include "compat/device.h"
+#include "format/torch/archive_writer.h"
+#include "format/tree/dense.h"
 #include "store/directory/verify.h"
+#include "store/io/segments.h"
 
 #include <checkpoint/error.h>
 
@@ -30,10 +30,6 @@ std::string shape_text(const at::Tensor& tensor) {
 
 // Whether the elements fill the memory from the first to the last without a gap, in some order.
 bool is_dense(const at::Tensor& tensor) { return tensor.is_non_overlapping_and_dense(); }
-
-size_t bytes_of(const at::Tensor& tensor) {
-  return static_cast<size_t>(tensor.numel()) * tensor.element_size();
-}
 
 // The memory from the first to the last element, of the plan's copy `index`.
 struct Extent {
@@ -133,7 +129,7 @@ at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Te
                          claimed_.count(reuse.data_ptr()) == 0;
   if (!can_reuse) {
     to = empty_like_on(placeholder, device);
-    if (device.is_cpu()) store::ask_for_huge_pages(to.data_ptr(), bytes_of(to));
+    if (device.is_cpu()) store::ask_for_huge_pages(to.data_ptr(), format::bytes_of(to));
   }
   add_copy(to, placeholder);
   return to;
@@ -253,7 +249,8 @@ void RestorePlan::read_direct() {
   segments.reserve(copies_.size());
   for (const Copy& copy : copies_) {
     if (!copy.direct) continue;
-    segments.push_back({copy.offset, static_cast<char*>(copy.to.data_ptr()), bytes_of(copy.to)});
+    segments.push_back(
+        {copy.offset, static_cast<char*>(copy.to.data_ptr()), format::bytes_of(copy.to)});
     bytes += segments.back().bytes;
     note_change(copy.to);
   }

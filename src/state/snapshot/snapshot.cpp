@@ -1,10 +1,10 @@
 #include "state/snapshot/snapshot.h"
 
-#include "format/tree/path.h"
-#include "state/snapshot/device_copies.h"
 #include "base/digest.h"
 #include "base/parallel.h"
 #include "base/stream_copy.h"
+#include "format/tree/path.h"
+#include "state/snapshot/device_copies.h"
 
 #include <torch/torch.h>
 
@@ -26,12 +26,8 @@ struct Piece {
   size_t bytes;
 };
 
-size_t bytes_of(const at::Tensor& tensor) {
-  return static_cast<size_t>(tensor.numel()) * tensor.element_size();
-}
-
 size_t room_for(const at::Tensor& tensor) {
-  return (bytes_of(tensor) + kAlignment - 1) / kAlignment * kAlignment;
+  return (format::bytes_of(tensor) + kAlignment - 1) / kAlignment * kAlignment;
 }
 
 // The tensors of a tree that have to be copied, tied ones once.
@@ -98,7 +94,7 @@ void Snapshot::take(Capture& captured) {
       continue;
     }
     const auto* const from = static_cast<const char*>(live.data_ptr());
-    const size_t size = bytes_of(live);
+    const size_t size = format::bytes_of(live);
     for (size_t at = 0; at < size; at += store::kChunkBytes) {
       pieces.push_back({from + at, place + at, std::min(store::kChunkBytes, size - at)});
     }

@@ -20,4 +20,8 @@ class ByteSource {
   virtual void will_read(uint64_t /*offset*/, uint64_t /*count*/) const {}
 };
 
+/// Throws Error(corrupt): the bytes of `source` are not what was written. `what` says what is
+/// wrong.
+[[noreturn]] void throw_corrupt(const std::string& what, const ByteSource& source);
+
 }  // namespace checkpoint::store
