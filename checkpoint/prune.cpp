@@ -4,13 +4,20 @@
 #include "places.h"
 
 #include "store/directory/directory.h"
-#include "store/retention/retention.h"
 #include "store/directory/retire.h"
 #include "store/directory/writer_lock.h"
+#include "store/retention/ranking.h"
+#include "store/retention/retention.h"
 
+#include <checkpoint/error.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 namespace checkpoint::cli {
 namespace {
@@ -23,16 +30,42 @@ struct Arguments {
   bool json = false;
 };
 
+bool is_named(const std::string& metric, const std::vector<store::FoundCheckpoint>& found) {
+  return std::any_of(found.begin(), found.end(), [&](const store::FoundCheckpoint& checkpoint) {
+    return checkpoint.manifest.progress.metrics.count(metric) != 0;
+  });
+}
+
+// Retention keeps everything because of such a rule. Here somebody has just typed it, perhaps with
+// a slip, and needs to know. Throws Error(invalid_argument).
+void check_metrics(const std::vector<store::FoundCheckpoint>& found, const KeepRules& rules,
+                   const std::string& directory) {
+  const std::vector<std::string> unranked = store::unranked_metrics(found, rules);
+  if (unranked.empty()) return;
+  const std::string& metric = unranked.front();
+  const std::set<std::string> names = store::metrics_with_figures(found);
+  throw Error(ErrorCode::kInvalidArgument,
+              is_named(metric, found)
+                  ? "the metric '" + metric + "' is NaN in all checkpoints that have it"
+                  : "no checkpoint has the metric '" + metric + "'",
+              directory, 0,
+              names.empty() ? "They have none: choose another rule."
+                            : "They have: " + joined({names.begin(), names.end()}) + ".");
+}
+
 store::Plan prune(const Arguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
   need_directory_of_checkpoints(fs, arguments.directory);
   const store::Directory directory(fs, arguments.directory);
-  store::Retention retention(arguments.keep.rules(), true);
-  if (arguments.dry_run) return retention.plan(directory, "");
+  const KeepRules rules = arguments.keep.rules();
   std::optional<store::WriterLock> lock;
-  if (arguments.lock) lock.emplace(fs, arguments.directory);
-  store::put_back_pinned(directory);
-  return retention.apply(directory, "");
+  if (!arguments.dry_run) {
+    if (arguments.lock) lock.emplace(fs, arguments.directory);
+    store::put_back_pinned(directory);
+  }
+  check_metrics(directory.scan(), rules, arguments.directory);
+  store::Retention retention(rules, true);
+  return arguments.dry_run ? retention.plan(directory, "") : retention.apply(directory, "");
 }
 
 void print(const PruneReport& report, bool dry_run) {

@@ -70,7 +70,7 @@ class CHECKPOINT_API CheckpointManagerOptions {
   CheckpointManagerOptions& keep_last(int64_t n) { return set(keep_.last, n); }
   /// The best k by a metric ("loss" is Progress::loss). May be called for several metrics; the
   /// first one is what `best` and the link "best" go by. Equal ones: the older is the better. NaN
-  /// or missing ranks worst.
+  /// or missing ranks worst; while no checkpoint has the metric, all stay.
   CheckpointManagerOptions& keep_best(int64_t k, std::string metric, Mode mode) {
     return add(keep_.best, BestRule{k, std::move(metric), mode});
   }

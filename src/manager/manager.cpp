@@ -2,6 +2,9 @@
 #include <checkpoint/manager.h>
 #include <checkpoint/version.h>
 
+#include "base/clock.h"
+#include "base/log.h"
+#include "compat/torch_compat.h"
 #include "manager/listing.h"
 #include "manager/manager_access.h"
 #include "manager/name_template.h"
@@ -10,17 +13,14 @@
 #include "manager/saver.h"
 #include "manager/signals.h"
 #include "manager/triggers.h"
-#include "compat/torch_compat.h"
-#include "base/clock.h"
 #include "store/directory/history.h"
-#include "base/log.h"
-#include "store/records/names.h"
 #include "store/directory/pins.h"
-#include "store/retention/ranking.h"
-#include "store/retention/retention.h"
 #include "store/directory/retire.h"
 #include "store/directory/verify.h"
 #include "store/directory/writer_lock.h"
+#include "store/records/names.h"
+#include "store/retention/ranking.h"
+#include "store/retention/retention.h"
 
 #include <unistd.h>
 
@@ -63,7 +63,8 @@ struct CheckpointManager::Impl {
   void become_writer();
   std::string save(const State& state, const Progress& progress);
   Manifest describe(const Progress& progress) const;
-  void warn_of_missing_metrics(const std::string& name, const Progress& progress) const;
+  void retire(const std::string& newest);
+  void warn_of_missing_metrics(const store::FoundCheckpoint& saved, const store::Plan& plan) const;
   void tidy_up(const std::string& newest);
   void point_best();
   void note_restored(const Restored& restored);
@@ -126,7 +127,6 @@ std::string CheckpointManager::Impl::save(const State& state, const Progress& pr
   const auto before = saver.last();
   if (before && !is_asked) before->tell_once();
   const Manifest manifest = describe(progress);
-  warn_of_missing_metrics(manifest.name, progress);
   saver.save(state, manifest, [this](const std::string& name) { tidy_up(name); });
   triggers.note_save(progress, begin, saver.busy());
   if (is_asked) saver.settle();  // Before `should_stop` says so, it must be on disk.
@@ -149,10 +149,21 @@ Manifest CheckpointManager::Impl::describe(const Progress& progress) const {
   return manifest;
 }
 
-void CheckpointManager::Impl::warn_of_missing_metrics(const std::string& name,
-                                                      const Progress& progress) const {
+void CheckpointManager::Impl::retire(const std::string& newest) {
+  const store::Plan plan = retention.apply(directory, resumed_from());
+  for (const store::FoundCheckpoint& found : plan.found) {
+    if (found.name == newest && !found.problem) warn_of_missing_metrics(found, plan);
+  }
+}
+
+// Of a metric that no checkpoint has, retention itself has told, and once.
+void CheckpointManager::Impl::warn_of_missing_metrics(const store::FoundCheckpoint& saved,
+                                                      const store::Plan& plan) const {
+  const std::vector<std::string>& told = plan.unranked_metrics;
+  const Progress& progress = saved.manifest.progress;
   for (const std::string& metric : store::missing_metrics(progress, options.keep())) {
-    store::log_warning("checkpoint '" + directory.path_of(name) + "' has no " + metric +
+    if (std::find(told.begin(), told.end(), metric) != told.end()) continue;
+    store::log_warning("checkpoint '" + directory.path_of(saved.name) + "' has no " + metric +
                        " (missing or NaN): it ranks worst for keep_best");
   }
 }
@@ -165,8 +176,7 @@ void CheckpointManager::Impl::tidy_up(const std::string& newest) {
     const Manifest manifest = store::read_manifest(directory.fs(), directory.path_of(newest));
     store::append_history(directory, store::history_entry(manifest));
   });
-  const bool retired =
-      options.keep().empty() || attempt([&] { retention.apply(directory, resumed_from()); });
+  const bool retired = options.keep().empty() || attempt([&] { retire(newest); });
   // Not after a failure: where the directory could not be synced, what was renamed out of sight may
   // be back under its name after a crash, and must be whole. And without the lock another writer
   // may be at work in its staging directory.

@@ -1,7 +1,7 @@
 #include "support/catch.h"
-#include "support/run_command.h"
 #include "support/error_of.h"
 #include "support/models.h"
+#include "support/run_command.h"
 #include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
@@ -252,6 +252,26 @@ TEST_CASE("prune says what would go and why, then does it") {
   CHECK(contains(run("prune --keep-last 1 " + at("")).output, "2 removed"));
   CHECK_FALSE(fs::exists(at("/e0")));
   CHECK_FALSE(fs::exists(at("/e1")));
+}
+
+TEST_CASE("prune refuses a metric that no checkpoint has, and names those that there are") {
+  const Run at;
+  for (const char* more : {"", "--dry-run ", "--json ", "--keep-last 1 "}) {
+    CAPTURE(more);
+    const Result result = run(std::string("prune --keep-best 1 acuracy max ") + more + at(""));
+    CHECK(result.status == 2);
+    CHECK(contains(result.output, "no checkpoint has the metric 'acuracy'"));
+    CHECK(contains(result.output, "They have: acc, loss."));
+  }
+  CHECK(fs::exists(at("/e0")));
+  // To list is no harm: it says what that rule does.
+  const Result list = run("list --keep-best 1 acuracy max " + at(""));
+  CHECK(list.status == 0);
+  CHECK(contains(list.output, "no checkpoint has that metric"));
+  CHECK(run("prune --keep-best 1 acc max " + at("")).status == 0);
+  CHECK_FALSE(fs::exists(at("/e0")));
+  // Only the one whose loss is NaN is left.
+  CHECK(contains(run("prune --keep-best 1 loss min " + at("")).output, "They have: acc."));
 }
 
 TEST_CASE("prune removes nothing if what stays cannot be read back, and says so") {

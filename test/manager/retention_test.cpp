@@ -150,6 +150,30 @@ TEST_CASE("A metric that is missing or NaN fails no save, and the log says so") 
   CHECK(names(manager) == Names{"e0", "e2"});
 }
 
+TEST_CASE("A keep_best by a metric that no checkpoint has keeps all, and the log says so once") {
+  const test::TemporaryDirectory root;
+  std::ostringstream text;
+  spdlog::register_logger(std::make_shared<spdlog::logger>(
+      "torch_checkpoint", std::make_shared<spdlog::sinks::ostream_sink_mt>(text)));
+  Number number;
+  CheckpointManager manager(root.path(), by_epoch().keep_last(1).keep_best(1, "f1", Mode::kMax));
+  for (int64_t epoch = 0; epoch < 4; ++epoch) manager.save(number.state, scored(epoch, 0.5));
+  CHECK(names(manager) == Names{"e0", "e1", "e2", "e3"});
+  CHECK(manager.prune(DryRun::kNo).removed.empty());
+  CHECK_FALSE(manager.restore_best(number.state));
+  const std::string logged = text.str();
+  const size_t first = logged.find("[warning]");
+  REQUIRE(first != std::string::npos);
+  CHECK(contains(logged, "has the metric 'f1'"));
+  CHECK(logged.find("[warning]", first + 1) == std::string::npos);
+  // Once one has it, the rule decides.
+  manager.save(number.state, {4, 40, 0, {{"f1", 0.5}}});
+  manager.save(number.state, scored(5, 0.5));
+  spdlog::drop("torch_checkpoint");
+  CHECK(names(manager) == Names{"e4", "e5"});
+  CHECK(contains(text.str(), (root / "e5") + "' has no f1"));
+}
+
 TEST_CASE("What the run was resumed from stays until the run after the next") {
   const test::TemporaryDirectory root;
   Number number;

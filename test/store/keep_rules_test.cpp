@@ -138,12 +138,44 @@ TEST_CASE("A metric that is missing or NaN ranks worst, and infinities where the
   CHECK(found.kept(best(3, "m", Mode::kMin)) == Names{"high", "low", "one", "end"});
   // Among those without it, the newer ones stay rather.
   CHECK(found.kept(best(5, "m", Mode::kMin)) == Names{"none", "high", "low", "one", "end"});
-  CHECK(found.kept(best(2, "misspelt", Mode::kMin)) == Names{"one", "end"});
   CHECK(found.judge(best(5, "m", Mode::kMin))[1] ==
         Reasons{"keep_best(5, m, min): rank 5, without that metric"});
   CHECK(best_of(found.all(), {1, "m", Mode::kMin}) == 3);
   CHECK(best_of(found.all(), {1, "misspelt", Mode::kMin}) == found.all().size());
   CHECK(missing_metrics({0, 0, kNone}, best(1, "loss", Mode::kMin)) == Names{"loss"});
+}
+
+TEST_CASE("A metric that no checkpoint has ranks nothing, so all stay, whatever other rules say") {
+  Found found;
+  found.add("a", {0, 0, 0.5, {{"acc", 0.2}, {"nan", kNone}}});
+  found.add("b", {1, 0, 0.1, {{"acc", 0.9}}});
+  found.add_damaged("damaged");
+  found.add("c", {2, 0, 0.3, {{"nan", kNone}}});
+  for (const char* metric : {"acuracy", "nan"}) {
+    CAPTURE(metric);
+    KeepRules rules = best(1, metric, Mode::kMax);
+    CHECK(found.kept(rules) == Names{"a", "b", "damaged", "c"});
+    CHECK(found.judge(rules)[1] ==
+          Reasons{std::string("keep_best(1, ") + metric +
+                  ", max): no checkpoint has that metric (missing or NaN)"});
+    CHECK(unranked_metrics(found.all(), rules) == Names{metric});
+    rules.last = 1;
+    rules.best.push_back({1, "acc", Mode::kMax});
+    CHECK(found.kept(rules) == Names{"a", "b", "damaged", "c"});
+    CHECK(unranked_metrics(found.all(), rules) == Names{metric});
+    // This one is to keep none, whatever its metric.
+    CHECK(found.kept(best(0, metric, Mode::kMax)) == Names{"damaged", "c"});
+    CHECK(unranked_metrics(found.all(), best(0, metric, Mode::kMax)).empty());
+  }
+  CHECK(metrics_with_figures(found.all()) == std::set<std::string>{"acc", "loss"});
+  CHECK(epochs(3).kept(best(1, "loss", Mode::kMin)).size() == 3);  // All NaN.
+  found.add("d", {3, 0, 0, {{"acuracy", 0.1}}});
+  CHECK(found.kept(best(1, "acuracy", Mode::kMax)) == Names{"damaged", "d"});
+  // Where nothing is, nothing is missing.
+  CHECK(unranked_metrics({}, best(1, "acc", Mode::kMax)).empty());
+  Found damaged;
+  damaged.add_damaged("damaged");
+  CHECK(unranked_metrics(damaged.all(), best(1, "acc", Mode::kMax)).empty());
 }
 
 TEST_CASE("Of equal figures the older is the better, so that the best does not wander") {
@@ -178,6 +210,17 @@ TEST_CASE("keep_every_n_steps does the same for steps") {
   KeepRules rules;
   rules.every_n_steps = 25;
   CHECK(epochs(9).kept(rules) == Names{"e2", "e4", "e7", "e8"});  // 30, 50, 80, and the newest.
+}
+
+TEST_CASE("keep_every_n_steps keeps all where no checkpoint tells its step") {
+  KeepRules rules;
+  rules.every_n_steps = 25;
+  Found found;
+  for (int64_t epoch = 0; epoch < 3; ++epoch) found.add("e" + std::to_string(epoch), {epoch});
+  CHECK(found.kept(rules) == Names{"e0", "e1", "e2"});
+  CHECK(found.judge(rules)[0] == Reasons{"keep_every_n_steps(25): no checkpoint tells its step"});
+  found.add("e3", {3, 20});  // Steps are counted, and none has reached 25.
+  CHECK(found.kept(rules) == Names{"e3"});
 }
 
 TEST_CASE("keep_every goes by the time between saves, whatever the clock does") {

@@ -4,14 +4,18 @@
 #include "support/make_checkpoint.h"
 #include "support/temporary_directory.h"
 
-#include "store/records/manifest.h"
 #include "store/directory/pins.h"
-#include "store/retention/retention.h"
 #include "store/directory/retire.h"
 #include "store/directory/verify.h"
+#include "store/records/manifest.h"
+#include "store/retention/retention.h"
+
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 using namespace checkpoint;
 using namespace checkpoint::store;
@@ -60,6 +64,29 @@ TEST_CASE("What the plan says is what is done") {
   CHECK(names(at.real).size() == 4);
   CHECK(retention.apply(at.real, "c1").report().to_string() == plan.report().to_string());
   CHECK(names(at.real) == Names{"c0", "c1", "c3"});
+}
+
+TEST_CASE("A keep_best by what no checkpoint has removes nothing, and is logged once") {
+  Fixture at;
+  std::ostringstream text;
+  spdlog::register_logger(std::make_shared<spdlog::logger>(
+      "torch_checkpoint", std::make_shared<spdlog::sinks::ostream_sink_mt>(text)));
+  KeepRules rules = last(1);
+  rules.best.push_back({1, "acuracy", Mode::kMax});
+  Retention retention(rules, true);
+  const Plan plan = retention.apply(at.real, "");
+  retention.apply(at.real, "");
+  spdlog::drop("torch_checkpoint");
+  CHECK(plan.report().removed.empty());
+  CHECK(plan.unranked_metrics == Names{"acuracy"});
+  CHECK(names(at.real).size() == 4);
+  const size_t first = text.str().find("has the metric 'acuracy'");
+  REQUIRE(first != std::string::npos);
+  CHECK(text.str().find("acuracy", first + 30) == std::string::npos);
+  // Once there is one, the rule decides.
+  at.change("c1", [](Manifest& manifest) { manifest.progress.metrics["acuracy"] = 0.5; });
+  retention.apply(at.real, "");
+  CHECK(names(at.real) == Names{"c1", "c3"});
 }
 
 TEST_CASE("Names in a manifest that lead outside lead nowhere") {

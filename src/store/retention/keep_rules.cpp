@@ -26,8 +26,8 @@ class Judgement {
     }
   }
 
-  void keep_all() {
-    for (const size_t i : whole_) keep(i, "no rule says what to remove");
+  void keep_all(const std::string& why) {
+    for (const size_t i : whole_) keep(i, why);
   }
 
   // What a resume goes on from; and nobody expects a save to be gone when it returns.
@@ -58,16 +58,34 @@ class Judgement {
     }
   }
 
+  // A metric that none has is misspelt, or not measured yet: what is best is not known, so nothing
+  // may go for want of it.
   void keep_best(const BestRule& rule) {
+    const std::string name = fmt::format("keep_best({}, {}, {})", rule.count, rule.metric,
+                                         rule.mode == Mode::kMin ? "min" : "max");
+    if (ranks_nothing(found_, rule)) {
+      keep_all(name + ": no checkpoint has that metric (missing or NaN)");
+      return;
+    }
     const std::vector<size_t> order = ranked(found_, rule);
     const size_t count = std::min(order.size(), static_cast<size_t>(rule.count));
     for (size_t rank = 0; rank < count; ++rank) {
       const bool has_figure =
           !std::isnan(figure(found_[order[rank]].manifest.progress, rule.metric));
-      keep(order[rank], fmt::format("keep_best({}, {}, {}): rank {}{}", rule.count, rule.metric,
-                                    rule.mode == Mode::kMin ? "min" : "max", rank + 1,
-                                    has_figure ? "" : ", without that metric"));
+      keep(order[rank],
+           fmt::format("{}: rank {}{}", name, rank + 1, has_figure ? "" : ", without that metric"));
     }
+  }
+
+  // Progress::step is 0 where the training loop does not count steps.
+  void keep_every_n_steps(int64_t n) {
+    const bool counts_steps = std::any_of(whole_.begin(), whole_.end(),
+                                          [this](size_t i) { return progress(i).step != 0; });
+    if (!counts_steps) {
+      keep_all(fmt::format("keep_every_n_steps({}): no checkpoint tells its step", n));
+      return;
+    }
+    keep_every_n(n, "keep_every_n_steps", [](const Progress& progress) { return progress.step; });
   }
 
   // Saves need not fall on multiples of n: for each multiple, the first one that has reached it
@@ -127,17 +145,14 @@ std::vector<Reasons> reasons_to_stay(const std::vector<FoundCheckpoint>& found,
   judgement.keep_newest();
   judgement.keep_pinned(pins);
   judgement.keep_parents(resumed_from);
-  if (rules.empty()) judgement.keep_all();
+  if (rules.empty()) judgement.keep_all("no rule says what to remove");
   if (rules.last > 0) judgement.keep_last(rules.last);
   for (const BestRule& rule : rules.best) judgement.keep_best(rule);
   if (rules.every_n_epochs > 0) {
     judgement.keep_every_n(rules.every_n_epochs, "keep_every_n_epochs",
                            [](const Progress& progress) { return progress.next_epoch(); });
   }
-  if (rules.every_n_steps > 0) {
-    judgement.keep_every_n(rules.every_n_steps, "keep_every_n_steps",
-                           [](const Progress& progress) { return progress.step; });
-  }
+  if (rules.every_n_steps > 0) judgement.keep_every_n_steps(rules.every_n_steps);
   if (rules.every.count() > 0) judgement.keep_every(rules.every.count());
   for (const KeepRules::Predicate& predicate : rules.predicates) judgement.keep_if(predicate);
   return judgement.finish();

@@ -55,4 +55,32 @@ size_t best_of(const std::vector<FoundCheckpoint>& found, const BestRule& rule) 
   return has_figure ? order[0] : found.size();
 }
 
+bool ranks_nothing(const std::vector<FoundCheckpoint>& found, const BestRule& rule) {
+  const bool any_whole = std::any_of(found.begin(), found.end(),
+                                     [](const FoundCheckpoint& one) { return !one.problem; });
+  return any_whole && rule.count > 0 && best_of(found, rule) == found.size();
+}
+
+std::vector<std::string> unranked_metrics(const std::vector<FoundCheckpoint>& found,
+                                          const KeepRules& rules) {
+  std::vector<std::string> metrics;
+  for (const BestRule& rule : rules.best) {
+    if (ranks_nothing(found, rule)) metrics.push_back(rule.metric);
+  }
+  return metrics;
+}
+
+std::set<std::string> metrics_with_figures(const std::vector<FoundCheckpoint>& found) {
+  std::set<std::string> names;
+  for (const FoundCheckpoint& checkpoint : found) {
+    if (checkpoint.problem) continue;
+    const Progress& progress = checkpoint.manifest.progress;
+    if (!std::isnan(progress.loss)) names.insert("loss");
+    for (const auto& [name, value] : progress.metrics) {
+      if (!std::isnan(figure(progress, name))) names.insert(name);
+    }
+  }
+  return names;
+}
+
 }  // namespace checkpoint::store

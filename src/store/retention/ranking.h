@@ -4,6 +4,7 @@
 
 #include <checkpoint/keep.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,5 +29,15 @@ std::vector<size_t> ranked(const std::vector<FoundCheckpoint>& found, const Best
 
 /// The place of the best one that has a figure; `found.size()` if none has.
 size_t best_of(const std::vector<FoundCheckpoint>& found, const BestRule& rule);
+
+/// Whether the rule is to keep some and cannot tell which: its metric is missing or NaN in all that
+/// are not damaged. False if there are none of these.
+bool ranks_nothing(const std::vector<FoundCheckpoint>& found, const BestRule& rule);
+/// The metrics of the keep_best that rank nothing.
+std::vector<std::string> unranked_metrics(const std::vector<FoundCheckpoint>& found,
+                                          const KeepRules& rules);
+
+/// The metrics by which a keep_best can rank: some checkpoint that is not damaged has a figure.
+std::set<std::string> metrics_with_figures(const std::vector<FoundCheckpoint>& found);
 
 }  // namespace checkpoint::store

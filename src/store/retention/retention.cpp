@@ -1,10 +1,11 @@
 #include "store/retention/retention.h"
 
 #include "base/log.h"
-#include "store/records/names.h"
 #include "store/directory/pins.h"
 #include "store/directory/retire.h"
 #include "store/directory/verify.h"
+#include "store/records/names.h"
+#include "store/retention/ranking.h"
 
 #include <algorithm>
 #include <utility>
@@ -40,6 +41,7 @@ Plan Retention::plan(const Directory& directory, std::vector<FoundCheckpoint> fo
   plan.found = std::move(found);
   plan.pins = read_pins(directory);
   plan.reasons = reasons_to_stay(plan.found, plan.pins, resumed_from, rules_);
+  plan.unranked_metrics = unranked_metrics(plan.found, rules_);
   for (size_t i = 0; i < plan.found.size(); ++i) {
     if (!plan.reasons[i].empty()) continue;
     const std::string obstacle = why_it_cannot_go(directory, plan.found[i].name);
@@ -50,6 +52,7 @@ Plan Retention::plan(const Directory& directory, std::vector<FoundCheckpoint> fo
 
 Plan Retention::apply(const Directory& directory, const std::string& resumed_from) {
   Plan plan = this->plan(directory, resumed_from);
+  warn_once_of_unranked(directory, plan);
   if (!anything_goes(plan)) return plan;
   plan.is_safe = stays_safe(directory, plan);
   if (!plan.is_safe) {
@@ -68,6 +71,15 @@ Plan Retention::apply(const Directory& directory, const std::string& resumed_fro
   }
   directory.remove_dangling_link(kBestLink);
   return plan;
+}
+
+void Retention::warn_once_of_unranked(const Directory& directory, const Plan& plan) {
+  for (const std::string& metric : plan.unranked_metrics) {
+    if (!warned_of_.insert(metric).second) continue;
+    log_warning("no checkpoint in '" + directory.path() + "' has the metric '" + metric +
+                "' that keep_best asks for (missing or NaN): all stay until one has it. Name it as "
+                "the saves' Progress does.");
+  }
 }
 
 bool Retention::stays_safe(const Directory& directory, const Plan& plan) {

@@ -15,8 +15,9 @@ namespace checkpoint::store {
 /// What was found, and why each stays; what has no reason goes.
 struct Plan {
   std::vector<FoundCheckpoint> found;
-  std::set<std::string> pins;    ///< All names among the pins.
-  std::vector<Reasons> reasons;  ///< In the order of `found`.
+  std::set<std::string> pins;                 ///< All names among the pins.
+  std::vector<Reasons> reasons;               ///< In the order of `found`.
+  std::vector<std::string> unranked_metrics;  ///< Those of a keep_best that no checkpoint has.
 
   /// False if nothing was removed because none of those that stay could be read back.
   bool is_safe = true;
@@ -42,16 +43,19 @@ class Retention {
 
   /// Removes it, and returns the plan as it came out. If none of those that stay has been read back
   /// from the disk by this object, the newest is read back first; if that fails, nothing is removed
-  /// and the log says so. The caller holds the writer lock. Not thread-safe. Throws Error(io).
+  /// and the log says so. The log also says once of each metric of a keep_best that no checkpoint
+  /// has it. The caller holds the writer lock. Not thread-safe. Throws Error(io).
   Plan apply(const Directory& directory, const std::string& resumed_from);
 
  private:
+  void warn_once_of_unranked(const Directory& directory, const Plan& plan);
   bool stays_safe(const Directory& directory, const Plan& plan);
   bool reads_back(const Directory& directory, const std::string& name);
 
   const KeepRules rules_;
   const bool verify_before_retire_;
   std::set<std::string> read_back_;  // Names, found whole on the disk.
+  std::set<std::string> warned_of_;  // Metrics.
 };
 
 }  // namespace checkpoint::store
