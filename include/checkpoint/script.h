@@ -12,8 +12,8 @@ namespace checkpoint {
 
 /// Saves a TorchScript module whole, code included, as `module.save(path)` does, so that LibTorch
 /// and Python's torch.jit.load open it too. The file appears under its name when every byte is on
-/// disk, in place of an older one; if anything fails, the older one is as it was. Missing
-/// directories are made.
+/// disk, in place of an older one, with its permissions; if anything fails, the older one is as it
+/// was. A write-protected one is refused. Missing directories are made.
 ///
 /// Throws Error: no_space, io, unsupported (LibTorch cannot save
 /// this module). Never ends the process. The module must not change meanwhile.

@@ -66,9 +66,11 @@ CHECKPOINT_API RestoreReport load_optimizer_state_dict(torch::optim::Optimizer& 
 /// Saves a tree of values, or a StateDict, in one file that appears whole or not at all. The
 /// extension says the format (Format), unless the options do: ".pt" is a LibTorch archive, which
 /// C++ and `torch.jit.load` open; ".pth" is for Python's `torch.load`; ".safetensors" is for
-/// anybody. Tensors are written as those of the CPU. Missing directories are created, an older file
-/// is replaced. Throws Error: no_space, io, unsupported (another extension; a tensor or name that
-/// the format cannot hold: docs/file-formats.md).
+/// anybody. Tensors are written as those of the CPU. Missing directories are created. An older file
+/// is replaced, and leaves its permissions to the new one, its owner and group too where the system
+/// allows that; a write-protected one is refused, also for root. Throws Error: no_space, io,
+/// unsupported (another extension; a tensor or name that the format cannot hold:
+/// docs/file-formats.md).
 CHECKPOINT_API void save(const Value& value, const std::string& path,
                          const SaveOptions& options = {});
 CHECKPOINT_API void save(const StateDict& dict, const std::string& path,

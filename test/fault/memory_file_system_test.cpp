@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <functional>
@@ -64,6 +65,25 @@ std::vector<std::string> answers(FileSystem& fs, const std::string& root) {
   said.push_back(S_ISLNK(info.st_mode) ? "a link" : "no link");
   note("lstat of nothing", fs.lstat(at("none").c_str(), &info));
   note("lstat below a file", fs.lstat(at("d/f/g").c_str(), &info));
+  note("stat of a link", fs.stat(at("l").c_str(), &info));
+  said.push_back(S_ISDIR(info.st_mode) ? "a directory" : "no directory");
+  note("stat of nothing", fs.stat(at("none").c_str(), &info));
+  note("stat of a loop", fs.stat(at("loop").c_str(), &info));
+  std::string target;
+  note("readlink", fs.readlink(at("l").c_str(), &target));
+  said.push_back(target);
+  note("readlink of nothing", fs.readlink(at("none").c_str(), &target));
+  note("readlink of a file", fs.readlink(at("d/f").c_str(), &target));
+  note("eaccess", fs.eaccess(at("d/f").c_str(), W_OK));
+  note("eaccess of nothing", fs.eaccess(at("none").c_str(), W_OK));
+  const int file = fs.open(at("d/f").c_str(), O_RDONLY, 0);
+  note("fchmod", fs.fchmod(file, 0640));
+  note("fchown", fs.fchown(file, static_cast<uid_t>(-1), static_cast<gid_t>(-1)));
+  note("fstat", fs.fstat(file, &info));
+  said.push_back("permissions " + std::to_string(info.st_mode & 07777));
+  note("close", fs.close(file));
+  note("fchmod of a closed one", fs.fchmod(file, 0640));
+  note("fchown of a closed one", fs.fchown(file, 0, 0));
   std::vector<std::string> names;
   note("list", fs.list(at("d").c_str(), &names));
   said.push_back(std::to_string(names.size()) + " names");

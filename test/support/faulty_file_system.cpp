@@ -47,12 +47,18 @@ const std::map<std::string, std::vector<Fault>>& faults_by_call() {
       {"fsync", errors({EIO, ENOSPC, EDQUOT})},
       {"fstat", errors({EIO, ENOMEM, ESTALE})},
       {"lstat", errors({EACCES, EIO, ENOMEM, ESTALE})},
+      {"stat", errors({EACCES, ELOOP, EIO, ENOMEM, ESTALE})},
+      {"eaccess", errors({EACCES, EPERM, EROFS, EIO, ENOMEM, ESTALE})},
+      {"fchmod", errors({EPERM, EROFS, EIO, ESTALE})},
+      {"fchown", with(errors({EIO, EDQUOT, EROFS, ESTALE}),
+                      {{Fault::Kind::kError, EPERM, true}, {Fault::Kind::kError, EINVAL, true}})},
       {"mkdir", errors({ENOSPC, EDQUOT, EACCES, EROFS, EIO, EMLINK})},
       {"rmdir", errors({EIO, EBUSY, EACCES, EROFS})},
       {"unlink", errors({EIO, EBUSY, EACCES, EROFS})},
       {"rename", errors({EIO, ENOSPC, EDQUOT, EACCES, EROFS})},
       {"rename_noreplace", errors({EIO, ENOSPC, EDQUOT, EACCES, EROFS, EEXIST})},
       {"symlink", errors({EIO, ENOSPC, EDQUOT, EPERM, EROFS})},
+      {"readlink", errors({EACCES, EIO, ENOMEM, ESTALE})},
       {"flock", errors({EWOULDBLOCK, ENOLCK, EIO})},
       {"list", errors({EACCES, EMFILE, EIO, ENOMEM})},
       {"free_bytes", {{Fault::Kind::kError, ENOSYS, true}, {Fault::Kind::kError, EIO, true}}},
@@ -143,6 +149,22 @@ int FaultyFileSystem::lstat(const char* path, struct stat* info) {
   return pass("lstat", [&] { return real_.lstat(path, info); });
 }
 
+int FaultyFileSystem::stat(const char* path, struct stat* info) {
+  return pass("stat", [&] { return real_.stat(path, info); });
+}
+
+int FaultyFileSystem::eaccess(const char* path, int mode) {
+  return pass("eaccess", [&] { return real_.eaccess(path, mode); });
+}
+
+int FaultyFileSystem::fchmod(int fd, mode_t mode) {
+  return pass("fchmod", [&] { return real_.fchmod(fd, mode); });
+}
+
+int FaultyFileSystem::fchown(int fd, uid_t owner, gid_t group) {
+  return pass("fchown", [&] { return real_.fchown(fd, owner, group); });
+}
+
 int FaultyFileSystem::mkdir(const char* path, mode_t mode) {
   return pass("mkdir", [&] { return real_.mkdir(path, mode); });
 }
@@ -165,6 +187,10 @@ int FaultyFileSystem::rename_noreplace(const char* from, const char* to) {
 
 int FaultyFileSystem::symlink(const char* target, const char* path) {
   return pass("symlink", [&] { return real_.symlink(target, path); });
+}
+
+int FaultyFileSystem::readlink(const char* path, std::string* target) {
+  return pass("readlink", [&] { return real_.readlink(path, target); });
 }
 
 int FaultyFileSystem::flock(int fd, int operation) {

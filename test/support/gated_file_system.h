@@ -40,6 +40,10 @@ class GatedFileSystem final : public checkpoint::store::FileSystem {
   }
   int fstat(int fd, struct stat* info) override { return real_.fstat(fd, info); }
   int lstat(const char* path, struct stat* info) override { return real_.lstat(path, info); }
+  int stat(const char* path, struct stat* info) override { return real_.stat(path, info); }
+  int eaccess(const char* path, int mode) override { return real_.eaccess(path, mode); }
+  int fchmod(int fd, mode_t mode) override { return real_.fchmod(fd, mode); }
+  int fchown(int fd, uid_t owner, gid_t group) override { return real_.fchown(fd, owner, group); }
   int mkdir(const char* path, mode_t mode) override { return real_.mkdir(path, mode); }
   int rmdir(const char* path) override { return real_.rmdir(path); }
   int unlink(const char* path) override { return real_.unlink(path); }
@@ -48,6 +52,9 @@ class GatedFileSystem final : public checkpoint::store::FileSystem {
     return real_.rename_noreplace(from, to);
   }
   int symlink(const char* target, const char* path) override { return real_.symlink(target, path); }
+  int readlink(const char* path, std::string* target) override {
+    return real_.readlink(path, target);
+  }
   int flock(int fd, int operation) override { return real_.flock(fd, operation); }
   int list(const char* path, std::vector<std::string>* names) override {
     return real_.list(path, names);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kRoot = 0;
 constexpr int kMaxLinks = 8;
+constexpr mode_t kUmask = 022;
 
 int fail(int error_number) {
   errno = error_number;
@@ -114,7 +115,7 @@ std::vector<std::string> MemoryFileSystem::names(const std::string& path) {
   return result;
 }
 
-int MemoryFileSystem::open(const char* path, int flags, mode_t) {
+int MemoryFileSystem::open(const char* path, int flags, mode_t mode) {
   const std::lock_guard<std::mutex> hold(mutex_);
   Place place;
   const bool exclusive = (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0;
@@ -122,6 +123,7 @@ int MemoryFileSystem::open(const char* path, int flags, mode_t) {
   if (place.inode == kNone) {
     if ((flags & O_CREAT) == 0) return fail(ENOENT);
     place.inode = add(place, Kind::kFile, {});
+    inodes_[place.inode].permissions = mode & ~kUmask;
   } else {
     if (exclusive) return fail(EEXIST);
     const Kind kind = inodes_[place.inode].kind;
@@ -187,6 +189,38 @@ int MemoryFileSystem::lstat(const char* path, struct stat* info) {
   return 0;
 }
 
+int MemoryFileSystem::stat(const char* path, struct stat* info) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  Place place;
+  if (existing(path, true, &place) != 0) return -1;
+  describe(place.inode, info);
+  return 0;
+}
+
+// Root may do anything.
+int MemoryFileSystem::eaccess(const char* path, int) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  Place place;
+  return existing(path, true, &place);
+}
+
+int MemoryFileSystem::fchmod(int fd, mode_t mode) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  Inode* inode = open_inode(fd);
+  if (inode == nullptr) return -1;
+  inode->permissions = mode;
+  return 0;
+}
+
+int MemoryFileSystem::fchown(int fd, uid_t owner, gid_t group) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  Inode* inode = open_inode(fd);
+  if (inode == nullptr) return -1;
+  if (owner != static_cast<uid_t>(-1)) inode->owner = owner;
+  if (group != static_cast<gid_t>(-1)) inode->group = group;
+  return 0;
+}
+
 int MemoryFileSystem::mkdir(const char* path, mode_t) {
   const std::lock_guard<std::mutex> hold(mutex_);
   Place place;
@@ -232,6 +266,15 @@ int MemoryFileSystem::symlink(const char* target, const char* path) {
   if (resolve(path, false, &place) != 0) return -1;
   if (place.inode != kNone) return fail(EEXIST);
   add(place, Kind::kLink, target);
+  return 0;
+}
+
+int MemoryFileSystem::readlink(const char* path, std::string* target) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  Place place;
+  if (existing(path, false, &place) != 0) return -1;
+  if (inodes_[place.inode].kind != Kind::kLink) return fail(EINVAL);
+  *target = inodes_[place.inode].content;
   return 0;
 }
 
@@ -393,10 +436,12 @@ void MemoryFileSystem::describe(int number, struct stat* info) const {
   *info = {};
   info->st_ino = static_cast<ino_t>(number) + 1;
   info->st_nlink = 1;
+  info->st_uid = inode.owner;
+  info->st_gid = inode.group;
   info->st_size = static_cast<off_t>(inode.content.size());
   switch (inode.kind) {
     case Kind::kFile:
-      info->st_mode = S_IFREG | 0644;
+      info->st_mode = S_IFREG | inode.permissions;
       break;
     case Kind::kDirectory:
       info->st_mode = S_IFDIR | 0755;

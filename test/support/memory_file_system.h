@@ -60,12 +60,17 @@ class MemoryFileSystem : public checkpoint::store::FileSystem {
   int fsync(int fd) override;
   int fstat(int fd, struct stat* info) override;
   int lstat(const char* path, struct stat* info) override;
+  int stat(const char* path, struct stat* info) override;
+  int eaccess(const char* path, int mode) override;
+  int fchmod(int fd, mode_t mode) override;
+  int fchown(int fd, uid_t owner, gid_t group) override;
   int mkdir(const char* path, mode_t mode) override;
   int rmdir(const char* path) override;
   int unlink(const char* path) override;
   int rename(const char* from, const char* to) override;
   int rename_noreplace(const char* from, const char* to) override;
   int symlink(const char* target, const char* path) override;
+  int readlink(const char* path, std::string* target) override;
   int flock(int fd, int operation) override;
   int list(const char* path, std::vector<std::string>* names) override;
   int free_bytes(const char* path, uint64_t* bytes) override;
@@ -88,6 +93,9 @@ class MemoryFileSystem : public checkpoint::store::FileSystem {
   };
   struct Inode {
     Kind kind = Kind::kFile;
+    mode_t permissions = 0644;  // Of a file. These three count as synced at once.
+    uid_t owner = 0;
+    gid_t group = 0;
     std::string content;  // A link's target.
     std::string synced;
     bool sync_failed = false;

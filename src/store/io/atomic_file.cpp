@@ -4,51 +4,158 @@
 #include "store/directory/directory.h"
 #include "store/io/file_sink.h"
 
+#include <unistd.h>
+
 #include <cerrno>
-#include <filesystem>
-#include <system_error>
 
 namespace checkpoint::store {
 
 namespace {
 
-// A link stays one: what it leads to is replaced.
-std::string behind_links(FileSystem& fs, const std::string& path) {
-  if (!S_ISLNK(look(fs, path).st_mode)) return path;
-  std::error_code failure;
-  if (std::filesystem::status(path, failure).type() == std::filesystem::file_type::not_found) {
-    return path;  // It leads nowhere.
+// As many as Linux follows.
+constexpr int kMaxLinks = 40;
+
+constexpr uid_t kSameOwner = static_cast<uid_t>(-1);
+
+// What is to be replaced; where nothing stands, `old.st_mode` is 0.
+struct Target {
+  std::string path;
+  struct stat old;
+};
+
+Error endless_link(const std::string& path) {
+  return Error(ErrorCode::kIo, "cannot follow the link: it leads in a circle, or over too many",
+               path, ELOOP, "Remove the link, or name another file.");
+}
+
+Error not_regular(const std::string& path) {
+  return Error(ErrorCode::kInvalidArgument, "this is no regular file, and is not replaced", path, 0,
+               "Name another file.");
+}
+
+// What a link leads to at last; all zero if nothing is there.
+struct stat look_behind(FileSystem& fs, const std::string& link) {
+  struct stat info = {};
+  if (fs.stat(link.c_str(), &info) == 0) return info;
+  if (errno == ELOOP) throw endless_link(link);
+  if (errno != ENOENT && errno != ENOTDIR) throw system_failure("follow the link", link, errno);
+  return {};
+}
+
+std::string next_of(FileSystem& fs, const std::string& link) {
+  std::string next;
+  if (fs.readlink(link.c_str(), &next) != 0) throw system_failure("read the link", link, errno);
+  return next[0] == '/' ? next : join(parent_of(link), next);
+}
+
+// A link stays one: what it leads to is replaced, or created.
+Target end_of_links(FileSystem& fs, const std::string& given) {
+  Target target = {given, look(fs, given)};
+  if (!S_ISLNK(target.old.st_mode)) return target;
+  const mode_t behind = look_behind(fs, given).st_mode;
+  for (int links = 0; S_ISLNK(target.old.st_mode); ++links) {
+    if (links == kMaxLinks) throw endless_link(given);
+    target.path = next_of(fs, target.path);
+    target.old = look(fs, target.path);
   }
-  // Fails for /dev/stdout where that is a pipe.
-  const std::string target = std::filesystem::canonical(path, failure).string();
-  if (failure) throw system_failure("follow the link", path, failure.value());
+  // /dev/stdout leads to a pipe that no path names, or to a file that is deleted.
+  if ((behind & S_IFMT) != (target.old.st_mode & S_IFMT)) throw not_regular(given);
   return target;
 }
 
-void check_replaceable(FileSystem& fs, const std::string& path) {
-  const mode_t mode = look(fs, path).st_mode;
-  if (mode == 0 || S_ISREG(mode) || S_ISLNK(mode)) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              S_ISDIR(mode) ? "a directory cannot be replaced by a file"
-                            : "this is no regular file, and is not replaced",
-              path, 0, "Name another file.");
+// To rename over a file takes no right to write into it. The user expects that it does, and that
+// what nobody may write to is safe from root as well, whom the system stops nowhere.
+void check_writable(FileSystem& fs, const Target& target) {
+  int reason = (target.old.st_mode & S_IWUSR) == 0 ? EACCES : 0;
+  if (reason == 0 && fs.eaccess(target.path.c_str(), W_OK) != 0) reason = errno;
+  if (reason == 0 || reason == ENOENT) return;  // Gone in the meantime: nothing to protect.
+  if (reason != EACCES && reason != EPERM && reason != EROFS) {
+    throw system_failure("look at", target.path, reason);
+  }
+  throw Error(ErrorCode::kIo, "the file is write-protected, and is not replaced", target.path,
+              reason, "Make it writable for this user (chmod u+w), or name another file.");
+}
+
+void check_replaceable(FileSystem& fs, const Target& target) {
+  const mode_t mode = target.old.st_mode;
+  if (mode == 0) return;
+  if (S_ISDIR(mode)) {
+    throw Error(ErrorCode::kInvalidArgument, "a directory cannot be replaced by a file",
+                target.path, 0, "Name another file.");
+  }
+  if (!S_ISREG(mode)) throw not_regular(target.path);
+  check_writable(fs, target);
+}
+
+// False where this user or this file system does not do that.
+bool give_to(FileSystem& fs, int fd, uid_t owner, gid_t group, const std::string& path) {
+  if (fs.fchown(fd, owner, group) == 0) return true;
+  switch (errno) {
+    case EPERM:
+    case EACCES:
+    case EINVAL:  // An owner that this user namespace does not know.
+    case ENOSYS:
+    case EOPNOTSUPP:
+      return false;
+    default:
+      throw system_failure("give the new file the owner of the old one", path, errno);
+  }
+}
+
+// Returns whether the new file is of the old one's group now.
+bool take_owner_over(FileSystem& fs, int fd, const struct stat& fresh, const Target& target) {
+  const struct stat& old = target.old;
+  if (fresh.st_uid == old.st_uid && fresh.st_gid == old.st_gid) return true;
+  if (give_to(fs, fd, old.st_uid, old.st_gid, target.path)) return true;
+  if (fresh.st_gid == old.st_gid) return true;
+  // No file can be given away, but it can to a group that the user belongs to.
+  return give_to(fs, fd, kSameOwner, old.st_gid, target.path);
+}
+
+// What the old group and all others were both allowed. When the group changes, the members of the
+// new one were among the others before, and those of the old one are now.
+mode_t without_group(mode_t permissions) {
+  const mode_t both = (permissions >> 3) & permissions & S_IRWXO;
+  return (permissions & S_IRWXU) | both << 3 | both;
+}
+
+// The owner first: before that, the group's permissions would be another group's.
+void take_permissions_over(FileSystem& fs, int fd, const Target& target) {
+  struct stat fresh;
+  if (fs.fstat(fd, &fresh) != 0) throw system_failure("look at the new file", target.path, errno);
+  // Neither set-user-ID nor set-group-ID: writing into a file takes these from it as well.
+  const mode_t old = target.old.st_mode & 0777;
+  const mode_t permissions = take_owner_over(fs, fd, fresh, target) ? old : without_group(old);
+  // File systems without permissions refuse to change them, and show the same ones for all files.
+  if ((fresh.st_mode & 0777) == permissions || fs.fchmod(fd, permissions) == 0) return;
+  throw Error(ErrorCode::kIo, "cannot give the new file the permissions of the old one",
+              target.path, errno, "Remove the old file, or name another one, and save again.");
+}
+
+// Nobody may open the hidden file who may not read the old one: who has it open reads all that is
+// written later.
+File create_in_place_of(FileSystem& fs, const std::string& hidden, const Target& target) {
+  if (target.old.st_mode == 0) return File::create(fs, hidden);
+  File file = File::create(fs, hidden, target.old.st_mode & (S_IRUSR | S_IWUSR));
+  take_permissions_over(fs, file.fd(), target);
+  return file;
 }
 
 }  // namespace
 
 void write_atomically(FileSystem& fs, const std::string& given,
                       const std::function<void(ByteSink&)>& content) {
-  const std::string path = behind_links(fs, given);
-  check_replaceable(fs, path);
-  const std::string parent = parent_of(path);
+  const Target target = end_of_links(fs, given);
+  check_replaceable(fs, target);
+  const std::string parent = parent_of(target.path);
   create_with_parents(fs, parent);
   const std::string hidden = join(parent, ".writing-" + random_id());
   try {
-    FileSink sink(fs, hidden);
+    FileSink sink(create_in_place_of(fs, hidden, target));
     content(sink);
     sink.finish(hidden);
-    if (fs.rename(hidden.c_str(), path.c_str()) != 0) {
-      throw system_failure("rename the finished file to its name", path, errno);
+    if (fs.rename(hidden.c_str(), target.path.c_str()) != 0) {
+      throw system_failure("rename the finished file to its name", target.path, errno);
     }
   } catch (...) {
     fs.unlink(hidden.c_str());

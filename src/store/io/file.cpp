@@ -52,8 +52,9 @@ auto retry_interrupted(Call call) {
   return result;
 }
 
-int open_or_throw(FileSystem& fs, const std::string& path, int flags, const char* doing) {
-  const int fd = retry_interrupted([&] { return fs.open(path.c_str(), flags | O_CLOEXEC, 0666); });
+int open_or_throw(FileSystem& fs, const std::string& path, int flags, const char* doing,
+                  mode_t mode = 0666) {
+  const int fd = retry_interrupted([&] { return fs.open(path.c_str(), flags | O_CLOEXEC, mode); });
   if (fd < 0) throw system_failure(doing, path, errno);
   return fd;
 }
@@ -70,8 +71,9 @@ File File::open(FileSystem& fs, const std::string& path, Links links) {
   return File(fs, path, open_or_throw(fs, path, flags, "open the file"));
 }
 
-File File::create(FileSystem& fs, const std::string& path) {
-  return File(fs, path, open_or_throw(fs, path, O_WRONLY | O_CREAT | O_EXCL, "create the file"));
+File File::create(FileSystem& fs, const std::string& path, mode_t mode) {
+  const int flags = O_WRONLY | O_CREAT | O_EXCL;
+  return File(fs, path, open_or_throw(fs, path, flags, "create the file", mode));
 }
 
 File File::open_directory(FileSystem& fs, const std::string& path) {

@@ -28,8 +28,8 @@ class File final : public ByteSource {
  public:
   /// Opens a file for reading.
   static File open(FileSystem& fs, const std::string& path, Links links = Links::kRefused);
-  /// Creates a file that must not exist. The mode follows the umask.
-  static File create(FileSystem& fs, const std::string& path);
+  /// Creates a file that must not exist. The umask is taken off the mode.
+  static File create(FileSystem& fs, const std::string& path, mode_t mode = 0666);
   /// Opens a directory, to sync it.
   static File open_directory(FileSystem& fs, const std::string& path);
   /// Opens a file for reading and writing, or creates it; a symbolic link at its place is refused.

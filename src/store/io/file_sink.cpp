@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 namespace checkpoint::store {
 namespace {
@@ -30,7 +31,10 @@ constexpr size_t kTaskBytes = 256;
 }  // namespace
 
 FileSink::FileSink(FileSystem& fs, const std::string& path, uint64_t reserved, Meter* meter)
-    : file_(File::create(fs, path)),
+    : FileSink(File::create(fs, path), reserved, meter) {}
+
+FileSink::FileSink(File file, uint64_t reserved, Meter* meter)
+    : file_(std::move(file)),
       meter_(meter),
       reserved_(reserved),
       pages_(reserved >= kChunkBytes ? Pages::kHuge : Pages::kSmall),

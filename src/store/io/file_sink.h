@@ -1,11 +1,11 @@
 #pragma once
 
 #include "base/aligned_buffer.h"
-#include "store/io/byte_sink.h"
 #include "base/digest.h"
-#include "store/io/file.h"
 #include "base/meter.h"
 #include "base/worker.h"
+#include "store/io/byte_sink.h"
+#include "store/io/file.h"
 
 #include <checkpoint/manifest.h>
 
@@ -25,6 +25,8 @@ class FileSink final : public ByteSink {
   /// become longer, or shorter.
   /// `meter` may be null. Throws Error: no_space, io.
   FileSink(FileSystem& fs, const std::string& path, uint64_t reserved = 0, Meter* meter = nullptr);
+  /// The same for an empty file that has been created already.
+  explicit FileSink(File file, uint64_t reserved = 0, Meter* meter = nullptr);
 
   /// Throws Error: no_space, io, also for what was written earlier.
   void write(const void* data, size_t count) override;

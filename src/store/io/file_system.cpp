@@ -62,6 +62,12 @@ class PosixFileSystem final : public FileSystem {
   int fsync(int fd) override { return ::fsync(fd); }
   int fstat(int fd, struct stat* info) override { return ::fstat(fd, info); }
   int lstat(const char* path, struct stat* info) override { return ::lstat(path, info); }
+  int stat(const char* path, struct stat* info) override { return ::stat(path, info); }
+  int eaccess(const char* path, int mode) override {
+    return ::faccessat(AT_FDCWD, path, mode, AT_EACCESS);
+  }
+  int fchmod(int fd, mode_t mode) override { return ::fchmod(fd, mode); }
+  int fchown(int fd, uid_t owner, gid_t group) override { return ::fchown(fd, owner, group); }
   int mkdir(const char* path, mode_t mode) override { return ::mkdir(path, mode); }
   int rmdir(const char* path) override { return ::rmdir(path); }
   int unlink(const char* path) override { return ::unlink(path); }
@@ -80,6 +86,15 @@ class PosixFileSystem final : public FileSystem {
   }
 
   int symlink(const char* target, const char* path) override { return ::symlink(target, path); }
+
+  int readlink(const char* path, std::string* target) override {
+    // Linux has no longer ones: PATH_MAX.
+    target->resize(4096);
+    const ssize_t length = ::readlink(path, target->data(), target->size());
+    target->resize(length < 0 ? 0 : static_cast<size_t>(length));
+    return length < 0 ? -1 : 0;
+  }
+
   int flock(int fd, int operation) override { return ::flock(fd, operation); }
 
   int list(const char* path, std::vector<std::string>* names) override {

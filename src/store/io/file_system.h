@@ -24,6 +24,11 @@ class FileSystem {
   virtual int fsync(int fd) = 0;
   virtual int fstat(int fd, struct stat* info) = 0;
   virtual int lstat(const char* path, struct stat* info) = 0;
+  virtual int stat(const char* path, struct stat* info) = 0;
+  /// Whether the process, with its effective user and groups, may do that: R_OK, W_OK, X_OK.
+  virtual int eaccess(const char* path, int mode) = 0;
+  virtual int fchmod(int fd, mode_t mode) = 0;
+  virtual int fchown(int fd, uid_t owner, gid_t group) = 0;
   virtual int mkdir(const char* path, mode_t mode) = 0;
   virtual int rmdir(const char* path) = 0;
   virtual int unlink(const char* path) = 0;
@@ -32,6 +37,8 @@ class FileSystem {
   /// does not know it, the target is looked for first.)
   virtual int rename_noreplace(const char* from, const char* to) = 0;
   virtual int symlink(const char* target, const char* path) = 0;
+  /// What a symbolic link holds, of any length.
+  virtual int readlink(const char* path, std::string* target) = 0;
   virtual int flock(int fd, int operation) = 0;
   /// The names in a directory, in no order, without "." and "..".
   virtual int list(const char* path, std::vector<std::string>* names) = 0;
