@@ -4,9 +4,9 @@
 
 #include <checkpoint/error.h>
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,7 +30,7 @@ constexpr uint64_t kBlockBytes = 64;
 // Builds the document as nlohmann's own parser would, but bounds its depth (their copy and
 // destructor overflow the stack) and its size, and refuses an object that has a field twice: they
 // take the last, other readers the first.
-class DocumentBuilder final : public nlohmann::json_sax<json> {
+class DocumentBuilder final : public JsonEvents {
  public:
   DocumentBuilder(size_t text_bytes, const std::string& path, const OnObject& on_object)
       : path_(path),
@@ -48,7 +48,6 @@ class DocumentBuilder final : public nlohmann::json_sax<json> {
     spend(kBlockBytes + value.size());
     return add(std::move(value));
   }
-  bool binary(binary_t&) override { return true; }  // JSON's text has none.
 
   bool start_object(size_t) override { return open(json::object()); }
   bool start_array(size_t) override { return open(json::array()); }
@@ -74,15 +73,12 @@ class DocumentBuilder final : public nlohmann::json_sax<json> {
     key_ = std::move(value);
     return true;
   }
-  bool parse_error(size_t position, const std::string&, const json::exception& error) override {
-    // The message would repeat a token of any length.
-    constexpr size_t kEnough = 120;
-    std::string reason(error.what(),
-                       std::min(std::char_traits<char>::length(error.what()), kEnough));
+
+ private:
+  [[noreturn]] void malformed(size_t position, const std::string& reason) const override {
     refuse("cannot be read, at byte " + std::to_string(position) + ": " + in_quotes(reason));
   }
 
- private:
   struct Open {
     json* container;
     uint64_t left_before;
@@ -128,9 +124,31 @@ class DocumentBuilder final : public nlohmann::json_sax<json> {
 
 }  // namespace
 
+void JsonEvents::read(const std::string& text) {
+  constexpr char kByteOrderMark[] = "\xEF\xBB\xBF";
+  if (text.compare(0, std::char_traits<char>::length(kByteOrderMark), kByteOrderMark) == 0) {
+    malformed(1, "a byte-order mark stands before it; save it as UTF-8 without one");
+  }
+  // Not even a string may hold the byte itself: JSON writes it as an escape.
+  const size_t nul = text.find('\0');
+  if (nul != std::string::npos) malformed(nul + 1, "a NUL byte stands in it");
+  json::sax_parse(text, this);
+}
+
+bool JsonEvents::binary(binary_t&) { return true; }  // JSON's text has none.
+
+bool JsonEvents::parse_error(size_t position, const std::string&,
+                             const nlohmann::json::exception& error) {
+  // It repeats a token of any length.
+  constexpr size_t kEnough = 120;
+  const std::string_view reason = error.what();
+  malformed(position, std::string(reason.substr(0, kEnough)));
+  return false;  // Not reached, but a compiler does not see it of a virtual call.
+}
+
 json parse_json(const std::string& text, const std::string& path, const OnObject& on_object) {
   DocumentBuilder builder(text.size(), path, on_object);
-  json::sax_parse(text, &builder);
+  builder.read(text);
   json document = builder.take();
   if (!document.is_object()) throw Error(ErrorCode::kCorrupt, "the JSON is no object", path);
   return document;

@@ -13,8 +13,26 @@ namespace checkpoint::store {
 /// memory whole.
 using OnObject = std::function<bool(int depth, nlohmann::json& object)>;
 
-/// Parses a document that may come from anybody: its depth and the memory that it takes are bounded
-/// while parsing, and no object may have a field twice. Throws Error(corrupt) naming `path`.
+/// Takes a document event by event. nlohmann's own parser passes over a byte-order mark, and takes
+/// a NUL for the end of the text: what stands there would be hidden from us and seen by others.
+/// Every text that may come from anybody is therefore read through this.
+class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  /// Reads a text that is one document, with nothing but blanks around it.
+  void read(const std::string& text);
+
+  bool binary(binary_t&) final;
+  bool parse_error(size_t position, const std::string& token,
+                   const nlohmann::json::exception& error) final;
+
+ private:
+  /// Throws. `position` counts bytes from 1, as nlohmann does.
+  [[noreturn]] virtual void malformed(size_t position, const std::string& reason) const = 0;
+};
+
+/// Parses a document that may come from anybody: nothing may stand before or behind it, its depth
+/// and the memory that it takes are bounded while parsing, and no object may have a field twice.
+/// Throws Error(corrupt) naming `path`.
 nlohmann::json parse_json(const std::string& text, const std::string& path,
                           const OnObject& on_object = {});
 

@@ -27,6 +27,39 @@ TEST_CASE("JSON that is none, or no object, is refused as corrupt") {
   }
 }
 
+TEST_CASE("A JSON text is one document: nothing stands before or behind it, and no comments") {
+  using namespace std::string_literals;
+  const auto [text, reason] = GENERATE(table<std::string, std::string>({
+      {"\xEF\xBB\xBF{}", "at byte 1: 'a byte-order mark"},
+      {"\xEF\xBB{}", "at byte 3"},
+      {" \xEF\xBB\xBF{}", "at byte 2"},
+      {"\0{}"s, "at byte 1: 'a NUL byte"},
+      {"{}\0"s, "at byte 3: 'a NUL byte"},
+      {"{}\0{\"hidden\":1}"s, "at byte 3: 'a NUL byte"},
+      {"{} \0x"s, "at byte 4: 'a NUL byte"},
+      {"{\"a\":1\0}"s, "at byte 7: 'a NUL byte"},
+      {"{\"a\0\":1}"s, "at byte 4: 'a NUL byte"},
+      {"{}{}", "at byte 3"},
+      {"{},", "at byte 3"},
+      {"{}\xEF\xBB\xBF", "at byte 3"},
+      {"{}//", "at byte 3"},
+      {"/**/{}", "at byte 1"},
+      {"{/**/}", "at byte 2"},
+      {"{\"a\":1,}", "at byte 8"},
+      {"{}\f", "at byte 3"},
+  }));
+  const std::string error = error_of([&, &text = text] { parse_json(text, "the path"); });
+  INFO(error);
+  CHECK(contains(error, "corrupt: the JSON cannot be read, "));
+  CHECK(contains(error, reason));
+  CHECK(contains(error, "'the path'"));
+}
+
+TEST_CASE("Blanks may stand around a JSON text, and a NUL in it as an escape") {
+  const nlohmann::json object = parse_json(" \t\r\n{\"a\":\"\\u0000\"} \t\r\n", "p");
+  CHECK(object.at("a") == std::string(1, '\0'));
+}
+
 TEST_CASE("Fields of the wrong type are refused by name") {
   const std::string path = "p";
   const nlohmann::json object =

@@ -1,5 +1,6 @@
 #include "format/safetensors/safetensors_header.h"
 
+#include "base/json.h"
 #include "format/tree/dtype.h"
 #include "format/tree/in_quotes.h"
 
@@ -18,13 +19,14 @@ namespace checkpoint::format {
 
 namespace {
 
-using nlohmann::json;
-
 constexpr uint64_t kLengthBytes = 8;
 // The reference implementation's own limit.
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr size_t kMaxDimensions = 64;
 constexpr char kMetadata[] = "__metadata__";
+constexpr char kBlanks[] = " \t\n\r";  // Those of JSON.
+// How deep the reference implementation's parser goes, the header itself included.
+constexpr size_t kMaxDepth = 127;
 
 struct DtypeName {
   const char* safetensors;
@@ -66,8 +68,10 @@ uint64_t little_endian(const char* bytes) {
   return value;
 }
 
-// Takes the header's JSON event by event: nothing is built that it should not hold.
-class HeaderParser final : public nlohmann::json_sax<json> {
+// Takes the header's JSON event by event: nothing is built that it should not hold. As the
+// reference implementation does, it ignores a tensor's fields that it does not know, whatever they
+// hold.
+class HeaderParser final : public store::JsonEvents {
  public:
   HeaderParser(SafetensorsHeader& header, const std::string& file) : header_(header), file_(file) {}
 
@@ -83,12 +87,15 @@ class HeaderParser final : public nlohmann::json_sax<json> {
       case Place::kMetadataBegin:
         place_ = Place::kMetadata;
         return true;
+      case Place::kIgnored:
+        return begin_ignored();
       default:
         fail("an object stands where none can be");
     }
   }
 
   bool end_object() override {
+    if (place_ == Place::kIgnored) return end_ignored();
     if (place_ == Place::kTensor) {
       if (seen_ != kAllFields) fail("the tensor " + in_quotes(entry_.name) + " lacks a field");
       header_.tensors.push_back(std::move(entry_));
@@ -108,6 +115,8 @@ class HeaderParser final : public nlohmann::json_sax<json> {
       case Place::kMetadata:
         metadata_key_ = std::move(name);
         return true;
+      case Place::kIgnored:
+        return true;
       default:
         begin_field(name);
         return true;
@@ -121,6 +130,7 @@ class HeaderParser final : public nlohmann::json_sax<json> {
       }
       return true;
     }
+    if (is_ignored_value()) return true;
     if (place_ != Place::kDtype) fail("a text stands where none can be");
     entry_.dtype = find_dtype_of(text);
     place_ = Place::kTensor;
@@ -128,6 +138,7 @@ class HeaderParser final : public nlohmann::json_sax<json> {
   }
 
   bool start_array(std::size_t) override {
+    if (place_ == Place::kIgnored) return begin_ignored();
     if (place_ != Place::kShape && place_ != Place::kOffsets) {
       fail("an array stands where none can be");
     }
@@ -138,6 +149,7 @@ class HeaderParser final : public nlohmann::json_sax<json> {
   }
 
   bool number_unsigned(number_unsigned_t number) override {
+    if (is_ignored_value()) return true;
     if (!in_array_) fail("a number stands where none can be");
     if (numbers_.size() >= kMaxDimensions) {
       fail("the tensor " + in_quotes(entry_.name) + " has too many dimensions");
@@ -147,6 +159,7 @@ class HeaderParser final : public nlohmann::json_sax<json> {
   }
 
   bool end_array() override {
+    if (place_ == Place::kIgnored) return end_ignored();
     in_array_ = false;
     if (place_ == Place::kShape) {
       for (const uint64_t size : numbers_) {
@@ -166,15 +179,26 @@ class HeaderParser final : public nlohmann::json_sax<json> {
     return true;
   }
 
-  bool null() override { fail("a null stands where none can be"); }
-  bool boolean(bool) override { fail("a truth value stands where none can be"); }
-  bool number_integer(number_integer_t) override { fail("a negative number stands in it"); }
-  bool number_float(number_float_t, const string_t&) override {
-    fail("a number in it is no integer of 64 bits");
+  bool null() override {
+    if (is_ignored_value()) return true;
+    if (place_ != Place::kMetadataBegin) fail("a null stands where none can be");
+    place_ = Place::kHeader;  // The same as no metadata.
+    return true;
   }
-  bool binary(binary_t&) override { fail("it is no JSON"); }
-  bool parse_error(std::size_t position, const std::string&, const json::exception&) override {
-    fail("it is no JSON from byte " + std::to_string(position) + " on");
+
+  bool boolean(bool) override {
+    if (is_ignored_value()) return true;
+    fail("a truth value stands where none can be");
+  }
+
+  bool number_integer(number_integer_t) override {
+    if (is_ignored_value()) return true;
+    fail("a negative number stands in it");
+  }
+
+  bool number_float(number_float_t, const string_t&) override {
+    if (is_ignored_value()) return true;
+    fail("a number in it is no integer of 64 bits");
   }
 
  private:
@@ -186,10 +210,15 @@ class HeaderParser final : public nlohmann::json_sax<json> {
     kDtype,
     kShape,
     kOffsets,
+    kIgnored,
     kMetadataBegin,
     kMetadata
   };
   static constexpr unsigned kAllFields = 7;
+
+  [[noreturn]] void malformed(size_t position, const std::string&) const override {
+    fail("it is no JSON from byte " + std::to_string(position) + " on");
+  }
 
   void begin_field(const std::string& name) {
     if (place_ != Place::kTensor) fail("a name stands where none can be");
@@ -204,12 +233,34 @@ class HeaderParser final : public nlohmann::json_sax<json> {
       field = 4;
       place_ = Place::kOffsets;
     } else {
-      fail("the tensor " + in_quotes(entry_.name) + " has an unknown field " + in_quotes(name));
+      place_ = Place::kIgnored;
+      return;
     }
     if ((seen_ & field) != 0) {
       fail("the tensor " + in_quotes(entry_.name) + " has " + in_quotes(name) + " twice");
     }
     seen_ |= field;
+  }
+
+  bool begin_ignored() {
+    constexpr size_t kHeaderAndTensor = 2;
+    if (++ignored_depth_ + kHeaderAndTensor > kMaxDepth) {
+      fail("the tensor " + in_quotes(entry_.name) + " has a field that is nested too deep");
+    }
+    return true;
+  }
+
+  bool end_ignored() {
+    if (--ignored_depth_ == 0) place_ = Place::kTensor;
+    return true;
+  }
+
+  // Whether a value other than an array and an object is ignored. If it is all that its field
+  // holds, the field ends with it.
+  bool is_ignored_value() {
+    if (place_ != Place::kIgnored) return false;
+    if (ignored_depth_ == 0) place_ = Place::kTensor;
+    return true;
   }
 
   c10::ScalarType find_dtype_of(const std::string& text) const {
@@ -232,6 +283,7 @@ class HeaderParser final : public nlohmann::json_sax<json> {
   const std::string& file_;
   Place place_ = Place::kOutside;
   bool in_array_ = false;
+  size_t ignored_depth_ = 0;
   unsigned seen_ = 0;
   SafetensorsEntry entry_;
   std::string metadata_key_;
@@ -276,8 +328,13 @@ const DtypeName* find_name(c10::ScalarType dtype) {
 }  // namespace
 
 bool looks_like_safetensors(std::string_view begin, uint64_t file_bytes) {
-  return begin.size() > kLengthBytes && begin[kLengthBytes] == '{' &&
-         little_endian(begin.data()) <= file_bytes - kLengthBytes;
+  if (begin.size() <= kLengthBytes) return false;
+  const uint64_t header_bytes = little_endian(begin.data());
+  if (header_bytes > file_bytes - kLengthBytes) return false;
+  const std::string_view header = begin.substr(kLengthBytes, header_bytes);
+  const size_t first = header.find_first_not_of(kBlanks);
+  if (first == std::string_view::npos) return header.size() < header_bytes;
+  return header[first] == '{';
 }
 
 SafetensorsHeader read_safetensors_header(const store::ByteSource& source) {
@@ -296,14 +353,15 @@ SafetensorsHeader read_safetensors_header(const store::ByteSource& source) {
   }
   std::string text(header_bytes, '\0');
   source.read_at(kLengthBytes, text.data(), text.size());
-  if (text.empty() || text.front() != '{') {
+  const size_t first = text.find_first_not_of(kBlanks);
+  if (first == std::string::npos || text[first] != '{') {
     store::throw_corrupt("the safetensors header is no JSON object", source);
   }
 
   SafetensorsHeader header;
   header.data_offset = kLengthBytes + header_bytes;
   HeaderParser parser(header, source.name());
-  json::sax_parse(text, &parser);
+  parser.read(text);
   std::sort(header.tensors.begin(), header.tensors.end(), [](const auto& left, const auto& right) {
     return std::tie(left.begin, left.end, left.name) < std::tie(right.begin, right.end, right.name);
   });

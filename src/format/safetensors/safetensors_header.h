@@ -29,7 +29,9 @@ struct SafetensorsHeader {
   uint64_t data_offset;  ///< Where in the file the tensors' bytes begin.
 };
 
-/// Whether a file that begins with these 9 bytes, and has this size, can be a safetensors file.
+/// Whether a file of this size that begins so can be a safetensors file. `begin` is the whole file,
+/// or at least 9 bytes of it; blanks may stand before the header's brace, even more than `begin`
+/// holds.
 bool looks_like_safetensors(std::string_view begin, uint64_t file_bytes);
 
 /// Reads and checks the header: the tensors' bytes fill the rest of the file, without gaps and

@@ -1,10 +1,10 @@
 #include "format/tree/tree_json.h"
 
+#include "base/hex.h"
+#include "base/json.h"
 #include "format/tree/dtype.h"
 #include "format/tree/in_quotes.h"
 #include "format/tree/path.h"
-#include "base/hex.h"
-#include "base/json.h"
 
 #include <checkpoint/error.h>
 
@@ -20,8 +20,6 @@
 namespace checkpoint::format {
 
 namespace {
-
-using nlohmann::json;
 
 // An object with one of these as its only key is what JSON has no form for.
 constexpr char kTensor[] = "__tensor__";
@@ -169,7 +167,7 @@ class Encoder {
 };
 
 // Makes the values while the JSON is read; nothing else is built.
-class Decoder final : public nlohmann::json_sax<json> {
+class Decoder final : public store::JsonEvents {
  public:
   Decoder(const std::string& file, const std::function<at::Tensor(const std::string&)>& find)
       : file_(file), find_(find) {}
@@ -185,7 +183,6 @@ class Decoder final : public nlohmann::json_sax<json> {
   }
   bool number_float(number_float_t value, const string_t&) override { return add(value); }
   bool string(string_t& text) override { return add(std::move(text)); }
-  bool binary(binary_t&) override { fail("it is no JSON"); }
   bool start_object(std::size_t) override { return begin(); }
   bool start_array(std::size_t) override { return begin(); }
   bool key(string_t& name) override {
@@ -209,12 +206,12 @@ class Decoder final : public nlohmann::json_sax<json> {
     }
     return add(std::move(dict));
   }
-  bool parse_error(std::size_t position, const std::string&,
-                   const nlohmann::json::exception&) override {
+
+ private:
+  [[noreturn]] void malformed(size_t position, const std::string&) const override {
     fail("it is no JSON from byte " + std::to_string(position) + " on");
   }
 
- private:
   struct Open {
     std::vector<std::string> keys;  // Of an object.
     std::vector<Value> values;
@@ -331,7 +328,7 @@ std::string tree_to_json(const Value& tree) { return Encoder().encode(tree); }
 Value tree_from_json(const std::string& text, const std::string& file,
                      const std::function<at::Tensor(const std::string& name)>& find) {
   Decoder decoder(file, find);
-  json::sax_parse(text, &decoder);
+  decoder.read(text);
   return decoder.take();
 }
 
