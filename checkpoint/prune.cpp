@@ -4,13 +4,12 @@
 #include "places.h"
 
 #include "store/directory/directory.h"
-#include "store/retention/retention.h"
 #include "store/directory/retire.h"
-#include "store/directory/writer_lock.h"
+#include "store/directory/writer_hold.h"
+#include "store/retention/retention.h"
 
 #include <cstdio>
 #include <memory>
-#include <optional>
 
 namespace checkpoint::cli {
 namespace {
@@ -26,11 +25,12 @@ struct Arguments {
 store::Plan prune(const Arguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
   need_directory_of_checkpoints(fs, arguments.directory);
-  const store::Directory directory(fs, arguments.directory);
+  store::Directory directory(fs, arguments.directory);
   store::Retention retention(arguments.keep.rules(), true);
   if (arguments.dry_run) return retention.plan(directory, "");
-  std::optional<store::WriterLock> lock;
-  if (arguments.lock) lock.emplace(fs, arguments.directory);
+  const store::WriterHold hold(fs, arguments.directory,
+                               arguments.lock ? store::TakeLock::kYes : store::TakeLock::kNo);
+  directory.write_under(hold);
   store::put_back_pinned(directory);
   return retention.apply(directory, "");
 }
