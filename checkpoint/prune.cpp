@@ -5,7 +5,7 @@
 
 #include "store/directory/directory.h"
 #include "store/directory/retire.h"
-#include "store/directory/writer_lock.h"
+#include "store/directory/writer_hold.h"
 #include "store/retention/ranking.h"
 #include "store/retention/retention.h"
 
@@ -56,11 +56,13 @@ void check_metrics(const std::vector<store::FoundCheckpoint>& found, const KeepR
 store::Plan prune(const Arguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
   need_directory_of_checkpoints(fs, arguments.directory);
-  const store::Directory directory(fs, arguments.directory);
+  store::Directory directory(fs, arguments.directory);
   const KeepRules rules = arguments.keep.rules();
-  std::optional<store::WriterLock> lock;
+  std::optional<store::WriterHold> hold;
   if (!arguments.dry_run) {
-    if (arguments.lock) lock.emplace(fs, arguments.directory);
+    hold.emplace(fs, arguments.directory,
+                 arguments.lock ? store::TakeLock::kYes : store::TakeLock::kNo);
+    directory.write_under(*hold);
     store::put_back_pinned(directory);
   }
   check_metrics(directory.scan(), rules, arguments.directory);

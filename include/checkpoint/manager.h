@@ -40,11 +40,17 @@ struct CheckpointInfo {
 /// number may read and pin. One manager may be used from several threads: `save`, the restores and
 /// `prune` follow one another; `list`, `latest`, `best`, `verify`, `pin`, `unpin` and `should_stop`
 /// wait for nobody.
+///
+/// A writing manager writes to the directory that it has opened. When that is moved, removed or
+/// replaced, or its `.lock` is removed, writing is Error(locked), and nothing is written or removed
+/// at the path: make a new manager.
 class CHECKPOINT_API CheckpointManager {
  public:
   /// Creates nothing: the directory and its missing parents are made by the first `save` or
-  /// `restore_latest`. Throws Error(invalid_argument) for options that can never work (a name
-  /// template that does not parse, a signal that cannot be caught).
+  /// `restore_latest`. A relative directory is taken from the one that is current now; a later
+  /// chdir changes nothing. Throws Error(invalid_argument) for options that can never work (a name
+  /// template that does not parse, a signal that cannot be caught), io or not_found if the current
+  /// directory is needed and cannot be found.
   explicit CheckpointManager(std::string directory, CheckpointManagerOptions options = {});
   CheckpointManager(CheckpointManager&&) noexcept;
   CheckpointManager& operator=(CheckpointManager&&) noexcept;
@@ -122,6 +128,7 @@ class CHECKPOINT_API CheckpointManager {
   /// Reads one checkpoint whole and checks every digest. Throws Error: not_found, corrupt, io.
   void verify(const std::string& name) const;
 
+  /// The absolute path.
   const std::string& directory() const;
 
  private:

@@ -17,7 +17,8 @@
 #include "store/directory/pins.h"
 #include "store/directory/retire.h"
 #include "store/directory/verify.h"
-#include "store/directory/writer_lock.h"
+#include "store/directory/writer_hold.h"
+#include "store/io/file.h"
 #include "store/records/names.h"
 #include "store/retention/ranking.h"
 #include "store/retention/retention.h"
@@ -25,7 +26,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <mutex>
+#include <system_error>
 #include <utility>
 
 namespace checkpoint {
@@ -43,13 +46,22 @@ bool attempt(const Step& step) {
   }
 }
 
+// What is relative would lead elsewhere after a chdir. Links stay as they are.
+std::string absolute(const std::string& path) {
+  if (path.empty() || path[0] == '/') return path;
+  std::error_code failure;
+  const std::string current = std::filesystem::current_path(failure).string();
+  if (failure) throw store::system_failure("find the current directory", path, failure.value());
+  return store::join(current, path);
+}
+
 }  // namespace
 
 struct CheckpointManager::Impl {
-  Impl(store::FileSystem& fs, std::string path, const CheckpointManagerOptions& given,
+  Impl(store::FileSystem& fs, const std::string& path, const CheckpointManagerOptions& given,
        const manager::Triggers::Clock& clock)
       : options(manager::checked(given)),
-        directory(fs, std::move(path)),
+        directory(fs, absolute(path)),
         name_template(options.name()),
         triggers(options, clock),
         retention(options.keep(), options.verify_before_retire()),
@@ -72,12 +84,12 @@ struct CheckpointManager::Impl {
   store::Plan plan() const { return retention.plan(directory, resumed_from()); }
 
   const CheckpointManagerOptions options;
-  const store::Directory directory;
+  store::Directory directory;  // Only `become_writer` changes it.
   const manager::NameTemplate name_template;
   const std::string run_id = store::random_id();
 
   std::mutex mutex;  // Guards what follows.
-  std::optional<store::WriterLock> lock;
+  std::optional<store::WriterHold> hold;
   pid_t writer_process = 0;
   manager::Triggers triggers;
   store::Retention retention;  // `plan` needs no guard.
@@ -108,12 +120,17 @@ void CheckpointManager::Impl::must_write(const char* call) const {
 void CheckpointManager::Impl::become_writer() {
   if (writer_process == 0) {
     directory.create();
-    if (options.lock()) lock.emplace(directory.fs(), directory.path());
+    hold.emplace(directory.fs(), directory.path(),
+                 options.lock() ? store::TakeLock::kYes : store::TakeLock::kNo);
+    directory.write_under(*hold);
     writer_process = ::getpid();
     store::put_back_pinned(directory);
   } else if (writer_process != ::getpid()) {
     throw Error(ErrorCode::kLocked, "this manager writes for the process that was forked",
                 directory.path(), 0, "Make a CheckpointManager of its own in the child.");
+  } else {
+    // Before anything is read there, or captured: it might be another run's.
+    directory.require_held();
   }
 }
 
@@ -207,7 +224,7 @@ CheckpointManager internal::ManagerAccess::open(store::FileSystem& fs, std::stri
                                                 const CheckpointManagerOptions& options,
                                                 const manager::Triggers::Clock& clock) {
   return CheckpointManager(
-      std::make_unique<CheckpointManager::Impl>(fs, std::move(directory), options, clock));
+      std::make_unique<CheckpointManager::Impl>(fs, directory, options, clock));
 }
 
 CheckpointManager::CheckpointManager(std::string directory, CheckpointManagerOptions options)

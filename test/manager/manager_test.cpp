@@ -12,6 +12,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <thread>
 
 using namespace checkpoint;
@@ -209,4 +210,113 @@ TEST_CASE("The library logs to the program's own logger, at levels that make sen
   spdlog::drop("torch_checkpoint");
   CHECK(contains(text.str(), "[info] saved checkpoint '" + (root / "e1")));
   CHECK(contains(text.str(), "[info] removed checkpoint '" + (root / "e0")));
+}
+
+namespace {
+
+// Two runs of which the first must not touch the second.
+struct TwoRuns {
+  // What the second holds, and the first has been refused: both are as they were.
+  void check_refused(CheckpointManager& first, const std::string& place) {
+    const std::vector<std::string> before = test::names_in(place);
+    for (const auto& call : std::vector<std::function<void()>>{
+             [&] { first.save(mine.state, {99}); }, [&] { first.restore_latest(mine.state); },
+             [&] { first.prune(DryRun::kNo); }}) {
+      const std::string error = error_of(call);
+      CHECK(contains(error, "locked: "));
+      CHECK(contains(error, "Make a new CheckpointManager"));
+      CHECK(contains(error, first.directory()));
+    }
+    CHECK(test::names_in(place) == before);
+    CHECK(mine.value == 1);
+  }
+  static CheckpointManagerOptions options() {
+    return CheckpointManagerOptions().keep_last(1).name("e{epoch}");
+  }
+
+  const test::TemporaryDirectory root;
+  const std::string run = root / "run";
+  Number mine{1}, theirs{2};
+};
+
+}  // namespace
+
+TEST_CASE("A relative directory is the one that it was when the manager was made") {
+  TwoRuns at;
+  fs::create_directory(at.root / "a");
+  fs::create_directory(at.root / "b");
+  const test::WorkingDirectory there(at.root / "a");
+  CheckpointManager first("run", at.options());
+  CheckpointManager late("late", at.options());
+  CHECK(first.directory() == (fs::current_path() / "run").string());
+  first.save(at.mine.state, {50});
+  CheckpointManager second(at.root / "b/run", at.options());
+  second.save(at.theirs.state, {0});
+  const test::WorkingDirectory elsewhere(at.root / "b");
+  first.save(at.mine.state, {51});
+  late.save(at.mine.state, {52});
+  CHECK(names(first) == std::vector<std::string>{"e51"});
+  CHECK(names(second) == std::vector<std::string>{"e0"});
+  CHECK(fs::exists(at.root / "a/run/e51"));
+  CHECK(fs::exists(at.root / "a/late/e52"));
+  CHECK_FALSE(fs::exists(at.root / "b/late"));
+}
+
+TEST_CASE("A relative directory without a current one is an error") {
+  TwoRuns at;
+  fs::create_directory(at.root / "a");
+  const test::WorkingDirectory there(at.root / "a");
+  fs::remove(at.root / "a");
+  CHECK(contains(error_of([] { CheckpointManager("run"); }), "cannot find the current directory"));
+}
+
+TEST_CASE("A run that stands where another one's directory stood is not touched by that one") {
+  TwoRuns at;
+  const bool locks = GENERATE(true, false);
+  const bool async = GENERATE(true, false);
+  CAPTURE(locks, async);
+  CheckpointManager first(at.run, at.options().lock(locks).async(async));
+  first.save(at.mine.state, {50});
+  first.wait();
+  fs::rename(at.run, at.run + ".old");
+  CheckpointManager second(at.run, at.options());
+  second.save(at.theirs.state, {0});
+  at.check_refused(first, at.run);
+  CHECK(names(second) == std::vector<std::string>{"e0"});
+  CHECK(fs::exists(at.run + ".old/e50"));
+  // Neither is the second hindered.
+  second.save(at.theirs.state, {1});
+  CHECK(names(second) == std::vector<std::string>{"e1"});
+}
+
+TEST_CASE("A directory that was removed and remade, or moved away, takes no more saves") {
+  TwoRuns at;
+  CheckpointManager first(at.run, at.options());
+  first.save(at.mine.state, {50});
+  SECTION("removed and remade") {
+    fs::remove_all(at.run);
+    fs::create_directory(at.run);
+    at.check_refused(first, at.run);
+  }
+  SECTION("moved away") {
+    fs::rename(at.run, at.run + ".old");
+    at.check_refused(first, at.run + ".old");
+    CHECK_FALSE(fs::exists(at.run));
+  }
+  // A new manager starts over.
+  CheckpointManager again(at.run, at.options());
+  CHECK_FALSE(again.restore_latest(at.mine.state));
+  CHECK(again.save(at.mine.state, {0}) == "e0");
+}
+
+TEST_CASE("A manager whose lock was removed leaves the directory to the next one") {
+  TwoRuns at;
+  CheckpointManager first(at.run, at.options());
+  first.save(at.mine.state, {50});
+  fs::remove(at.run + "/.lock");
+  at.check_refused(first, at.run);
+  CheckpointManager second(at.run, at.options());
+  second.save(at.theirs.state, {51});
+  at.check_refused(first, at.run);
+  CHECK(names(second) == std::vector<std::string>{"e51"});
 }

@@ -7,6 +7,7 @@
 #include "store/directory/pins.h"
 #include "store/directory/retire.h"
 #include "store/directory/verify.h"
+#include "store/directory/writer_hold.h"
 #include "store/records/manifest.h"
 #include "store/retention/retention.h"
 
@@ -191,4 +192,49 @@ TEST_CASE("Every failed call of retention leaves what must stay, whole, and noth
     if (at_end) break;
   }
   CHECK(states > 50);
+}
+
+TEST_CASE("Nothing is retired where the path leads to another directory, or the lock is gone") {
+  const test::TemporaryDirectory root;
+  const std::string run = root / "run", old = root / "old";
+  fs::create_directory(run);
+  Directory directory(posix_file_system(), run);
+  for (const char* name : {"a", "b"}) test::make_checkpoint(directory, name, name);
+  const WriterHold hold(posix_file_system(), run, TakeLock::kYes);
+  directory.write_under(hold);
+  SECTION("another directory") {
+    fs::rename(run, old);
+    fs::create_directory(run);
+    const Directory theirs(posix_file_system(), run);
+    for (const char* name : {"a", "b"}) test::make_checkpoint(theirs, name, name);
+  }
+  SECTION("no lock") { fs::remove(run + "/.lock"); }
+  CHECK(contains(error_of([&] { Retention(last(1), true).apply(directory, ""); }), "locked: "));
+  CHECK(names(directory) == Names{"a", "b"});
+}
+
+TEST_CASE("What is retired as the directory is replaced stays in its own, and is swept there") {
+  const test::TemporaryDirectory root;
+  const std::string run = root / "run", old = root / "old";
+  fs::create_directory(run);
+  Directory directory(posix_file_system(), run);
+  for (const char* name : {"a", "b"}) test::make_checkpoint(directory, name, name);
+  fs::rename(run + "/a", run + "/.retiring-a");  // As a writer that died has left it.
+  {
+    const WriterHold hold(posix_file_system(), run, TakeLock::kYes);
+    directory.write_under(hold);
+    fs::rename(run, old);
+    fs::create_directory(run);
+    const Directory theirs(posix_file_system(), run);
+    test::make_checkpoint(theirs, "a", "theirs");
+    fs::rename(run + "/a", run + "/.retiring-a");
+    sweep(directory);
+    CHECK(test::names_in(run) == Names{".retiring-a"});
+    CHECK(test::names_in(old) == Names{".lock", ".retiring-a", "b"});
+  }
+  Directory found(posix_file_system(), old);
+  const WriterHold hold(posix_file_system(), old, TakeLock::kYes);
+  found.write_under(hold);
+  sweep(found);
+  CHECK(test::names_in(old) == Names{".lock", "b"});
 }

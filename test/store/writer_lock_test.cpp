@@ -1,18 +1,21 @@
 #include "support/catch.h"
+#include "support/error_of.h"
 #include "support/faulty_file_system.h"
 #include "support/temporary_directory.h"
 
-#include "store/directory/writer_lock.h"
+#include "store/directory/writer_hold.h"
 
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <memory>
 
 using namespace checkpoint;
 using namespace checkpoint::store;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -84,5 +87,83 @@ TEST_CASE("A file system without locks is said to be unsupported") {
   } catch (const Error& error) {
     CHECK(error.code() == ErrorCode::kUnsupported);
     CHECK(std::string(error.what()).find("lock(false)") != std::string::npos);
+  }
+}
+
+TEST_CASE("A hold is kept only while the path leads to the directory and the lock that are held") {
+  const test::TemporaryDirectory root;
+  const std::string run = root / "run";
+  fs::create_directory(run);
+  const WriterHold hold(posix_file_system(), run, TakeLock::kYes);
+  CHECK(error_of([&] { hold.require_held(); }).empty());
+  std::string said;
+  SECTION("The directory is moved away") {
+    fs::rename(run, run + ".old");
+    said = "was moved";
+    SECTION("and nothing comes") {}
+    SECTION("and another comes") { fs::create_directory(run); }
+    SECTION("and another writer comes") {
+      fs::create_directory(run);
+      const WriterHold other(posix_file_system(), run, TakeLock::kYes);
+      CHECK(error_of([&] { other.require_held(); }).empty());
+    }
+    SECTION("and a file comes") { test::write_file(run, "file"); }
+  }
+  SECTION("The directory is removed and remade") {
+    fs::remove_all(run);
+    fs::create_directory(run);
+    said = "was moved";
+  }
+  SECTION("The lock is removed") {
+    fs::remove(run + "/.lock");
+    said = ".lock was removed";
+    SECTION("and not remade") {}
+    SECTION("and remade") { test::write_file(run + "/.lock", ""); }
+  }
+  const std::string error = error_of([&] { hold.require_held(); });
+  CHECK(contains(error, "locked: "));
+  CHECK(contains(error, said));
+  CHECK(contains(error, "'" + run + "'"));
+  CHECK(contains(error, "Make a new CheckpointManager"));
+}
+
+TEST_CASE("A hold outlasts a move there and back, and follows a link in the directory's place") {
+  const test::TemporaryDirectory root;
+  fs::create_directory(root / "a");
+  fs::create_directory(root / "b");
+  fs::create_directory_symlink("a", root / "run");
+  const WriterHold hold(posix_file_system(), root / "run", TakeLock::kYes);
+  fs::rename(root / "a", root / "c");
+  CHECK(contains(error_of([&] { hold.require_held(); }), "was moved"));
+  fs::rename(root / "c", root / "a");
+  CHECK(error_of([&] { hold.require_held(); }).empty());
+  fs::remove(root / "run");
+  fs::create_directory_symlink("b", root / "run");
+  CHECK(contains(error_of([&] { hold.require_held(); }), "was moved"));
+}
+
+TEST_CASE("Without a lock, a hold makes no file, and asks for the directory alone") {
+  const test::TemporaryDirectory root;
+  const std::string run = root / "run";
+  fs::create_directory(run);
+  const WriterHold hold(posix_file_system(), run, TakeLock::kNo);
+  CHECK(test::names_in(run).empty());
+  CHECK(error_of([&] { hold.require_held(); }).empty());
+  fs::rename(run, run + ".old");
+  fs::create_directory(run);
+  CHECK(contains(error_of([&] { hold.require_held(); }), "was moved"));
+}
+
+TEST_CASE("A hold that cannot be looked at is an error, and no permission") {
+  const test::TemporaryDirectory root;
+  test::FaultyFileSystem faulty;
+  const WriterHold hold(faulty, root.path(), TakeLock::kYes);
+  faulty.fail(-1, 0);
+  hold.require_held();
+  const int calls = static_cast<int>(faulty.calls().size());
+  REQUIRE(calls > 0);
+  for (int call = 0; call < calls; ++call) {
+    faulty.fail(call, EIO);
+    CHECK(contains(error_of([&] { hold.require_held(); }), "io: "));
   }
 }

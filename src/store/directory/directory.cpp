@@ -1,5 +1,6 @@
 #include "store/directory/directory.h"
 
+#include "store/directory/writer_hold.h"
 #include "store/io/file.h"
 #include "store/records/manifest.h"
 #include "store/records/marker.h"
@@ -73,6 +74,10 @@ Directory::Directory(FileSystem& fs, std::string path) : fs_(&fs), path_(std::mo
 }
 
 std::string Directory::path_of(const std::string& name) const { return join(path_, name); }
+
+void Directory::require_held() const {
+  if (hold_ != nullptr) hold_->require_held();
+}
 
 void Directory::create() const {
   create_with_parents(*fs_, path_);
@@ -149,6 +154,7 @@ std::string Directory::set_aside(const std::string& name) const {
   for (int count = 2; look(*fs_, path_of(aside)).st_mode != 0; ++count) {
     aside = first + "-" + std::to_string(count);
   }
+  require_held();
   if (fs_->rename_noreplace(path_of(name).c_str(), path_of(aside).c_str()) != 0) {
     throw system_failure("set the damaged checkpoint aside", path_of(name), errno);
   }
@@ -161,6 +167,7 @@ void Directory::point_link(const std::string& link, const std::string& name) con
   const mode_t mode = look(*fs_, path).st_mode;
   if (mode != 0 && !S_ISLNK(mode)) return;  // Somebody's own: left alone.
   // A rename replaces the old link in one step; symlink itself replaces nothing.
+  require_held();
   const std::string fresh = path_of("." + link + ".new");
   fs_->unlink(fresh.c_str());
   if (fs_->symlink(name.c_str(), fresh.c_str()) != 0 ||
@@ -172,6 +179,7 @@ void Directory::point_link(const std::string& link, const std::string& name) con
 void Directory::remove_dangling_link(const std::string& link) const {
   const std::string path = path_of(link);
   if (!S_ISLNK(look(*fs_, path).st_mode) || look(*fs_, join(path, ".")).st_mode != 0) return;
+  require_held();
   if (fs_->unlink(path.c_str()) != 0) throw system_failure("remove the link", path, errno);
 }
 

@@ -12,6 +12,8 @@
 
 namespace checkpoint::store {
 
+class WriterHold;
+
 /// A checkpoint as a scan finds it, by its manifest or, where that is damaged, by its marker.
 struct FoundCheckpoint {
   std::string name;
@@ -21,8 +23,8 @@ struct FoundCheckpoint {
   std::optional<Error> problem;  ///< Why the manifest cannot be used.
 };
 
-/// A directory of checkpoints. Holds no state but its path: every question is answered from the
-/// disk. Thread-safe.
+/// A directory of checkpoints. Holds no state but its path, and a writer's hold on it: every
+/// question is answered from the disk. Thread-safe but for `write_under`.
 class Directory {
  public:
   /// Creates nothing. `fs` must outlive this.
@@ -31,6 +33,14 @@ class Directory {
   FileSystem& fs() const { return *fs_; }
   const std::string& path() const { return path_; }
   std::string path_of(const std::string& name) const;
+
+  /// From now on, whatever a writer changes is changed only while `hold` says that the path leads
+  /// to what it holds. It must outlive this. Comes before the first change, which no other thread
+  /// may begin meanwhile; pins and reading ask nothing of it.
+  void write_under(const WriterHold& hold) { hold_ = &hold; }
+  /// To be called right before each change. Throws Error(locked) if this is no longer the directory
+  /// that the writer holds; without a hold, nothing is asked.
+  void require_held() const;
 
   /// Creates the directory and its missing parents, and syncs the parent of each.
   void create() const;
@@ -62,6 +72,7 @@ class Directory {
 
   FileSystem* fs_;
   std::string path_;
+  const WriterHold* hold_ = nullptr;
 };
 
 /// The directory that a path stands in: "." where it names none.

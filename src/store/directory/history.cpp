@@ -1,7 +1,7 @@
 #include "store/directory/history.h"
 
-#include "store/io/file.h"
 #include "base/json.h"
+#include "store/io/file.h"
 #include "store/records/names.h"
 #include "store/records/progress_json.h"
 
@@ -67,6 +67,7 @@ HistoryEntry history_entry(const Manifest& manifest) {
 }
 
 void append_history(const Directory& directory, const HistoryEntry& entry) {
+  directory.require_held();
   File file = File::open_or_create(directory.fs(), directory.path_of(kHistoryFile));
   const uint64_t end = file.size();
   const std::string line = (is_torn(file, end) ? "\n" : "") + encode(entry) + "\n";

@@ -10,15 +10,18 @@
 // pin was seen, or the checkpoint was brought back, or pin says not_found. A writer that dies
 // between 1 and 3 leaves the checkpoint whole: the next one puts it back if it is pinned, and else
 // goes on with 3.
+//
+// Before 1, 3 and each removal of a sweep, the path must still lead to the directory that is held
+// (writer_hold.h). By its random name, what 4 removes can stand in no other.
 
 #include "store/directory/retire.h"
 
 #include "base/clock.h"
-#include "store/io/file.h"
 #include "base/log.h"
+#include "store/directory/pins.h"
+#include "store/io/file.h"
 #include "store/records/marker.h"
 #include "store/records/names.h"
-#include "store/directory/pins.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -84,6 +87,7 @@ bool may_be_pinned(const Directory& directory, const std::string& name) noexcept
 
 // Steps 2 to 4.
 bool finish_retiring(const Directory& directory, const std::string& name) {
+  directory.require_held();
   FileSystem& fs = directory.fs();
   if (may_be_pinned(directory, name)) {
     put_back(directory, name);
@@ -105,6 +109,7 @@ void sweep_one(const Directory& directory, const std::string& name) {
   FileSystem& fs = directory.fs();
   const std::string path = directory.path_of(name);
   if (!S_ISDIR(look(fs, path).st_mode)) return;  // A link would lead elsewhere.
+  directory.require_held();
   if (is_undecided(name)) {
     if (has_marker(fs, path)) finish_retiring(directory, name.substr(sizeof kRetiringPrefix - 1));
   } else if (is_leftover(fs, name, path)) {
@@ -135,6 +140,7 @@ bool retire(const Directory& directory, const std::string& name) {
     return false;
   }
   if (may_be_pinned(directory, name)) return false;
+  directory.require_held();
   if (directory.fs().rename_noreplace(directory.path_of(name).c_str(),
                                       retiring_path(directory, name).c_str()) != 0) {
     throw system_failure("move the retired checkpoint out of sight", directory.path_of(name),

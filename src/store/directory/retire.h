@@ -12,7 +12,7 @@ std::string obstacle_to_retiring(const Directory& directory, const std::string& 
 
 /// Removes a checkpoint, in the steps that stand atop retire.cpp; returns whether it was removed.
 /// One that is pinned, or is not all ours, stays. The caller holds the writer lock.
-/// Throws Error(io).
+/// Throws Error: locked if the directory is no longer the one that is held, io.
 bool retire(const Directory& directory, const std::string& name);
 
 /// Undoes a removal that has begun and is not decided. Returns whether there was one. Thread-safe,

@@ -7,23 +7,26 @@
 //   4. Write tensors.json, fsync.
 //   5. Write manifest.json, fsync.
 //   6. fsync the staging directory.
-//   7. Rename it to its name, refusing to replace: this is the commit.
+//   7. See that the path still leads to the directory that is held (writer_hold.h), and rename it
+//      to its name, refusing to replace: this is the commit.
 //   8. fsync the parent.
 //   9. Move the links "latest" and "best" over.                            Directory::point_link
 //  10. Retire what retention no longer keeps.                                           retire.h
 //  11. Sweep what dead writers left.                                                    retire.h
 //
 // A failure before 7 removes the staging directory and changes nothing else. A crash leaves it
-// behind, hidden, with its marker, for step 11 of a later save.
+// behind, hidden, with its marker, for step 11 of a later save. All steps that change the directory
+// first see that it is still the one that is held; where it is not, nothing is written and nothing
+// is removed.
 
 #include "store/directory/transaction.h"
 
 #include "base/clock.h"
-#include "store/io/file_sink.h"
 #include "base/log.h"
+#include "store/directory/retire.h"
+#include "store/io/file_sink.h"
 #include "store/records/manifest.h"
 #include "store/records/names.h"
-#include "store/directory/retire.h"
 
 #include <cerrno>
 
@@ -47,6 +50,7 @@ void check_free_space(const Directory& directory, uint64_t bytes_expected) {
 
 Transaction::Transaction(const Directory& directory, const Marker& marker, uint64_t bytes_expected)
     : directory_(directory), staging_(directory.path_of(kStagingPrefix + random_id())) {
+  directory_.require_held();
   if (directory_.fs().mkdir(staging_.c_str(), 0777) != 0) {
     throw system_failure("create the directory", staging_, errno);
   }
@@ -66,6 +70,8 @@ Transaction::~Transaction() {
 FileEntry Transaction::write_file(const std::string& name,
                                   const std::function<void(ByteSink&)>& content, uint64_t reserved,
                                   Meter* meter) {
+  // Else a directory that was moved away would be told as a file that cannot be created.
+  directory_.require_held();
   FileSink sink(directory_.fs(), join(staging_, name), reserved, meter);
   content(sink);
   return sink.finish(name);
@@ -76,6 +82,7 @@ void Transaction::commit(const Manifest& manifest) {
   write_file(kManifestFile, [&](ByteSink& sink) { sink.write(text.data(), text.size()); });
   sync_directory(directory_.fs(), staging_);
   const std::string target = directory_.path_of(manifest.name);
+  directory_.require_held();
   if (directory_.fs().rename_noreplace(staging_.c_str(), target.c_str()) != 0) {
     throw system_failure("rename the finished checkpoint to its name", target, errno);
   }

@@ -1,9 +1,9 @@
 #pragma once
 
-#include "store/io/byte_sink.h"
-#include "store/directory/directory.h"
-#include "store/records/marker.h"
 #include "base/meter.h"
+#include "store/directory/directory.h"
+#include "store/io/byte_sink.h"
+#include "store/records/marker.h"
 
 #include <checkpoint/manifest.h>
 
@@ -17,7 +17,7 @@ namespace checkpoint::store {
 class Transaction {
  public:
   /// Steps 1 and 2. `bytes_expected` is what the files will need, about.
-  /// Throws Error: no_space, io.
+  /// Throws Error: locked if the directory is no longer the one that is held, no_space, io.
   Transaction(const Directory& directory, const Marker& marker, uint64_t bytes_expected);
   /// Unless committed, removes everything that was written.
   ~Transaction();
@@ -25,13 +25,14 @@ class Transaction {
   Transaction& operator=(const Transaction&) = delete;
 
   /// Steps 3 and 4: writes one file of the checkpoint, which `content` fills, and syncs it.
-  /// `reserved` bytes are reserved for it on the disk. `meter` may be null. Throws Error: no_space,
-  /// io, and what `content` or the meter throws.
+  /// `reserved` bytes are reserved for it on the disk. `meter` may be null. Throws Error: locked,
+  /// no_space, io, and what `content` or the meter throws.
   FileEntry write_file(const std::string& name, const std::function<void(ByteSink&)>& content,
                        uint64_t reserved = 0, Meter* meter = nullptr);
 
   /// Steps 5 to 8: writes the manifest and commits under `manifest.name`, which must be free.
-  /// Throws Error: no_space, io; if the last sync fails, the checkpoint may be there all the same.
+  /// Throws Error: locked, no_space, io; if the last sync fails, the checkpoint may be there all
+  /// the same.
   void commit(const Manifest& manifest);
 
  private:

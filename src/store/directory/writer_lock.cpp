@@ -80,4 +80,8 @@ WriterLock::~WriterLock() {
   if (file_.fd() >= 0 && !forget(file_.fd())) file_.release();
 }
 
+bool WriterLock::is_in(const std::string& directory) const {
+  return file_.is_at(join(directory, kLockFile));
+}
+
 }  // namespace checkpoint::store

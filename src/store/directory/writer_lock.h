@@ -18,6 +18,10 @@ class WriterLock {
   WriterLock& operator=(WriterLock&& other) noexcept;
   ~WriterLock();
 
+  /// Whether `.lock` in that directory is still the file that is locked. One that was removed or
+  /// replaced keeps nobody out. Throws Error(io).
+  bool is_in(const std::string& directory) const;
+
  private:
   File file_;
 };

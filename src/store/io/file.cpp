@@ -102,10 +102,19 @@ File::~File() {
   if (fd_ >= 0) fs_->close(fd_);
 }
 
-uint64_t File::size() const {
+struct stat File::status() const {
   struct stat info;
   if (fs_->fstat(fd_, &info) != 0) throw system_failure("look at the file", path_, errno);
-  return static_cast<uint64_t>(info.st_size);
+  return info;
+}
+
+uint64_t File::size() const { return static_cast<uint64_t>(status().st_size); }
+
+bool File::is_at(const std::string& path) const {
+  const struct stat there = look(*fs_, path);
+  if (there.st_mode == 0) return false;
+  const struct stat here = status();
+  return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
 void File::read_at(uint64_t offset, void* to, size_t count) const {

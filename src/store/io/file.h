@@ -58,12 +58,15 @@ class File final : public ByteSource {
   void close();
   /// Asks that the next reads come from the disk.
   void drop_cache() const;
+  /// Whether this file, and no other, stands at `path`; links are not followed. Throws Error(io).
+  bool is_at(const std::string& path) const;
   int fd() const { return fd_; }
   /// Lets go of the descriptor without closing it.
   void release() { fd_ = -1; }
 
  private:
   File(FileSystem& fs, std::string path, int fd);
+  struct stat status() const;
 
   FileSystem* fs_;
   std::string path_;

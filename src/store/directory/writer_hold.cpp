@@ -1,0 +1,33 @@
+#include "store/directory/writer_hold.h"
+
+namespace checkpoint::store {
+namespace {
+
+constexpr char kHint[] = "Make a new CheckpointManager for the directory that is meant.";
+
+}  // namespace
+
+WriterHold::WriterHold(FileSystem& fs, const std::string& directory, TakeLock lock)
+    : directory_(File::open_directory(fs, directory)) {
+  if (lock == TakeLock::kYes) lock_.emplace(fs, directory);
+  require_held();  // The path was followed twice.
+}
+
+void WriterHold::require_held() const {
+  const std::string& path = directory_.name();
+  // The dot follows a link in the directory's place: it may have been turned to another run.
+  if (!directory_.is_at(join(path, "."))) {
+    throw Error(ErrorCode::kLocked,
+                "the directory was moved, removed or replaced while this manager wrote to it, and "
+                "nothing is written or removed at its old path",
+                path, 0, kHint);
+  }
+  if (lock_ && !lock_->is_in(path)) {
+    throw Error(ErrorCode::kLocked,
+                "the file .lock was removed or replaced, so that another manager may write to this "
+                "directory, and nothing more is written or removed there",
+                path, 0, kHint);
+  }
+}
+
+}  // namespace checkpoint::store
