@@ -411,7 +411,8 @@ TEST_CASE("An asynchronous save of a GPU's tensors where it has no room for copi
   State state;
   state.add("tensor", tensor);
   std::vector<torch::Tensor> ballast;
-  for (int64_t bytes = 4096 * kMiB; bytes >= 32 * kMiB;) {
+  for (int64_t bytes = 4096 * kMiB;
+       bytes >= 128 * kMiB;) {  // The rest is for the driver and kernels.
     try {
       ballast.push_back(
           torch::empty({bytes}, torch::TensorOptions(torch::kCUDA).dtype(torch::kUInt8)));
