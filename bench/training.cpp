@@ -15,10 +15,10 @@ int64_t width_for(size_t bytes, int64_t tensors) {
 
 }  // namespace
 
-Chain::Chain(int64_t tensors, int64_t width) {
+Chain::Chain(int64_t tensors, int64_t width, torch::Device device) {
   for (int64_t i = 0; i < tensors; ++i) {
     weights.push_back(register_parameter("weight" + std::to_string(i),
-                                         torch::randn({width, width}) / std::sqrt(width)));
+                                         torch::randn({width, width}, device) / std::sqrt(width)));
   }
 }
 
@@ -27,12 +27,12 @@ torch::Tensor Chain::forward(torch::Tensor input) {
   return input;
 }
 
-Training::Training(size_t bytes, int64_t tensors) {
+Training::Training(size_t bytes, int64_t tensors, torch::Device device) {
   const int64_t width = width_for(bytes, tensors);
-  model_ = std::make_shared<Chain>(tensors, width);
+  model_ = std::make_shared<Chain>(tensors, width, device);
   optimizer_ =
       std::make_unique<torch::optim::Adam>(model_->parameters(), torch::optim::AdamOptions(1e-5));
-  input_ = torch::randn({kBatch, width});
+  input_ = torch::randn({kBatch, width}, device);
   state_.add("model", model_).add("optimizer", *optimizer_);
   bytes_ = static_cast<size_t>(tensors * width * width) * sizeof(float) * kCopies;
 }

@@ -13,7 +13,7 @@ namespace bench {
 
 /// A chain of square matrices, as many as there are parameters.
 struct Chain : torch::nn::Module {
-  Chain(int64_t tensors, int64_t width);
+  Chain(int64_t tensors, int64_t width, torch::Device device);
   torch::Tensor forward(torch::Tensor input);
   std::vector<torch::Tensor> weights;
 };
@@ -21,7 +21,7 @@ struct Chain : torch::nn::Module {
 /// A model with Adam: parameters, first and second moments, `bytes` in all.
 class Training {
  public:
-  Training(size_t bytes, int64_t tensors);
+  Training(size_t bytes, int64_t tensors, torch::Device device = torch::kCPU);
 
   /// Forward, backward and the optimizer's step.
   void step();

@@ -1,8 +1,8 @@
 #include "support/catch.h"
 #include "support/error_of.h"
 #include "support/file_size_limit.h"
-#include "support/models.h"
 #include "support/gated_file_system.h"
+#include "support/models.h"
 #include "support/temporary_directory.h"
 
 #include "manager/manager_access.h"
@@ -371,7 +371,7 @@ TEST_CASE("Saves and restores tell how far they are, and the manifest says how l
   }
 }
 
-TEST_CASE("Everything on a GPU may change the moment that an asynchronous save returns") {
+TEST_CASE("Everything on a GPU may change the moment that an asynchronous save returns", "[cuda]") {
   if (!torch::cuda::is_available()) {
     WARN("skipped: there is no CUDA device");
     return;
@@ -394,4 +394,37 @@ TEST_CASE("Everything on a GPU may change the moment that an asynchronous save r
     CHECK(test::same_bits(transposed.cpu(), expected_transposed.cpu()));
     tensor.add_(1);
   }
+}
+
+// Hidden: it takes all the memory that a GPU has, from whoever else uses it too.
+TEST_CASE("An asynchronous save of a GPU's tensors where it has no room for copies",
+          "[.][cuda-full]") {
+  if (!torch::cuda::is_available()) {
+    WARN("skipped: there is no CUDA device");
+    return;
+  }
+  constexpr int64_t kMiB = 1 << 20;
+  const test::TemporaryDirectory root;
+  CheckpointManager manager(root.path(), kAsync);
+  torch::Tensor tensor = torch::randn({64 * kMiB}, torch::kCUDA);  // 256 MiB
+  const torch::Tensor expected = tensor.cpu();
+  State state;
+  state.add("tensor", tensor);
+  std::vector<torch::Tensor> ballast;
+  for (int64_t bytes = 4096 * kMiB;
+       bytes >= 128 * kMiB;) {  // The rest is for the driver and kernels.
+    try {
+      ballast.push_back(
+          torch::empty({bytes}, torch::TensorOptions(torch::kCUDA).dtype(torch::kUInt8)));
+    } catch (const c10::Error&) {
+      bytes /= 2;
+    }
+  }
+  REQUIRE_THROWS_AS(tensor.clone(), c10::Error);
+
+  manager.save(state, {0});
+  tensor.fill_(-77);
+  manager.wait();
+  manager.restore(state, "e0");
+  CHECK(test::same_bits(tensor.cpu(), expected));
 }

@@ -3,9 +3,9 @@
 #include "support/models.h"
 #include "support/round_trip.h"
 
+#include "compat/torch_compat.h"
 #include "format/torch/archive_reader.h"
 #include "state/restore.h"
-#include "compat/torch_compat.h"
 #include "store/directory/verify.h"
 
 using namespace checkpoint;
@@ -247,7 +247,7 @@ TEST_CASE("A device that the machine lacks is an error, and nothing has changed"
   CHECK(test::unchanged(*live, before));
 }
 
-TEST_CASE("From the CPU to a CUDA device and back") {
+TEST_CASE("From the CPU to a CUDA device and back", "[cuda]") {
   if (!torch::cuda::is_available()) {
     WARN("skipped: no CUDA device");
     return;

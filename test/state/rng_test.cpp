@@ -62,7 +62,7 @@ TEST_CASE("Saves and restores where CUDA is not in use", "[.][no-cuda-context]")
   CHECK_FALSE(at::detail::getCUDAHooks().hasPrimaryContext(0));
 }
 
-TEST_CASE("Saving and restoring create no CUDA context") {
+TEST_CASE("Saving and restoring create no CUDA context", "[cuda]") {
   if (!torch::cuda::is_available()) {
     WARN("skipped: no CUDA device");
     return;
@@ -72,7 +72,7 @@ TEST_CASE("Saving and restoring create no CUDA context") {
   CHECK(std::system((program + " \"[no-cuda-context]\" > /dev/null").c_str()) == 0);
 }
 
-TEST_CASE("CUDA generators come back") {
+TEST_CASE("CUDA generators come back", "[cuda]") {
   if (!torch::cuda::is_available()) {
     WARN("skipped: no CUDA device");
     return;
