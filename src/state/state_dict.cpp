@@ -1,3 +1,4 @@
+#include "base/near_names.h"
 #include "format/read_file.h"
 #include "format/save_tree.h"
 #include "format/tree/tree_json.h"
@@ -26,7 +27,12 @@ const Value& choose(const Value& tree, const std::string& item, const std::strin
   if (item.empty()) return tree;
   const Value* const chosen = tree.is_dict() ? tree.dict().find(item) : nullptr;
   if (chosen != nullptr) return *chosen;
-  throw Error(ErrorCode::kNotFound, "the file has no item '" + item + "'", path);
+  std::vector<std::string> items;
+  if (tree.is_dict()) {
+    for (const auto& [key, value] : tree.dict()) items.push_back(to_string(key));
+  }
+  throw Error(ErrorCode::kNotFound,
+              "the file has no item '" + item + "'" + store::instead_of(item, items), path);
 }
 
 RestoreReport load_into(torch::nn::Module& module, const store::File& file,
@@ -36,8 +42,7 @@ RestoreReport load_into(torch::nn::Module& module, const store::File& file,
   const auto saved_device = [](const format::StoredTensor& stored) { return stored.device; };
   const state::TensorSource source{&file, &archive, saved_device, unchecked};
   state::RestorePlan plan(source, options);
-  state::plan_module(module, choose(archive.tree(), item, file.name()), "",
-                     state::OwnLoad::kIgnored, plan);
+  state::plan_whole_module(module, choose(archive.tree(), item, file.name()), file.name(), plan);
   state::settle(plan, options.strict(), file.name());
   plan.run();
   return plan.report();
@@ -70,7 +75,8 @@ RestoreReport load_state_dict(torch::nn::Module& module, const StateDict& dict,
                               const RestoreOptions& options) {
   const state::TensorSource source;
   state::RestorePlan plan(source, options);
-  state::plan_module(module, to_dict(dict), "", state::OwnLoad::kIgnored, plan);
+  const Value saved = to_dict(dict);
+  state::plan_whole_module(module, saved, "", plan);
   state::settle(plan, options.strict(), "");
   plan.run();
   return plan.report();

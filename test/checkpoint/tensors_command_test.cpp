@@ -175,6 +175,14 @@ TEST_CASE("convert makes flat state_dicts for others and nested archives for Lib
   CHECK(run_command("convert " + from + " " + (root / "x.pt") + " --item nothing").status == 2);
   CHECK(run_command("convert " + from + " " + (root / "x.doc")).status == 2);
   CHECK(run_command("convert " + from + " " + (root / "x.pt") + " --rename torn").status == 2);
+  const auto unmet = run_command("convert " + from + " " + (root / "x.pt") +
+                                 " --item model --rename cnov.=x. --rename first.=one.");
+  CHECK(unmet.status == 2);
+  CHECK(contains(unmet.output, "cnov.=x. meets no name"));
+  CHECK(contains(unmet.output, "'conv.weight'"));
+  CHECK_FALSE(std::filesystem::exists(root / "x.pt"));
+  CHECK(contains(run_command("convert " + from + " " + (root / "x.pt") + " --item modle").output,
+                 "near it is 'model'"));
   const auto twice = run_command("convert " + from + " " + (root / "x.pt") +
                                  " --item model --rename first.=second.");
   CHECK(twice.status == 2);

@@ -3,8 +3,6 @@
 #include "support/models.h"
 #include "support/round_trip.h"
 
-#include "state/plan/selection.h"
-
 using namespace checkpoint;
 using test::copies_of;
 using test::Net;
@@ -36,20 +34,6 @@ State state_of(TwoParts& model) {
 }
 
 }  // namespace
-
-TEST_CASE("Globs") {
-  using state::matches_glob;
-  CHECK(matches_glob("*", ""));
-  CHECK(matches_glob("model.*", "model.encoder.0.weight"));
-  CHECK(matches_glob("*.weight", "model.encoder.0.weight"));
-  CHECK(matches_glob("model.*.?.weight", "model.encoder.0.weight"));
-  CHECK(matches_glob("a*b*c", "aXbYbZc"));
-  CHECK_FALSE(matches_glob("model", "model.x"));
-  CHECK_FALSE(matches_glob("?", ""));
-  CHECK_FALSE(matches_glob("a*b", "ac"));
-  // No blow-up.
-  CHECK_FALSE(matches_glob("*a*a*a*a*a*a*a*b", std::string(5000, 'a')));
-}
 
 TEST_CASE("Strict::kNo loads what fits and reports the rest") {
   TwoParts saved(2);

@@ -6,6 +6,7 @@
 #include <checkpoint/state.h>
 #include <checkpoint/value.h>
 
+#include <functional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -18,7 +19,13 @@ class RestorePlan;
 /// The dotted name of every parameter of every module in the State, by its identity.
 using ParameterNames = std::unordered_map<const c10::TensorImpl*, std::string>;
 
-/// What was saved of one item.
+/// A part of the file's tree, and its name there.
+struct SavedPart {
+  std::string path;
+  const Value& value;
+};
+
+/// What was saved of one item; its names are live ones already, but for those in `parts`.
 struct SavedItem {
   const Value& value;
   /// As the manifest describes it.
@@ -27,6 +34,8 @@ struct SavedItem {
   const std::vector<std::vector<std::string>>& parameter_names;
   /// Of a module: its submodules in eval mode, by dotted names that begin with the item's.
   const std::vector<std::string>& eval_modules;
+  /// Of a module: all that may hold keys of it once they are renamed.
+  const std::vector<SavedPart>& parts;
 };
 
 /// One named thing in a State: it can be captured as a tree, and restored from one.
@@ -38,6 +47,10 @@ class Item {
   Item& operator=(const Item&) = delete;
 
   const std::string& name() const { return name_; }
+  /// Visits the keys by which RestoreOptions choose what of it is restored.
+  virtual void visit_keys(const std::function<void(const std::string&)>& visit) const {
+    visit(name_);
+  }
   /// Adds the names of the parameters that live here.
   virtual void name_parameters(ParameterNames&) const {}
   /// The manifest's entry.

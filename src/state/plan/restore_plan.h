@@ -62,6 +62,7 @@ class RestorePlan {
   const RestoreOptions& options() const { return options_; }
   /// What the options choose.
   const Selection& selection() const { return selection_; }
+  Selection& selection() { return selection_; }
 
   void missing(const std::string& key) { report_.missing.push_back(key); }
   void unexpected(const std::string& key) { report_.unexpected.push_back(key); }
@@ -69,6 +70,11 @@ class RestorePlan {
     report_.mismatched.push_back(key + ": " + why);
   }
   void ignored_item(const std::string& name) { report_.ignored_items.push_back(name); }
+  /// That an item is missing, and which ones the file has.
+  void missing_item(const std::string& name, std::vector<std::string> file_items) {
+    missing(name);
+    report_.file_items = std::move(file_items);
+  }
 
   /// Plans to write a saved tensor into a live one, which keeps its identity, strides and
   /// requires_grad; map_location may give it memory on another device. Dtype and shape must be
