@@ -39,14 +39,16 @@ bool is_chosen(const Item& item, const Selection& selection) {
          (item.places_parameters() || selection.takes(item.name()));
 }
 
-void check_items(const std::vector<std::string>& wanted, const SavedItems::Items& live) {
+void check_items(const std::vector<std::string>& wanted, const SavedItems::Items& live,
+                 const std::string& path) {
   std::vector<std::string> known;
   for (const Item* item : live) known.push_back(item->name());
   for (const std::string& name : wanted) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     throw Error(ErrorCode::kInvalidArgument,
                 "RestoreOptions::items names '" + name + "', which is not in the State" +
-                    store::instead_of(name, known));
+                    store::instead_of(name, known),
+                path);
   }
 }
 
@@ -78,7 +80,7 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
   SavedItems::Items items;
   for (const auto& item : live.items) items.push_back(item.get());
   if (live.rng) items.push_back(&rng);
-  check_items(options.items(), items);
+  check_items(options.items(), items, file.name());
 
   const TensorSource source{&file, &archive, saved_devices(table), unchecked};
   RestorePlan plan(source, options);

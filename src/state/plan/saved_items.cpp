@@ -34,11 +34,6 @@ std::vector<std::vector<std::string>> renamed_parameters(
   return groups;
 }
 
-std::vector<std::string> renamed_paths(std::vector<std::string> paths, const Selection& selection) {
-  for (std::string& path : paths) path = selection.renamed_path(path);
-  return paths;
-}
-
 }  // namespace
 
 SavedItems::SavedItems(const Manifest& manifest, const store::TensorTable& table, const Dict& tree,
@@ -46,8 +41,9 @@ SavedItems::SavedItems(const Manifest& manifest, const store::TensorTable& table
     : manifest_(manifest), table_(table), tree_(tree), live_(live), plan_(plan) {
   for (const Item* item : live) live_names_.insert(item->name());
   for (const ItemEntry& entry : manifest.items) {
-    becomes_[entry.name] = live_name(entry.name);
-    plan.selection().item_becomes(entry.name, becomes_[entry.name]);
+    const std::string& becomes = becomes_[entry.name] = live_name(entry.name);
+    plan.selection().item_becomes(entry.name, becomes);
+    if (tree.contains(entry.name)) entries_[becomes].push_back(&entry);
   }
 }
 
@@ -89,40 +85,58 @@ void SavedItems::add_saved(const ItemEntry& entry, SelectionCheck& check) const 
 }
 
 void SavedItems::plan(Item& item, const ParameterNames& names) const {
-  const std::vector<const ItemEntry*> entries = entries_of(item.name());
+  const std::vector<const ItemEntry*>& entries = find_or_empty(entries_, item.name());
   const std::vector<SavedPart> parts = parts_of(item);
-  if (entries.empty() && parts.empty()) return plan_missing(item);
-  const ItemEntry described = item.describe();
+  if (entries.empty() && parts.empty()) {
+    plan_missing(item);
+  } else if (are_of_its_kind(item, entries)) {
+    plan_found(item, entries.empty() ? nullptr : entries[0], parts, names);
+  }
+}
+
+// If not, the report says so.
+bool SavedItems::are_of_its_kind(const Item& item,
+                                 const std::vector<const ItemEntry*>& entries) const {
+  const std::string kind = item.describe().kind;
   for (const ItemEntry* entry : entries) {
-    if (entry->kind == described.kind) continue;
-    if (leaves_out(item)) return;
-    plan_.mismatched(item.name(), described.kind + " here, " + entry->kind + " in the file");
-    return;
+    if (entry->kind == kind) continue;
+    if (!leaves_out(item)) {
+      plan_.mismatched(item.name(), kind + " here, " + entry->kind + " in the file");
+    }
+    return false;
   }
-  // Modules share out their keys; no other two can be one.
-  if (entries.size() > 1 && described.kind != kModule) {
-    plan_.mismatched(item.name(), "'" + entries[0]->name + "' and '" + entries[1]->name +
-                                      "' of the file both become it");
-    return;
-  }
-  const Selection& selection = plan_.selection();
+  // Modules share out their keys; of others, no two can be one.
+  if (entries.size() < 2 || kind == kModule) return true;
+  plan_.mismatched(item.name(), "'" + entries[0]->name + "' and '" + entries[1]->name +
+                                    "' of the file both become it");
+  return false;
+}
+
+// `entry` is null where a module's keys all come from others.
+void SavedItems::plan_found(Item& item, const ItemEntry* entry, const std::vector<SavedPart>& parts,
+                            const ParameterNames& names) const {
   static const Value kNothing{Dict()};
-  const ItemEntry& entry = entries.empty() ? described : *entries[0];
-  const Value* const saved = entries.empty() ? &kNothing : tree_.find(entry.name);
-  const Value value = described.kind == kScript
-                          ? renamed_tree(*saved, entry.name, item.name(), plan_)
-                          : Value();
-  std::vector<std::string> eval_modules;
+  const ItemEntry described = item.describe();
+  const std::string& saved_name = entry != nullptr ? entry->name : item.name();
+  const Value& saved = entry != nullptr ? tree_.at(entry->name) : kNothing;
+  const bool is_script = described.kind == kScript;
+  const Value script = is_script ? renamed_tree(saved, saved_name, item.name(), plan_) : Value();
+  const auto parameters = renamed_parameters(
+      find_or_empty(table_.optimizer_parameters, saved_name), plan_.selection());
+  const std::vector<std::string> eval_modules = eval_modules_of(parts);
+  item.plan({is_script ? script : saved, entry != nullptr ? *entry : described, parameters,
+             eval_modules, parts},
+            names, plan_);
+}
+
+std::vector<std::string> SavedItems::eval_modules_of(const std::vector<SavedPart>& parts) const {
+  std::vector<std::string> modules;
   for (const SavedPart& part : parts) {
-    for (std::string& path :
-         renamed_paths(find_or_empty(table_.eval_modules, part.path), selection)) {
-      eval_modules.push_back(std::move(path));
+    for (const std::string& module : find_or_empty(table_.eval_modules, part.path)) {
+      modules.push_back(plan_.selection().renamed_path(module));
     }
   }
-  const auto parameters = renamed_parameters(
-      find_or_empty(table_.optimizer_parameters, entry.name), selection);
-  item.plan({described.kind == kScript ? value : *saved, entry, parameters, eval_modules, parts},
-            names, plan_);
+  return modules;
 }
 
 // Whether the options' globs choose no key of it.
@@ -142,26 +156,18 @@ void SavedItems::plan_missing(const Item& item) const {
   plan_.missing_item(item.name(), std::move(in_file));
 }
 
-// What of the file becomes this live item; more than one only by a rename.
-std::vector<const ItemEntry*> SavedItems::entries_of(const std::string& live) const {
-  std::vector<const ItemEntry*> entries;
-  for (const ItemEntry& entry : manifest_.items) {
-    if (becomes_.at(entry.name) == live && tree_.contains(entry.name)) entries.push_back(&entry);
-  }
-  return entries;
-}
-
 // Of a module: every module of the file that it takes keys from.
 std::vector<SavedPart> SavedItems::parts_of(const Item& item) const {
   std::vector<SavedPart> parts;
   if (item.describe().kind != kModule) return parts;
+  for (const ItemEntry* entry : find_or_empty(entries_, item.name())) {
+    parts.push_back({entry->name, tree_.at(entry->name)});
+  }
+  if (!plan_.selection().renames()) return parts;
   for (const ItemEntry& entry : manifest_.items) {
-    const Value* const value = tree_.find(entry.name);
-    if (entry.kind != kModule || value == nullptr) continue;
-    const bool is_own = becomes_.at(entry.name) == item.name();
-    if (is_own || (plan_.selection().renames() && reaches(entry, item.name()))) {
-      parts.push_back({entry.name, *value});
-    }
+    if (entry.kind != kModule || !tree_.contains(entry.name)) continue;
+    if (becomes_.at(entry.name) == item.name() || !reaches(entry, item.name())) continue;
+    parts.push_back({entry.name, tree_.at(entry.name)});
   }
   return parts;
 }

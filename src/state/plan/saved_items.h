@@ -37,10 +37,13 @@ class SavedItems {
  private:
   std::string live_name(const std::string& saved) const;
   bool is_live(const std::string& name) const { return live_names_.count(name) != 0; }
-  std::vector<const ItemEntry*> entries_of(const std::string& live) const;
   std::vector<SavedPart> parts_of(const Item& item) const;
   bool reaches(const ItemEntry& module, const std::string& live) const;
   void add_saved(const ItemEntry& entry, SelectionCheck& check) const;
+  bool are_of_its_kind(const Item& item, const std::vector<const ItemEntry*>& entries) const;
+  void plan_found(Item& item, const ItemEntry* entry, const std::vector<SavedPart>& parts,
+                  const ParameterNames& names) const;
+  std::vector<std::string> eval_modules_of(const std::vector<SavedPart>& parts) const;
   bool leaves_out(const Item& item) const;
   void plan_missing(const Item& item) const;
 
@@ -51,6 +54,8 @@ class SavedItems {
   RestorePlan& plan_;
   std::set<std::string> live_names_;
   std::map<std::string, std::string> becomes_;  // From names of the file to live ones.
+  // What becomes each live item; more than one only by a rename.
+  std::map<std::string, std::vector<const ItemEntry*>> entries_;
 };
 
 }  // namespace checkpoint::state

@@ -76,11 +76,12 @@ std::string Selection::renamed(const std::string& key) const {
 
 std::string Selection::renamed_path(const std::string& path) const {
   if (!renames() || path.empty()) return path;
-  std::string live = options_.rename()(path);
-  if (live != path) return live;
-  live = options_.rename()(path + '.');
+  // As its keys are, so that it stays above them.
+  std::string live = options_.rename()(path + '.');
   const bool is_path = live.size() > 1 && live.back() == '.' && live != path + '.';
-  return is_path ? live.substr(0, live.size() - 1) : follow_item(path);
+  if (is_path) return live.substr(0, live.size() - 1);
+  live = options_.rename()(path);
+  return live != path ? live : follow_item(path);
 }
 
 void Selection::item_becomes(const std::string& saved, const std::string& live) {
