@@ -91,10 +91,10 @@ Value chosen(const Value& tree, const Arguments& arguments) {
     if (tree.is_dict()) {
       for (const auto& [key, value] : tree.dict()) items.push_back(to_string(key));
     }
-    throw Error(ErrorCode::kNotFound,
-                "there is no item '" + arguments.item + "'" +
-                    store::instead_of(arguments.item, items),
-                arguments.input, 0, "torch-checkpoint show lists a checkpoint's items.");
+    throw Error(
+        ErrorCode::kNotFound,
+        "there is no item '" + arguments.item + "'" + store::instead_of(arguments.item, items),
+        arguments.input, 0, "torch-checkpoint show lists a checkpoint's items.");
   }
   return *item;
 }

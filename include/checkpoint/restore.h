@@ -43,7 +43,8 @@ class CHECKPOINT_API RestoreOptions {
   RestoreOptions& items(std::vector<std::string> names) { return set(items_, std::move(names)); }
   /// Restore only what matches one of these globs: tensors of modules by their keys, attributes of
   /// TorchScript's too; other items, and submodules with a `load` of their own, whole, by their
-  /// names. The rest is left as it is, and is no fault. Keys are those after `rename`. Default: all.
+  /// names. The rest is left as it is, and is no fault. Keys are those after `rename`. Default:
+  /// all.
   RestoreOptions& include(std::vector<std::string> globs) {
     return set(include_, std::move(globs));
   }
@@ -60,10 +61,11 @@ class CHECKPOINT_API RestoreOptions {
   /// does not mean to change as it is. It must change something, unless the file has all that is
   /// live already. Replaces earlier renames.
   RestoreOptions& rename(Rename function);
-  /// The same for what begins with `from`: `rename("model.module.", "model.")` takes a wrapper away,
-  /// `rename("model.", "net.")` is for an item with another name. Calls add up: the first prefix
-  /// that fits is replaced. Each must meet something, unless the file has all the live keys that
-  /// begin with `to` already: a training that is started again renames what it has saved since.
+  /// The same for what begins with `from`: `rename("model.module.", "model.")` takes a wrapper
+  /// away, `rename("model.", "net.")` is for an item with another name. Calls add up: the first
+  /// prefix that fits is replaced. Each must meet something, unless the file has all the live keys
+  /// that begin with `to` already: a training that is started again renames what it has saved
+  /// since.
   RestoreOptions& rename(std::string from, std::string to);
   /// Whether a tensor of another dtype is converted, as `to(dtype)` would, instead of refused.
   /// Default: false.

@@ -8,7 +8,7 @@
 namespace checkpoint::store {
 namespace {
 
-// Above all of Unicode: a byte that is no UTF-8 stays different from every character.
+// Above all of Unicode: a byte outside UTF-8 stays different from every character.
 constexpr char32_t kNoCharacter = 0x110000;
 
 // How many bytes the character has that begins with this one; 1 for what begins none.
@@ -123,7 +123,8 @@ size_t Glob::add_class(const std::u32string& pattern, size_t begin) {
       parts_.push_back(std::move(part));
       return i;
     }
-    const size_t end = pattern.compare(i, 2, U"[:") == 0 ? pattern.find(U":]", i + 2) : pattern.npos;
+    const size_t end =
+        pattern.compare(i, 2, U"[:") == 0 ? pattern.find(U":]", i + 2) : pattern.npos;
     if (end != pattern.npos) {
       const std::u32string_view name(pattern.data() + i + 2, end - i - 2);
       for (const auto& [from, to] : bounds_of_kind(name)) part.ranges.push_back({from, to});

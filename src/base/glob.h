@@ -6,9 +6,9 @@
 
 namespace checkpoint::store {
 
-/// A pattern as fnmatch(3) and the shell know it: `*` stands for any characters, `?` for one, `[a-z]`
-/// for one of these, `[!a-z]` and `[^a-z]` for any other, `[[:digit:]]` for one of a
-/// kind, and a backslash takes the next character as it is. A bracket that is not closed stands for
+/// A pattern as fnmatch(3) and the shell know it: `*` stands for any characters, `?` for one,
+/// `[a-z]` for one of these, `[!a-z]` and `[^a-z]` for any other, `[[:digit:]]` for one of a kind,
+/// and a backslash takes the next character as it is. A bracket that is not closed stands for
 /// itself. Characters are those of UTF-8; a dot is one like any other. In time at most the
 /// pattern's length times the text's.
 class Glob {

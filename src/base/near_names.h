@@ -20,8 +20,8 @@ std::vector<std::string> near_names(const Glob& glob, const std::vector<std::str
 /// "'a', 'b', 'c' and 9 more"; "none" for no names.
 std::string listed(const std::vector<std::string>& names);
 
-/// The end of an error's sentence about a name that is not among `known`: "; near it is 'model'", or
-/// what there is instead: "; there are 'model' and 'optimizer'".
+/// The end of an error's sentence about a name that is not among `known`: "; near it is 'model'",
+/// or what there is instead: "; there are 'model' and 'optimizer'".
 std::string instead_of(const std::string& wanted, const std::vector<std::string>& known);
 /// The same about a glob.
 std::string instead_of(const Glob& wanted, const std::vector<std::string>& known);

@@ -1,9 +1,9 @@
 #include "state/restore.h"
 
-#include "state/plan/restore_plan.h"
-#include "state/plan/saved_items.h"
 #include "state/items/rng.h"
 #include "state/items/state_impl.h"
+#include "state/plan/restore_plan.h"
+#include "state/plan/saved_items.h"
 
 #include "base/log.h"
 #include "base/near_names.h"

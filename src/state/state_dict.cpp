@@ -3,10 +3,10 @@
 #include "format/save_tree.h"
 #include "format/tree/tree_json.h"
 #include "state/items/module.h"
-#include "state/restore.h"
 #include "state/plan/restore_plan.h"
-#include "store/io/file.h"
+#include "state/restore.h"
 #include "store/directory/verify.h"
+#include "store/io/file.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>

@@ -151,8 +151,8 @@ TEST_CASE("A glob that meets no key is an error that names the nearest") {
                    "meets no key"));
   }
   SECTION("an item that is not chosen anyway is met, and so is the generators'") {
-    CHECK(file.restore(to, RestoreOptions().items({"best"}).exclude({"net.*", "rng"}))
-              .report.fits());
+    CHECK(
+        file.restore(to, RestoreOptions().items({"best"}).exclude({"net.*", "rng"})).report.fits());
     CHECK(live.best == 1);
   }
 }
@@ -206,7 +206,7 @@ TEST_CASE("A rename that meets no key is an error that names the nearest") {
                  "is never reached: an earlier rename takes every key that it fits"));
   refused(RestoreOptions().rename([](const std::string& key) { return key; }));
 
-  SECTION("one that has been done is no fault: the same command goes on after a restart") {
+  SECTION("one that has been done may stay: the same command goes on after a restart") {
     const RestoreOptions options = RestoreOptions().rename("net.old.", "net.new_.");
     file.restore(to, options);
     CHECK(same_bits(live->layers[1]->weight, saved->layers[1]->weight));
@@ -255,8 +255,8 @@ TEST_CASE("A damaged checkpoint is passed over before its names are compared") {
   CheckpointManager manager(root.path());
   // No older one is taken for a slip of the pen, and none is set aside for it.
   CHECK(contains(error_of([&] {
-          manager.restore_latest(to, RestoreOptions().rename("net.odl.", "net.new_."));
-        }),
+                   manager.restore_latest(to, RestoreOptions().rename("net.odl.", "net.new_."));
+                 }),
                  "invalid_argument: "));
   CHECK(manager.list().size() == 1);
   const auto restored =
@@ -277,7 +277,7 @@ TEST_CASE("rename reaches the names that an optimizer's state goes by") {
   saved.step();
   CHECK(same_bits(live.model->layers[1]->weight, saved.model->layers[1]->weight));
 
-  SECTION("the new names are told apart, and said") {
+  SECTION("what does not fit has the new names") {
     Run other({"first", "third"});
     State wrong = other.state("net");
     const std::string error =
@@ -369,8 +369,9 @@ TEST_CASE("rename moves a part of one module into another, and says what has no 
   from.add("model", saved);
   to.add("encoder", encoder).add("head", head);
   const Saved file(from);
-  const auto options =
-      RestoreOptions().rename("model.encoder.", "encoder.first.").rename("model.head.", "head.last.");
+  const auto options = RestoreOptions()
+                           .rename("model.encoder.", "encoder.first.")
+                           .rename("model.head.", "head.last.");
   const Restored restored = file.restore(to, options);
   CHECK(restored.report.fits());
   CHECK(restored.report.ignored_items.empty());
@@ -384,8 +385,8 @@ TEST_CASE("rename moves a part of one module into another, and says what has no 
     CHECK(file.restore(other, RestoreOptions().rename("model.head.", "apart.head.")).report.fits());
     CHECK(same_bits(apart->layers[0]->weight, saved->layers[1]->weight));
     CHECK(contains(error_of([&] {
-            file.restore(other, RestoreOptions().rename("model.head.", "elsewhere.head."));
-          }),
+                     file.restore(other, RestoreOptions().rename("model.head.", "elsewhere.head."));
+                   }),
                    "    elsewhere.head.bias"));
   }
   SECTION("two that become one") {
@@ -394,8 +395,8 @@ TEST_CASE("rename moves a part of one module into another, and says what has no 
     two.add("a", a).add("b", b);
     one.add("c", c);
     CHECK(contains(error_of([&] {
-            Saved(two).restore(one, RestoreOptions().rename("a", "c").rename("b", "c"));
-          }),
+                     Saved(two).restore(one, RestoreOptions().rename("a", "c").rename("b", "c"));
+                   }),
                    "c: 'a' and 'b' of the file both become it"));
     CHECK(c == 0);
     // Each other's names are no more than that.

@@ -179,7 +179,7 @@ class ModulePlan {
   const std::string& path_;
   OwnLoad own_load_;
   RestorePlan& plan_;
-  std::map<std::string, const Value*> leaves_;  // By live keys.
+  std::map<std::string, const Value*> leaves_;             // By live keys.
   std::map<std::string, std::optional<Value>> own_loads_;  // By live paths; if found in the file.
 };
 

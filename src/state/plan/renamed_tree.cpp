@@ -57,8 +57,7 @@ class TreeRenaming {
     if (stays && !into.contains(key)) {
       into.insert(key, std::move(value));
     } else if (live != live_path_ && is_at_or_below(live, live_path_)) {
-      const std::string below =
-          live_path_.empty() ? live : live.substr(live_path_.size() + 1);
+      const std::string below = live_path_.empty() ? live : live.substr(live_path_.size() + 1);
       if (!insert_nested(root, below, std::move(value))) {
         plan_.mismatched(live, "two keys of the file become it");
       }

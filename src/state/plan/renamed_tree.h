@@ -9,7 +9,7 @@
 
 namespace checkpoint::state {
 
-/// Calls `visit(key)` for all in a tree that is no dict, by its dotted name.
+/// Calls `visit(key)` for all in a tree but its dicts, by dotted names.
 template <typename Visit>
 void for_saved_keys(const Value& tree, const std::string& path, const Visit& visit);
 

@@ -1,7 +1,7 @@
 #include "state/plan/saved_items.h"
 
-#include "state/plan/renamed_tree.h"
 #include "state/items/rng.h"
+#include "state/plan/renamed_tree.h"
 
 #include <algorithm>
 #include <utility>
@@ -121,8 +121,8 @@ void SavedItems::plan_found(Item& item, const ItemEntry* entry, const std::vecto
   const Value& saved = entry != nullptr ? tree_.at(entry->name) : kNothing;
   const bool is_script = described.kind == kScript;
   const Value script = is_script ? renamed_tree(saved, saved_name, item.name(), plan_) : Value();
-  const auto parameters = renamed_parameters(
-      find_or_empty(table_.optimizer_parameters, saved_name), plan_.selection());
+  const auto parameters =
+      renamed_parameters(find_or_empty(table_.optimizer_parameters, saved_name), plan_.selection());
   const std::vector<std::string> eval_modules = eval_modules_of(parts);
   item.plan({is_script ? script : saved, entry != nullptr ? *entry : described, parameters,
              eval_modules, parts},
@@ -143,9 +143,8 @@ std::vector<std::string> SavedItems::eval_modules_of(const std::vector<SavedPart
 bool SavedItems::leaves_out(const Item& item) const {
   if (plan_.options().include().empty() && plan_.options().exclude().empty()) return false;
   bool is_chosen = false;
-  item.visit_keys([&](const std::string& key) {
-    is_chosen = is_chosen || plan_.selection().takes(key);
-  });
+  item.visit_keys(
+      [&](const std::string& key) { is_chosen = is_chosen || plan_.selection().takes(key); });
   return !is_chosen;
 }
 

@@ -25,11 +25,12 @@ class SavedItems {
   SavedItems(const Manifest& manifest, const store::TensorTable& table, const Dict& tree,
              const Items& live, RestorePlan& plan);
 
-  /// Throws Error(invalid_argument) if the options speak of what is not there. `path` is the file's.
+  /// Throws Error(invalid_argument) if the options speak of what is not there. `path` is the
+  /// file's.
   void check_selection(const std::string& path) const;
   /// Adds the item's part to the plan, or that it is missing.
   void plan(Item& item, const ParameterNames& names) const;
-  /// Adds to the report what of the file is no live item's.
+  /// Adds to the report what of the file no live item takes.
   void note_leftovers() const;
 
   bool holds(const std::string& name) const { return tree_.contains(name); }

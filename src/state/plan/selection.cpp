@@ -180,9 +180,9 @@ void SelectionCheck::require_prefix(size_t which, const std::string& path) const
     store::log_info(call + " meets no key of '" + path + "', which has what it would give already");
     return;
   }
-  refuse_selection(call + " meets no key of the file" +
-                       store::instead_of(store::Glob::of_prefix(from), keys),
-                   path, "Keys are dotted and begin with the item's name.");
+  refuse_selection(
+      call + " meets no key of the file" + store::instead_of(store::Glob::of_prefix(from), keys),
+      path, "Keys are dotted and begin with the item's name.");
 }
 
 void SelectionCheck::require_function(const std::string& path) const {

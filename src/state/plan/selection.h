@@ -53,7 +53,7 @@ class SelectionCheck {
  public:
   explicit SelectionCheck(const Selection& selection) : selection_(selection) {}
 
-  /// Whether the options choose or rename anything; else no key need be told.
+  /// Whether the options choose or rename anything; else it wants no key.
   bool is_needed() const;
   /// A live tensor's key, or the name of what is restored whole.
   void add_live(const std::string& item, const std::string& key);
