@@ -388,6 +388,14 @@ TEST_CASE("rename moves a part of one module into another, and says what has no 
                      file.restore(other, RestoreOptions().rename("model.head.", "elsewhere.head."));
                    }),
                    "    elsewhere.head.bias"));
+    double number = 0;
+    other.add("number", number);
+    CHECK(contains(error_of([&] {
+                     file.restore(
+                         other,
+                         RestoreOptions().rename("model.head.", "number.").exclude({"number"}));
+                   }),
+                   "    number.bias"));
   }
   SECTION("two that become one") {
     double a = 1, b = 2, c = 0;

@@ -39,7 +39,10 @@ std::vector<std::vector<std::string>> renamed_parameters(
 SavedItems::SavedItems(const Manifest& manifest, const store::TensorTable& table, const Dict& tree,
                        const Items& live, RestorePlan& plan)
     : manifest_(manifest), table_(table), tree_(tree), live_(live), plan_(plan) {
-  for (const Item* item : live) live_names_.insert(item->name());
+  for (const Item* item : live) {
+    live_names_.insert(item->name());
+    if (item->describe().kind == kModule) live_modules_.push_back(item->name());
+  }
   for (const ItemEntry& entry : manifest.items) {
     const std::string& becomes = becomes_[entry.name] = live_name(entry.name);
     plan.selection().item_becomes(entry.name, becomes);
@@ -181,8 +184,9 @@ bool SavedItems::reaches(const ItemEntry& module, const std::string& live) const
 
 void SavedItems::note_leftovers() const {
   const Selection& selection = plan_.selection();
+  // In a module: nothing else takes single keys from elsewhere.
   const auto is_somewhere = [&](const std::string& key) {
-    return std::any_of(live_names_.begin(), live_names_.end(),
+    return std::any_of(live_modules_.begin(), live_modules_.end(),
                        [&](const std::string& name) { return is_at_or_below(key, name); });
   };
   for (const ItemEntry& entry : manifest_.items) {

@@ -54,6 +54,7 @@ class SavedItems {
   const Items& live_;
   RestorePlan& plan_;
   std::set<std::string> live_names_;
+  std::vector<std::string> live_modules_;
   std::map<std::string, std::string> becomes_;  // From names of the file to live ones.
   // What becomes each live item; more than one only by a rename.
   std::map<std::string, std::vector<const ItemEntry*>> entries_;
