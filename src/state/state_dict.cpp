@@ -1,11 +1,12 @@
 #include "format/read_file.h"
 #include "format/save_tree.h"
+#include "format/tree/dense.h"
 #include "format/tree/tree_json.h"
 #include "state/items/module.h"
-#include "state/restore.h"
 #include "state/plan/restore_plan.h"
-#include "store/io/file.h"
+#include "state/restore.h"
 #include "store/directory/verify.h"
+#include "store/io/file.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>
@@ -108,7 +109,9 @@ void update_average(torch::nn::Module& average, const torch::nn::Module& model, 
   for (auto& entry : mixed) {
     const at::Tensor* const before = old.find(entry.key());
     // What does not fit is left for load_state_dict to refuse.
-    const bool fits = before != nullptr && before->sizes() == entry.value().sizes();
+    const bool fits = before != nullptr && before->sizes() == entry.value().sizes() &&
+                      format::missing_memory(*before).empty() &&
+                      format::missing_memory(entry.value()).empty();
     if (!fits || !is_averaged(entry.value())) continue;
     entry.value() = *before * decay + entry.value().to(before->options()) * (1 - decay);
   }

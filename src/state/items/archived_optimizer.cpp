@@ -67,8 +67,10 @@ class ArchivedOptimizerItem final : public Item {
 
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override {
     if (!compare(saved, parameter_names(live_names), plan)) return;
-    const auto wanted = std::make_shared<Dict>(
-        read_tree(saved.value.dict(), name(), object_.capture(), place(plan), plan));
+    const Dict live = object_.capture();
+    if (!can_be_undone(live, name(), plan)) return;
+    const auto wanted =
+        std::make_shared<Dict>(read_tree(saved.value.dict(), name(), live, place(plan), plan));
     const auto before = std::make_shared<std::optional<Dict>>();
     plan.try_first(
         [this, wanted, before] {

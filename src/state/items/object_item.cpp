@@ -45,8 +45,10 @@ Value ObjectItem::capture() const {
 }
 
 void ObjectItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
+  const Value live = capture();
+  if (!can_be_undone(live, name(), plan)) return;
   const auto fresh = std::make_shared<Value>(
-      read_tree(saved.value, name(), capture(), follow_map_location(plan), plan));
+      read_tree(saved.value, name(), live, follow_map_location(plan), plan));
   plan.try_first(
       [this, fresh] {
         call("'" + name() + "' did not take the saved state, and nothing was changed",

@@ -10,8 +10,9 @@
 #include "state/plan/restore_plan.h"
 #include "compat/torch_compat.h"
 
-#include "format/tree/path.h"
 #include "base/log.h"
+#include "format/tree/dense.h"
+#include "format/tree/path.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>
@@ -128,6 +129,7 @@ class Loader {
                   "this is no state_dict of an optimizer of Python: it has no 'state' and "
                   "'param_groups'");
     }
+    if (!can_be_read(saved)) return;
     auto& live = optimizer_.param_groups();
     if (groups->list().size() != live.size()) {
       plan_.mismatched("param_groups", std::to_string(live.size()) + " groups here, " +
@@ -148,6 +150,18 @@ class Loader {
 
  private:
   using States = std::vector<std::pair<at::Tensor, std::unique_ptr<OptimizerParamState>>>;
+
+  // Whether all tensors have memory; if not, the report says so.
+  bool can_be_read(const Value& saved) {
+    bool can_be = true;
+    format::for_each_tensor(saved, format::Path(), [&](const Value& entry, const auto& path) {
+      const std::string missing = format::missing_memory(entry.to_tensor());
+      if (missing.empty()) return;
+      can_be = false;
+      plan_.mismatched(path.text(), "the tensor that is given cannot be read: it is " + missing);
+    });
+    return can_be;
+  }
 
   void load_group(const Dict& group, const Dict& states, OptimizerParamGroup& live,
                   const std::string& path) {

@@ -1,8 +1,9 @@
 #include "state/items/self_saving.h"
 
-#include "format/tree/map_tensors.h"
-#include "format/torch/memory_archive.h"
 #include "base/log.h"
+#include "format/torch/memory_archive.h"
+#include "format/tree/dense.h"
+#include "format/tree/map_tensors.h"
 
 #include <checkpoint/error.h>
 
@@ -70,6 +71,15 @@ Place follow_map_location(const RestorePlan& plan, c10::Device home) {
   return [&plan, home](const at::Tensor& placeholder, const format::TensorPlace& at) {
     return plan.device_for(placeholder, at.key(), format::device_of(at, home));
   };
+}
+
+bool can_be_undone(const Value& live, const std::string& path, RestorePlan& plan) {
+  bool can_be = true;
+  format::for_each_tensor(live, format::Path(path), [&](const Value& entry, const auto& place) {
+    const at::Tensor& tensor = entry.to_tensor();
+    if (!format::missing_memory(tensor).empty()) can_be = plan.has_memory(tensor, place.text());
+  });
+  return can_be;
 }
 
 at::Tensor Copier::copy(const at::Tensor& tensor) {

@@ -51,6 +51,10 @@ Value read_tree(const Value& saved, const std::string& path, const Value& live, 
 Dict read_tree(const Dict& saved, const std::string& path, const Dict& live, const Place& place,
                const RestorePlan& plan);
 
+/// Whether all tensors of what an object itself saves now can be copied, so that its restore can be
+/// undone; if not, the report says so.
+bool can_be_undone(const Value& live, const std::string& path, RestorePlan& plan);
+
 /// Copies of trees and tensors as they are now; what is one tensor is one copy.
 class Copier {
  public:

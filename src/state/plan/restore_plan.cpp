@@ -77,8 +77,32 @@ void note_change(const at::Tensor& tensor) {
 RestorePlan::RestorePlan(const TensorSource& source, const RestoreOptions& options)
     : source_(source), options_(options), selection_(options) {}
 
+bool RestorePlan::has_memory(const at::Tensor& live, const std::string& key) {
+  const std::string missing = format::missing_memory(live);
+  if (!missing.empty()) mismatched(key, "the tensor here cannot be restored: it is " + missing);
+  return missing.empty();
+}
+
+// Of what comes from memory: in a file all tensors have theirs.
+bool RestorePlan::can_be_read(const at::Tensor& saved, const at::Tensor& live,
+                              const std::string& key) {
+  if (source_.find(saved) != nullptr) return true;
+  const bool is_meta = saved.is_meta() && !live.is_meta();
+  const std::string missing =
+      is_meta ? "on the meta device, and has no data" : format::missing_memory(saved);
+  if (!missing.empty())
+    mismatched(key, "the tensor that is given cannot be read: it is " + missing);
+  return missing.empty();
+}
+
 bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
                        const std::string& key) {
+  if (live.layout() != c10::kStrided) {
+    std::ostringstream layout;
+    layout << live.layout();
+    mismatched(key, "a tensor of the layout " + layout.str() + " here, a dense one in the file");
+    return false;
+  }
   if (live.scalar_type() != placeholder.scalar_type() && !options_.convert_dtype()) {
     mismatched(key, "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
                         format::dtype_name(placeholder.scalar_type()) + " in the file");
@@ -89,7 +113,7 @@ bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
                "shape " + shape_text(live) + " here, " + shape_text(placeholder) + " in the file");
     return false;
   }
-  return true;
+  return has_memory(live, key) && can_be_read(placeholder, live, key);
 }
 
 void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,
@@ -126,6 +150,7 @@ at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Te
   // Memory that another saved tensor goes into already is not shared with this one.
   const bool can_reuse = reuse.defined() && reuse.device() == device &&
                          same_layout(reuse, placeholder) && !overlaps_itself(reuse) &&
+                         format::missing_memory(reuse).empty() &&
                          claimed_.count(reuse.data_ptr()) == 0;
   if (!can_reuse) {
     to = empty_like_on(placeholder, device);

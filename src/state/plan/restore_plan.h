@@ -74,8 +74,10 @@ class RestorePlan {
   /// requires_grad; map_location may give it memory on another device. Dtype and shape must be
   /// equal.
   void restore_in_place(at::Tensor live, const at::Tensor& placeholder, const std::string& key);
-  /// Whether a saved tensor's dtype and shape are those of the live one; if not, the report says
-  /// so.
+  /// Whether a live tensor has memory for its elements; if not, the report says so.
+  bool has_memory(const at::Tensor& live, const std::string& key);
+  /// Whether a saved tensor's dtype and shape are those of the live one, and the live one can be
+  /// written into; if not, the report says so.
   bool fits(const at::Tensor& live, const at::Tensor& placeholder, const std::string& key);
   /// Plans a saved tensor into new memory, allocated now, on the device that map_location says for
   /// its key, or else on `device`.
@@ -119,6 +121,7 @@ class RestorePlan {
     std::function<void()> undo;
   };
 
+  bool can_be_read(const at::Tensor& saved, const at::Tensor& live, const std::string& key);
   void add_copy(const at::Tensor& to, const at::Tensor& placeholder);
   [[noreturn]] void throw_half_restored(ErrorCode code, const std::string& why) const;
   void run_first();
