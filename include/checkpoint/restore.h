@@ -48,8 +48,9 @@ class CHECKPOINT_API RestoreOptions {
   /// The same for keys that begin with `from`: `rename("model.module.", "model.")`. Calls add up:
   /// the first prefix that fits is replaced.
   RestoreOptions& rename(std::string from, std::string to);
-  /// Whether a tensor of another dtype is converted, as `to(dtype)` would, instead of refused.
-  /// Default: false.
+  /// Whether a tensor of another dtype is converted, as `to(dtype)` would, instead of refused. It
+  /// may be rounded; one with a number that the live dtype cannot hold (1e300 as a float, 300 as an
+  /// int8) is refused all the same. Default: false.
   RestoreOptions& convert_dtype(bool value) { return set(convert_dtype_, value); }
 
   /// Whether each submodule's training flag and each parameter's requires_grad come back too.

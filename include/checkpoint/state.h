@@ -59,6 +59,32 @@ struct HasStateDict<
                    decltype(std::declval<T&>().load_state_dict(std::declval<const Value&>()))>>
     : std::true_type {};
 
+/// A C++ number, for what it can hold and for errors that name it.
+struct NumberType {
+  const char* name;
+  int bits;
+  bool is_signed;
+  bool is_real;
+};
+
+template <typename T>
+constexpr NumberType number_type() {
+  constexpr int kBits = static_cast<int>(sizeof(T)) * 8;
+  if constexpr (std::is_same_v<T, float>) {
+    return {"float", kBits, true, true};
+  } else if constexpr (std::is_same_v<T, double>) {
+    return {"double", kBits, true, true};
+  } else if constexpr (std::is_same_v<T, long double>) {
+    return {"long double", kBits, true, true};
+  } else {
+    constexpr bool kSigned = std::is_signed_v<T>;
+    constexpr const char* kSignedNames[] = {"int8_t", "int16_t", "int32_t", "int64_t"};
+    constexpr const char* kUnsignedNames[] = {"uint8_t", "uint16_t", "uint32_t", "uint64_t"};
+    constexpr int kPlace = kBits == 8 ? 0 : kBits == 16 ? 1 : kBits == 32 ? 2 : 3;
+    return {kSigned ? kSignedNames[kPlace] : kUnsignedNames[kPlace], kBits, kSigned, false};
+  }
+}
+
 template <typename>
 constexpr bool kAlwaysFalse = false;
 }  // namespace internal
@@ -128,8 +154,8 @@ class CHECKPOINT_API State {
       } else if constexpr (std::is_same_v<Plain, long double>) {
         return add_long_double(std::move(name), object);
       } else if constexpr (std::is_floating_point_v<Plain>) {
-        return add_value(
-            std::move(name), Value::Kind::kDouble,
+        return add_number(
+            std::move(name), internal::number_type<Plain>(),
             [&object] { return Value(static_cast<double>(object)); },
             [&object](const Value& value) { object = static_cast<Plain>(value.to_double()); });
       } else if constexpr (std::is_same_v<Plain, std::string>) {
@@ -186,19 +212,11 @@ class CHECKPOINT_API State {
           std::move(name), [&object] { return static_cast<uint64_t>(object); },
           [&object](uint64_t value) { object = static_cast<T>(value); });
     } else {
-      auto write = [&object, name](const Value& value) {
-        const int64_t number = value.to_int();
-        const T narrow = static_cast<T>(number);
-        check_range(name,
-                    static_cast<int64_t>(narrow) == number && (narrow < T(0)) == (number < 0));
-        object = narrow;
-      };
-      return add_value(
-          std::move(name), Value::Kind::kInt, [&object] { return Value(object); }, write);
+      return add_number(
+          std::move(name), internal::number_type<T>(), [&object] { return Value(object); },
+          [&object](const Value& value) { object = static_cast<T>(value.to_int()); });
     }
   }
-  // Throws Error(incompatible) that the item's value does not fit its C++ type.
-  static void check_range(const std::string& name, bool fits);
 
   State& add_module(std::string name, std::shared_ptr<torch::nn::Module> module);
   State& add_optimizer(std::string name, torch::optim::Optimizer& optimizer);
@@ -213,6 +231,9 @@ class CHECKPOINT_API State {
                     std::function<void(const Value&)> write);
   State& add_value(std::string name, Value::Kind kind, std::function<Value()> read,
                    std::function<void(const Value&)> write);
+  // `write` is given only what fits the type.
+  State& add_number(std::string name, internal::NumberType type, std::function<Value()> read,
+                    std::function<void(const Value&)> write);
   // What lies beyond int64_t or double goes into the file as text.
   State& add_unsigned(std::string name, std::function<uint64_t()> read,
                       std::function<void(uint64_t)> write);

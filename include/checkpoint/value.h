@@ -130,7 +130,10 @@ class CHECKPOINT_API Value {
   template <typename T,
             typename = std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>>
   Value(T value) : data_(static_cast<int64_t>(value)) {
-    if (value > T(0) && static_cast<int64_t>(value) < 0) refuse_integer();
+    static_assert(sizeof(T) <= sizeof(int64_t), "a Value holds integers of at most 64 bits");
+    if (value > T(0) && static_cast<int64_t>(value) < 0) {
+      refuse_integer(static_cast<uint64_t>(value));
+    }
   }
 
   Kind kind() const noexcept { return static_cast<Kind>(data_.index()); }
@@ -141,7 +144,7 @@ class CHECKPOINT_API Value {
   /// Each throws Error(incompatible) that names both kinds if the value is of another kind.
   bool to_bool() const;
   int64_t to_int() const;
-  double to_double() const;  ///< Of an int too.
+  double to_double() const;  ///< Of an int too, if the double is equal to it.
   c10::complex<double> to_complex() const;
   const std::string& to_string() const;
   const at::Tensor& to_tensor() const;
@@ -158,7 +161,7 @@ class CHECKPOINT_API Value {
   const BigInt& to_big_int() const;
 
  private:
-  [[noreturn]] static void refuse_integer();
+  [[noreturn]] static void refuse_integer(uint64_t value);
 
   // In the order of Kind.
   std::variant<std::monostate, bool, int64_t, double, c10::complex<double>, std::string, at::Tensor,

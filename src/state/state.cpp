@@ -49,8 +49,6 @@ State& State::rng(bool value) {
   return *this;
 }
 
-void State::check_range(const std::string& name, bool fits) { state::check_range(name, fits); }
-
 State& State::add_module(std::string name, std::shared_ptr<torch::nn::Module> module) {
   check_name(impl_->items, name);
   if (!module) {
@@ -118,6 +116,14 @@ State& State::add_value(std::string name, Value::Kind kind, std::function<Value(
   check_name(impl_->items, name);
   impl_->items.push_back(
       std::make_unique<state::ValueItem>(std::move(name), kind, std::move(read), std::move(write)));
+  return *this;
+}
+
+State& State::add_number(std::string name, internal::NumberType type, std::function<Value()> read,
+                         std::function<void(const Value&)> write) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(
+      state::make_number_item(std::move(name), type, std::move(read), std::move(write)));
   return *this;
 }
 

@@ -274,6 +274,30 @@ TEST_CASE("an optimizer of Python that LibTorch cannot follow is refused", "[pyt
   CHECK(
       optimizer_state_dict(*adam).dict().at("param_groups").list()[1].dict().at("lr").to_double() ==
       0.25);
+  const auto with_step = [&](Value value) {
+    Value tree = saved;
+    *tree.dict()
+         .find(std::string("state"))
+         ->dict()
+         .find(int64_t{0})
+         ->dict()
+         .find(std::string("step")) = std::move(value);
+    return error_of([&] { load_optimizer_state_dict(*adam, tree); });
+  };
+  CHECK(
+      contains(with_step(torch::tensor(0.5)), "state.0.step: a value of kind double (0.5) stands"));
+  CHECK(contains(with_step(torch::full({}, 1e300, torch::kDouble)),
+                 "state.0.step: a value of kind double (1e+300)"));
+  const auto steps_back = [&] {
+    const Value now = optimizer_state_dict(*adam);
+    return now.dict().at("state").dict().at(int64_t{0}).dict().at("step").to_tensor();
+  };
+  CHECK(with_step(7.0).empty());
+  CHECK(steps_back().item<double>() == 7);
+  CHECK(steps_back().scalar_type() == torch::kFloat);
+  CHECK(with_step(torch::tensor((int64_t{1} << 24) + 1)).empty());
+  CHECK(steps_back().item<double>() == 0x1p24 + 1);  // No float32 holds it.
+  CHECK(with("lr", (int64_t{1} << 53) + 1).find("the int 9007199254740993") != std::string::npos);
   const auto sgd = make_optimizer("SGD", model, true);
   CHECK(contains(error_of([&] { load_optimizer_state_dict(*sgd, saved); }), "momentum"));
   CHECK(contains(error_of([&] { load_optimizer_state_dict(*sgd, Dict()); }), "no state_dict"));

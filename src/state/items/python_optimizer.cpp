@@ -20,6 +20,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -70,28 +71,49 @@ const OptimizerParamState* find_state(const Optimizer& optimizer, const at::Tens
   return found != optimizer.state().end() ? found->second.get() : nullptr;
 }
 
-// Python counts steps in a tensor.
+// As Python counts steps: in a tensor, and in float32 where that can hold the number.
+Value step_tensor(int64_t steps) {
+  const auto narrow = static_cast<float>(steps);
+  const bool is_exact = static_cast<double>(narrow) == static_cast<double>(steps);
+  return is_exact ? torch::tensor(narrow)
+                  : torch::tensor(static_cast<double>(steps), torch::kDouble);
+}
+
 Value to_python(const Dict& state) {
   Dict result;
   for (const auto& [key, value] : state) {
     const bool is_step = to_string(key) == "step" && value.kind() == Value::Kind::kInt;
-    result.insert(key, is_step ? Value(torch::tensor(static_cast<float>(value.to_int()))) : value);
+    result.insert(key, is_step ? step_tensor(value.to_int()) : value);
   }
   return result;
 }
 
 // A number that Python may hold in a tensor.
-Value plain_number(const Value& value, bool integer) {
+Value plain_number(const Value& value) {
   if (!value.is_tensor() || value.to_tensor().numel() != 1) return value;
-  const auto number = value.to_tensor().to(torch::kDouble).item<double>();
-  return integer ? Value(static_cast<int64_t>(number)) : Value(number);
+  const at::Tensor& number = value.to_tensor();
+  if (number.is_complex()) return value;
+  if (at::isIntegralType(number.scalar_type(), /*includeBool=*/false)) {
+    return number.item<int64_t>();
+  }
+  return number.to(torch::kDouble).item<double>();
+}
+
+// The same for what LibTorch counts in an int64_t. What is no such number stays what it is, for the
+// plan to refuse.
+Value plain_count(const Value& value) {
+  const Value number = plain_number(value);
+  if (number.kind() != Value::Kind::kDouble) return number;
+  const double real = number.to_double();
+  const bool is_count = real >= -0x1p63 && real < 0x1p63 && std::trunc(real) == real;
+  return is_count ? Value(static_cast<int64_t>(real)) : number;
 }
 
 Value from_python_state(const Dict& state) {
   Dict result;
   for (const auto& [key, value] : state) {
     if (value.is_none()) continue;  // SGD without momentum.
-    result.insert(key, to_string(key) == "step" ? plain_number(value, true) : value);
+    result.insert(key, to_string(key) == "step" ? plain_count(value) : value);
   }
   return result;
 }
@@ -102,7 +124,7 @@ Value from_python_options(const Dict& group) {
     if (value.kind() == Value::Kind::kList && to_string(key) == "betas") {
       result.insert(key, Tuple{value.list()});
     } else {
-      result.insert(key, plain_number(value, false));
+      result.insert(key, plain_number(value));
     }
   }
   return result;

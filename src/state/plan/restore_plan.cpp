@@ -5,6 +5,7 @@
 #include "compat/device.h"
 #include "format/torch/archive_writer.h"
 #include "format/tree/dense.h"
+#include "format/tree/scalar_text.h"
 #include "store/directory/verify.h"
 #include "store/io/segments.h"
 
@@ -67,6 +68,27 @@ at::Tensor empty_like_on(const at::Tensor& like, c10::Device device) {
                                : at::empty_strided(like.sizes(), like.strides(), options);
 }
 
+// The parts of complex numbers one by one, and no dtype that LibTorch cannot compute with.
+at::Tensor real_numbers(const at::Tensor& tensor) {
+  const at::Tensor parts = tensor.is_complex() ? at::view_as_real(tensor.resolve_conj()) : tensor;
+  return parts.is_floating_point() && parts.itemsize() < sizeof(float) ? parts.to(at::kFloat)
+                                                                       : parts;
+}
+
+// Which numbers became infinite, or others altogether: rounding, and cutting off what stands behind
+// the point, is what a conversion is asked for.
+at::Tensor does_not_fit(const at::Tensor& saved, const at::Tensor& made) {
+  if (made.is_floating_point()) return at::isfinite(saved) & ~at::isfinite(made);
+  if (!saved.is_floating_point()) return saved.to(at::kLong) != made.to(at::kLong);
+  return ~((saved.to(at::kDouble) - made.to(at::kDouble)).abs() < 1);
+}
+
+std::string first_number(const at::Tensor& numbers) {
+  const at::Tensor first = numbers.flatten()[0];
+  return format::scalar_text(first.is_floating_point() ? Value(first.to(at::kDouble).item<double>())
+                                                       : Value(first.item<int64_t>()));
+}
+
 // As LibTorch's own in-place functions do: a graph that saved the old values raises at backward.
 void note_change(const at::Tensor& tensor) {
   if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
@@ -76,6 +98,28 @@ void note_change(const at::Tensor& tensor) {
 
 RestorePlan::RestorePlan(const TensorSource& source, const RestoreOptions& options)
     : source_(source), options_(options), selection_(options) {}
+
+// Why the numbers of a saved tensor cannot be converted; "" if they can.
+std::string RestorePlan::conversion_loss(const at::Tensor& live,
+                                         const at::Tensor& placeholder) const {
+  if (live.scalar_type() == placeholder.scalar_type() || live.scalar_type() == at::kBool ||
+      live.is_meta()) {
+    return {};
+  }
+  if (live.scalar_type() == at::kDouble && !placeholder.is_complex()) return {};
+  const std::string dtypes = "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
+                             format::dtype_name(placeholder.scalar_type()) + " in the file";
+  if (placeholder.is_complex() && !live.is_complex()) {
+    return dtypes + ", whose imaginary parts it cannot hold";
+  }
+  const torch::NoGradGuard no_grad;
+  const at::Tensor saved = real_numbers(load(placeholder));
+  const at::Tensor made = real_numbers(saved.to(c10::toRealValueType(live.scalar_type())));
+  const at::Tensor lost = saved.masked_select(does_not_fit(saved, made));
+  if (lost.numel() == 0) return {};
+  return dtypes + ", of which it cannot hold " + std::to_string(lost.numel()) +
+         (lost.numel() == 1 ? " number: " : " numbers, as ") + first_number(lost);
+}
 
 bool RestorePlan::has_memory(const at::Tensor& live, const std::string& key) {
   const std::string missing = format::missing_memory(live);
@@ -113,7 +157,10 @@ bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
                "shape " + shape_text(live) + " here, " + shape_text(placeholder) + " in the file");
     return false;
   }
-  return has_memory(live, key) && can_be_read(placeholder, live, key);
+  if (!has_memory(live, key) || !can_be_read(placeholder, live, key)) return false;
+  const std::string loss = conversion_loss(live, placeholder);
+  if (!loss.empty()) mismatched(key, loss);
+  return loss.empty();
 }
 
 void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,

@@ -121,6 +121,7 @@ class RestorePlan {
     std::function<void()> undo;
   };
 
+  std::string conversion_loss(const at::Tensor& live, const at::Tensor& placeholder) const;
   bool can_be_read(const at::Tensor& saved, const at::Tensor& live, const std::string& key);
   void add_copy(const at::Tensor& to, const at::Tensor& placeholder);
   [[noreturn]] void throw_half_restored(ErrorCode code, const std::string& why) const;
