@@ -2,6 +2,7 @@
 
 #include "state/items/overrides.h"
 #include "state/items/overriding_module.h"
+#include "state/items/self_saving.h"
 #include "state/plan/restore_plan.h"
 
 #include <torch/torch.h>
@@ -54,6 +55,27 @@ Value capture_module(Module& module, const std::string& path) {
     tree.insert(name, capture_module(child, dotted(path, name)));
   });
   return tree;
+}
+
+// The topmost modules with a save of their own, each with its path and what it wrote.
+template <typename Visit>
+void for_own_saves(Module& module, const Value& captured, const std::string& path,
+                   const Visit& visit) {
+  if (overrides_save_or_load(module)) {
+    visit(module, captured, path);
+    return;
+  }
+  for_children(module, [&](const std::string& name, Module& child) {
+    for_own_saves(child, captured.dict().at(name), dotted(path, name), visit);
+  });
+}
+
+std::vector<at::Tensor> all_tensors(const Module& module) {
+  std::vector<at::Tensor> tensors = module.parameters();
+  for (const at::Tensor& buffer : module.buffers()) {
+    if (buffer.defined()) tensors.push_back(buffer);
+  }
+  return tensors;
 }
 
 void plan_requires_grad(at::Tensor live, const Value& saved, RestorePlan& plan) {
@@ -180,6 +202,31 @@ uint64_t ModuleItem::expected_bytes() const {
 }
 
 Value ModuleItem::capture() const { return capture_module(*module_, name()); }
+
+std::vector<at::Tensor> ModuleItem::answers_for(const Value& live) const {
+  std::vector<at::Tensor> tensors;
+  for_own_saves(*module_, live, name(), [&](Module& module, const Value&, const auto&) {
+    const std::vector<at::Tensor> its = all_tensors(module);
+    tensors.insert(tensors.end(), its.begin(), its.end());
+  });
+  return tensors;
+}
+
+std::vector<std::string> ModuleItem::unsaved(const Value& live) const {
+  if (is_empty(live) && all_tensors(*module_).empty()) {
+    return {'\'' + name() +
+            "' holds no parameters and no buffers: register what it consists of "
+            "(register_module, register_parameter, register_buffer)"};
+  }
+  std::vector<std::string> lines;
+  for_own_saves(*module_, live, name(), [&](Module& module, const Value& wrote, const auto& path) {
+    const size_t count = all_tensors(module).size();
+    if (count == 0 || !is_empty(wrote)) return;
+    lines.push_back("the save() of '" + path + "' writes nothing: its " + std::to_string(count) +
+                    (count == 1 ? " tensor does" : " tensors do") + " not come back");
+  });
+  return lines;
+}
 
 void ModuleItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
   plan_module(*module_, saved.value, name(), OwnLoad::kCalled, plan);

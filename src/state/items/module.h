@@ -20,6 +20,8 @@ class ModuleItem final : public Item {
   std::vector<std::string> eval_modules() const override;
   uint64_t expected_bytes() const override;
   Value capture() const override;
+  std::vector<at::Tensor> answers_for(const Value& live) const override;
+  std::vector<std::string> unsaved(const Value& live) const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
   bool places_parameters() const override { return true; }
 

@@ -9,6 +9,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace checkpoint::state {
@@ -50,6 +51,11 @@ void SelfSaving::load(const Dict& tree) const {
   InputArchive archive = format::to_archive(tree, path_);
   call(ErrorCode::kIncompatible, "'" + path_ + "' cannot be restored: its own load",
        [&] { load_(archive); });
+}
+
+bool is_empty(const Value& tree) {
+  return tree.is_dict() && std::all_of(tree.dict().begin(), tree.dict().end(),
+                                       [](const auto& entry) { return is_empty(entry.second); });
 }
 
 Value read_tree(const Value& saved, const std::string& path, const Value& live, const Place& place,

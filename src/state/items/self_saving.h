@@ -35,6 +35,9 @@ class SelfSaving {
   std::function<void(torch::serialize::InputArchive&)> load_;
 };
 
+/// Whether there is nothing in a tree: no value but dicts.
+bool is_empty(const Value& tree);
+
 /// Where a saved tensor goes, given its key and its live counterpart, if it has one.
 using Place =
     std::function<c10::Device(const at::Tensor& placeholder, const format::TensorPlace& at)>;

@@ -48,6 +48,13 @@ class Item {
   }
   /// A module's submodules that are in eval mode, itself included, by dotted names.
   virtual std::vector<std::string> eval_modules() const { return {}; }
+  /// The tensors that an optimizer trains.
+  virtual std::vector<at::Tensor> trained() const { return {}; }
+  /// The live tensors that a `save` of the user's own answers for: it may have written copies of
+  /// them, or in `unsaved` it is said that it did not.
+  virtual std::vector<at::Tensor> answers_for(const Value&) const { return {}; }
+  /// What this item has and what it captured lacks, a line for each that a user should hear of.
+  virtual std::vector<std::string> unsaved(const Value&) const { return {}; }
   /// How large its tensors will be once training has begun, about; 0 if that is not known.
   virtual uint64_t expected_bytes() const { return 0; }
   /// The tree, with the live tensors in it. Throws Error(unsupported) for what cannot be saved.

@@ -9,7 +9,7 @@
 
 namespace checkpoint::state {
 
-Capture capture(const State& state, const Progress& progress, OnCuda on_cuda) {
+Capture capture(const State& state, const Progress& progress, OnCuda on_cuda, Unsaved* unsaved) {
   const auto& live = internal::StateAccess::get(state);
   ParameterNames names;
   for (const auto& item : live.items) item->name_parameters(names);
@@ -18,7 +18,9 @@ Capture capture(const State& state, const Progress& progress, OnCuda on_cuda) {
   Dict tree;
   format::Densifier densifier(on_cuda);
   const auto add = [&](const Item& item) {
-    tree.insert(item.name(), densifier.densify(item.capture(), item.name()));
+    Value live = item.capture();
+    if (unsaved != nullptr) unsaved->look_at(item, live);
+    tree.insert(item.name(), densifier.densify(std::move(live), item.name()));
     result.items.push_back(item.describe());
     auto parameters = item.parameter_names(names);
     if (!parameters.empty()) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "format/tree/dense.h"
+#include "state/snapshot/unsaved.h"
 #include "store/records/tensor_table.h"
 
 #include <checkpoint/manifest.h>
@@ -38,7 +39,9 @@ struct Capture {
 
 /// Takes what the State's objects hold now. Throws Error(unsupported) naming a tensor that cannot
 /// be saved. Restores nothing, changes nothing. With OnCuda::kStay the tree may hold CUDA tensors.
-Capture capture(const State& state, const Progress& progress, OnCuda on_cuda = OnCuda::kCopyToHost);
+/// `unsaved`, if not null, looks at each item.
+Capture capture(const State& state, const Progress& progress, OnCuda on_cuda = OnCuda::kCopyToHost,
+                Unsaved* unsaved = nullptr);
 /// How many bytes of tensors the State's modules and LibTorch's own optimizers will have once
 /// training has begun, about: an optimizer makes its state only in its first step.
 uint64_t expected_bytes(const State& state);
