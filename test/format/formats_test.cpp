@@ -10,9 +10,12 @@
 
 #include <checkpoint/state_dict.h>
 
+#include <libdeflate.h>
 #include <torch/torch.h>
 
+#include <cstring>
 #include <fstream>
+#include <initializer_list>
 #include <limits>
 #include <string>
 #include <vector>
@@ -236,6 +239,90 @@ TEST_CASE("numbers in the other byte order are put right", "[formats]") {
   module.register_buffer("c", torch::zeros({1}, torch::kComplexFloat));
   load_state_dict(module, path);
   CHECK(module.named_buffers()["i"].equal(torch::tensor({258, 3}, torch::kInt)));
+}
+
+namespace {
+
+// As a program packs it that unpacks an archive and packs it again.
+format::HandmadeZip::Record deflated(const std::string& name, const std::string& bytes) {
+  libdeflate_compressor* const compressor = libdeflate_alloc_compressor(6);
+  std::string packed(libdeflate_deflate_compress_bound(compressor, bytes.size()), '\0');
+  packed.resize(libdeflate_deflate_compress(compressor, bytes.data(), bytes.size(), packed.data(),
+                                            packed.size()));
+  libdeflate_free_compressor(compressor);
+  format::HandmadeZip::Record record;
+  record.name = name;
+  record.bytes = packed;
+  record.method = 8;
+  record.add_to_bytes = static_cast<int64_t>(bytes.size()) - static_cast<int64_t>(packed.size());
+  record.crc32 = libdeflate_crc32(0, bytes.data(), bytes.size());
+  return record;
+}
+
+std::string floats(std::initializer_list<float> numbers) {
+  std::string bytes(numbers.size() * sizeof(float), '\0');
+  std::memcpy(bytes.data(), numbers.begin(), bytes.size());
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("an archive that was packed again is read", "[formats]") {
+  using namespace format;
+  const TemporaryDirectory directory;
+  const std::string path = directory / "deflated.pth";
+  handmade::Tensor whole;
+  handmade::Tensor part;
+  part.offset = 2;
+  part.sizes = {2};
+  const std::string pickle = handmade::start() +
+                             handmade::dict(handmade::text("w") + whole.build() +
+                                            handmade::text("part") + part.build()) +
+                             ".";
+  HandmadeZip zip;
+  zip.records = {deflated("a/data.pkl", pickle), deflated("a/byteorder", "little"),
+                 deflated("a/data/0", floats({1, 2, 3, 4}))};
+  std::ofstream(path, std::ios::binary) << zip.build();
+  for (const bool mmap : {false, true}) {
+    const Value tree = load(path, LoadOptions().mmap(mmap));
+    CHECK(tree.dict().at("w").to_tensor().equal(torch::tensor({1.f, 2.f, 3.f, 4.f})));
+    // They share their memory, as in any other file.
+    tree.dict().at("w").to_tensor()[3] = 7;
+    CHECK(tree.dict().at("part").to_tensor().equal(torch::tensor({3.f, 7.f})));
+  }
+  torch::nn::Module module;
+  module.register_buffer("w", torch::zeros({4}));
+  module.register_buffer("part", torch::zeros({2}));
+  load_state_dict(module, path);
+  CHECK(module.named_buffers()["w"].equal(torch::tensor({1.f, 2.f, 3.f, 4.f})));
+  CHECK(module.named_buffers()["part"].equal(torch::tensor({3.f, 4.f})));
+
+  SECTION("with another checksum") {
+    zip.records[2].crc32 += 1;
+    std::ofstream(path, std::ios::binary) << zip.build();
+    CHECK(contains(error_of([&] { load(path); }), "corrupt: record 'data/0' has another checksum"));
+  }
+  SECTION("with a pickle that unfolds far") {
+    zip.records[0] = deflated("a/data.pkl", std::string(10 << 20, 'N'));
+    std::ofstream(path, std::ios::binary) << zip.build();
+    CHECK(contains(error_of([&] { load(path); }), "far more memory than its size explains"));
+  }
+}
+
+TEST_CASE("what old PyTorch wrote is read", "[python]") {
+  const std::string old = std::string(TORCH_CHECKPOINT_GOLDEN) + "/python-old/";
+  const auto check_weights = [](const Dict& weights) {
+    CHECK(weights.size() == 2);
+    CHECK(weights.at("lin0.model.1.weight").to_tensor().equal(torch::arange(4.0, torch::kFloat)));
+    CHECK(weights.at("bias").to_tensor().equal(torch::ones({2})));
+  };
+  check_weights(load(old + "python2.pth").dict());
+  for (const char* name : {"before-0.4.pth", "before-0.4-python2.pth"}) {
+    const Value tree = load(old + name);
+    CHECK(tree.dict().at("epoch").to_int() == 3);
+    check_weights(tree.dict().at("state_dict").dict());
+    CHECK(load_weights(old + name, {}, "state_dict").size() == 2);
+  }
 }
 
 TEST_CASE("what Python wrote is read as it was", "[python]") {

@@ -6,6 +6,7 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -16,6 +17,7 @@ struct Record {
   std::string name;  ///< For errors: "data/0".
   uint64_t offset;
   uint64_t bytes;
+  std::optional<Deflated> deflated = {};  ///< Where it is packed.
 };
 
 /// Makes the placeholders of one file, and the table of where their bytes lie. Used once.
@@ -41,6 +43,10 @@ class Placeholders {
   DecodedArchive archive_;
   std::unordered_map<std::string, c10::Device> devices_;
 };
+
+/// Reads a part of a record. Of a packed one all is unpacked, whatever the part.
+void read_record(const store::ByteSource& source, const StoredTensor& stored, uint64_t offset,
+                 void* to, uint64_t count);
 
 /// Puts numbers that stand in the other byte order than this machine's into this one's.
 void swap_bytes(void* data, size_t count, c10::ScalarType dtype);

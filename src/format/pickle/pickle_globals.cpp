@@ -18,13 +18,18 @@ struct Known {
 };
 
 constexpr Known kKnown[] = {
+    {"torch._utils", "_rebuild_tensor", Global::kRebuildOldTensor},
     {"torch._utils", "_rebuild_tensor_v2", Global::kRebuildTensor},
     {"torch._utils", "_rebuild_tensor_v3", Global::kRebuildTensorV3},
     {"torch._utils", "_rebuild_parameter", Global::kRebuildParameter},
     {"torch._utils", "_rebuild_parameter_with_state", Global::kRebuildParameterWithState},
+    {"torch._utils", "_rebuild_device_tensor_from_cpu_tensor", Global::kRebuildFromCpu},
     {"torch._tensor", "_rebuild_from_type_v2", Global::kRebuildFromType},
+    {"torch._tensor", "_rebuild_from_type", Global::kRebuildFromType},
+    {"torch.tensor", "_rebuild_from_type", Global::kRebuildFromType},
     {"torch", "Tensor", Global::kTensorClass},
-    {"torch.nn.parameter", "Parameter", Global::kTensorClass},
+    {"torch.nn.parameter", "Parameter", Global::kParameterClass},
+    {"torch.autograd.variable", "Variable", Global::kParameterClass},
     {"torch.nn.parameter", "Buffer", Global::kTensorClass},
     {"torch.jit._pickle", "build_intlist", Global::kTypedList},
     {"torch.jit._pickle", "build_doublelist", Global::kTypedList},
@@ -34,6 +39,7 @@ constexpr Known kKnown[] = {
     {"collections", "OrderedDict", Global::kOrderedDict},
     {"collections", "Counter", Global::kCounter},
     {"collections", "defaultdict", Global::kDefaultDict},
+    {"collections", "deque", Global::kListOf},
     {"_codecs", "encode", Global::kEncode},
     {"torch", "Size", Global::kSize},
     {"torch", "device", Global::kDevice},
@@ -42,7 +48,7 @@ constexpr Known kKnown[] = {
 // Protocol 2 calls this module by its name in Python 2.
 constexpr std::string_view kBuiltins[] = {"builtins", "__builtin__"};
 constexpr std::string_view kBuiltinClasses[] = {"dict", "list",  "tuple", "str",
-                                                "int",  "float", "bool",  "set"};
+                                                "int",  "float", "bool",  "unicode"};
 
 constexpr std::string_view kStorage = "Storage";
 
@@ -62,6 +68,8 @@ bool is_builtins(std::string_view module) {
 std::optional<Item> find_builtin(std::string_view name) {
   if (name == "complex") return Item(Global::kComplex);
   if (name == "bytes") return Item(Global::kBytes);
+  if (name == "bytearray") return Item(Global::kByteArray);
+  if (name == "set" || name == "frozenset") return Item(Global::kListOf);
   const bool known = std::find(std::begin(kBuiltinClasses), std::end(kBuiltinClasses), name) !=
                      std::end(kBuiltinClasses);
   return known ? std::optional<Item>(Global::kBuiltinClass) : std::nullopt;
@@ -93,7 +101,8 @@ std::optional<Item> find_global(std::string_view module, std::string_view name) 
   if (name == "UntypedStorage" && (module == "torch" || module == "torch.storage")) {
     return Item(UntypedStorageClass{});
   }
-  if (module == "torch" && ends_with(name, kStorage)) {
+  // Before 0.4 a storage of CUDA was of a class of its own.
+  if ((module == "torch" || module == "torch.cuda") && ends_with(name, kStorage)) {
     static const auto classes = storage_classes();
     const auto found = classes.find(std::string(name));
     if (found != classes.end()) return Item(StorageClass{found->second});

@@ -21,17 +21,22 @@ namespace checkpoint::format::pickle {
 /// A function or class that a pickle may name. Nothing is ever imported or called: each stands for
 /// a few lines of this reader (pickle_globals.cpp).
 enum class Global : uint8_t {
+  kRebuildOldTensor,           ///< torch._utils._rebuild_tensor, of before 0.4
   kRebuildTensor,              ///< torch._utils._rebuild_tensor_v2
   kRebuildTensorV3,            ///< torch._utils._rebuild_tensor_v3: the same, with a dtype
   kRebuildParameter,           ///< torch._utils._rebuild_parameter: its tensor
   kRebuildParameterWithState,  ///< torch._utils._rebuild_parameter_with_state: its tensor
+  kRebuildFromCpu,   ///< torch._utils._rebuild_device_tensor_from_cpu_tensor: that tensor
   kRebuildFromType,  ///< torch._tensor._rebuild_from_type_v2: what its first argument would make
-  kTensorClass,      ///< torch.Tensor and torch.nn.parameter.Parameter, as its second argument
+  kTensorClass,      ///< torch.Tensor and its kind, as its second argument
+  kParameterClass,   ///< torch.nn.parameter.Parameter: so too, or called with its tensor
   kTypedList,        ///< torch.jit._pickle.build_intlist and its kind: the list itself
   kRestoreTypeTag,   ///< torch.jit._pickle.restore_type_tag: its first argument
   kOrderedDict,      ///< collections.OrderedDict
   kCounter,          ///< collections.Counter: the dict of its counts
   kDefaultDict,      ///< collections.defaultdict: a dict
+  kListOf,           ///< builtins.set and others that are made from a list: the list
+  kByteArray,        ///< builtins.bytearray: bytes
   kBuiltinClass,     ///< builtins.list and its kind, as defaultdict's argument
   kComplex,          ///< builtins.complex
   kEncode,           ///< _codecs.encode: how protocol 2 writes bytes
@@ -45,6 +50,9 @@ struct None {};
 struct Text {  ///< Bytes of the pickle itself.
   uint32_t offset;
   uint32_t size;
+};
+struct OldText {  ///< A str of Python 2, where it might hold a text or bytes.
+  Text text;
 };
 struct ClassName {  ///< A TorchScript class, "__torch__…": an index into Graph::classes.
   uint32_t index;
@@ -94,8 +102,8 @@ struct ObjectAt {
 };
 
 using Item =
-    std::variant<Unset, None, bool, int64_t, double, Text, Global, ClassName, StorageClass,
-                 UntypedStorageClass, Dtype, BytesText, Latin1Text, LongText, DeviceAt, ComplexAt,
+    std::variant<Unset, None, bool, int64_t, double, Text, OldText, Global, ClassName,
+                 StorageClass, UntypedStorageClass, Dtype, BytesText, Latin1Text, LongText, DeviceAt, ComplexAt,
                  StorageAt, TensorAt, TupleAt, SizeAt, ListAt, DictAt, ObjectAt>;
 static_assert(sizeof(Item) == 16, "a pickle's size must bound what reading it takes");
 
@@ -104,7 +112,9 @@ struct Storage {
   std::optional<c10::ScalarType> dtype;  ///< None: `numel` counts bytes.
   Text key;
   Text location;
-  int64_t numel;
+  int64_t numel;       ///< Of all that the file holds for it.
+  int64_t first;       ///< Where in that it begins: not at 0 if it is a view of another storage.
+  int64_t view_numel;  ///< How many elements are its own.
 };
 
 /// A run of items that stand one behind the other. The owner must outlive it, and not grow.
@@ -147,6 +157,7 @@ struct Graph {
   Items tuple(uint32_t index) const {
     return {tuple_items.data() + tuples[index].first, tuples[index].size};
   }
+  Items list(uint32_t index) const { return nodes[index]; }
   std::string_view text(Text text) const { return bytes.substr(text.offset, text.size); }
 };
 

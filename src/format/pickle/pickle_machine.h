@@ -6,6 +6,7 @@
 #include <checkpoint/error.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,6 +57,7 @@ class Machine {
   // The stack, down to the last mark.
   void push(Item item) { stack_.push_back(item); }
   Item pop();
+  void pop_one();
   Item& top();
   size_t take_mark();
   Items last(size_t count) const;
@@ -84,11 +86,23 @@ class Machine {
 
   // What the known globals stand for.
   Item call(Global global, Items arguments);
+  Item rebuild_old_tensor(Items arguments);
   Item rebuild_tensor(Items arguments, size_t required);
+  Item add_tensor(const Item& storage, std::optional<c10::ScalarType> dtype,
+                  Items offset_sizes_strides, bool requires_grad);
+  Item make_parameter(Items arguments);
+  Item rebuild_from_cpu(Items arguments);
   Item rebuild_parameter(Items arguments);
   Item rebuild_from_type(Items arguments);
+  Item require_grad(TensorAt at, bool requires_grad);
+  void build_parameter(TensorAt at, const Item& state);
+  Item ordered_dict(Items arguments);
+  Item list_of(Items arguments);
+  Item byte_array(Items arguments);
   Item make_device(Items arguments);
   Items tuple(const Item& item, const char* wanted) const;
+  Items elements(const Item& item, const char* wanted) const;
+  Text text(const Item& item, const char* wanted) const;
   std::vector<int64_t> integers(const Item& tuple);
   void require_empty_dict(const Item& item, const char* what);
   // The item as a T; an error that says what was wanted otherwise.

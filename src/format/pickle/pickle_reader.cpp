@@ -2,6 +2,7 @@
 
 #include "format/tree/in_quotes.h"
 #include "format/pickle/pickle_machine.h"
+#include "format/pickle/utf8.h"
 #include "format/tree/tagged.h"
 
 #include <checkpoint/error.h>
@@ -17,14 +18,17 @@ namespace {
 using namespace pickle;
 
 constexpr int kMaxDepth = 256;
+// A tensor without its elements.
+constexpr uint64_t kStorageBytes = 1024;
 // What a dict's entry takes: its value, its key twice, and a place in the index.
 constexpr uint64_t kEntryBytes = sizeof(Value) + 2 * sizeof(Key) + 32;
 
 // Unfolds the graph into a tree. What the graph shares is copied, and the budget bounds that.
 class Unfolder {
  public:
-  Unfolder(const Graph& graph, const std::string& file, Budget& budget)
-      : graph_(graph), file_(file), budget_(budget) {}
+  Unfolder(const Graph& graph, const std::string& file, const TensorMaker& make_tensor,
+           Budget& budget)
+      : graph_(graph), file_(file), make_tensor_(make_tensor), budget_(budget) {}
 
   Value unfold(const Item& item) {
     return std::visit([this](const auto& alternative) { return make(alternative); }, item);
@@ -54,6 +58,7 @@ class Unfolder {
   Value make(int64_t value) { return Value(value); }
   Value make(double value) { return Value(value); }
   Value make(Text text) { return Value(copy(text)); }
+  Value make(OldText text) { return Value(copy_old(text.text)); }
   Value make(ComplexAt at) { return Value(graph_.complexes[at.index]); }
   Value make(Dtype dtype) { return Value(dtype.dtype); }
   Value make(LongText text) { return Value(BigInt{copy(text.text)}); }
@@ -108,10 +113,19 @@ class Unfolder {
     return make(std::get<DictAt>(state.front()));
   }
 
+  // A storage that no tensor stands for: all its elements, in one dimension.
+  Value make(StorageAt at) {
+    const Storage& storage = graph_.storages[at.index];
+    budget_.charge(kStorageBytes);
+    return Value(make_tensor_({graph_.text(storage.key), graph_.text(storage.location),
+                               storage.dtype.value_or(c10::ScalarType::Byte), storage.numel,
+                               storage.first, {storage.view_numel}, {1}, false}));
+  }
+
   // Names of functions and the like, which no tree has a place for.
   template <typename Other>
   Value make(const Other&) {
-    fail(ErrorCode::kCorrupt, "the name of a function or a bare storage stands where a value must");
+    fail(ErrorCode::kCorrupt, "the name of a function stands where a value must");
   }
 
   std::vector<Value> unfold_all(Items items) {
@@ -127,6 +141,7 @@ class Unfolder {
     budget_.charge(kEntryBytes);
     if (const auto* number = std::get_if<int64_t>(&item)) return Key(*number);
     if (const auto* text = std::get_if<Text>(&item)) return Key(copy(*text));
+    if (const auto* text = std::get_if<OldText>(&item)) return Key(copy_old(text->text));
     fail(ErrorCode::kUnsupported, "a dict in it has a key that is no string and no integer");
   }
 
@@ -150,6 +165,16 @@ class Unfolder {
     return bytes;
   }
 
+  // Python 2 does not say what its bytes mean: mostly they are UTF-8, and any bytes are Latin-1.
+  std::string copy_old(Text text) {
+    const std::string_view bytes = graph_.text(text);
+    if (is_utf8(bytes)) return copy(text);
+    budget_.charge(2 * bytes.size());
+    std::string utf8;
+    for (const char c : bytes) append_latin1(utf8, c);
+    return utf8;
+  }
+
   std::string copy(Text text) {
     budget_.charge(text.size);
     return std::string(graph_.text(text));
@@ -161,6 +186,7 @@ class Unfolder {
 
   const Graph& graph_;
   const std::string& file_;
+  const TensorMaker& make_tensor_;
   Budget& budget_;
   int depth_ = 0;
 };
@@ -178,7 +204,7 @@ Value read_pickle(std::string_view bytes, const std::string& file, const TensorM
     throw Error(ErrorCode::kCorrupt, "the pickle cannot be read: there are bytes behind its end",
                 file);
   }
-  return Unfolder(machine.graph(), file, budget).unfold(root);
+  return Unfolder(machine.graph(), file, make_tensor, budget).unfold(root);
 }
 
 std::vector<PickledStorage> read_storages(std::string_view bytes, const std::string& file,

@@ -8,6 +8,7 @@
 
 #include <checkpoint/error.h>
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -34,11 +35,26 @@ std::string find_root(const ZipReader& zip) {
   return *root;
 }
 
+// Packed, it may be some times as large, but not so many times that a short file could ask for much
+// memory: what reading takes grows with it.
+std::string read_data_pickle(const ZipReader& zip, const ZipEntry& entry) {
+  constexpr uint64_t kFree = uint64_t{1} << 20;
+  constexpr uint64_t kMostPerByte = 64;
+  const uint64_t packed = std::min(entry.compressed_bytes, kMaxPickleBytes);
+  if (entry.deflated() && entry.bytes > kFree + kMostPerByte * packed) {
+    throw Error(ErrorCode::kUnsupported,
+                "record " + in_quotes(entry.name) +
+                    " would unfold into far more memory than its size explains",
+                zip.source().name());
+  }
+  return zip.read(entry, kMaxPickleBytes);
+}
+
 // LibTorch 2 says in which order it wrote its numbers' bytes; 1.13 knows only one.
 bool is_big_endian(const ZipReader& zip, const std::string& root) {
   const ZipEntry* entry = zip.find(root + "byteorder");
   if (entry == nullptr) return false;
-  const std::string order = zip.read_stored(*entry, kMaxSmallRecord);
+  const std::string order = zip.read(*entry, kMaxSmallRecord);
   if (order == "big") return true;
   if (order != "little") {
     throw Error(ErrorCode::kUnsupported, "the archive's byte order is " + in_quotes(order),
@@ -64,11 +80,13 @@ class Records {
     next_ = index + 1;
     auto& record = records_[index];
     if (record) return *record;
-    if (!entry->stored()) {
-      throw Error(ErrorCode::kUnsupported, "record " + in_quotes(short_name()) + " is compressed",
-                  zip_.source().name());
+    zip_.need_known_method(*entry);
+    const uint64_t offset = zip_.data_offset(*entry);
+    record.emplace(Record{short_name(), offset, entry->bytes});
+    if (entry->deflated()) {
+      record->deflated = Deflated{offset, entry->compressed_bytes, entry->bytes, entry->crc32};
     }
-    return record.emplace(Record{short_name(), zip_.data_offset(*entry), entry->bytes});
+    return *record;
   }
 
  private:
@@ -97,7 +115,7 @@ DecodedArchive read_archive(const store::ByteSource& source, BigEndian big_endia
   if (other_order && big_endian == BigEndian::kRefuse) {
     throw Error(ErrorCode::kUnsupported, "the archive's byte order is 'big'", source.name());
   }
-  const std::string pickle = zip.read_stored(*zip.find(root + "data.pkl"), kMaxPickleBytes);
+  const std::string pickle = read_data_pickle(zip, *zip.find(root + "data.pkl"));
 
   Records records(zip, root);
   Placeholders placeholders(source, other_order, zip.entries().size());

@@ -159,7 +159,7 @@ c10::Device RestorePlan::device_after(const at::Tensor& live) const {
 void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) {
   if (to.numel() == 0) return;
   const format::StoredTensor* stored = source_.find(placeholder);
-  if (stored != nullptr && !stored->big_endian && to.device().is_cpu() && !to.is_conj() &&
+  if (stored != nullptr && stored->lies_as_it_is() && to.device().is_cpu() && !to.is_conj() &&
       !to.is_neg() && is_dense(to) && same_layout(to, placeholder)) {
     // Tied tensors are read once. If the file holds two different ones for one live tensor, the
     // last one wins, as with LibTorch's own load; so it goes the way that keeps the order.
