@@ -36,7 +36,7 @@ Format format_for(const std::string& path, const SaveOptions& options) {
 const Dict& need_dict(const Value& value, const char* what, const std::string& path) {
   if (value.is_dict()) return value.dict();
   throw Error(ErrorCode::kUnsupported,
-              std::string(what) + " holds a dict, and this is a " + to_string(value.kind()), path,
+              std::string(what) + " holds a dict, and this is a " + kind_text(value), path,
               0, "Put it into a Dict under a name.");
 }
 

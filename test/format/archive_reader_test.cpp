@@ -354,11 +354,11 @@ TEST_CASE("a bad archive is refused, and the error says why", "[archive]") {
   const int64_t most = std::numeric_limits<int64_t>::max();
   SECTION("no data.pkl") {
     handmade.zip.records[0].name = "archive/data.txt";
-    CHECK(contains(handmade.error(), "corrupt: the archive has no data.pkl"));
+    CHECK(contains(handmade.error(), "unsupported: the archive has no data.pkl"));
   }
   SECTION("two data.pkl") {
     handmade.zip.records.push_back({"other/data.pkl", "N."});
-    CHECK(contains(handmade.error(), "corrupt: the archive has two data.pkl"));
+    CHECK(contains(handmade.error(), "unsupported: the archive has two data.pkl"));
   }
   SECTION("a data.pkl that is packed in an unknown way") {
     handmade.zip.records[0].method = 12;

@@ -309,6 +309,39 @@ TEST_CASE("an archive that was packed again is read", "[formats]") {
   }
 }
 
+TEST_CASE("an array of NumPy is a tensor with the numbers of the pickle", "[formats]") {
+  using namespace format;
+  using namespace format::handmade;
+  const TemporaryDirectory directory;
+  const std::string path = directory / "numpy.pth";
+  const auto array = [](const std::string& order, const std::string& bytes) {
+    const std::string type =
+        global("numpy", "dtype") + tuple(text("i2") + "\x89\x88") + "R" +
+        tuple("K\x03" + text(order) + "NNN" + integer(-1) + integer(-1) + integer(0)) + "b";
+    return global("numpy._core.multiarray", "_reconstruct") +
+           tuple(global("numpy", "ndarray") + integers({0}) + text("b")) + "R" +
+           tuple("K\x01" + integers({2}) + type + "\x89" + "B" + little(bytes.size(), 4) + bytes) +
+           "b";
+  };
+  HandmadeZip zip;
+  zip.records = {{"a/data.pkl", start() +
+                                    dict(text("little") + array("<", little(258, 2) + little(3, 2)) +
+                                         text("big") + array(">", little(258, 2) + little(3, 2))) +
+                                    "."}};
+  std::ofstream(path, std::ios::binary) << zip.build();
+  for (const bool mmap : {false, true}) {
+    const Value tree = load(path, LoadOptions().mmap(mmap));
+    CHECK(tree.dict().at("little").to_tensor().equal(torch::tensor({258, 3}, torch::kShort)));
+    CHECK(tree.dict().at("big").to_tensor().equal(torch::tensor({513, 768}, torch::kShort)));
+  }
+  torch::nn::Module module;
+  module.register_buffer("little", torch::zeros({2}, torch::kShort));
+  module.register_buffer("big", torch::zeros({2}, torch::kShort));
+  load_state_dict(module, path);
+  CHECK(module.named_buffers()["little"].equal(torch::tensor({258, 3}, torch::kShort)));
+  CHECK(module.named_buffers()["big"].equal(torch::tensor({513, 768}, torch::kShort)));
+}
+
 TEST_CASE("what old PyTorch wrote is read", "[python]") {
   const std::string old = std::string(TORCH_CHECKPOINT_GOLDEN) + "/python-old/";
   const auto check_weights = [](const Dict& weights) {
@@ -322,6 +355,82 @@ TEST_CASE("what old PyTorch wrote is read", "[python]") {
     CHECK(tree.dict().at("epoch").to_int() == 3);
     check_weights(tree.dict().at("state_dict").dict());
     CHECK(load_weights(old + name, {}, "state_dict").size() == 2);
+  }
+}
+
+namespace {
+
+// As older versions of Lightning write: tensors beside an object of a class.
+std::string write_beside_unknown(const TemporaryDirectory& directory, const std::string& rest) {
+  using namespace format::handmade;
+  Tensor weight;
+  format::HandmadeZip zip;
+  zip.records = {
+      {"a/data.pkl", start() +
+                         dict(text("state_dict") + dict(text("w") + weight.build()) +
+                              text("hyper_parameters") + rest) +
+                         "."},
+      {"a/data/0", floats({1, 2, 3, 4})}};
+  std::ofstream(directory / "lightning.ckpt", std::ios::binary) << zip.build();
+  return directory / "lightning.ckpt";
+}
+
+}  // namespace
+
+TEST_CASE("weights beside an unknown class are read", "[formats]") {
+  using namespace format;
+  using namespace format::handmade;
+  const TemporaryDirectory directory;
+  const std::string made = global("argparse", "Namespace") + ")\x81";
+  const at::Tensor wanted = torch::tensor({1.f, 2.f, 3.f, 4.f});
+  SECTION("that holds numbers") {
+    const std::string path = write_beside_unknown(directory, made + dict(text("lr") + "K\x05") + "b");
+    const Value tree = load(path);
+    CHECK(tree.dict().at("hyper_parameters").opaque().class_name == "argparse.Namespace");
+    CHECK(load_weights(path, {}, "state_dict").at("w").equal(wanted));
+    CHECK(load_weights(path).at("state_dict.w").equal(wanted));
+    torch::nn::Module module;
+    module.register_buffer("w", torch::zeros({4}));
+    load_state_dict(module, path, {}, "state_dict");
+    CHECK(module.named_buffers()["w"].equal(wanted));
+    // No format writes it; what is beside it can be written.
+    for (const char* extension : {".pt", ".pth", ".safetensors"}) {
+      const std::string to = with_extension(directory, extension);
+      const std::string error = error_of([&] { save(tree, to); });
+      CHECK(contains(error, "unsupported: 'hyper_parameters' cannot be saved"));
+      CHECK(contains(error, "'argparse.Namespace'"));
+      CHECK_FALSE(std::filesystem::exists(to));
+      save(tree.dict().at("state_dict"), to);
+    }
+    Dict in_a_list;
+    in_a_list.insert("list", Value::List{tree.dict().at("hyper_parameters")});
+    CHECK(contains(error_of([&] { save(in_a_list, directory / "list.pt"); }),
+                   "unsupported: 'list.0' cannot be saved"));
+  }
+  SECTION("that holds tensors") {
+    const std::string path =
+        write_beside_unknown(directory, made + dict(text("t") + Tensor().build()) + "b");
+    const Value tree = load(path);
+    CHECK(tree.dict()
+              .at("hyper_parameters")
+              .opaque()
+              .parts.at(0)
+              .dict()
+              .at("t")
+              .to_tensor()
+              .equal(wanted));
+    CHECK(load_weights(path, {}, "state_dict").size() == 1);
+    const std::string error = error_of([&] { load_weights(path); });
+    CHECK(contains(error, "the tensors of 'hyper_parameters' are parts of an object of the class"));
+  }
+  SECTION("that are all of it") {
+    HandmadeZip zip;
+    zip.records = {{"a/data.pkl", start() + global("m", "Net") + ")\x81}b."}};
+    const std::string path = directory / "module.pth";
+    std::ofstream(path, std::ios::binary) << zip.build();
+    CHECK(load(path).opaque().class_name == "m.Net");
+    CHECK(contains(error_of([&] { load_weights(path); }), "the file holds an object of the class"));
+    CHECK(contains(error_of([&] { load_weights(path); }), "state_dict()"));
   }
 }
 

@@ -168,11 +168,13 @@ std::vector<Hostile> pickles() {
       {"pickle: a command by STACK_GLOBAL",
        pth(text("os") + text("system") + "\x93" + tuple(text("true")) + "R"), "'os.system'"},
       {"pickle: STACK_GLOBAL of no names", pth("NN\x93"), "something else than a name"},
-      {"pickle: a class of the user's", pth(global("__main__", "Model") + ")\x81}b"),
-       "'__main__.Model'"},
-      {"pickle: a whole module", pth(global("torch.nn.modules.linear", "Linear") + ")\x81}b"),
-       "state_dict()"},
-      {"pickle: a number of NumPy's", pth(global("numpy._core.multiarray", "scalar")), "x.item()"},
+      {"pickle: a tensor in a storage of an unknown class",
+       pth(tuple(text("storage") + global("__main__", "Storage") + text("0") + text("cpu") +
+                 integer(4)) +
+           "Q"),
+       "'__main__.Storage'"},
+      {"pickle: an unknown object with two states",
+       pth(global("__main__", "Model") + ")\x81}b}b"), "filled twice"},
       {"pickle: a bytearray of 2^63 bytes", pth("\x96" + little(kHuge, 8)), "cut off"},
       {"pickle: a string of Python 2 of 2^31 bytes", pth("T" + little(0x7fffffff, 4)), "cut off"},
       {"pickle: a set that holds itself", pth("\x8fq" + zero + "(h" + zero + "\x90"),

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -26,9 +27,12 @@ struct StoredTensor {
   bool big_endian = false;  ///< Its elements' bytes stand in the other order than here.
   /// How the record is packed, where it is: its place is that of the packed bytes.
   std::optional<Deflated> deflated = {};
+  /// The record, where it is none of the file's, but stands in the pickle. Its place is then only a
+  /// name: beyond the file's end.
+  std::shared_ptr<const std::string> own = {};
 
   /// Whether the elements can be read, or mapped, from the file as they are.
-  bool lies_as_it_is() const { return !big_endian && !deflated; }
+  bool lies_as_it_is() const { return !big_endian && !deflated && own == nullptr; }
 };
 
 /// A file's tree; its tensors are placeholders on the meta device: dtype, sizes, strides and

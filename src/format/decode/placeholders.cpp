@@ -61,15 +61,24 @@ Placeholders::Placeholders(const store::ByteSource& source, bool big_endian, siz
 
 at::Tensor Placeholders::make(const PickledTensor& tensor, const Record& record) {
   check(tensor, record);
+  return add(tensor, {record.offset, record.bytes, tensor.storage_offset,
+                      device(std::string(tensor.location)), record.name, big_endian_,
+                      record.deflated});
+}
+
+at::Tensor Placeholders::make_own(const PickledTensor& tensor) {
+  const Record record{"of an array of NumPy", source_.size() + own_count_++, tensor.bytes->size()};
+  check(tensor, record);
+  return add(tensor, {record.offset, record.bytes, 0, c10::Device(c10::kCPU), record.name,
+                      tensor.big_endian, std::nullopt, tensor.bytes});
+}
+
+at::Tensor Placeholders::add(const PickledTensor& tensor, StoredTensor stored) {
   at::Tensor placeholder =
       at::detail::empty_strided_meta(tensor.sizes, tensor.strides, tensor.dtype);
   if (tensor.requires_grad) placeholder.set_requires_grad(true);
-  archive_.table_.emplace(
-      placeholder.unsafeGetTensorImpl(),
-      DecodedArchive::Row{placeholder,
-                          {record.offset, record.bytes, tensor.storage_offset,
-                           device(std::string(tensor.location)), record.name, big_endian_,
-                           record.deflated}});
+  archive_.table_.emplace(placeholder.unsafeGetTensorImpl(),
+                          DecodedArchive::Row{placeholder, std::move(stored)});
   return placeholder;
 }
 
@@ -129,6 +138,10 @@ const StoredTensor* DecodedArchive::find(const at::Tensor& placeholder) const {
 
 void read_record(const store::ByteSource& source, const StoredTensor& stored, uint64_t offset,
                  void* to, uint64_t count) {
+  if (stored.own != nullptr) {
+    std::memcpy(to, stored.own->data() + offset, count);
+    return;
+  }
   if (!stored.deflated) {
     source.read_at(stored.record_offset + offset, to, count);
     return;

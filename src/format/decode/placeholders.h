@@ -31,15 +31,19 @@ class Placeholders {
   /// Throws Error(corrupt) if the record is not as large as the tensor's storage should be, or does
   /// not hold the whole tensor; Error(unsupported) for a device that this LibTorch does not know.
   at::Tensor make(const PickledTensor& tensor, const Record& record);
+  /// The same for a tensor that the pickle itself holds.
+  at::Tensor make_own(const PickledTensor& tensor);
   /// All of them, in their tree.
   DecodedArchive finish(Value tree);
 
  private:
+  at::Tensor add(const PickledTensor& tensor, StoredTensor stored);
   void check(const PickledTensor& tensor, const Record& record) const;
   c10::Device device(const std::string& name);
 
   const store::ByteSource& source_;
   bool big_endian_;
+  uint64_t own_count_ = 0;
   DecodedArchive archive_;
   std::unordered_map<std::string, c10::Device> devices_;
 };

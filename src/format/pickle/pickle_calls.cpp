@@ -1,6 +1,8 @@
 #include "format/tree/in_quotes.h"
+#include "format/pickle/pickle_globals.h"
 #include "format/pickle/pickle_machine.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -26,6 +28,22 @@ std::string Machine::quoted_class(ClassName name) const {
   return in_quotes(std::string(graph_.text(module)) + '.' + std::string(graph_.text(short_name)));
 }
 
+void Machine::wrong(const Item& item, const char* wanted) const {
+  if (const auto* name = std::get_if<ForeignName>(&item)) {
+    const Name& foreign = graph_.foreign[name->index];
+    unsupported("there is " +
+                in_quotes(std::string(foreign.module) + '.' + std::string(foreign.name)) +
+                ", which this library does not know, instead of " + wanted);
+  }
+  if (const auto* at = std::get_if<OpaqueAt>(&item)) {
+    const Name& name = graph_.opaques[at->index].name;
+    unsupported("there is an object of the class " +
+                in_quotes(std::string(name.module) + '.' + std::string(name.name)) +
+                ", which this library does not know, instead of " + wanted);
+  }
+  corrupt(std::string("there is something else than ") + wanted);
+}
+
 Items Machine::tuple(const Item& item, const char* wanted) const {
   return graph_.tuple(as<TupleAt>(item, wanted).index);
 }
@@ -40,7 +58,13 @@ Items Machine::elements(const Item& item, const char* wanted) const {
 // before 1.6 adds what part of the storage it is: since 0.4 that is None, all of it; before, it may
 // be (key, first element, elements).
 void Machine::push_storage() {
-  const Items fields = tuple(pop(), "a storage's description");
+  const Item description = pop();
+  const Items fields = tuple(description, "a storage's description");
+  // The class of a module that was saved whole, with its source, which is nothing to us.
+  if (fields.size() == 4 && graph_.text(text(fields[0], "a word")) == std::string_view("module")) {
+    push(fields[1]);
+    return;
+  }
   const bool has_view = fields.size() == 6;
   if ((fields.size() != 5 && !has_view) ||
       graph_.text(text(fields[0], "the word 'storage'")) != std::string_view("storage")) {
@@ -76,9 +100,13 @@ void Machine::push_storage() {
 void Machine::make_object() {
   const Item arguments = pop();
   const Item callee = pop();
+  if (const auto* name = std::get_if<ForeignName>(&callee)) {
+    push(make_opaque(graph_.foreign[name->index], arguments));
+    return;
+  }
   if (const auto* global = std::get_if<Global>(&callee)) {
     // Python's pickler writes some of the calls that `reduce` knows in this form.
-    push(call(*global, tuple(arguments, "a call's arguments")));
+    push(call(*global, arguments));
     return;
   }
   const auto name = as<ClassName>(callee, "a TorchScript class");
@@ -88,11 +116,53 @@ void Machine::make_object() {
   push_node<ObjectAt>({});
 }
 
+void Machine::make_object_with_keywords() {
+  const Item keywords = pop();
+  const Item arguments = pop();
+  const Item callee = pop();
+  const auto* name = std::get_if<ForeignName>(&callee);
+  if (name == nullptr) {
+    unsupported("it would make an object by a call of its class's __new__", "Nothing was run");
+  }
+  as<DictAt>(keywords, "a dict of arguments");
+  const Item made = make_opaque(graph_.foreign[name->index], arguments);
+  graph_.opaques.back().keywords = keywords;
+  push(made);
+}
+
+bool Machine::is_unknown(const Item& item) const {
+  return std::holds_alternative<ForeignName>(item) || std::holds_alternative<OpaqueAt>(item);
+}
+
+Item Machine::make_opaque(Name name, const Item& arguments) {
+  const Items all = tuple(arguments, "a call's arguments");
+  budget_.charge(sizeof(OpaqueObject));
+  graph_.opaques.push_back({name_of_made(name, all), arguments});
+  return OpaqueAt{static_cast<uint32_t>(graph_.opaques.size() - 1)};
+}
+
+// Some functions only make an object of the class that they get.
+Name Machine::name_of_made(Name called, Items arguments) const {
+  const bool makes_objects = called.module == "copyreg" || called.module == "copy_reg";
+  const bool makes_tensors = called.name.substr(0, 18) == "_rebuild_from_type";
+  const size_t at = makes_tensors ? 1 : 0;
+  if ((!makes_objects && !makes_tensors) || arguments.size() <= at) return called;
+  const auto* name = std::get_if<ForeignName>(&arguments[at]);
+  return name != nullptr ? graph_.foreign[name->index] : called;
+}
+
 // Gives an object its attributes. Anything else than a dict of them is meant for the class's
 // __setstate__, which would have to be run. An OrderedDict's attributes (the versions of modules
 // in a state_dict's _metadata) are left out.
 void Machine::build() {
   const Item state = pop();
+  if (const auto* opaque = std::get_if<OpaqueAt>(&top())) {
+    OpaqueObject& object = graph_.opaques[opaque->index];
+    if (object.has_state) corrupt("an object is filled twice");
+    object.state = state;
+    object.has_state = true;
+    return;
+  }
   if (const auto* tensor = std::get_if<TensorAt>(&top())) {
     build_parameter(*tensor, state);
     return;
@@ -116,11 +186,27 @@ void Machine::reduce() {
     unsupported("it calls the class " + quoted_class(*name) + ", as an enumeration does",
                 "Nothing was run");
   }
-  const auto global = as<Global>(callee, "the name of a function");
-  push(call(global, tuple(arguments, "a call's arguments")));
+  if (const auto* name = std::get_if<ForeignName>(&callee)) {
+    push(make_opaque(graph_.foreign[name->index], arguments));
+  } else if (const auto* made = std::get_if<OpaqueAt>(&callee)) {
+    push(make_opaque(graph_.opaques[made->index].name, arguments));
+  } else {
+    push(call(as<Global>(callee, "the name of a function"), arguments));
+  }
 }
 
-Item Machine::call(Global global, Items arguments) {
+// What is called with something unknown makes something unknown.
+Item Machine::call(Global global, const Item& arguments) {
+  const Items all = tuple(arguments, "a call's arguments");
+  const bool unknown = std::any_of(all.begin(), all.end(), [this](const Item& item) {
+    return is_unknown(item);
+  });
+  // Of a defaultdict it is what makes the missing values, and is left out.
+  const bool plain = !unknown || global == Global::kDefaultDict;
+  return plain ? call_known(global, all) : make_opaque(name_of(global), arguments);
+}
+
+Item Machine::call_known(Global global, Items arguments) {
   const auto need = [&](size_t count) {
     if (arguments.size() != count) corrupt("a call has the wrong number of arguments");
   };
@@ -168,7 +254,6 @@ Item Machine::call(Global global, Items arguments) {
       // What it would make for a missing key is left out: a tree has no missing keys.
       if (!arguments.empty()) {
         need(1);
-        if (!std::holds_alternative<None>(arguments[0])) as<Global>(arguments[0], "a class");
       }
       return empty_dict();
     case Global::kComplex: {
@@ -201,10 +286,8 @@ Item Machine::call(Global global, Items arguments) {
       return SizeAt{as<TupleAt>(arguments[0], "a tuple of sizes").index};
     case Global::kDevice:
       return make_device(arguments);
-    case Global::kBuiltinClass:
     case Global::kTensorClass:
-      unsupported("it makes an object of a class that a tree has no place for",
-                  "Nothing was run. In Python, save a list, a dict or a tensor instead");
+      unsupported("it makes a tensor by a call of its class", "Nothing was run");
   }
   corrupt("a call is of an unknown kind");
 }
@@ -253,7 +336,7 @@ Item Machine::list_of(Items arguments) {
 // (), (bytes), or in protocol 2 (text, "latin-1").
 Item Machine::byte_array(Items arguments) {
   if (arguments.empty()) return BytesText{{0, 0}};
-  if (arguments.size() == 2) return call(Global::kEncode, arguments);
+  if (arguments.size() == 2) return call_known(Global::kEncode, arguments);
   if (arguments.size() != 1) corrupt("a call has the wrong number of arguments");
   if (const auto* old = std::get_if<OldText>(&arguments[0])) return BytesText{old->text};
   if (std::holds_alternative<Latin1Text>(arguments[0])) return arguments[0];
@@ -378,7 +461,7 @@ Item Machine::rebuild_from_type(Items arguments) {
   if (type != Global::kTensorClass && type != Global::kParameterClass) {
     corrupt("a tensor is of a class that is none of tensors");
   }
-  return call(function, tuple(arguments[2], "a tensor's arguments"));
+  return call(function, arguments[2]);
 }
 
 std::vector<int64_t> Machine::integers(const Item& item) {

@@ -37,7 +37,6 @@ enum class Global : uint8_t {
   kDefaultDict,      ///< collections.defaultdict: a dict
   kListOf,           ///< builtins.set and others that are made from a list: the list
   kByteArray,        ///< builtins.bytearray: bytes
-  kBuiltinClass,     ///< builtins.list and its kind, as defaultdict's argument
   kComplex,          ///< builtins.complex
   kEncode,           ///< _codecs.encode: how protocol 2 writes bytes
   kBytes,            ///< builtins.bytes: how protocol 2 writes no bytes
@@ -55,6 +54,9 @@ struct OldText {  ///< A str of Python 2, where it might hold a text or bytes.
   Text text;
 };
 struct ClassName {  ///< A TorchScript class, "__torch__…": an index into Graph::classes.
+  uint32_t index;
+};
+struct ForeignName {  ///< A class or function that this reader does not know: Graph::foreign.
   uint32_t index;
 };
 struct StorageClass {  ///< torch.FloatStorage and its kind.
@@ -100,11 +102,15 @@ struct DictAt {
 struct ObjectAt {
   uint32_t index;
 };
+struct OpaqueAt {
+  uint32_t index;
+};
 
 using Item =
     std::variant<Unset, None, bool, int64_t, double, Text, OldText, Global, ClassName,
                  StorageClass, UntypedStorageClass, Dtype, BytesText, Latin1Text, LongText, DeviceAt, ComplexAt,
-                 StorageAt, TensorAt, TupleAt, SizeAt, ListAt, DictAt, ObjectAt>;
+                 StorageAt, TensorAt, TupleAt, SizeAt, ListAt, DictAt, ObjectAt,
+                 ForeignName, OpaqueAt>;
 static_assert(sizeof(Item) == 16, "a pickle's size must bound what reading it takes");
 
 /// A storage that the pickle names, but does not hold.
@@ -134,6 +140,23 @@ class Items {
   size_t size_;
 };
 
+/// A class or function that this reader does not know.
+struct Name {
+  std::string_view module;
+  std::string_view name;
+};
+
+/// What a name would make that this reader does not know: all that the pickle says of it.
+struct OpaqueObject {
+  Name name;
+  Item arguments = None{};  ///< A tuple.
+  Item keywords = None{};   ///< A dict.
+  Item list = None{};       ///< What was appended to it.
+  Item dict = None{};       ///< What was set in it.
+  Item state = None{};      ///< What its __setstate__ would get.
+  bool has_state = false;
+};
+
 struct Graph {
   struct Tuple {
     uint32_t first;
@@ -153,6 +176,8 @@ struct Graph {
   std::vector<c10::complex<double>> complexes;
   std::vector<std::pair<Text, std::optional<int64_t>>> devices;  ///< Type, perhaps with an index.
   std::vector<std::pair<Text, Text>> classes;                    ///< Module and name.
+  std::vector<Name> foreign;
+  std::vector<OpaqueObject> opaques;
 
   Items tuple(uint32_t index) const {
     return {tuple_items.data() + tuples[index].first, tuples[index].size};

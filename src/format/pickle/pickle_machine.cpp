@@ -263,7 +263,8 @@ bool Machine::step() {
       build();
       break;
     case kNewObjEx:
-      unsupported("it would make an object by a call of its class's __new__", "Nothing was run");
+      make_object_with_keywords();
+      break;
     default:
       unsupported("the opcode " + hex(opcode) +
                   " is not one that LibTorch or Python writes for plain data");
@@ -402,12 +403,14 @@ void Machine::push_global(std::string_view module, std::string_view name) {
     push(*known);
     return;
   }
-  const std::string full = in_quotes(std::string(module) + "." + std::string(name));
-  const std::string_view why = why_unknown(module, name);
-  unsupported("it refers to " + full +
-                  (why.empty() ? ", which this library does not know"
-                               : " (" + std::string(why) + "), which this library does not read"),
-              std::string(what_to_do(module)));
+  if (acts(module, name)) {
+    unsupported("it refers to " + in_quotes(std::string(module) + "." + std::string(name)) +
+                    ", by which a file does something in Python that no data needs",
+                "Nothing was run. Do not load this file in Python");
+  }
+  budget_.charge(sizeof(Name));
+  graph_.foreign.push_back({module, name});
+  push(ForeignName{static_cast<uint32_t>(graph_.foreign.size() - 1)});
 }
 
 void Machine::put(uint64_t id) {
@@ -425,12 +428,20 @@ void Machine::get(uint64_t id) {
 }
 
 void Machine::append(std::vector<Item> items) {
+  if (const auto* at = std::get_if<OpaqueAt>(&top())) {
+    add_to<ListAt>(graph_.opaques[at->index].list, std::move(items));
+    return;
+  }
   auto& list = graph_.nodes[as<ListAt>(top(), "a list to append to").index];
   list.insert(list.end(), items.begin(), items.end());
 }
 
 void Machine::set_items(std::vector<Item> items) {
   if (items.size() % 2 != 0) corrupt("a key in it has no value");
+  if (const auto* at = std::get_if<OpaqueAt>(&top())) {
+    add_to<DictAt>(graph_.opaques[at->index].dict, std::move(items));
+    return;
+  }
   auto& dict = graph_.nodes[as<DictAt>(top(), "a dict to fill").index];
   dict.insert(dict.end(), items.begin(), items.end());
 }

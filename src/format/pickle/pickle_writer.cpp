@@ -2,6 +2,7 @@
 
 #include "format/tree/dtype.h"
 #include "format/tree/in_quotes.h"
+#include "format/tree/opaque.h"
 #include "base/little_endian.h"
 #include "format/pickle/utf8.h"
 #include "format/tree/path.h"
@@ -108,6 +109,8 @@ class Pickler {
       case Value::Kind::kBigInt:
         put_long(value.to_big_int().bytes);
         break;
+      case Value::Kind::kOpaque:
+        refuse_to_save(value.opaque(), path.text());
     }
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,29 @@ inline bool is_utf8(std::string_view text) {
     if (overlong || surrogate || too_high) return false;
     i += more + 1;
   }
+  return true;
+}
+
+/// Appends a character by its number; false if there is none of that number.
+inline bool append_utf8(std::string& text, uint32_t character) {
+  if (character > 0x10ffff || (character >= 0xd800 && character < 0xe000)) return false;
+  const auto append = [&](uint32_t byte) { text += static_cast<char>(byte); };
+  if (character < 0x80) {
+    append(character);
+    return true;
+  }
+  if (character < 0x800) {
+    append(0xc0 | (character >> 6));
+  } else {
+    if (character < 0x10000) {
+      append(0xe0 | (character >> 12));
+    } else {
+      append(0xf0 | (character >> 18));
+      append(0x80 | ((character >> 12) & 0x3f));
+    }
+    append(0x80 | ((character >> 6) & 0x3f));
+  }
+  append(0x80 | (character & 0x3f));
   return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include "format/torch/fail_safe.h"
 #include "format/torch/ivalue.h"
+#include "format/tree/opaque.h"
 #include "format/tree/path.h"
 #include "format/tree/tagged.h"
 #include "base/digest.h"
@@ -140,6 +141,8 @@ class TreeWriter {
       case Value::Kind::kBytes:
       case Value::Kind::kBigInt:
         return to_ivalue(to_tagged(value), place);
+      case Value::Kind::kOpaque:
+        refuse_to_save(value.opaque(), place.text());
       default:
         return scalar_ivalue(value);
     }

@@ -17,8 +17,11 @@ const Value* Path::find_in(const Value& tree) const {
   if (in == nullptr) return nullptr;
   if (key_ != nullptr) return in->is_dict() ? in->dict().find(*key_) : nullptr;
   const bool is_list = in->kind() == Value::Kind::kList;
-  if (!is_list && in->kind() != Value::Kind::kTuple) return nullptr;
-  const std::vector<Value>& entries = is_list ? in->list() : in->tuple();
+  const bool is_opaque = in->kind() == Value::Kind::kOpaque;
+  if (!is_list && !is_opaque && in->kind() != Value::Kind::kTuple) return nullptr;
+  const std::vector<Value>& entries = is_list     ? in->list()
+                                      : is_opaque ? in->opaque().parts
+                                                  : in->tuple();
   return index_ < entries.size() ? &entries[index_] : nullptr;
 }
 

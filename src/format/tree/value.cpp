@@ -1,3 +1,6 @@
+#include "format/tree/in_quotes.h"
+#include "format/tree/opaque.h"
+
 #include <checkpoint/error.h>
 #include <checkpoint/value.h>
 
@@ -42,6 +45,8 @@ const char* to_string(Value::Kind kind) noexcept {
       return "bytes";
     case Value::Kind::kBigInt:
       return "big int";
+    case Value::Kind::kOpaque:
+      return "opaque";
   }
   return "unknown";
 }
@@ -108,14 +113,17 @@ std::vector<std::pair<Key, Value>>::const_iterator Dict::end() const { return en
 
 namespace {
 
-[[noreturn]] void wrong_kind(Value::Kind found, Value::Kind wanted) {
-  throw Error(ErrorCode::kIncompatible, std::string("a value of kind ") + to_string(found) +
-                                            " stands where one of kind " + to_string(wanted) +
-                                            " is needed");
+[[noreturn]] void wrong_kind(const Value& found, Value::Kind wanted) {
+  const bool opaque = found.kind() == Value::Kind::kOpaque;
+  throw Error(ErrorCode::kIncompatible,
+              (opaque ? "an " + kind_text(found) + ", which this library does not know,"
+                      : "a value of kind " + kind_text(found)) +
+                  " stands where one of kind " + to_string(wanted) + " is needed",
+              "", 0, opaque ? format::what_to_do(found.opaque().class_name) : "");
 }
 
 template <typename T, typename Data>
-auto& get_or_throw(Data& data, Value::Kind found, Value::Kind wanted) {
+auto& get_or_throw(Data& data, const Value& found, Value::Kind wanted) {
   auto* value = std::get_if<T>(&data);
   if (value == nullptr) wrong_kind(found, wanted);
   return *value;
@@ -123,17 +131,26 @@ auto& get_or_throw(Data& data, Value::Kind found, Value::Kind wanted) {
 
 }  // namespace
 
-bool Value::to_bool() const { return get_or_throw<bool>(data_, kind(), Kind::kBool); }
+std::string kind_text(const Value& value) {
+  if (value.kind() != Value::Kind::kOpaque) return to_string(value.kind());
+  return "object of the class " + format::in_quotes(value.opaque().class_name);
+}
 
-int64_t Value::to_int() const { return get_or_throw<int64_t>(data_, kind(), Kind::kInt); }
+const Opaque& Value::opaque() const { return get_or_throw<Opaque>(data_, *this, Kind::kOpaque); }
+
+Opaque& Value::opaque() { return get_or_throw<Opaque>(data_, *this, Kind::kOpaque); }
+
+bool Value::to_bool() const { return get_or_throw<bool>(data_, *this, Kind::kBool); }
+
+int64_t Value::to_int() const { return get_or_throw<int64_t>(data_, *this, Kind::kInt); }
 
 double Value::to_double() const {
   if (const auto* integer = std::get_if<int64_t>(&data_)) return static_cast<double>(*integer);
-  return get_or_throw<double>(data_, kind(), Kind::kDouble);
+  return get_or_throw<double>(data_, *this, Kind::kDouble);
 }
 
 c10::complex<double> Value::to_complex() const {
-  return get_or_throw<c10::complex<double>>(data_, kind(), Kind::kComplex);
+  return get_or_throw<c10::complex<double>>(data_, *this, Kind::kComplex);
 }
 
 void Value::refuse_integer() {
@@ -143,47 +160,47 @@ void Value::refuse_integer() {
 }
 
 const std::string& Value::to_string() const {
-  return get_or_throw<std::string>(data_, kind(), Kind::kString);
+  return get_or_throw<std::string>(data_, *this, Kind::kString);
 }
 
 const at::Tensor& Value::to_tensor() const {
-  return get_or_throw<at::Tensor>(data_, kind(), Kind::kTensor);
+  return get_or_throw<at::Tensor>(data_, *this, Kind::kTensor);
 }
 
-const Value::List& Value::list() const { return get_or_throw<List>(data_, kind(), Kind::kList); }
+const Value::List& Value::list() const { return get_or_throw<List>(data_, *this, Kind::kList); }
 
-Value::List& Value::list() { return get_or_throw<List>(data_, kind(), Kind::kList); }
+Value::List& Value::list() { return get_or_throw<List>(data_, *this, Kind::kList); }
 
 const std::vector<Value>& Value::tuple() const {
-  return get_or_throw<Tuple>(data_, kind(), Kind::kTuple).items;
+  return get_or_throw<Tuple>(data_, *this, Kind::kTuple).items;
 }
 
 std::vector<Value>& Value::tuple() {
-  return get_or_throw<Tuple>(data_, kind(), Kind::kTuple).items;
+  return get_or_throw<Tuple>(data_, *this, Kind::kTuple).items;
 }
 
-const Dict& Value::dict() const { return get_or_throw<Dict>(data_, kind(), Kind::kDict); }
+const Dict& Value::dict() const { return get_or_throw<Dict>(data_, *this, Kind::kDict); }
 
-Dict& Value::dict() { return get_or_throw<Dict>(data_, kind(), Kind::kDict); }
+Dict& Value::dict() { return get_or_throw<Dict>(data_, *this, Kind::kDict); }
 
 const std::vector<int64_t>& Value::to_size() const {
-  return get_or_throw<Size>(data_, kind(), Kind::kSize).sizes;
+  return get_or_throw<Size>(data_, *this, Kind::kSize).sizes;
 }
 
 c10::ScalarType Value::to_dtype() const {
-  return get_or_throw<c10::ScalarType>(data_, kind(), Kind::kDtype);
+  return get_or_throw<c10::ScalarType>(data_, *this, Kind::kDtype);
 }
 
 c10::Device Value::to_device() const {
-  return get_or_throw<c10::Device>(data_, kind(), Kind::kDevice);
+  return get_or_throw<c10::Device>(data_, *this, Kind::kDevice);
 }
 
 const std::string& Value::to_bytes() const {
-  return get_or_throw<Bytes>(data_, kind(), Kind::kBytes).bytes;
+  return get_or_throw<Bytes>(data_, *this, Kind::kBytes).bytes;
 }
 
 const BigInt& Value::to_big_int() const {
-  return get_or_throw<BigInt>(data_, kind(), Kind::kBigInt);
+  return get_or_throw<BigInt>(data_, *this, Kind::kBigInt);
 }
 
 }  // namespace checkpoint

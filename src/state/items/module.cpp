@@ -135,7 +135,7 @@ class ModulePlan {
       plan_.missing(key);
     } else if (!saved->is_tensor()) {
       plan_.mismatched(
-          key, std::string("a tensor here, and a ") + to_string(saved->kind()) + " in the file");
+          key, std::string("a tensor here, and a ") + kind_text(*saved) + " in the file");
     } else {
       plan_.restore_in_place(live, saved->to_tensor(), key);
       if (plan_.options().restore_modes()) plan_requires_grad(live, *saved, plan_);

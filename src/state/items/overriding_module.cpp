@@ -176,7 +176,7 @@ class Comparison {
       }
     } else if (saved != nullptr) {
       plan_.mismatched(
-          path, std::string("a tensor here, and a ") + to_string(saved->kind()) + " in the file");
+          path, std::string("a tensor here, and a ") + kind_text(*saved) + " in the file");
     } else {
       plan_.missing(path);
     }
@@ -198,7 +198,7 @@ void plan_overriding(Module& module, const Value& saved, const std::string& path
                      RestorePlan& plan) {
   if (!saved.is_dict()) {
     plan.mismatched(
-        path, std::string("a module here, and a ") + to_string(saved.kind()) + " in the file");
+        path, std::string("a module here, and a ") + kind_text(saved) + " in the file");
     return;
   }
   const Dict live = self_saving(module, path).capture();

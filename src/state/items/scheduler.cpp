@@ -72,7 +72,7 @@ std::string text_of(const Value& value) {
       return "[" + text + "]";
     }
     default:
-      return std::string("a ") + to_string(value.kind());
+      return "a " + kind_text(value);
   }
 }
 

@@ -41,7 +41,7 @@ void plan_script(const ScriptModule& module, const Value& saved, const std::stri
                  RestorePlan& plan) {
   if (!saved.is_dict()) {
     plan.mismatched(
-        path, std::string("a module here, and a ") + to_string(saved.kind()) + " in the file");
+        path, std::string("a module here, and a ") + kind_text(saved) + " in the file");
     return;
   }
   std::set<std::string> known = {kTraining};

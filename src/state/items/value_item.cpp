@@ -90,7 +90,7 @@ void ValueItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan&
   const bool is_text = otherwise_ == Else::kText && saved.value.kind() == Value::Kind::kString;
   if (!is_text && !can_become(saved.value.kind(), kind_)) {
     plan.mismatched(name(), std::string("a ") + to_string(kind_) + " here, and a " +
-                                to_string(saved.value.kind()) + " in the file");
+                                kind_text(saved.value) + " in the file");
     return;
   }
   // The write may still refuse a number that is too large for its type; then it is undone.
@@ -109,7 +109,7 @@ void TensorItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan
   if (saved.value.is_none()) {
     plan.finally([this] { tensor_ = at::Tensor(); });
   } else if (!saved.value.is_tensor()) {
-    plan.mismatched(name(), std::string("a tensor here, and a ") + to_string(saved.value.kind()) +
+    plan.mismatched(name(), std::string("a tensor here, and a ") + kind_text(saved.value) +
                                 " in the file");
   } else if (tensor_.defined()) {
     plan.restore_in_place(tensor_, saved.value.to_tensor(), name());
