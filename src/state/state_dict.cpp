@@ -1,3 +1,4 @@
+#include "format/foreign.h"
 #include "format/read_file.h"
 #include "format/save_tree.h"
 #include "format/tree/tree_json.h"
@@ -21,12 +22,43 @@ Dict to_dict(const StateDict& dict) {
   return result;
 }
 
+std::string a(const std::string& kind) {
+  const bool vowel = kind.find_first_of("aeiou") == 0;
+  return (vowel ? "an " : "a ") + kind;
+}
+
+// As an error shows them: not more than a few.
+std::string names_in(const Dict& dict) {
+  constexpr size_t kShown = 10;
+  if (dict.empty()) return "none";
+  std::string names;
+  size_t count = 0;
+  for (const auto& [key, value] : dict) {
+    if (count++ == kShown) return names + " and others";
+    names += (names.empty() ? "'" : ", '") + to_string(key) + '\'';
+  }
+  return names;
+}
+
 // The whole tree, or the part that has this name.
 const Value& choose(const Value& tree, const std::string& item, const std::string& path) {
   if (item.empty()) return tree;
-  const Value* const chosen = tree.is_dict() ? tree.dict().find(item) : nullptr;
+  if (!tree.is_dict()) {
+    throw Error(ErrorCode::kNotFound,
+                "the file has no item '" + item + "': it holds " + a(kind_text(tree)), path);
+  }
+  const Value* const chosen = tree.dict().find(item);
   if (chosen != nullptr) return *chosen;
-  throw Error(ErrorCode::kNotFound, "the file has no item '" + item + "'", path);
+  throw Error(ErrorCode::kNotFound, "the file has no item '" + item + "'", path, 0,
+              "It has " + names_in(tree.dict()) + ".");
+}
+
+// A list or a tensor has no names that could be a module's.
+const Value& need_names(const Value& tree, const std::string& path) {
+  if (tree.is_dict()) return tree;
+  throw Error(ErrorCode::kIncompatible,
+              "the file holds " + a(kind_text(tree)) + ", and no names of tensors", path, 0,
+              "Save a module's state_dict().");
 }
 
 RestoreReport load_into(torch::nn::Module& module, const store::File& file,
@@ -36,7 +68,7 @@ RestoreReport load_into(torch::nn::Module& module, const store::File& file,
   const auto saved_device = [](const format::StoredTensor& stored) { return stored.device; };
   const state::TensorSource source{&file, &archive, saved_device, unchecked};
   state::RestorePlan plan(source, options);
-  state::plan_module(module, choose(archive.tree(), item, file.name()), "",
+  state::plan_module(module, need_names(choose(archive.tree(), item, file.name()), file.name()), "",
                      state::OwnLoad::kIgnored, plan);
   state::settle(plan, options.strict(), file.name());
   plan.run();
@@ -83,6 +115,7 @@ RestoreReport load_state_dict(torch::nn::Module& module, const std::string& path
     return load_into(module, store::File::open(fs, path, store::Links::kFollowed), nullptr, options,
                      item);
   }
+  format::need_checkpoint(fs, path);
   const store::VerifiedCheckpoint checkpoint =
       store::open_checkpoint(fs, path, options.verify(), options.on_transfer());
   return load_into(module, checkpoint.content(), checkpoint.unchecked(options.verify()), options,

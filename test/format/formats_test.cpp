@@ -393,6 +393,8 @@ TEST_CASE("weights beside an unknown class are read", "[formats]") {
     module.register_buffer("w", torch::zeros({4}));
     load_state_dict(module, path, {}, "state_dict");
     CHECK(module.named_buffers()["w"].equal(wanted));
+    CHECK(contains(error_of([&] { load_state_dict(module, path, {}, "hyper_parameters"); }),
+                   "the file holds an object of the class 'argparse.Namespace'"));
     // No format writes it; what is beside it can be written.
     for (const char* extension : {".pt", ".pth", ".safetensors"}) {
       const std::string to = with_extension(directory, extension);
@@ -496,4 +498,99 @@ TEST_CASE("a .pth file's table says where each tensor is", "[formats]") {
   }
   CHECK(sink.bytes.compare(table[0].offset, 40, static_cast<const char*>(tied.data_ptr()), 40) ==
         0);
+}
+
+namespace {
+
+std::string error_loading(const TemporaryDirectory& directory, const std::string& name,
+                          const std::string& bytes) {
+  std::ofstream(directory / name, std::ios::binary) << bytes;
+  return error_of([&] { load(directory / name); });
+}
+
+std::string zip_of(const std::vector<std::string>& names) {
+  format::HandmadeZip zip;
+  for (const std::string& name : names) {
+    format::HandmadeZip::Record record;
+    record.name = name;
+    zip.records.push_back(record);
+  }
+  return zip.build();
+}
+
+}  // namespace
+
+TEST_CASE("a file of another kind is called what it is", "[foreign]") {
+  const TemporaryDirectory directory;
+  const auto check = [&](const std::string& bytes, const std::string& what, const std::string& hint,
+                         const std::string& name = "model.pth") {
+    const std::string error = error_loading(directory, name, bytes);
+    INFO(error);
+    CHECK(contains(error, "unsupported: "));
+    CHECK(contains(error, what));
+    CHECK(contains(error, hint));
+  };
+  check("", "holds 0 bytes", "disk was full");
+  check("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n",
+        "a git-lfs pointer", "git lfs pull");
+  check("\n<!DOCTYPE html><html><body>404</body></html>", "an HTML page", "Download");
+  check("<?xml version='1.0'?><Error>AccessDenied</Error>", "an XML text", "Download");
+  check("Entry not found", "this is a text", "download");
+  check("{\"weight_map\": {\"w\": \"a.safetensors\"}}", "in several files (shards)", "weight_map",
+        "model.safetensors.index.json");
+  check("{\"hidden_size\": 768, \"layers\": 12}", "a JSON text", "tensors", "config.json");
+  check("\x1f\x8b\x08 and so on", "packed by gzip", "gunzip");
+  check("\x28\xb5\x2f\xfd and so on", "packed by zstd", "unzstd");
+  check("\x93NUMPY\x01", "an array of NumPy", "torch.from_numpy");
+  check("\x89HDF\r\n\x1a\n", "an HDF5 file", "torch.save");
+  check("GGUF\x03", "a GGUF file", "safetensors");
+  check(std::string(257, 'x') + "ustar" + std::string(200, '\0'), "a tar archive", "PyTorch 0.4");
+  check(zip_of({"a.npy", "b.npy"}), "NumPy's arrays (.npz)", "torch.from_numpy");
+  check(zip_of({"m/archive_format", "m/models/model.json"}), "torch.export", "state_dict");
+  check(zip_of({"a.pth"}), "one of other files", "Unpack it");
+  check(zip_of({"readme.txt"}), "not one of LibTorch", "torch.save");
+  check(zip_of({}), "an empty zip archive", "again");
+  check(zip_of({"a/data.pkl", "b/data.pkl"}), "two data.pkl", "unpack it");
+  check("\xff\xfe\xfd\xfc and so on", "its beginning is damaged", "");
+}
+
+TEST_CASE("a directory that is no checkpoint says what may be meant", "[foreign]") {
+  const TemporaryDirectory directory;
+  const auto error = [&] { return error_of([&] { load(directory.path()); }); };
+  torch::nn::Module module;
+  CHECK(contains(error(), "unsupported: this directory is no checkpoint"));
+  CHECK(contains(error_of([&] { load_state_dict(module, directory.path()); }),
+                 "this directory is no checkpoint"));
+  std::ofstream(directory / "model.safetensors") << "x";
+  std::ofstream(directory / "config.json") << "{}";
+  CHECK(contains(error(), "Did you mean '" + (directory / "model.safetensors") + "'?"));
+  std::filesystem::create_directory(directory / "epoch-1");
+  std::ofstream(directory / "epoch-1" / "manifest.json") << "{}";
+  std::filesystem::create_directory_symlink("epoch-1", directory / "latest");
+  CHECK(contains(error(), "Did you mean '" + (directory / "latest") + "', '" +
+                              (directory / "epoch-1") + "', '"));
+  std::ofstream(directory / ".metadata") << "x";
+  CHECK(contains(error(), "a distributed checkpoint of Python's"));
+}
+
+TEST_CASE("a file without names is not loaded into a module", "[foreign]") {
+  const TemporaryDirectory directory;
+  torch::nn::Module module;
+  module.register_buffer("w", torch::zeros({2}));
+  save(Value(Value::List{torch::ones({2})}), directory / "list.pth");
+  CHECK(contains(error_of([&] { load_state_dict(module, directory / "list.pth"); }),
+                 "incompatible: the file holds a list, and no names of tensors"));
+  save(Value(torch::ones({2})), directory / "tensor.pth");
+  CHECK(contains(error_of([&] { load_state_dict(module, directory / "tensor.pth"); }),
+                 "the file holds a tensor"));
+  CHECK(contains(error_of([&] { load_state_dict(module, directory / "tensor.pth", {}, "model"); }),
+                 "the file has no item 'model': it holds a tensor"));
+  Dict tree;
+  tree.insert("epoch", 3);
+  tree.insert("state_dict", Dict());
+  save(tree, directory / "tree.pth");
+  const std::string error =
+      error_of([&] { load_state_dict(module, directory / "tree.pth", {}, "model"); });
+  CHECK(contains(error, "the file has no item 'model'"));
+  CHECK(contains(error, "It has 'epoch', 'state_dict'."));
 }
