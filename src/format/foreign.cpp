@@ -1,5 +1,6 @@
 #include "format/foreign.h"
 
+#include "format/pickle/utf8.h"
 #include "store/io/file.h"
 #include "store/records/marker.h"
 #include "store/records/names.h"
@@ -66,6 +67,12 @@ bool ends_with(std::string_view text, std::string_view end) {
 }
 
 bool is_text(std::string_view begin) {
+  // The last character may be cut off.
+  size_t end = begin.size();
+  while (end > 0 && end + 4 > begin.size() && static_cast<unsigned char>(begin[end - 1]) >= 0x80) {
+    --end;
+  }
+  if (!is_utf8(begin.substr(0, end))) return false;
   return std::all_of(begin.begin(), begin.end(), [](unsigned char c) {
     return c >= 0x20 || c == '\n' || c == '\r' || c == '\t';
   });

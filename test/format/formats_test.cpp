@@ -387,8 +387,8 @@ TEST_CASE("weights beside an unknown class are read", "[formats]") {
     const std::string path = write_beside_unknown(directory, made + dict(text("lr") + "K\x05") + "b");
     const Value tree = load(path);
     CHECK(tree.dict().at("hyper_parameters").opaque().class_name == "argparse.Namespace");
-    CHECK(load_weights(path, {}, "state_dict").at("w").equal(wanted));
-    CHECK(load_weights(path).at("state_dict.w").equal(wanted));
+    CHECK(load_weights(path, {}, "state_dict")["w"].equal(wanted));
+    CHECK(load_weights(path)["state_dict.w"].equal(wanted));
     torch::nn::Module module;
     module.register_buffer("w", torch::zeros({4}));
     load_state_dict(module, path, {}, "state_dict");
@@ -565,7 +565,7 @@ TEST_CASE("a directory that is no checkpoint says what may be meant", "[foreign]
   std::ofstream(directory / "config.json") << "{}";
   CHECK(contains(error(), "Did you mean '" + (directory / "model.safetensors") + "'?"));
   std::filesystem::create_directory(directory / "epoch-1");
-  std::ofstream(directory / "epoch-1" / "manifest.json") << "{}";
+  std::ofstream(directory / "epoch-1/manifest.json") << "{}";
   std::filesystem::create_directory_symlink("epoch-1", directory / "latest");
   CHECK(contains(error(), "Did you mean '" + (directory / "latest") + "', '" +
                               (directory / "epoch-1") + "', '"));

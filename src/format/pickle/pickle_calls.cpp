@@ -201,8 +201,10 @@ Item Machine::call(Global global, const Item& arguments) {
   const bool unknown = std::any_of(all.begin(), all.end(), [this](const Item& item) {
     return is_unknown(item);
   });
-  // Of a defaultdict it is what makes the missing values, and is left out.
-  const bool plain = !unknown || global == Global::kDefaultDict;
+  // Of a defaultdict it is what makes the missing values, and is left out. Of a tensor it is a dtype
+  // that the LibTorch in use does not have, and refused by its name.
+  const bool plain =
+      !unknown || global == Global::kDefaultDict || global == Global::kRebuildTensorV3;
   return plain ? call_known(global, all) : make_opaque(name_of(global), arguments);
 }
 
@@ -355,7 +357,9 @@ Item Machine::add_tensor(const Item& storage_item, std::optional<c10::ScalarType
   // In bytes the storage may end within an element.
   const auto item_bytes = static_cast<int64_t>(c10::elementSize(*dtype));
   int64_t offset = as<int64_t>(offset_sizes_strides[0], "a storage offset");
-  if (offset > storage.view_numel || __builtin_add_overflow(offset, storage.first, &offset)) {
+  const bool is_part = storage.view_numel != storage.numel;
+  if ((is_part && offset > storage.view_numel) ||
+      __builtin_add_overflow(offset, storage.first, &offset)) {
     corrupt("a tensor reaches outside of its storage");
   }
   PickledTensor tensor{graph_.text(storage.key),
