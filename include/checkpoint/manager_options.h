@@ -94,7 +94,8 @@ class CHECKPOINT_API CheckpointManagerOptions {
 
   /// How checkpoints are called, in fmt's syntax: {epoch}, {step}, {loss} and any metric, each with
   /// fmt's format specification ("{epoch:04d}-{val_accuracy:.4f}"). A missing metric reads "none".
-  /// A name is a label, not an identity: an equal one gets "-v2".
+  /// A name is a label, not an identity: an equal one gets "-v2". What no checkpoint can be called
+  /// (blanks, slashes, "latest", a leading dot, ".corrupt" at its end) is changed so that it can.
   CheckpointManagerOptions& name(std::string name_template) {
     return set(name_, std::move(name_template));
   }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "compat/torch_compat.h"
 #include "manager/listing.h"
 #include "manager/manager_access.h"
@@ -53,6 +54,17 @@ std::string absolute(const std::string& path) {
   const std::string current = std::filesystem::current_path(failure).string();
   if (failure) throw store::system_failure("find the current directory", path, failure.value());
   return store::join(current, path);
+}
+
+// Before anything is written: a manifest could not hold it.
+void check_metrics(const Progress& progress) {
+  for (const auto& metric : progress.metrics) {
+    if (store::is_valid_utf8(metric.first)) continue;
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "the name of a metric, '" + store::valid_utf8(metric.first) + "', is not valid UTF-8", "",
+        0, "Write Progress::metrics with names in UTF-8.");
+  }
 }
 
 }  // namespace
@@ -153,10 +165,12 @@ std::string CheckpointManager::Impl::save(const State& state, const Progress& pr
 }
 
 Manifest CheckpointManager::Impl::describe(const Progress& progress) const {
+  check_metrics(progress);
   Manifest manifest;
   manifest.sequence = directory.next_sequence();
   manifest.name = directory.free_name(name_template.render(progress));
-  manifest.parent = resumed_from();
+  // The directory may have been renamed, in another encoding.
+  manifest.parent = store::valid_utf8(resumed_from());
   manifest.created = store::utc_now();
   manifest.run_id = run_id;
   manifest.libtorch_version = compat::torch_version();

@@ -173,6 +173,105 @@ TEST_CASE("Options that can never work are refused when the manager is made") {
   CHECK_THROWS_AS(CheckpointManager(""), Error);
 }
 
+TEST_CASE("Whatever a template makes of a name, the checkpoint is listed, restored and retired") {
+  const double kNaN = std::nan("");
+  for (const std::string& text : std::vector<std::string>{"x.corrupt",
+                                                          "x.corrupt-2",
+                                                          "x{acc}.corrupt-{epoch}",
+                                                          ".corrupt",
+                                                          ".hidden{epoch}",
+                                                          "..",
+                                                          ".",
+                                                          "latest",
+                                                          "best",
+                                                          "history.jsonl",
+                                                          "lost+found",
+                                                          ".lock",
+                                                          ".pins",
+                                                          ".staging-0123456789abcdef",
+                                                          ".retiring-x",
+                                                          "manifest.json",
+                                                          "tensors.json",
+                                                          "checkpoint.pt",
+                                                          ".torch-checkpoint",
+                                                          "a/b/../c",
+                                                          "/",
+                                                          "-",
+                                                          " ",
+                                                          "\n",
+                                                          "{loss}",
+                                                          "{acc:c<9}",
+                                                          "{epoch:c}",
+                                                          "{none}",
+                                                          "{a/b}",
+                                                          std::string(1000, 'x'),
+                                                          std::string(199, 'x') + ".corrupt",
+                                                          std::string(192, 'x') + ".corrupt-9",
+                                                          std::string(150, 'x') + "{loss:.300f}",
+                                                          std::string("a\0b", 3)}) {
+    INFO(text);
+    const test::TemporaryDirectory root;
+    Number number(1);
+    const auto options = CheckpointManagerOptions().name(text).keep_last(1);
+    {
+      CheckpointManager manager(root.path(), options);
+      manager.save(number.state, {1, 1, -INFINITY, {{"acc", kNaN}, {"a/b", 1e300}}});
+      number.value = 2;
+      const std::string name = manager.save(number.state, {1, 1, kNaN, {{"a/b", -0.0}}});
+      CHECK(name.size() + std::string(".retiring--v1000000.corrupt-10").size() <= 255);
+      CHECK(names(manager) == std::vector<std::string>{name});
+      number.value = 0;
+      manager.restore(number.state, name);
+      CHECK(number.value == 2);
+      manager.pin(name);
+      CHECK(manager.unpin(name));
+      manager.verify(name);
+      number.value = 3;
+      for (int i = 0; i < 2; ++i) manager.save(number.state, {1, 1, kNaN});
+      // What the run was resumed from stays beside the newest.
+      CHECK(manager.list().size() == 2);
+    }
+    number.value = 0;
+    CHECK(CheckpointManager(root.path(), options).restore_latest(number.state));
+    CHECK(number.value == 3);
+  }
+}
+
+TEST_CASE("A checkpoint that was renamed in another encoding is restored, and saves go on") {
+  const test::TemporaryDirectory root;
+  Number number(5);
+  CheckpointManager(root.path()).save(number.state, {0});
+  const std::string latin1 = root /
+                             "gr\xfc\xdf"
+                             "e";
+  fs::rename(root / "epoch0000-step00000000", latin1);
+  number.value = 0;
+  CheckpointManager manager(root.path());
+  REQUIRE(manager.restore_latest(number.state));
+  CHECK(number.value == 5);
+  manager.save(number.state, {1});
+  CHECK(manager.latest()->manifest.parent == "gr??e");
+  CHECK(manager.list().size() == 2);
+}
+
+TEST_CASE("What no manifest can hold is refused before anything is written") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CHECK(contains(error_of([&] {
+                   CheckpointManager(
+                       root.path(), CheckpointManagerOptions().keep_best(1, "acc\xff", Mode::kMax));
+                 }),
+                 "invalid_argument: "));
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().async(true));
+  CHECK(contains(error_of([&] {
+                   manager.save(number.state, {0, 0, 0.5, {{"acc\xff", 1}}});
+                 }),
+                 "the name of a metric, 'acc?', is not valid UTF-8"));
+  manager.save(number.state, {0});
+  manager.wait();
+  CHECK(manager.list().size() == 1);
+}
+
 TEST_CASE("Names that lead elsewhere, and ones that are not there, are errors") {
   const test::TemporaryDirectory root;
   Number number;
