@@ -30,6 +30,9 @@ class Triggers {
   /// `busy`: a save goes on in the background.
   bool due(const Progress& progress, bool busy = false) {
     if (overhead_.wanted()) overhead_.note_step(progress.step, clock_(), busy);
+    // Counted from 0 again, against the rules: better a save too many than none for an epoch.
+    if (progress.step < seen_step_) last_step_ = 0;
+    seen_step_ = progress.step;
     // Asked in any case: a function that compares with what it has seen must see everything.
     const bool wanted = any_wants(progress);
     return wanted || epoch_due(progress) || step_due(progress) || time_due();
@@ -38,6 +41,7 @@ class Triggers {
   void note(const Progress& progress) {
     if (progress.epoch_done) last_epoch_ = progress.epoch;
     last_step_ = progress.step;
+    seen_step_ = progress.step;
     last_time_ = clock_();
   }
   /// Of a save also that it kept training waiting since `begin`; `busy`: it goes on.
@@ -75,7 +79,8 @@ class Triggers {
   Overhead overhead_;
   Clock clock_;
   int64_t last_epoch_ = -1;
-  int64_t last_step_ = 0;
+  int64_t last_step_ = 0;  // Of the last save.
+  int64_t seen_step_ = 0;  // Of the last call.
   CheckpointManagerOptions::Seconds last_time_;
 };
 

@@ -173,6 +173,68 @@ TEST_CASE("Options that can never work are refused when the manager is made") {
   CHECK_THROWS_AS(CheckpointManager(""), Error);
 }
 
+TEST_CASE("The end of a loop saves what is newer than the last checkpoint") {
+  const test::TemporaryDirectory root;
+  const bool async = GENERATE(false, true);
+  const auto options = CheckpointManagerOptions().every_n_epochs(5).name("e{epoch}").async(async);
+  Number number;
+  {
+    CheckpointManager manager(root.path(), options);
+    CHECK_FALSE(manager.restore_latest(number.state));
+    Progress progress;
+    for (progress.epoch = 0; progress.epoch < 7; ++progress.epoch) {
+      number.value = progress.epoch;
+      manager.save_if_due(number.state, progress);
+    }
+    progress.epoch = 6;
+    CHECK(manager.save_final(number.state, progress) == std::string("e6"));
+    CHECK(manager.last_save().done());
+    CHECK_FALSE(manager.save_final(number.state, progress));
+    progress.metrics["accuracy"] = std::nan("");  // Measured after the end.
+    CHECK(manager.save_final(number.state, progress) == std::string("e6-v2"));
+    CHECK_FALSE(manager.save_final(number.state, progress));
+    CHECK(names(manager) == std::vector<std::string>{"e4", "e6", "e6-v2"});
+  }
+  // Nothing is left to do: nothing is saved.
+  number.value = 0;
+  CheckpointManager manager(root.path(), options);
+  const auto restored = manager.restore_latest(number.state);
+  REQUIRE(restored);
+  CHECK(number.value == 6);
+  CHECK_FALSE(manager.save_final(number.state, restored->progress));
+  CHECK(contains(error_of([&] {
+                   CheckpointManager(root.path(), CheckpointManagerOptions().read_only(true))
+                       .save_final(number.state, {9});
+                 }),
+                 "invalid_argument: save_final: this manager is read-only"));
+}
+
+TEST_CASE("The end of a loop makes good what an asynchronous save has failed to save") {
+  const test::TemporaryDirectory root;
+  bool fails = true;
+  CheckpointManager manager(root.path(), CheckpointManagerOptions()
+                                             .every_n_epochs(1)
+                                             .name("e{epoch}")
+                                             .async(true)
+                                             .on_transfer([&](const Transfer& transfer) {
+                                               if (fails && transfer.phase == Phase::kWrite) {
+                                                 throw std::runtime_error("no");
+                                               }
+                                             }));
+  torch::Tensor tensor = torch::ones({10});
+  State state;
+  state.add("tensor", tensor).rng(false);
+  CHECK_THROWS([&] {
+    manager.save_if_due(state, {0});
+    manager.wait();
+  }());
+  CHECK_THROWS(manager.save_final(state, {0}));
+  fails = false;
+  CHECK(manager.save_final(state, {0}) == std::string("e0"));
+  CHECK_FALSE(manager.save_final(state, {0}));
+  CHECK(names(manager) == std::vector<std::string>{"e0"});
+}
+
 TEST_CASE("Whatever a template makes of a name, the checkpoint is listed, restored and retired") {
   const double kNaN = std::nan("");
   for (const std::string& text : std::vector<std::string>{"x.corrupt",
