@@ -15,6 +15,7 @@
 #include "manager/saver.h"
 #include "manager/signals.h"
 #include "manager/triggers.h"
+#include "state/snapshot/capture.h"
 #include "store/directory/history.h"
 #include "store/directory/pins.h"
 #include "store/directory/retire.h"
@@ -109,6 +110,7 @@ struct CheckpointManager::Impl {
   // Throws Error(invalid_argument) in a read-only manager.
   void must_write(const char* call) const;
   void become_writer();
+  void warn_of_names(const State& state) const;
   std::string save(const State& state, const Progress& progress,
                    Before before = Before::kTellFirst);
   bool is_newest(const Progress& progress) const;
@@ -157,6 +159,15 @@ void CheckpointManager::Impl::must_write(const char* call) const {
   }
 }
 
+// Better before the training than at its first save; and who only restores may do so.
+void CheckpointManager::Impl::warn_of_names(const State& state) const {
+  try {
+    state::check_item_names(state, options.format());
+  } catch (const Error& error) {
+    store::log_warning(std::string("no save will succeed: ") + error.what());
+  }
+}
+
 void CheckpointManager::Impl::become_writer() {
   if (writer_process == 0) {
     directory.create();
@@ -177,6 +188,7 @@ void CheckpointManager::Impl::become_writer() {
 std::string CheckpointManager::Impl::save(const State& state, const Progress& progress,
                                           Before before) {
   const auto begin = triggers.now();
+  state::check_item_names(state, options.format());
   become_writer();
   saver.wait();
   const manager::Signals::Arrivals asked = signals.arrivals();
@@ -342,7 +354,10 @@ bool CheckpointManager::should_stop() const { return impl_->signals.should_stop(
 std::optional<Restored> CheckpointManager::restore_latest(State& state,
                                                           const RestoreOptions& options) {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  if (!impl_->options.read_only()) impl_->become_writer();
+  if (!impl_->options.read_only()) {
+    impl_->warn_of_names(state);
+    impl_->become_writer();
+  }
   impl_->saver.wait();
   std::optional<Restored> restored = manager::restore_newest(
       impl_->directory, state, options,

@@ -1,7 +1,8 @@
 #pragma once
 
-#include "manager/overhead.h"
 #include "base/clock.h"
+#include "base/user_call.h"
+#include "manager/overhead.h"
 
 #include <checkpoint/manager_options.h>
 #include <checkpoint/progress.h>
@@ -68,7 +69,10 @@ class Triggers {
   }
   bool any_wants(const Progress& progress) const {
     bool wanted = false;
-    for (const auto& function : when_) wanted = function(progress) || wanted;
+    for (const auto& function : when_) {
+      wanted = store::call_user("a function given to when", [&] { return function(progress); }) ||
+               wanted;
+    }
     return wanted;
   }
 

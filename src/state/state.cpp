@@ -2,7 +2,7 @@
 #include <checkpoint/sampler.h>
 #include <checkpoint/state.h>
 
-#include "format/torch/archive_writer.h"
+#include "base/utf8.h"
 #include "state/items/archived_item.h"
 #include "state/items/module.h"
 #include "state/items/object_item.h"
@@ -24,17 +24,18 @@ void check_name(const std::vector<std::unique_ptr<state::Item>>& items, const st
   // The top level of a checkpoint that is not the State's.
   static constexpr std::array<const char*, 4> kReserved = {"epoch", "loss", "step", "rng"};
   const auto refuse = [&](const std::string& why) {
-    throw Error(ErrorCode::kInvalidArgument, "State::add(\"" + name + "\"): the name " + why, "", 0,
+    throw Error(ErrorCode::kInvalidArgument,
+                "State::add(\"" + store::valid_utf8(name) + "\"): the name " + why, "", 0,
                 "Give the item another name.");
   };
   if (name.empty()) refuse("is empty");
+  if (!store::is_valid_utf8(name)) refuse("is not valid UTF-8");
   if (std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end()) {
     refuse("belongs to the checkpoint itself");
   }
   for (const auto& item : items) {
     if (item->name() == name) refuse("is taken by another item");
   }
-  format::check_archive_name(name, name);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 #include <checkpoint/checkpoint.h>
 
+#include <torch/torch.h>
+
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/wait.h>
@@ -233,6 +235,164 @@ TEST_CASE("The end of a loop makes good what an asynchronous save has failed to 
   CHECK(manager.save_final(state, {0}) == std::string("e0"));
   CHECK_FALSE(manager.save_final(state, {0}));
   CHECK(names(manager) == std::vector<std::string>{"e0"});
+}
+
+TEST_CASE(
+    "An item called as a keyword is refused by the format that cannot hold it, and no other") {
+  const test::TemporaryDirectory root;
+  for (const char* name : {"in", "class", "a\"b", "a\\b", "a\nb"}) {
+    INFO(name);
+    int64_t value = 7;
+    State state;
+    state.add(name, value).rng(false);
+    CheckpointManager archive(root / "archive", CheckpointManagerOptions().async(true));
+    CHECK_FALSE(archive.restore_latest(state));
+    const std::string error = error_of([&] { archive.save(state, {0}); });
+    CHECK(contains(error, "unsupported: "));
+    CHECK(contains(error, "or choose Format::kPth"));
+    CHECK(archive.list().empty());
+
+    const auto options = CheckpointManagerOptions().format(Format::kPth).keep_last(1);
+    CheckpointManager(root / "pth", options).save(state, {0});
+    value = 0;
+    CHECK(CheckpointManager(root / "pth", options).restore_latest(state));
+    CHECK(value == 7);
+    fs::remove_all(root / "pth");
+  }
+}
+
+namespace {
+
+struct Level : torch::nn::Module {
+  explicit Level(std::shared_ptr<torch::nn::Module> inner) {
+    register_module("0", std::move(inner));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Modules may be nested 90 levels deep; beyond 100 they are refused by name") {
+  const test::TemporaryDirectory root;
+  const Format format = GENERATE(Format::kArchive, Format::kPth);
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().format(format));
+  const auto save = [&](int depth) {
+    std::shared_ptr<torch::nn::Module> model = torch::nn::Linear(1, 1).ptr();
+    for (; depth > 0; --depth) model = std::make_shared<Level>(model);
+    State state;
+    state.add("model", model);
+    manager.save(state, {0});
+  };
+  save(90);
+  const std::string error = error_of([&] { save(110); });
+  CHECK(contains(error, "unsupported: 'model.0.0."));
+  CHECK(contains(error, "is nested deeper than 100 levels. Make the tree"));
+}
+
+namespace {
+
+// Throws what is not an exception, where it is asked to.
+struct Thrower {
+  Value state_dict() const {
+    if (in_state_dict) throw 42;
+    return Value(value);
+  }
+  void load_state_dict(const Value& saved) {
+    if (in_load) throw 42;
+    value = saved.to_int();
+  }
+  bool in_state_dict = false, in_load = false;
+  int64_t value = 7;
+};
+
+struct OwnFiles {
+  void save(torch::serialize::OutputArchive& archive) const {
+    if (in_save) throw "a text";
+    archive.write("x", c10::IValue(int64_t{1}));
+  }
+  void load(torch::serialize::InputArchive&) {
+    if (in_load) throw "a text";
+  }
+  bool in_save = false, in_load = false;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "What a program throws that is not a std::exception becomes an Error, wherever it is thrown") {
+  const test::TemporaryDirectory root;
+  Thrower thrower;
+  OwnFiles own;
+  torch::nn::Linear linear(10, 10);
+  State state;
+  state.add("thrower", thrower).add("own", own).add("linear", linear).rng(false);
+  const auto said = [](const std::string& error, const char* what, const char* type = "int") {
+    CHECK(contains(error, what));
+    CHECK(contains(error, std::string(" threw what is not a std::exception (of type '") + type));
+  };
+  const auto manager = [&](const CheckpointManagerOptions& options) {
+    return CheckpointManager(root.path(), options);
+  };
+  const auto on_transfer = [](Phase phase) {
+    return [phase](const Transfer& transfer) {
+      if (transfer.phase == phase) throw 42;
+    };
+  };
+  CheckpointManager plain = manager({});
+  plain.save(state, {0});
+  SECTION("own save and load") {
+    thrower.in_state_dict = true;
+    said(error_of([&] { plain.save(state, {1}); }), "the state_dict() of 'thrower' failed: it");
+    thrower.in_state_dict = false;
+    own.in_save = true;
+    said(error_of([&] { plain.save(state, {1}); }), "'own' cannot be saved: its own save",
+         "char const*");
+    own.in_save = false;
+    own.in_load = true;
+    thrower.value = 8;
+    said(error_of([&] { plain.restore_latest(state); }), "'own' cannot be restored: its own load",
+         "char const*");
+    own.in_load = false;
+    thrower.in_load = true;
+    said(error_of([&] { plain.restore_latest(state); }), "'thrower' did not take the saved state");
+    CHECK(thrower.value == 8);
+  }
+  SECTION("functions of a restore") {
+    const auto restore = [&](const RestoreOptions& options) {
+      return error_of([&] { plain.restore_latest(state, options); });
+    };
+    said(restore(RestoreOptions().rename([](const std::string&) -> std::string { throw 42; })),
+         "the function given to rename");
+    said(restore(RestoreOptions().map_location([](const std::string&, const c10::Device&)
+                                                   -> std::optional<c10::Device> { throw 42; })),
+         "the function given to map_location");
+    said(restore(RestoreOptions().on_transfer(on_transfer(Phase::kVerify))),
+         "the function given to on_transfer");
+    said(restore(RestoreOptions().on_transfer(on_transfer(Phase::kRead))),
+         "the function given to on_transfer");
+  }
+  SECTION("functions of a save, also of one in the background") {
+    for (const bool async : {false, true}) {
+      const auto error = error_of([&] {
+        auto other = CheckpointManager(
+            root / "other",
+            CheckpointManagerOptions().async(async).on_transfer(on_transfer(Phase::kWrite)));
+        other.save(state, {1});
+        other.last_save().wait();
+      });
+      said(error, "the function given to on_transfer");
+    }
+    const auto when = CheckpointManagerOptions().when([](const Progress&) -> bool { throw 42; });
+    said(error_of([&] { manager(when).save_if_due(state, {1}); }), "a function given to when");
+  }
+  SECTION("keep_if costs no checkpoint") {
+    const auto keep =
+        CheckpointManagerOptions().keep_last(1).keep_if([](const Manifest&) -> bool { throw 42; });
+    CheckpointManager other(root / "other", keep);
+    other.save(state, {1});
+    other.save(state, {2});
+    CHECK(CheckpointManager(root / "other").list().size() == 2);
+    said(error_of([&] { other.prune(DryRun::kNo); }), "a function given to keep_if");
+  }
 }
 
 TEST_CASE("Whatever a template makes of a name, the checkpoint is listed, restored and retired") {

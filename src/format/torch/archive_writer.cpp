@@ -196,7 +196,8 @@ void check_archive_name(const std::string& name, const std::string& path) {
       "the name '" + path + "' cannot be saved: its part '" + name +
           (keyword ? "' is a TorchScript keyword" : "' holds a quote, backslash or line end") +
           ", and LibTorch could not read the archive again",
-      "", 0, "Give the module, parameter or item another name.");
+      "", 0,
+      "Give the module, parameter or item another name, or choose Format::kPth, which takes any.");
 }
 
 std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink) {

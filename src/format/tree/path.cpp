@@ -25,7 +25,8 @@ const Value* Path::find_in(const Value& tree) const {
 void Path::check_depth() const {
   if (depth_ <= kMaxDepth) return;
   throw Error(ErrorCode::kUnsupported,
-              "'" + text() + "' is nested deeper than " + std::to_string(kMaxDepth) + " levels");
+              "'" + text() + "' is nested deeper than " + std::to_string(kMaxDepth) + " levels", "",
+              0, "Make the tree of modules or values flatter, or save its parts as items.");
 }
 
 }  // namespace checkpoint::format

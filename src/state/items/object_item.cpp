@@ -1,7 +1,8 @@
 #include "state/items/object_item.h"
 
-#include "state/plan/restore_plan.h"
+#include "base/user_call.h"
 #include "state/items/self_saving.h"
+#include "state/plan/restore_plan.h"
 
 #include <checkpoint/error.h>
 
@@ -15,7 +16,7 @@ namespace {
 template <typename F>
 auto call(const std::string& what, ErrorCode code, F&& function) {
   try {
-    return function();
+    return store::call_user("it", function);
   } catch (const Error& error) {
     throw Error(error.code(), what + ": " + error.what());
   } catch (const std::exception& error) {

@@ -1,8 +1,9 @@
 #include "state/items/self_saving.h"
 
-#include "format/tree/map_tensors.h"
-#include "format/torch/memory_archive.h"
 #include "base/log.h"
+#include "base/user_call.h"
+#include "format/torch/memory_archive.h"
+#include "format/tree/map_tensors.h"
 
 #include <checkpoint/error.h>
 
@@ -20,7 +21,7 @@ using torch::serialize::OutputArchive;
 template <typename Call>
 void call(ErrorCode code, const std::string& doing, const Call& user_code) {
   try {
-    user_code();
+    store::call_user(doing.c_str(), user_code);
   } catch (const Error&) {
     throw;
   } catch (const c10::Error& error) {

@@ -190,6 +190,7 @@ void RestorePlan::run() {
     read_direct();
     read_indirect();
   } catch (const Error& error) {
+    if (error.code() == ErrorCode::kInvalidArgument) throw;  // See below.
     throw_half_restored(error.code() == ErrorCode::kCorrupt ? error.code() : ErrorCode::kIo,
                         error.what());
   } catch (const c10::Error& error) {

@@ -1,5 +1,7 @@
 #include "state/plan/selection.h"
 
+#include "base/user_call.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -46,7 +48,8 @@ bool Selection::takes(const std::string& key) const {
 }
 
 std::string Selection::renamed(const std::string& key) const {
-  return options_.rename() ? options_.rename()(key) : key;
+  if (!options_.rename()) return key;
+  return store::call_user("the function given to rename", [&] { return options_.rename()(key); });
 }
 
 }  // namespace state

@@ -1,13 +1,21 @@
 #include "state/snapshot/capture.h"
 
+#include "format/torch/archive_writer.h"
 #include "format/tree/dense.h"
-#include "state/plan/item.h"
 #include "state/items/rng.h"
 #include "state/items/state_impl.h"
+#include "state/plan/item.h"
 
 #include <utility>
 
 namespace checkpoint::state {
+
+void check_item_names(const State& state, Format format) {
+  if (format != Format::kArchive) return;
+  for (const auto& item : internal::StateAccess::get(state).items) {
+    format::check_archive_name(item->name(), item->name());
+  }
+}
 
 Capture capture(const State& state, const Progress& progress, OnCuda on_cuda) {
   const auto& live = internal::StateAccess::get(state);

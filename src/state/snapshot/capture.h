@@ -3,6 +3,7 @@
 #include "format/tree/dense.h"
 #include "store/records/tensor_table.h"
 
+#include <checkpoint/format.h>
 #include <checkpoint/manifest.h>
 #include <checkpoint/progress.h>
 #include <checkpoint/state.h>
@@ -35,6 +36,9 @@ struct Capture {
   uint64_t tensor_bytes = 0;
   uint64_t tensor_count = 0;
 };
+
+/// Throws Error(unsupported) for an item whose name no file of the format can hold.
+void check_item_names(const State& state, Format format);
 
 /// Takes what the State's objects hold now. Throws Error(unsupported) naming a tensor that cannot
 /// be saved. Restores nothing, changes nothing. With OnCuda::kStay the tree may hold CUDA tensors.
