@@ -4,6 +4,7 @@
 
 #include "format/torch/archive_writer.h"
 #include "state/items/archived_item.h"
+#include "state/items/data_item.h"
 #include "state/items/module.h"
 #include "state/items/object_item.h"
 #include "state/items/optimizer.h"
@@ -139,6 +140,22 @@ State& State::add_tensor(std::string name, at::Tensor& tensor) {
   check_name(impl_->items, name);
   impl_->items.push_back(std::make_unique<state::TensorItem>(std::move(name), tensor));
   return *this;
+}
+
+State& State::add_data(std::string name, internal::LiveData data) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(std::make_unique<state::DataItem>(std::move(name), std::move(data)));
+  return *this;
+}
+
+State& State::keep_alive(std::shared_ptr<const void> object) {
+  impl_->kept_alive.push_back(std::move(object));
+  return *this;
+}
+
+void State::refuse_null(const std::string& name) {
+  throw Error(ErrorCode::kInvalidArgument, "State::add(\"" + name + "\"): the pointer is null", "",
+              0, "Make the object before it is added.");
 }
 
 State& State::add_tree(std::string name, Value& value) {

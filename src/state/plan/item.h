@@ -58,6 +58,9 @@ class Item {
                     RestorePlan& plan) = 0;
   /// Whether other items' plans depend on where this one's tensors go: it is planned before them.
   virtual bool places_parameters() const { return false; }
+  /// Whether its dicts are the user's own data, whose keys may be any texts and integers, and not
+  /// names of a program's parts. An archive then holds a dict, not nested archives.
+  virtual bool has_any_keys() const { return false; }
 
  private:
   std::string name_;

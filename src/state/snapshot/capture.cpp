@@ -20,6 +20,7 @@ Capture capture(const State& state, const Progress& progress, OnCuda on_cuda) {
   const auto add = [&](const Item& item) {
     tree.insert(item.name(), densifier.densify(item.capture(), item.name()));
     result.items.push_back(item.describe());
+    if (item.has_any_keys()) result.any_keys.insert(item.name());
     auto parameters = item.parameter_names(names);
     if (!parameters.empty()) {
       result.optimizer_parameters.emplace(item.name(), std::move(parameters));

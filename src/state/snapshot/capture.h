@@ -9,6 +9,7 @@
 #include <checkpoint/value.h>
 
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -27,6 +28,8 @@ struct Capture {
   std::vector<ItemEntry> items;
   std::map<std::string, std::vector<std::vector<std::string>>> optimizer_parameters;
   std::map<std::string, std::vector<std::string>> eval_modules;
+  /// The items whose dicts have any keys: Item::has_any_keys.
+  std::set<std::string> any_keys;
   /// For the tensors that lived on another device than the CPU: which.
   std::unordered_map<std::string, std::string> devices;
   /// Those of the tree's tensors that share no memory with live ones.
