@@ -128,9 +128,11 @@ ExitCode convert(const Arguments& arguments) {
   if (!arguments.dtype.empty()) {
     tree = with_dtype(std::move(tree), dtypes().at(arguments.dtype), arguments.input);
   }
-  tree = with_flat_modules(tree, renaming(arguments.renames), arguments.input);
   // LibTorch's own modules load nested archives, everybody else's flat state_dicts.
-  if (fs::path(arguments.output).extension() == ".pt") {
+  const bool archive = fs::path(arguments.output).extension() == ".pt";
+  tree = with_flat_modules(tree, renaming(arguments.renames), arguments.input,
+                           archive ? EmptyModules::kKept : EmptyModules::kLeftOut);
+  if (archive) {
     tree = with_nested_modules(tree);
     if (tree.is_dict()) check_keys(tree.dict(), "", arguments);
   }

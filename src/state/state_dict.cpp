@@ -1,5 +1,8 @@
 #include "format/read_file.h"
 #include "format/save_tree.h"
+#include "format/torch/archive_writer.h"
+#include "format/tree/nested.h"
+#include "format/tree/path.h"
 #include "format/tree/tree_json.h"
 #include "state/items/module.h"
 #include "state/restore.h"
@@ -12,6 +15,11 @@
 
 #include <torch/torch.h>
 
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
 namespace checkpoint {
 namespace {
 
@@ -19,6 +27,17 @@ Dict to_dict(const StateDict& dict) {
   Dict result;
   for (const auto& entry : dict) result.insert(entry.key(), entry.value());
   return result;
+}
+
+// As LibTorch reads it, with its modules as nested archives; flat where that cannot be.
+Dict to_archive(const StateDict& dict) {
+  Dict flat = to_dict(dict);
+  Dict with_modules = flat;
+  for (const std::string& name : dict.empty_modules()) {
+    if (!with_modules.contains(name)) with_modules.insert(name, Dict());
+  }
+  std::optional<Dict> modules = format::nested(with_modules);
+  return modules && format::can_be_archive(*modules) ? std::move(*modules) : std::move(flat);
 }
 
 // The whole tree, or the part that has this name.
@@ -43,10 +62,35 @@ RestoreReport load_into(torch::nn::Module& module, const store::File& file,
   return plan.report();
 }
 
+void find_empty_modules(const Value& tree, const std::string& path,
+                        std::vector<std::string>& names) {
+  if (!tree.is_dict()) return;
+  if (tree.dict().empty() && !path.empty()) names.push_back(path);
+  for (const auto& [key, value] : tree.dict()) {
+    find_empty_modules(value, format::dotted(path, to_string(key)), names);
+  }
+}
+
 StateDict weights_of(const Value& tree) {
   StateDict weights;
   for (const auto& [name, tensor] : format::named_tensors(tree)) weights.insert(name, tensor);
+  std::vector<std::string> empty_modules;
+  find_empty_modules(tree, "", empty_modules);
+  weights.empty_modules(std::move(empty_modules));
   return weights;
+}
+
+// Those that LibTorch's load asks for (it passes by torch::nn::Functional).
+void find_empty_modules(const torch::nn::Module& module, const std::string& path,
+                        std::vector<std::string>& names) {
+  bool empty = module.named_parameters(/*recurse=*/false).is_empty() &&
+               module.named_buffers(/*recurse=*/false).is_empty();
+  for (const auto& child : module.named_children()) {
+    if (!child.value()->is_serializable()) continue;
+    empty = false;
+    find_empty_modules(*child.value(), format::dotted(path, child.key()), names);
+  }
+  if (empty && !path.empty()) names.push_back(path);
 }
 
 }  // namespace
@@ -59,7 +103,9 @@ StateDict state_dict(const torch::nn::Module& module) {
   for (const auto& buffer : module.named_buffers()) {
     result.insert(buffer.key(), buffer.value().detach());
   }
-  return result;
+  std::vector<std::string> empty_modules;
+  find_empty_modules(module, "", empty_modules);
+  return result.empty_modules(std::move(empty_modules));
 }
 
 RestoreReport load_state_dict(torch::nn::Module& module, const StateDict& dict, Strict strict) {
@@ -116,7 +162,9 @@ void update_average(torch::nn::Module& average, const torch::nn::Module& model, 
 }
 
 void save(const StateDict& dict, const std::string& path, const SaveOptions& options) {
-  format::save_tree(Value(to_dict(dict)), format::RootDict::kOrdered, path, options);
+  const bool archive = format::format_for(path, options) == Format::kArchive;
+  format::save_tree(Value(archive ? to_archive(dict) : to_dict(dict)), format::RootDict::kOrdered,
+                    path, options);
 }
 
 StateDict load_weights(const std::string& path, const LoadOptions& options,

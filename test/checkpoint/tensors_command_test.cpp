@@ -146,6 +146,13 @@ TEST_CASE("convert makes flat state_dicts for others and nested archives for Lib
   CHECK(archive.try_read("convolution", nested));
   const StateDict weights = load_weights(root / "model.pt", torch::kCPU);
   CHECK(weights.find("conv.weight") == nullptr);
+  // Submodules without tensors too, which its load asks for.
+  REQUIRE(
+      run_command("convert " + (root / "run/only") + " " + (root / "plain.pt") + " --item model")
+          .status == 0);
+  test::Net plain;
+  torch::load(plain, root / "plain.pt");
+  CHECK(test::same_bits(*plain, *net));
   REQUIRE(weights.find("convolution.weight") != nullptr);
   CHECK(test::same_bits(weights["convolution.weight"], net->conv->weight));
   CHECK(test::same_bits(weights["norm.running_var"], net->norm->running_var));
