@@ -65,7 +65,7 @@ struct CheckpointManager::Impl {
         name_template(options.name()),
         triggers(options, clock),
         retention(options.keep(), options.verify_before_retire()),
-        signals(options.stop_on_signal(), options.save_on_signal()),
+        signals(options.stop_on_signal(), options.save_on_signal(), options.end_on_second_signal()),
         saver(options, directory) {}
 
   // Throws Error(invalid_argument) for a name that leads out of the directory.
