@@ -49,6 +49,11 @@ std::string big_int_text(std::string bytes) {
   std::reverse(bytes.begin(), bytes.end());
   std::string digits = hex(bytes);
   digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size() - 1));
+  constexpr size_t kShown = 32;
+  if (digits.size() > 2 * kShown) {
+    digits = fmt::format("{}...{} ({} digits)", digits.substr(0, kShown),
+                         digits.substr(digits.size() - kShown), digits.size());
+  }
   return (negative ? "-0x" : "0x") + digits;
 }
 

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <mutex>
 #include <system_error>
@@ -73,6 +74,7 @@ struct CheckpointManager::Impl {
   // Throws Error(invalid_argument) in a read-only manager.
   void must_write(const char* call) const;
   void become_writer();
+  void become_writer_to_restore();
   std::string save(const State& state, const Progress& progress);
   Manifest describe(const Progress& progress) const;
   void retire(const std::string& newest);
@@ -131,6 +133,21 @@ void CheckpointManager::Impl::become_writer() {
   } else {
     // Before anything is read there, or captured: it might be another run's.
     directory.require_held();
+  }
+}
+
+// Nobody has to write in order to restore, and the error says so.
+void CheckpointManager::Impl::become_writer_to_restore() {
+  try {
+    become_writer();
+  } catch (const Error& error) {
+    const int reason = error.system_error();
+    const bool may_not_write = reason == EROFS || reason == EACCES || reason == EPERM;
+    if (!may_not_write || !store::is_directory(directory.fs(), directory.path())) throw;
+    throw Error(error.code(), "this manager may not write to its directory", directory.path(),
+                reason,
+                "To restore and not to save, set read_only(true); to train on, make the directory "
+                "writable for this user, or choose another one.");
   }
 }
 
@@ -276,7 +293,7 @@ bool CheckpointManager::should_stop() const { return impl_->signals.should_stop(
 std::optional<Restored> CheckpointManager::restore_latest(State& state,
                                                           const RestoreOptions& options) {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  if (!impl_->options.read_only()) impl_->become_writer();
+  if (!impl_->options.read_only()) impl_->become_writer_to_restore();
   impl_->saver.wait();
   std::optional<Restored> restored = manager::restore_newest(
       impl_->directory, state, options,

@@ -26,6 +26,16 @@ std::string format(const std::string& specification, T value) {
   return fmt::format(fmt::runtime(specification), value);
 }
 
+// A figure that nothing has set yet, or that has run away, would be 309 digits in fixed notation,
+// and push what follows it out of the name: then it stands in its shortest form.
+std::string format_figure(const std::string& specification, double figure) {
+  constexpr size_t kLongest = 40;
+  constexpr double kHuge = 1e16;  // What is less is as long as its specification says.
+  const std::string text = format(specification, figure);
+  const bool runs_on = text.size() > kLongest && std::abs(figure) >= kHuge;
+  return runs_on ? format("{}", figure) : text;
+}
+
 bool is_integer_field(const std::string& name) { return name == "epoch" || name == "step"; }
 
 // Formats a field as it will be formatted later, to hear now what fmt has against it.
@@ -45,9 +55,9 @@ std::string render_field(const std::string& name, const std::string& specificati
                          const Progress& progress) {
   if (name == "epoch") return format(specification, progress.epoch);
   if (name == "step") return format(specification, progress.step);
-  if (name == "loss") return format(specification, progress.loss);
+  if (name == "loss") return format_figure(specification, progress.loss);
   const auto metric = progress.metrics.find(name);
-  return metric != progress.metrics.end() ? format(specification, metric->second) : "none";
+  return metric != progress.metrics.end() ? format_figure(specification, metric->second) : "none";
 }
 
 // Bytes of UTF-8 beyond ASCII are let through.

@@ -201,6 +201,7 @@ TEST_CASE("diff compares values of every kind") {
       {true, 1},
       {0.0, -0.0},
       {Value(), Value::List{}},
+      {BigInt{std::string(100, '\1')}, BigInt{std::string(99, '\1') + '\2'}},
   };
   Value::List left, right;
   for (const auto& [before, after] : unequal) {
@@ -219,6 +220,11 @@ TEST_CASE("diff compares values of every kind") {
   CHECK(entry_of(document, "x.0")["after"] == "(1.0, 3.0i)");
   CHECK(entry_of(document, "x.4")["before"] == "2 bytes 0x6162");
   CHECK(entry_of(document, "x.6")["before"] == "-0x10000000000000000");
+  // Of hundreds of digits the first and the last ones.
+  const std::string long_one = entry_of(document, "x.15")["after"];
+  CHECK(long_one.substr(0, 8) == "0x201010");
+  CHECK(long_one.size() < 100);
+  CHECK(contains(long_one, "(199 digits)"));
   CHECK(entry_of(document, "x.7")["after"] == "empty dict");
   CHECK(entry_of(document, "x.9")["before"] == "list");
   for (const std::string& file : {a, b}) {

@@ -4,6 +4,7 @@
 #include "manager/name_template.h"
 
 #include <cmath>
+#include <limits>
 
 using namespace checkpoint;
 using checkpoint::manager::NameTemplate;
@@ -30,6 +31,15 @@ TEST_CASE("A missing or NaN metric never fails a save") {
   CHECK(render("a{missing:.4f}", kProgress) == "anone");
   CHECK(render("a{loss:.4f}", {0, 0, std::nan("")}) == "anan");
   CHECK(render("a{loss}", {0, 0, INFINITY}) == "ainf");
+}
+
+TEST_CASE("A number that would run on for hundreds of digits stands in its shortest form") {
+  const Progress unset = {7, 0, std::numeric_limits<double>::max(), {{"acc", -1e300}}};
+  CHECK(render("loss{loss:.3f}-{epoch}", unset) == "loss1.7976931348623157e+308-7");
+  CHECK(render("{acc:.4f}", unset) == "-1e+300");
+  CHECK(render("{acc:.1e}", unset) == "-1.0e+300");
+  CHECK(render("{loss:.2f}", {0, 0, 1e17}) == "100000000000000000.00");
+  CHECK(render("{loss:045.1f}", {0, 0, 0.5}).size() == 45);
 }
 
 TEST_CASE("What cannot stand in a name is replaced, and reserved names are kept clear of") {

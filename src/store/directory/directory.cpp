@@ -186,7 +186,7 @@ void Directory::remove_dangling_link(const std::string& link) const {
 std::vector<std::string> Directory::names() const {
   std::vector<std::string> result;
   if (fs_->list(path_.c_str(), &result) != 0 && errno != ENOENT) {
-    throw system_failure("list the directory", path_, errno);
+    throw reading_failure("list the directory", path_, errno);
   }
   return result;
 }
