@@ -87,7 +87,8 @@ class CHECKPOINT_API CheckpointManager {
   /// Restores the newest checkpoint that is whole. A damaged one is logged, set aside as
   /// NAME.corrupt (not by a read-only manager), and passed over. Empty if the directory holds no
   /// checkpoint at all. Throws Error(corrupt) if there are some and none is whole,
-  /// Error(incompatible) if it does not fit the State: then no live object has changed.
+  /// Error(incompatible) if it does not fit the State: then no live object has changed. Where
+  /// nothing may be written it is Error(io): set read_only(true) there.
   std::optional<Restored> restore_latest(State& state, const RestoreOptions& options = {});
 
   /// Restores one checkpoint by name. Throws Error: not_found, corrupt, incompatible, io.
