@@ -120,7 +120,9 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
 }
 
 void print_json(const nlohmann::ordered_json& document) {
-  std::printf("%s\n", store::dump_json(document, 2).c_str());
+  // A directory's name need not be UTF-8, and must not hide all others.
+  constexpr auto kReplace = nlohmann::ordered_json::error_handler_t::replace;
+  std::printf("%s\n", document.dump(2, ' ', /*ensure_ascii=*/false, kReplace).c_str());
 }
 
 nlohmann::ordered_json to_json(const Manifest& manifest) {

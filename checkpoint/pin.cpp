@@ -1,5 +1,6 @@
 #include "command.h"
 #include "output.h"
+#include "places.h"
 
 #include "store/directory/directory.h"
 #include "store/directory/pins.h"
@@ -37,8 +38,13 @@ void print(const Arguments& arguments, const char* what, const std::string& name
   if (!arguments.json) std::printf("%s %s\n", what, printable(name).c_str());
 }
 
+store::Directory directory_of(const Arguments& arguments) {
+  need_directory_of_checkpoints(store::posix_file_system(), arguments.directory);
+  return store::Directory(store::posix_file_system(), arguments.directory);
+}
+
 ExitCode pin(const Arguments& arguments) {
-  const store::Directory directory(store::posix_file_system(), arguments.directory);
+  const store::Directory directory = directory_of(arguments);
   nlohmann::ordered_json done = {{"pinned", Names()}};
   for_each_name(arguments, done, [&](const std::string& name) {
     store::pin(directory, name);
@@ -49,7 +55,7 @@ ExitCode pin(const Arguments& arguments) {
 }
 
 ExitCode unpin(const Arguments& arguments) {
-  const store::Directory directory(store::posix_file_system(), arguments.directory);
+  const store::Directory directory = directory_of(arguments);
   nlohmann::ordered_json done = {{"unpinned", Names()}, {"not_pinned", Names()}};
   for_each_name(arguments, done, [&](const std::string& name) {
     const bool was_pinned = store::unpin(directory, name);

@@ -14,12 +14,26 @@ bool has(store::FileSystem& fs, const std::string& path, const char* name) {
   return store::look(fs, store::join(path, name)).st_mode != 0;
 }
 
+bool is_there(store::FileSystem& fs, const std::string& path) {
+  return store::look(fs, path).st_mode != 0;
+}
+
 [[noreturn]] void refuse_file(store::FileSystem& fs, const std::string& path) {
   const std::string parent = store::parent_of(path);
   const std::string hint = is_checkpoint(fs, parent)
                                ? "Name the checkpoint, its directory: '" + parent + "'."
                                : "diff and convert read files.";
   throw Error(ErrorCode::kInvalidArgument, "this is a file, and no checkpoint", path, 0, hint);
+}
+
+[[noreturn]] void refuse_file_for_directory(store::FileSystem& fs, const std::string& path) {
+  const std::string parent = store::parent_of(path);
+  const std::string hint =
+      is_checkpoint(fs, parent)
+          ? "Name the directory that the checkpoint is in: '" + store::parent_of(parent) + "'."
+          : "diff and convert read files.";
+  throw Error(ErrorCode::kInvalidArgument,
+              "this is a file, where a directory of checkpoints is wanted", path, 0, hint);
 }
 
 }  // namespace
@@ -30,6 +44,7 @@ bool is_checkpoint(store::FileSystem& fs, const std::string& path) {
 
 void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& path) {
   if (!store::is_directory(fs, path)) {
+    if (is_there(fs, path)) refuse_file_for_directory(fs, path);
     throw Error(ErrorCode::kNotFound, "there is no such directory", path);
   }
   // Somebody else's manifest.json may lie beside the checkpoints.
@@ -41,9 +56,13 @@ void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& pat
               "Name the directory that it is in; or use torch-checkpoint show.");
 }
 
+void refuse_if_file(store::FileSystem& fs, const std::string& path) {
+  if (is_there(fs, path) && !store::is_directory(fs, path)) refuse_file(fs, path);
+}
+
 void need_checkpoint(store::FileSystem& fs, const std::string& path) {
   if (!store::is_directory(fs, path)) {
-    if (store::look(fs, path).st_mode != 0) refuse_file(fs, path);
+    refuse_if_file(fs, path);
     throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path);
   }
   if (is_checkpoint(fs, path)) return;

@@ -47,6 +47,7 @@ uint64_t expected_bytes(store::FileSystem& fs, const std::string& path) {
 
 // A path is a checkpoint, or a directory of them.
 std::vector<Target> checkpoints_at(store::FileSystem& fs, const std::string& path) {
+  refuse_if_file(fs, path);
   if (!store::is_directory(fs, path)) {
     throw Error(ErrorCode::kNotFound, "there is no such checkpoint or directory", path);
   }

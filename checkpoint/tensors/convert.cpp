@@ -7,6 +7,7 @@
 #include "reshape.h"
 #include "tensor_errors.h"
 
+#include "base/near_names.h"
 #include "format/tree/path.h"
 
 #include <checkpoint/error.h>
@@ -43,20 +44,40 @@ const std::map<std::string, c10::ScalarType>& dtypes() {
   return known;
 }
 
-// The first prefix that fits is replaced, as by RestoreOptions::rename.
-Renaming renaming(const std::vector<std::string>& renames) {
-  std::vector<std::pair<std::string, std::string>> prefixes;
-  for (const std::string& rename : renames) {
-    const size_t equals = rename.find('=');
-    prefixes.emplace_back(rename.substr(0, equals), rename.substr(equals + 1));
-  }
-  return [prefixes](const std::string& name) {
-    for (const auto& [from, to] : prefixes) {
-      if (name.compare(0, from.size(), from) == 0) return to + name.substr(from.size());
+// Prefixes of names that are replaced: the first that fits, as by RestoreOptions::rename.
+class Renames {
+ public:
+  explicit Renames(const std::vector<std::string>& texts) : texts_(texts), met_(texts.size()) {}
+
+  std::string rename(const std::string& name) {
+    names_.push_back(name);
+    for (size_t i = 0; i < texts_.size(); ++i) {
+      const std::string from = from_of(texts_[i]);
+      if (name.compare(0, from.size(), from) != 0) continue;
+      met_[i] = true;
+      return texts_[i].substr(from.size() + 1) + name.substr(from.size());
     }
     return name;
-  };
-}
+  }
+
+  // Throws Error(invalid_argument) for one that has replaced nothing.
+  void require_met(const std::string& file) const {
+    for (size_t i = 0; i < texts_.size(); ++i) {
+      if (met_[i]) continue;
+      throw Error(ErrorCode::kInvalidArgument,
+                  "--rename " + texts_[i] + " meets no name of a module's tensors" +
+                      store::instead_of(store::Glob::of_prefix(from_of(texts_[i])), names_),
+                  file, 0, "The first that fits a name is used, and sees it without the item.");
+    }
+  }
+
+ private:
+  static std::string from_of(const std::string& text) { return text.substr(0, text.find('=')); }
+
+  const std::vector<std::string>& texts_;
+  std::vector<bool> met_;
+  std::vector<std::string> names_;
+};
 
 std::string check_rename(const std::string& text) {
   return text.find('=') == std::string::npos ? "write it as FROM=TO" : "";
@@ -66,8 +87,14 @@ Value chosen(const Value& tree, const Arguments& arguments) {
   if (arguments.item.empty()) return tree;
   const Value* const item = tree.is_dict() ? tree.dict().find(arguments.item) : nullptr;
   if (item == nullptr) {
-    throw Error(ErrorCode::kNotFound, "there is no item '" + arguments.item + "'", arguments.input,
-                0, "torch-checkpoint show lists a checkpoint's items.");
+    std::vector<std::string> items;
+    if (tree.is_dict()) {
+      for (const auto& [key, value] : tree.dict()) items.push_back(to_string(key));
+    }
+    throw Error(
+        ErrorCode::kNotFound,
+        "there is no item '" + arguments.item + "'" + store::instead_of(arguments.item, items),
+        arguments.input, 0, "torch-checkpoint show lists a checkpoint's items.");
   }
   return *item;
 }
@@ -128,9 +155,14 @@ ExitCode convert(const Arguments& arguments) {
   if (!arguments.dtype.empty()) {
     tree = with_dtype(std::move(tree), dtypes().at(arguments.dtype), arguments.input);
   }
-  tree = with_flat_modules(tree, renaming(arguments.renames), arguments.input);
   // LibTorch's own modules load nested archives, everybody else's flat state_dicts.
-  if (fs::path(arguments.output).extension() == ".pt") {
+  const bool archive = fs::path(arguments.output).extension() == ".pt";
+  Renames renames(arguments.renames);
+  tree = with_flat_modules(
+      tree, [&](const std::string& name) { return renames.rename(name); }, arguments.input,
+      archive ? EmptyModules::kKept : EmptyModules::kLeftOut);
+  renames.require_met(arguments.input);
+  if (archive) {
     tree = with_nested_modules(tree);
     if (tree.is_dict()) check_keys(tree.dict(), "", arguments);
   }

@@ -2,6 +2,9 @@
 
 #include "flat.h"
 
+#include "format/tree/nested.h"
+#include "format/tree/path.h"
+
 #include <checkpoint/error.h>
 
 #include <functional>
@@ -44,49 +47,19 @@ Value map_modules(const Value& tree, const std::function<Value(const Dict&)>& ch
   });
 }
 
-// A module under construction: its tensors, and its submodules in their order.
-struct Node {
-  std::vector<std::pair<std::string, Value>> tensors;
-  std::vector<std::pair<std::string, Node>> children;
-
-  Node& child(const std::string& name) {
-    for (auto& [known, node] : children) {
-      if (known == name) return node;
-    }
-    return children.emplace_back(name, Node()).second;
-  }
-};
-
-// Throws Error(invalid_argument) where a tensor and a submodule have one name.
-Dict to_dict(const Node& node) {
-  Dict dict;
-  for (const auto& [name, tensor] : node.tensors) dict.insert(name, tensor);
-  for (const auto& [name, child] : node.children) dict.insert(name, to_dict(child));
-  return dict;
-}
-
-Value nested(const Dict& module) {
-  Node root;
-  const Flat flat = flatten(module, SameName::kRefuse, "");
-  for (const std::string& name : flat.names) {
-    if (!flat.find(name)->is_tensor()) continue;
-    Node* node = &root;
-    size_t begin = 0;
-    for (size_t dot; (dot = name.find('.', begin)) != std::string::npos; begin = dot + 1) {
-      node = &node->child(name.substr(begin, dot - begin));
-    }
-    node->tensors.emplace_back(name.substr(begin), *flat.find(name));
-  }
-  try {
-    return to_dict(root);
-  } catch (const Error&) {
-    return module;
+void find_empty(const Dict& module, const std::string& path, std::vector<std::string>& names) {
+  for (const auto& [key, value] : module) {
+    if (!value.is_dict()) continue;
+    const std::string name = format::dotted(path, to_string(key));
+    if (value.dict().empty()) names.push_back(name);
+    find_empty(value.dict(), name, names);
   }
 }
 
 }  // namespace
 
-Value with_flat_modules(const Value& tree, const Renaming& rename, const std::string& file) {
+Value with_flat_modules(const Value& tree, const Renaming& rename, const std::string& file,
+                        EmptyModules empty_modules) {
   return map_modules(tree, [&](const Dict& module) {
     Dict result;
     const Flat flat = flatten(module, SameName::kRefuse, file);
@@ -94,10 +67,22 @@ Value with_flat_modules(const Value& tree, const Renaming& rename, const std::st
       const Value& value = *flat.find(name);
       if (value.is_tensor()) result.insert(rename(name), value);
     }
+    if (empty_modules == EmptyModules::kLeftOut) return Value(std::move(result));
+    std::vector<std::string> names;
+    find_empty(module, "", names);
+    for (const std::string& name : names) {
+      const std::string renamed = rename(name);
+      if (!result.contains(renamed)) result.insert(renamed, Dict());
+    }
     return Value(std::move(result));
   });
 }
 
-Value with_nested_modules(const Value& tree) { return map_modules(tree, nested); }
+Value with_nested_modules(const Value& tree) {
+  return map_modules(tree, [](const Dict& module) {
+    std::optional<Dict> nested = format::nested(module);
+    return nested ? Value(std::move(*nested)) : Value(module);
+  });
+}
 
 }  // namespace checkpoint::cli

@@ -49,12 +49,50 @@ std::string big_int_text(std::string bytes) {
   std::reverse(bytes.begin(), bytes.end());
   std::string digits = hex(bytes);
   digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size() - 1));
+  constexpr size_t kShown = 32;
+  if (digits.size() > 2 * kShown) {
+    digits = fmt::format("{}...{} ({} digits)", digits.substr(0, kShown),
+                         digits.substr(digits.size() - kShown), digits.size());
+  }
   return (negative ? "-0x" : "0x") + digits;
 }
 
 bool same_number(double left, double right) {
   if (std::isnan(left) || std::isnan(right)) return std::isnan(left) && std::isnan(right);
   return left == right && std::signbit(left) == std::signbit(right);
+}
+
+bool same_parts(const std::vector<Value>& left, const std::vector<Value>& right);
+
+bool same_entries(const Dict& left, const Dict& right) {
+  return left.size() == right.size() &&
+         std::all_of(left.begin(), left.end(), [&](const auto& entry) {
+           const Value* const other = right.find(entry.first);
+           return other != nullptr && same_parts({entry.second}, {*other});
+         });
+}
+
+bool same_part(const Value& left, const Value& right) {
+  if (left.kind() != right.kind()) return false;
+  switch (left.kind()) {
+    case Value::Kind::kTensor:
+      return left.to_tensor().scalar_type() == right.to_tensor().scalar_type() &&
+             left.to_tensor().sizes() == right.to_tensor().sizes() &&
+             left.to_tensor().equal(right.to_tensor());
+    case Value::Kind::kList:
+      return same_parts(left.list(), right.list());
+    case Value::Kind::kTuple:
+      return same_parts(left.tuple(), right.tuple());
+    case Value::Kind::kDict:
+      return same_entries(left.dict(), right.dict());
+    default:
+      return same_value(left, right);
+  }
+}
+
+// Of an opaque value: nothing flattens it.
+bool same_parts(const std::vector<Value>& left, const std::vector<Value>& right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(), same_part);
 }
 
 }  // namespace
@@ -87,6 +125,8 @@ std::string text_of(const Value& value) {
       return bytes_text(value.to_bytes());
     case Value::Kind::kBigInt:
       return big_int_text(value.to_big_int().bytes);
+    case Value::Kind::kOpaque:
+      return kind_text(value);
     case Value::Kind::kList:
     case Value::Kind::kTuple:
     case Value::Kind::kDict:
@@ -124,6 +164,9 @@ bool same_value(const Value& left, const Value& right) {
     case Value::Kind::kTuple:
     case Value::Kind::kDict:
       return true;
+    case Value::Kind::kOpaque:
+      return left.opaque().class_name == right.opaque().class_name &&
+             same_parts(left.opaque().parts, right.opaque().parts);
     case Value::Kind::kTensor:
       return false;
   }

@@ -54,7 +54,7 @@ class CHECKPOINT_API CheckpointManager {
   explicit CheckpointManager(std::string directory, CheckpointManagerOptions options = {});
   CheckpointManager(CheckpointManager&&) noexcept;
   CheckpointManager& operator=(CheckpointManager&&) noexcept;
-  /// Waits for a save in flight. What that throws is in the log.
+  /// Waits for a save in flight. What that throws is in the log. Begins none: `save_final` does.
   ~CheckpointManager();
 
   /// Saves now; returns the checkpoint's name when it is durable: written, synced, in place.
@@ -66,10 +66,22 @@ class CHECKPOINT_API CheckpointManager {
   std::string save(const State& state, const Progress& progress);
 
   /// Saves if a trigger of the options is due, once for each time it is, or if a signal asked for
-  /// it. Returns the name if so. Throws what `save` throws, and what an asynchronous save
+  /// it. Returns the name if so. Triggers that never can be (none is set, Progress::step does not
+  /// move) are named in the log, once. Throws what `save` throws, and what an asynchronous save
   /// threw when nothing is due, too; a signal's wish then stays, and the next call tries again.
   /// What a signal asked for is durable when this returns, with `async(true)` too.
   std::optional<std::string> save_if_due(const State& state, const Progress& progress);
+
+  /// For the end of a loop, whatever ended it: saves what is newer than the last checkpoint, and
+  /// waits for it, with `async(true)` too. `every_n_epochs(5)` alone would lose the last two of
+  /// seven epochs. Saves nothing, and returns empty, if the progress, metrics included, is that of
+  /// what was saved or restored last, and that is on disk. Throws what `save` throws for this save;
+  /// what an asynchronous one threw before is in the log, and made good by this one.
+  ///
+  /// Nothing does this by itself. The destructor cannot: it knows no State, whose objects may be
+  /// gone by then; it also runs while an exception passes, when a step may be half done; and it
+  /// cannot say that the save has failed.
+  std::optional<std::string> save_final(const State& state, const Progress& progress);
 
   /// Waits until nothing is in flight. Throws what the last asynchronous save threw, if nobody was
   /// told yet.
@@ -87,7 +99,8 @@ class CHECKPOINT_API CheckpointManager {
   /// Restores the newest checkpoint that is whole. A damaged one is logged, set aside as
   /// NAME.corrupt (not by a read-only manager), and passed over. Empty if the directory holds no
   /// checkpoint at all. Throws Error(corrupt) if there are some and none is whole,
-  /// Error(incompatible) if it does not fit the State: then no live object has changed.
+  /// Error(incompatible) if it does not fit the State: then no live object has changed. Where
+  /// nothing may be written it is Error(io): set read_only(true) there.
   std::optional<Restored> restore_latest(State& state, const RestoreOptions& options = {});
 
   /// Restores one checkpoint by name. Throws Error: not_found, corrupt, incompatible, io.

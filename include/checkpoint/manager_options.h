@@ -7,6 +7,7 @@
 #include <checkpoint/transfer.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -50,16 +51,26 @@ class CHECKPOINT_API CheckpointManagerOptions {
   /// When the function says so; it is called once in each `save_if_due`, and must not use the
   /// manager. May be called several times: each adds a function.
   CheckpointManagerOptions& when(When function) { return add(when_, std::move(function)); }
-  /// When one of these signals (SIGTERM, …) has come since: the next `save_if_due` saves, also in
-  /// the middle of an epoch, and when that is on disk `should_stop` turns true. The handler sets a
-  /// flag and no more. A handler that the program had before is called too, and put back when the
-  /// last manager that listens is destroyed. docs/preemption.md.
+  /// When one of these signals (SIGTERM, …: <csignal> comes with this header) has come since: the
+  /// next `save_if_due` saves, also in the middle of an epoch, and when that is on disk
+  /// `should_stop` turns true. The handler counts and no more, but for `end_on_second_signal`. A
+  /// handler that the program had before is called too, and put back when the last manager that
+  /// listens is destroyed. docs/preemption.md.
   CheckpointManagerOptions& stop_on_signal(std::vector<int> signals) {
     return set(stop_on_signal_, std::move(signals));
   }
   /// The same without stopping: saves, and training goes on.
   CheckpointManagerOptions& save_on_signal(std::vector<int> signals) {
     return set(save_on_signal_, std::move(signals));
+  }
+
+  /// Which of `stop_on_signal`'s signals end the process at once when they come a second time, as
+  /// they would without a manager: an impatient Ctrl-C. A save that this interrupts never happened.
+  /// What follows within a quarter of a second is the same wish still: launchers pass on what the
+  /// terminal has sent already. Where the program has a handler of its own for the signal, that
+  /// decides, and nothing ends here. Default: {SIGINT}; {}: none does.
+  CheckpointManagerOptions& end_on_second_signal(std::vector<int> signals) {
+    return set(end_on_second_signal_, std::move(signals));
   }
 
   // What stays: the union of these; none: everything (docs/retention.md). The newest checkpoint,
@@ -94,7 +105,8 @@ class CHECKPOINT_API CheckpointManagerOptions {
 
   /// How checkpoints are called, in fmt's syntax: {epoch}, {step}, {loss} and any metric, each with
   /// fmt's format specification ("{epoch:04d}-{val_accuracy:.4f}"). A missing metric reads "none".
-  /// A name is a label, not an identity: an equal one gets "-v2".
+  /// A name is a label, not an identity: an equal one gets "-v2". What no checkpoint can be called
+  /// (blanks, slashes, "latest", a leading dot, ".corrupt" at its end) is changed so that it can.
   CheckpointManagerOptions& name(std::string name_template) {
     return set(name_, std::move(name_template));
   }
@@ -133,6 +145,7 @@ class CHECKPOINT_API CheckpointManagerOptions {
   const std::vector<When>& when() const { return when_; }
   const std::vector<int>& stop_on_signal() const { return stop_on_signal_; }
   const std::vector<int>& save_on_signal() const { return save_on_signal_; }
+  const std::vector<int>& end_on_second_signal() const { return end_on_second_signal_; }
   const KeepRules& keep() const { return keep_; }
   bool verify_before_retire() const { return verify_before_retire_; }
   const std::string& name() const { return name_; }
@@ -165,6 +178,7 @@ class CHECKPOINT_API CheckpointManagerOptions {
   std::vector<When> when_;
   std::vector<int> stop_on_signal_;
   std::vector<int> save_on_signal_;
+  std::vector<int> end_on_second_signal_ = {SIGINT};
   KeepRules keep_;
   std::string name_ = "epoch{epoch:04d}-step{step:08d}";
   bool verify_before_retire_ = true;

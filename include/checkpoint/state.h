@@ -1,6 +1,8 @@
 #pragma once
 
 #include <checkpoint/export.h>
+#include <checkpoint/state_data.h>
+#include <checkpoint/state_refusal.h>
 #include <checkpoint/value.h>
 
 #include <torch/nn/module.h>
@@ -59,13 +61,36 @@ struct HasStateDict<
                    decltype(std::declval<T&>().load_state_dict(std::declval<const Value&>()))>>
     : std::true_type {};
 
-template <typename>
-constexpr bool kAlwaysFalse = false;
+/// A C++ number, for what it can hold and for errors that name it.
+struct NumberType {
+  const char* name;
+  int bits;
+  bool is_signed;
+  bool is_real;
+};
+
+template <typename T>
+constexpr NumberType number_type() {
+  constexpr int kBits = static_cast<int>(sizeof(T)) * 8;
+  if constexpr (std::is_same_v<T, float>) {
+    return {"float", kBits, true, true};
+  } else if constexpr (std::is_same_v<T, double>) {
+    return {"double", kBits, true, true};
+  } else if constexpr (std::is_same_v<T, long double>) {
+    return {"long double", kBits, true, true};
+  } else {
+    constexpr bool kSigned = std::is_signed_v<T>;
+    constexpr const char* kSignedNames[] = {"int8_t", "int16_t", "int32_t", "int64_t"};
+    constexpr const char* kUnsignedNames[] = {"uint8_t", "uint16_t", "uint32_t", "uint64_t"};
+    constexpr int kPlace = kBits == 8 ? 0 : kBits == 16 ? 1 : kBits == 32 ? 2 : 3;
+    return {kSigned ? kSignedNames[kPlace] : kUnsignedNames[kPlace], kBits, kSigned, false};
+  }
+}
 }  // namespace internal
 
 /// References to the live objects of a training run, by name, in the order in which they were
-/// added. Nothing is copied: the objects must outlive every call that uses the State. Modules given
-/// by holder or shared_ptr are kept alive by it. Not thread-safe.
+/// added. Nothing is copied: the objects must outlive every call that uses the State. What is
+/// given by holder or shared_ptr is kept alive by it. Not thread-safe.
 ///
 /// Names are a checkpoint's top level: they must not be empty, must not be "epoch", "loss", "step"
 /// or "rng", and must not come twice: Error(invalid_argument).
@@ -86,6 +111,11 @@ class CHECKPOINT_API State {
   /// - a torch::jit::Module: tensors and other attributes, not its code (script.h saves that too);
   /// - a value (any arithmetic type, std::string, torch::Tensor, Value), which is read at each save
   ///   and written at each restore;
+  /// - an enum, std::complex, std::chrono::duration, std::atomic, std::mt19937 and C++'s other
+  ///   random engines and distributions; std::optional, std::pair, std::tuple, std::array and
+  ///   containers (std::vector, std::deque, std::set, std::map, std::unordered_map, …) of values and
+  ///   of each other. Tensors in them are new ones after a restore, but for leaves that require
+  ///   gradients;
   /// - any other object, a ResumableSampler for one, with
   ///
   ///       checkpoint::Value state_dict() const;                  // what it is now
@@ -104,13 +134,24 @@ class CHECKPOINT_API State {
     using Plain = std::remove_cv_t<std::remove_reference_t<T>>;
     if constexpr (internal::kIsModuleHolder<Plain>) {
       return add_module(std::move(name), object.is_empty() ? nullptr : object.ptr());
-    } else if constexpr (internal::IsSharedPtr<Plain>::value) {
+    } else if constexpr (std::is_convertible_v<const Plain&, std::shared_ptr<torch::nn::Module>>) {
       return add_module(std::move(name), object);
-    } else {
-      static_assert(std::is_lvalue_reference_v<T>,
+    } else if constexpr (internal::IsSharedPtr<Plain>::value) {
+      if (!object) refuse_null(name);
+      add(std::move(name), *object);
+      return keep_alive(object);
+    } else if constexpr (internal::kIsHandle<Plain>) {
+      internal::refuse_handle<Plain>();
+      return *this;
+    } else if constexpr (!std::is_lvalue_reference_v<T>) {
+      static_assert(internal::kAlwaysFalse<T>,
                     "State::add keeps a reference: pass an object that outlives the State");
-      static_assert(!std::is_const_v<std::remove_reference_t<T>>,
+      return *this;
+    } else if constexpr (std::is_const_v<std::remove_reference_t<T>>) {
+      static_assert(internal::kAlwaysFalse<T>,
                     "State::add restores into the object: it must not be const");
+      return *this;
+    } else {
       if constexpr (std::is_base_of_v<torch::nn::Module, Plain>) {
         return add_module(std::move(name), borrow(object));
       } else if constexpr (std::is_base_of_v<torch::optim::Optimizer, Plain>) {
@@ -128,8 +169,8 @@ class CHECKPOINT_API State {
       } else if constexpr (std::is_same_v<Plain, long double>) {
         return add_long_double(std::move(name), object);
       } else if constexpr (std::is_floating_point_v<Plain>) {
-        return add_value(
-            std::move(name), Value::Kind::kDouble,
+        return add_number(
+            std::move(name), internal::number_type<Plain>(),
             [&object] { return Value(static_cast<double>(object)); },
             [&object](const Value& value) { object = static_cast<Plain>(value.to_double()); });
       } else if constexpr (std::is_same_v<Plain, std::string>) {
@@ -153,14 +194,11 @@ class CHECKPOINT_API State {
               static_cast<const Plain&>(object).save(archive);
             },
             [&object](torch::serialize::InputArchive& archive) { object.load(archive); });
+      } else if constexpr (internal::is_live_data<Plain>()) {
+        return add_data(std::move(name), internal::live_data(object));
       } else {
-        static_assert(
-            internal::kAlwaysFalse<T>,
-            "State::add takes modules, optimizers, schedulers, torch::jit::Module, "
-            "arithmetic types, std::string, torch::Tensor, checkpoint::Value, and whatever "
-            "has `checkpoint::Value state_dict() const` and `void load_state_dict(const "
-            "checkpoint::Value&)`, or `save(torch::serialize::OutputArchive&) const` and "
-            "`load(torch::serialize::InputArchive&)`");
+        internal::refuse<Plain>();
+        return *this;
       }
     }
   }
@@ -186,19 +224,11 @@ class CHECKPOINT_API State {
           std::move(name), [&object] { return static_cast<uint64_t>(object); },
           [&object](uint64_t value) { object = static_cast<T>(value); });
     } else {
-      auto write = [&object, name](const Value& value) {
-        const int64_t number = value.to_int();
-        const T narrow = static_cast<T>(number);
-        check_range(name,
-                    static_cast<int64_t>(narrow) == number && (narrow < T(0)) == (number < 0));
-        object = narrow;
-      };
-      return add_value(
-          std::move(name), Value::Kind::kInt, [&object] { return Value(object); }, write);
+      return add_number(
+          std::move(name), internal::number_type<T>(), [&object] { return Value(object); },
+          [&object](const Value& value) { object = static_cast<T>(value.to_int()); });
     }
   }
-  // Throws Error(incompatible) that the item's value does not fit its C++ type.
-  static void check_range(const std::string& name, bool fits);
 
   State& add_module(std::string name, std::shared_ptr<torch::nn::Module> module);
   State& add_optimizer(std::string name, torch::optim::Optimizer& optimizer);
@@ -213,12 +243,18 @@ class CHECKPOINT_API State {
                     std::function<void(const Value&)> write);
   State& add_value(std::string name, Value::Kind kind, std::function<Value()> read,
                    std::function<void(const Value&)> write);
+  // `write` is given only what fits the type.
+  State& add_number(std::string name, internal::NumberType type, std::function<Value()> read,
+                    std::function<void(const Value&)> write);
   // What lies beyond int64_t or double goes into the file as text.
   State& add_unsigned(std::string name, std::function<uint64_t()> read,
                       std::function<void(uint64_t)> write);
   State& add_long_double(std::string name, long double& number);
   State& add_tensor(std::string name, at::Tensor& tensor);
   State& add_tree(std::string name, Value& value);
+  State& add_data(std::string name, internal::LiveData data);
+  State& keep_alive(std::shared_ptr<const void> object);
+  [[noreturn]] static void refuse_null(const std::string& name);
 
   std::unique_ptr<Impl> impl_;
 };

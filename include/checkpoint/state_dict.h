@@ -12,12 +12,30 @@
 
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace checkpoint {
 
 /// Dotted name to tensor, in the module's order: "encoder.0.weight". What Python calls a
 /// state_dict.
-using StateDict = torch::OrderedDict<std::string, at::Tensor>;
+class StateDict : public torch::OrderedDict<std::string, at::Tensor> {
+ public:
+  using OrderedDict::OrderedDict;
+  StateDict() = default;
+  StateDict(OrderedDict entries) : OrderedDict(std::move(entries)) {}
+
+  /// The modules that hold nothing (a ReLU), by dotted names. LibTorch's own `load` asks for each
+  /// of a module's submodules, so a ".pt" file names these too.
+  const std::vector<std::string>& empty_modules() const { return empty_modules_; }
+  StateDict& empty_modules(std::vector<std::string> names) {
+    empty_modules_ = std::move(names);
+    return *this;
+  }
+
+ private:
+  std::vector<std::string> empty_modules_;
+};
 
 /// A module's parameters and buffers by name. The tensors share the live ones' memory, as in
 /// Python, and require no gradient: clone what is to outlast the next optimizer step.
@@ -65,7 +83,8 @@ CHECKPOINT_API RestoreReport load_optimizer_state_dict(torch::optim::Optimizer& 
 
 /// Saves a tree of values, or a StateDict, in one file that appears whole or not at all. The
 /// extension says the format (Format), unless the options do: ".pt" is a LibTorch archive, which
-/// C++ and `torch.jit.load` open; ".pth" is for Python's `torch.load`; ".safetensors" is for
+/// C++ and `torch.jit.load` open (a StateDict is laid out in it as torch::save lays a module out,
+/// for `torch::load(module, path)`); ".pth" is for Python's `torch.load`; ".safetensors" is for
 /// anybody. Tensors are written as those of the CPU. Missing directories are created. An older file
 /// is replaced, and leaves its permissions to the new one, its owner and group too where the system
 /// allows that; a write-protected one is refused, also for root. Throws Error: no_space, io,

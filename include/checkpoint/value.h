@@ -86,6 +86,17 @@ struct BigInt {
   std::string bytes;
 };
 
+/// What a file of Python's holds and this library has no kind for: an object of some class, or the
+/// name of a class or function. Nothing of it was run. It can be looked at, and the tensors in it
+/// used; but no format writes it, and it stands for no other kind.
+struct Opaque {
+  std::string class_name;  ///< "argparse.Namespace".
+  /// What the file says that it consists of: what its class would be called with, one by one, then
+  /// the list and the dict of what was put into it, then its state. Where an object comes a second
+  /// time, it has none.
+  std::vector<Value> parts;
+};
+
 /// The tree in the middle: what a checkpoint holds, whatever the file's format. Copying a Value
 /// copies the tree but shares its tensors, as copying a torch::Tensor does. Not thread-safe.
 class CHECKPOINT_API Value {
@@ -107,7 +118,8 @@ class CHECKPOINT_API Value {
     kDtype,
     kDevice,
     kBytes,
-    kBigInt
+    kBigInt,
+    kOpaque
   };
 
   Value() = default;
@@ -125,12 +137,16 @@ class CHECKPOINT_API Value {
   Value(c10::Device value) : data_(value) {}
   Value(Bytes value) : data_(std::move(value)) {}
   Value(BigInt value) : data_(std::move(value)) {}
+  Value(Opaque value) : data_(std::move(value)) {}
   /// Any integer but bool. Throws Error(invalid_argument) for one above 2^63 - 1, which would come
   /// back negative.
   template <typename T,
             typename = std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>>
   Value(T value) : data_(static_cast<int64_t>(value)) {
-    if (value > T(0) && static_cast<int64_t>(value) < 0) refuse_integer();
+    static_assert(sizeof(T) <= sizeof(int64_t), "a Value holds integers of at most 64 bits");
+    if (value > T(0) && static_cast<int64_t>(value) < 0) {
+      refuse_integer(static_cast<uint64_t>(value));
+    }
   }
 
   Kind kind() const noexcept { return static_cast<Kind>(data_.index()); }
@@ -138,10 +154,11 @@ class CHECKPOINT_API Value {
   bool is_tensor() const noexcept { return kind() == Kind::kTensor; }
   bool is_dict() const noexcept { return kind() == Kind::kDict; }
 
-  /// Each throws Error(incompatible) that names both kinds if the value is of another kind.
+  /// Each throws Error(incompatible) that names both kinds if the value is of another kind; of an
+  /// opaque value it names the class.
   bool to_bool() const;
   int64_t to_int() const;
-  double to_double() const;  ///< Of an int too.
+  double to_double() const;  ///< Of an int too, if the double is equal to it.
   c10::complex<double> to_complex() const;
   const std::string& to_string() const;
   const at::Tensor& to_tensor() const;
@@ -156,13 +173,15 @@ class CHECKPOINT_API Value {
   c10::Device to_device() const;
   const std::string& to_bytes() const;
   const BigInt& to_big_int() const;
+  const Opaque& opaque() const;
+  Opaque& opaque();
 
  private:
-  [[noreturn]] static void refuse_integer();
+  [[noreturn]] static void refuse_integer(uint64_t value);
 
   // In the order of Kind.
   std::variant<std::monostate, bool, int64_t, double, c10::complex<double>, std::string, at::Tensor,
-               List, Tuple, Dict, Size, c10::ScalarType, c10::Device, Bytes, BigInt>
+               List, Tuple, Dict, Size, c10::ScalarType, c10::Device, Bytes, BigInt, Opaque>
       data_;
 };
 
@@ -178,5 +197,7 @@ void Dict::for_each(Visit visit) const {
 
 /// The kind as error texts and manifests spell it: "int", "tensor", …
 CHECKPOINT_API const char* to_string(Value::Kind kind) noexcept;
+/// The same, but of an opaque value its class: "object of the class 'argparse.Namespace'".
+CHECKPOINT_API std::string kind_text(const Value& value);
 
 }  // namespace checkpoint

@@ -120,11 +120,11 @@ void run(const Options& options) {
                 progress.loss, progress.metrics["accuracy"]);
     std::fflush(stdout);
 
-    const bool saved = manager.save_if_due(state, progress).has_value();
-    if (!saved && epoch + 1 == options.epochs) manager.save(state, progress);
+    manager.save_if_due(state, progress);
   }
 
-  manager.wait();  // So that the last checkpoint is on disk, or the program says that it is not.
+  // So that what the last epochs reached is on disk, or the program says that it is not.
+  manager.save_final(state, progress);
   std::printf("final epoch=%lld loss=%.6f accuracy=%.4f weights=%s\n",
               static_cast<long long>(progress.next_epoch()), progress.loss,
               progress.metrics["accuracy"], digits::weights_digest(*network).c_str());

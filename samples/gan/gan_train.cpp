@@ -86,6 +86,7 @@ void run(const std::string& directory, int64_t epochs) {
     for (int i = 0; i < kStepsPerEpoch; ++i, ++progress.step) progress.loss = gan.step();
     manager.save_if_due(state, progress);
   }
+  manager.save_final(state, progress);
   std::printf("final epoch=%lld generator=%s discriminator=%s\n",
               static_cast<long long>(progress.next_epoch()),
               digits::weights_digest(*gan.generator).c_str(),

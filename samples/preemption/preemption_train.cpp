@@ -116,6 +116,7 @@ bool run(const Options& options) {
     manager.save_if_due(state, progress);
     if (manager.should_stop()) return true;
   }
+  manager.save_final(state, progress);
   std::printf("final step=%lld loss=%.6f weights=%s\n", static_cast<long long>(progress.step),
               progress.loss, digits::weights_digest(*network).c_str());
   return false;

@@ -38,6 +38,7 @@ int main() {
     best_loss = std::min(best_loss, progress.loss);
     manager.save_if_due(state, progress);  // on disk, whole and synced, when it returns
   }
+  manager.save_final(state, progress);  // what is newer than the last checkpoint, if anything is
   std::printf("loss %.4f, best %.4f\n", progress.loss, best_loss);
 }
 // [readme]

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/user_call.h"
+
 #include <checkpoint/transfer.h>
 
 #include <algorithm>
@@ -21,7 +23,7 @@ class Meter {
     const std::lock_guard<std::mutex> hold(mutex_);
     transfer_.bytes_done += bytes;
     transfer_.bytes_total = std::max(transfer_.bytes_total, transfer_.bytes_done);
-    told_(transfer_);
+    call_user("the function given to on_transfer", [&] { told_(transfer_); });
   }
 
  private:

@@ -1,4 +1,5 @@
 #include "compat/device.h"
+#include "format/foreign.h"
 #include "format/tree/map_tensors.h"
 #include "format/read_file.h"
 #include "format/safetensors/safetensors.h"
@@ -43,6 +44,7 @@ Value load_file(const store::File& file, const LoadOptions& options) {
 Value load(const std::string& path, const LoadOptions& options) {
   store::FileSystem& fs = store::posix_file_system();
   if (store::is_directory(fs, path)) {
+    format::need_checkpoint(fs, path);
     const store::VerifiedCheckpoint checkpoint = store::verify_checkpoint(fs, path);
     return load_file(checkpoint.content(), options);
   }

@@ -1,5 +1,6 @@
 #include "format/read_file.h"
 
+#include "format/foreign.h"
 #include "format/torch/archive_reader.h"
 #include "format/torch/legacy_reader.h"
 #include "format/safetensors/safetensors.h"
@@ -18,11 +19,9 @@ namespace {
 enum class Kind { kZip, kLegacy, kSafetensors };
 
 constexpr std::string_view kZipBegin = "PK\x03\x04";
-constexpr uint64_t kTarMagicAt = 257;
-constexpr std::string_view kTarMagic = "ustar";
 
 std::string first_bytes(const store::ByteSource& source) {
-  std::string begin(std::min<uint64_t>(source.size(), kTarMagicAt + kTarMagic.size()), '\0');
+  std::string begin(std::min<uint64_t>(source.size(), kForeignBytes), '\0');
   source.read_at(0, begin.data(), begin.size());
   return begin;
 }
@@ -33,13 +32,7 @@ Kind kind_of(const store::ByteSource& source) {
   if (looks_like_safetensors(begin, source.size())) return Kind::kSafetensors;
   if (begin.compare(0, kZipBegin.size(), kZipBegin) == 0) return Kind::kZip;
   if (looks_like_legacy(begin)) return Kind::kLegacy;
-  const bool tar = begin.size() > kTarMagicAt && begin.substr(kTarMagicAt) == kTarMagic;
-  throw Error(
-      ErrorCode::kUnsupported,
-      tar ? "this is a tar archive, perhaps of PyTorch before 0.1.10"
-          : "this is no file of LibTorch, no .pth file of Python and no safetensors file, or "
-            "its beginning is damaged",
-      source.name(), 0, tar ? "Load and save it again with a newer PyTorch." : std::string());
+  throw_foreign(source, begin);
 }
 
 }  // namespace

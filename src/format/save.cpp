@@ -21,7 +21,16 @@ struct Extension {
 constexpr Extension kExtensions[] = {
     {".pt", Format::kArchive}, {".pth", Format::kPth}, {".safetensors", Format::kSafetensors}};
 
-Format format_for(const std::string& path, const SaveOptions& options) {
+const Dict& need_dict(const Value& value, const char* what, const std::string& path) {
+  if (value.is_dict()) return value.dict();
+  throw Error(ErrorCode::kUnsupported,
+              std::string(what) + " holds a dict, and this is a " + kind_text(value), path,
+              0, "Put it into a Dict under a name.");
+}
+
+}  // namespace
+
+Format format::format_for(const std::string& path, const SaveOptions& options) {
   if (options.format() != nullptr) return *options.format();
   for (const Extension& extension : kExtensions) {
     const std::string end = extension.text;
@@ -32,15 +41,6 @@ Format format_for(const std::string& path, const SaveOptions& options) {
   throw Error(ErrorCode::kUnsupported, "the extension says no format that can be written", path, 0,
               "Name the file .pt, .pth or .safetensors, or say SaveOptions().format().");
 }
-
-const Dict& need_dict(const Value& value, const char* what, const std::string& path) {
-  if (value.is_dict()) return value.dict();
-  throw Error(ErrorCode::kUnsupported,
-              std::string(what) + " holds a dict, and this is a " + to_string(value.kind()), path,
-              0, "Put it into a Dict under a name.");
-}
-
-}  // namespace
 
 void format::save_tree(const Value& value, RootDict root, const std::string& path,
                        const SaveOptions& options) {

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/threads.h"
+#include "base/user_call.h"
 
 #include <exception>
 #include <string>
@@ -31,7 +32,7 @@ void lower_priority() {
 void carry_out(internal::SaveResult& result, const std::function<void()>& work) noexcept {
   std::exception_ptr failure;
   try {
-    work();
+    store::call_user("a function of the program", work);
   } catch (const std::exception& error) {
     store::log_error("the save of checkpoint '" + result.name() + "' failed: " + error.what());
     failure = std::current_exception();

@@ -4,7 +4,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "compat/torch_compat.h"
+#include "manager/doubts.h"
 #include "manager/listing.h"
 #include "manager/manager_access.h"
 #include "manager/name_template.h"
@@ -13,6 +15,7 @@
 #include "manager/saver.h"
 #include "manager/signals.h"
 #include "manager/triggers.h"
+#include "state/snapshot/capture.h"
 #include "store/directory/history.h"
 #include "store/directory/pins.h"
 #include "store/directory/retire.h"
@@ -26,6 +29,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cmath>
 #include <filesystem>
 #include <mutex>
 #include <system_error>
@@ -55,6 +60,38 @@ std::string absolute(const std::string& path) {
   return store::join(current, path);
 }
 
+bool is_same(double left, double right) {
+  return left == right || (std::isnan(left) && std::isnan(right));
+}
+
+// Who counts no steps may still have another loss: any difference may be a different state.
+bool is_same(const Progress& left, const Progress& right) {
+  return left.epoch == right.epoch && left.step == right.step &&
+         left.epoch_done == right.epoch_done && is_same(left.loss, right.loss) &&
+         std::equal(left.metrics.begin(), left.metrics.end(), right.metrics.begin(),
+                    right.metrics.end(), [](const auto& one, const auto& other) {
+                      return one.first == other.first && is_same(one.second, other.second);
+                    });
+}
+
+// How a save treats what an asynchronous save before it threw.
+enum class Before {
+  kTellFirst,   // Then nothing is begun.
+  kTellAfter,   // Time is short after a signal: when the state is safe.
+  kSuperseded,  // Not at all: what it could not save is saved, or this throws.
+};
+
+// Before anything is written: a manifest could not hold it.
+void check_metrics(const Progress& progress) {
+  for (const auto& metric : progress.metrics) {
+    if (store::is_valid_utf8(metric.first)) continue;
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "the name of a metric, '" + store::valid_utf8(metric.first) + "', is not valid UTF-8", "",
+        0, "Write Progress::metrics with names in UTF-8.");
+  }
+}
+
 }  // namespace
 
 struct CheckpointManager::Impl {
@@ -63,9 +100,10 @@ struct CheckpointManager::Impl {
       : options(manager::checked(given)),
         directory(fs, absolute(path)),
         name_template(options.name()),
+        doubts(options),
         triggers(options, clock),
         retention(options.keep(), options.verify_before_retire()),
-        signals(options.stop_on_signal(), options.save_on_signal()),
+        signals(options.stop_on_signal(), options.save_on_signal(), options.end_on_second_signal()),
         saver(options, directory) {}
 
   // Throws Error(invalid_argument) for a name that leads out of the directory.
@@ -73,7 +111,11 @@ struct CheckpointManager::Impl {
   // Throws Error(invalid_argument) in a read-only manager.
   void must_write(const char* call) const;
   void become_writer();
-  std::string save(const State& state, const Progress& progress);
+  void warn_of_names(const State& state) const;
+  void become_writer_to_restore();
+  std::string save(const State& state, const Progress& progress,
+                   Before before = Before::kTellFirst);
+  bool is_newest(const Progress& progress) const;
   Manifest describe(const Progress& progress) const;
   void retire(const std::string& newest);
   void warn_of_missing_metrics(const store::FoundCheckpoint& saved, const store::Plan& plan) const;
@@ -91,6 +133,8 @@ struct CheckpointManager::Impl {
   std::mutex mutex;  // Guards what follows.
   std::optional<store::WriterHold> hold;
   pid_t writer_process = 0;
+  std::optional<Progress> newest;  // Of what was saved or restored last.
+  manager::Doubts doubts;
   manager::Triggers triggers;
   store::Retention retention;  // `plan` needs no guard.
   manager::Signals signals;    // `should_stop` needs no guard.
@@ -117,6 +161,15 @@ void CheckpointManager::Impl::must_write(const char* call) const {
   }
 }
 
+// Better before the training than at its first save; and who only restores may do so.
+void CheckpointManager::Impl::warn_of_names(const State& state) const {
+  try {
+    state::check_item_names(state, options.format());
+  } catch (const Error& error) {
+    store::log_warning(std::string("no save will succeed: ") + error.what());
+  }
+}
+
 void CheckpointManager::Impl::become_writer() {
   if (writer_process == 0) {
     directory.create();
@@ -134,29 +187,55 @@ void CheckpointManager::Impl::become_writer() {
   }
 }
 
-std::string CheckpointManager::Impl::save(const State& state, const Progress& progress) {
+// Nobody has to write in order to restore, and the error says so.
+void CheckpointManager::Impl::become_writer_to_restore() {
+  try {
+    become_writer();
+  } catch (const Error& error) {
+    const int reason = error.system_error();
+    const bool may_not_write = reason == EROFS || reason == EACCES || reason == EPERM;
+    if (!may_not_write || !store::is_directory(directory.fs(), directory.path())) throw;
+    throw Error(error.code(), "this manager may not write to its directory", directory.path(),
+                reason,
+                "To restore and not to save, set read_only(true); to train on, make the directory "
+                "writable for this user, or choose another one.");
+  }
+}
+
+std::string CheckpointManager::Impl::save(const State& state, const Progress& progress,
+                                          Before before) {
   const auto begin = triggers.now();
+  state::check_item_names(state, options.format());
   become_writer();
   saver.wait();
   const manager::Signals::Arrivals asked = signals.arrivals();
   const bool is_asked = signals.due();
-  // Time is short after a signal: what failed before is told when the state is safe.
-  const auto before = saver.last();
-  if (before && !is_asked) before->tell_once();
+  if (is_asked && before == Before::kTellFirst) before = Before::kTellAfter;
+  const auto last = saver.last();
+  if (last && before == Before::kTellFirst) last->tell_once();
   const Manifest manifest = describe(progress);
   saver.save(state, manifest, [this](const std::string& name) { tidy_up(name); });
+  newest = progress;
   triggers.note_save(progress, begin, saver.busy());
   if (is_asked) saver.settle();  // Before `should_stop` says so, it must be on disk.
   signals.answer(asked);
-  if (before) before->tell_once();
+  if (last && before == Before::kTellAfter) last->tell_once();
   return manifest.name;
 }
 
+// Nothing is in flight. What was to be the newest checkpoint may have failed since.
+bool CheckpointManager::Impl::is_newest(const Progress& progress) const {
+  const auto last = saver.last();
+  return newest && is_same(*newest, progress) && !(last && last->failed());
+}
+
 Manifest CheckpointManager::Impl::describe(const Progress& progress) const {
+  check_metrics(progress);
   Manifest manifest;
   manifest.sequence = directory.next_sequence();
   manifest.name = directory.free_name(name_template.render(progress));
-  manifest.parent = resumed_from();
+  // The directory may have been renamed, in another encoding.
+  manifest.parent = store::valid_utf8(resumed_from());
   manifest.created = store::utc_now();
   manifest.run_id = run_id;
   manifest.libtorch_version = compat::torch_version();
@@ -209,6 +288,8 @@ void CheckpointManager::Impl::point_best() {
 }
 
 void CheckpointManager::Impl::note_restored(const Restored& restored) {
+  newest = restored.progress;
+  doubts.note_restored();
   triggers.note(restored.progress);
   store::log_info("restored checkpoint '" + directory.path_of(restored.manifest.name) + "'");
   const std::lock_guard<std::mutex> hold(parent_mutex);
@@ -245,6 +326,9 @@ std::optional<std::string> CheckpointManager::save_if_due(const State& state,
                                                           const Progress& progress) {
   impl_->must_write("save_if_due");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
+  if (const char* const doubt = impl_->doubts.note(progress)) {
+    store::log_warning("checkpoints in '" + directory() + "': " + doubt);
+  }
   const bool is_due = impl_->triggers.due(progress, impl_->saver.busy());
   const bool is_asked = impl_->signals.due();
   if (!is_due && !is_asked) {
@@ -254,6 +338,17 @@ std::optional<std::string> CheckpointManager::save_if_due(const State& state,
   const bool may_skip = !is_asked && impl_->options.on_busy() == OnBusy::kSkip;
   if (may_skip && impl_->saver.busy()) return std::nullopt;
   return impl_->save(state, progress);
+}
+
+std::optional<std::string> CheckpointManager::save_final(const State& state,
+                                                         const Progress& progress) {
+  impl_->must_write("save_final");
+  const std::lock_guard<std::mutex> hold(impl_->mutex);
+  impl_->saver.wait();
+  if (impl_->is_newest(progress)) return std::nullopt;
+  std::string name = impl_->save(state, progress, Before::kSuperseded);
+  impl_->saver.settle();
+  return name;
 }
 
 void CheckpointManager::wait() {
@@ -276,7 +371,10 @@ bool CheckpointManager::should_stop() const { return impl_->signals.should_stop(
 std::optional<Restored> CheckpointManager::restore_latest(State& state,
                                                           const RestoreOptions& options) {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  if (!impl_->options.read_only()) impl_->become_writer();
+  if (!impl_->options.read_only()) {
+    impl_->warn_of_names(state);
+    impl_->become_writer_to_restore();
+  }
   impl_->saver.wait();
   std::optional<Restored> restored = manager::restore_newest(
       impl_->directory, state, options,

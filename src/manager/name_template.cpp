@@ -1,19 +1,24 @@
 #include "manager/name_template.h"
 
+#include "base/utf8.h"
 #include "store/records/names.h"
 
 #include <checkpoint/error.h>
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 namespace checkpoint::manager {
 namespace {
 
 constexpr size_t kMaxBytes = 200;
+// A width or precision beyond it only makes fmt ask for memory.
+constexpr size_t kMaxDigits = 3;
 
 [[noreturn]] void refuse(const std::string& text, const std::string& why) {
   throw Error(
@@ -26,10 +31,43 @@ std::string format(const std::string& specification, T value) {
   return fmt::format(fmt::runtime(specification), value);
 }
 
+// The same of any value. One that fmt cannot write ("{epoch:c}") costs no checkpoint.
+template <typename T>
+std::string format_always(const std::string& specification, T value) {
+  try {
+    return format(specification, value);
+  } catch (const fmt::format_error&) {
+    return format("{}", value);
+  }
+}
+
+bool has_long_number(const std::string& text) {
+  size_t digits = 0;
+  for (const char c : text) {
+    digits = std::isdigit(static_cast<unsigned char>(c)) != 0 ? digits + 1 : 0;
+    if (digits > kMaxDigits) return true;
+  }
+  return false;
+}
+
+// A figure that nothing has set yet, or that has run away, would be 309 digits in fixed notation,
+// and push what follows it out of the name: then it stands in its shortest form.
+std::string format_figure(const std::string& specification, double figure) {
+  constexpr size_t kLongest = 40;
+  constexpr double kHuge = 1e16;  // What is less is as long as its specification says.
+  const std::string text = format_always(specification, figure);
+  const bool runs_on = text.size() > kLongest && std::abs(figure) >= kHuge;
+  return runs_on ? format("{}", figure) : text;
+}
+
 bool is_integer_field(const std::string& name) { return name == "epoch" || name == "step"; }
 
 // Formats a field as it will be formatted later, to hear now what fmt has against it.
 void try_field(const std::string& text, const std::string& name, const std::string& specification) {
+  if (has_long_number(specification)) {
+    refuse(text, "has a width or precision of more than " + std::to_string(kMaxDigits) +
+                     " digits in {" + name + "}");
+  }
   try {
     if (is_integer_field(name)) {
       format(specification, int64_t{0});
@@ -43,15 +81,45 @@ void try_field(const std::string& text, const std::string& name, const std::stri
 
 std::string render_field(const std::string& name, const std::string& specification,
                          const Progress& progress) {
-  if (name == "epoch") return format(specification, progress.epoch);
-  if (name == "step") return format(specification, progress.step);
-  if (name == "loss") return format(specification, progress.loss);
+  if (name == "epoch") return format_always(specification, progress.epoch);
+  if (name == "step") return format_always(specification, progress.step);
+  if (name == "loss") return format_figure(specification, progress.loss);
   const auto metric = progress.metrics.find(name);
-  return metric != progress.metrics.end() ? format(specification, metric->second) : "none";
+  return metric != progress.metrics.end() ? format_figure(specification, metric->second) : "none";
 }
 
-// Bytes of UTF-8 beyond ASCII are let through.
-bool can_stand(unsigned char c) { return c > 0x20 && c != 0x7f && c != '/' && c != '\\'; }
+// Characters beyond ASCII are let through, but for control characters (U+0080 to U+009F). `length`
+// is 0 for what is not UTF-8: fmt's fields can make such bytes, and a manifest cannot hold them.
+bool can_stand(const std::string& text, size_t at, size_t length) {
+  const auto c = static_cast<unsigned char>(text[at]);
+  if (length == 1) return c > 0x20 && c != 0x7f && c != '/' && c != '\\';
+  if (length == 0) return false;
+  return c != 0xc2 || static_cast<unsigned char>(text[at + 1]) >= 0xa0;
+}
+
+std::string cleaned(const std::string& text) {
+  std::string result;
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = store::utf8_length(text, at);
+    if (can_stand(text, at, length)) {
+      result.append(text, at, length);
+    } else {
+      result += '_';
+    }
+    at += std::max(length, size_t{1});
+  }
+  return result;
+}
+
+// No checkpoint may bear it, or something else of ours or the file system's does.
+bool is_reserved(const std::string& name) {
+  return !store::is_checkpoint_name(name) || name == store::kHistoryFile || name == "lost+found";
+}
+
+std::string clear_of_reserved(std::string name) {
+  if (store::is_set_aside(name)) name += "-checkpoint";  // What is before it changes nothing.
+  return is_reserved(name) ? "checkpoint-" + name : name;
+}
 
 void cut_to(std::string& name, size_t most) {
   if (name.size() <= most) return;
@@ -63,6 +131,7 @@ void cut_to(std::string& name, size_t most) {
 }  // namespace
 
 NameTemplate::NameTemplate(const std::string& text) {
+  if (!store::is_valid_utf8(text)) refuse(store::valid_utf8(text), "is not valid UTF-8");
   std::string literal;
   const auto end_literal = [&] {
     if (!literal.empty()) parts_.push_back({false, std::move(literal), ""});
@@ -101,11 +170,9 @@ std::string NameTemplate::render(const Progress& progress) const {
   for (const Part& part : parts_) {
     name += part.is_field ? render_field(part.text, part.specification, progress) : part.text;
   }
-  for (char& c : name) {
-    if (!can_stand(static_cast<unsigned char>(c))) c = '_';
-  }
+  name = cleaned(name);
   cut_to(name, kMaxBytes);
-  return store::is_checkpoint_name(name) ? name : "checkpoint-" + name;
+  return clear_of_reserved(std::move(name));
 }
 
 }  // namespace checkpoint::manager

@@ -14,12 +14,14 @@ namespace checkpoint::manager {
 class NameTemplate {
  public:
   /// Throws Error(invalid_argument) if the text is no such template: an open brace, an empty field,
-  /// a format specification that fmt does not know.
+  /// a format specification that fmt does not know, bytes that are not UTF-8.
   explicit NameTemplate(const std::string& text);
 
   /// The name: a missing metric reads "none"; what cannot stand in a file name (slashes, blanks,
-  /// control characters) becomes "_", and a name that is reserved gets "checkpoint-" before it.
-  /// 200 bytes at most, so that suffixes fit.
+  /// control characters, bytes that are not UTF-8) becomes "_". A name that is reserved gets
+  /// "checkpoint-" before it, and one that ends as what is set aside does (".corrupt")
+  /// "-checkpoint" behind it: whatever comes out, a checkpoint may bear it. 222 bytes at most, so
+  /// that suffixes and the prefixes of hidden names fit.
   std::string render(const Progress& progress) const;
 
  private:

@@ -1,5 +1,7 @@
 #include "manager/options.h"
 
+#include "base/utf8.h"
+
 #include <checkpoint/error.h>
 
 #include <algorithm>
@@ -31,6 +33,10 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
   for (const BestRule& rule : keep.best) {
     if (rule.count < 0 || rule.metric.empty()) {
       refuse_options("keep_best takes a number that is not negative, and a metric's name");
+    }
+    if (!store::is_valid_utf8(rule.metric)) {
+      refuse_options("keep_best: the metric's name '" + store::valid_utf8(rule.metric) +
+                     "' is not valid UTF-8, and no checkpoint can have it");
     }
   }
   const auto is_empty = [](const auto& function) { return !function; };

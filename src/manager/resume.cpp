@@ -10,20 +10,22 @@
 //                          -> passed over, never renamed
 //   any other failure      -> thrown: too many open files say nothing about a checkpoint
 //
-// Some, and none restored: an error, never a silent start from scratch. None at all: empty.
+// Some, and none restored: an error, never a silent start from scratch. None listed, and signs of
+// some (unseen.h): an error too. None at all: empty.
 
 #include "manager/resume.h"
 
-#include "format/torch/archive_reader.h"
-#include "state/restore.h"
-#include "state/plan/restore_plan.h"
 #include "base/log.h"
+#include "base/parallel.h"
+#include "format/torch/archive_reader.h"
+#include "state/plan/restore_plan.h"
+#include "state/restore.h"
+#include "store/directory/unseen.h"
+#include "store/directory/verify.h"
 #include "store/records/manifest.h"
 #include "store/records/names.h"
-#include "base/parallel.h"
-#include "store/retention/ranking.h"
 #include "store/records/tensor_table.h"
-#include "store/directory/verify.h"
+#include "store/retention/ranking.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -89,6 +91,44 @@ PassedOver pass_over(const store::Directory& directory, const std::string& name,
               "To start from scratch, name another directory or move these away.");
 }
 
+[[noreturn]] void refuse_unseen(const store::Directory& directory,
+                                const std::vector<store::Unseen>& unseen) {
+  std::string text = "no checkpoint can be seen here, and there are signs of some:";
+  for (const store::Unseen& one : unseen) text += "\n  " + one.name + ": " + one.why;
+  throw Error(ErrorCode::kNotFound, text + "\n", directory.path(), 0,
+              "To start from scratch, name another directory or move these away.");
+}
+
+void warn_of_files(const store::Directory& directory) {
+  const std::vector<std::string> files = store::files_like_checkpoints(directory);
+  if (files.empty()) return;
+  std::string text;
+  for (const std::string& file : files) text += (text.empty() ? "'" : ", '") + file + "'";
+  store::log_warning("nothing is restored from '" + directory.path() + "', which holds " + text +
+                     ": a checkpoint is a directory; read single files with checkpoint::load");
+}
+
+// Whether a start from scratch is right, now that nothing was found. False if a checkpoint has come
+// meanwhile: a reader stands beside the writer.
+bool is_fresh(const store::Directory& directory) {
+  const std::vector<store::Unseen> unseen = store::find_unseen(directory);
+  if (unseen.empty()) {
+    warn_of_files(directory);
+    return true;
+  }
+  if (directory.scan().empty()) refuse_unseen(directory, unseen);
+  return false;
+}
+
+// One that we may not look into is tried last, as any directory of another user's would be.
+void warn_of_closed(const std::vector<store::FoundCheckpoint>& candidates) {
+  for (const store::FoundCheckpoint& candidate : candidates) {
+    if (!candidate.problem || candidate.problem->system_error() != EACCES) continue;
+    store::log_warning("there may be a newer checkpoint than the one that is restored: " +
+                       std::string(candidate.problem->what()));
+  }
+}
+
 }  // namespace
 
 Restored restore_one(store::FileSystem& fs, const std::string& path, State& state,
@@ -116,6 +156,11 @@ Restored restore_one(store::FileSystem& fs, const std::string& path, State& stat
 
 namespace {
 
+[[noreturn]] void throw_removed_too_fast(const store::Directory& directory) {
+  throw Error(ErrorCode::kIo, "checkpoints are removed faster than they can be read",
+              directory.path(), 0, "Keep more of them (keep_last).");
+}
+
 struct Outcome {
   std::optional<Restored> restored;
   std::vector<PassedOver> passed_over;
@@ -131,6 +176,7 @@ bool try_each(const store::Directory& directory,
       if (candidate.problem) throw *candidate.problem;
       Restored restored = restore_one(directory.fs(), candidate.path, state, options);
       restored.manifest.name = candidate.name;
+      warn_of_closed(candidates);
       restored.passed_over = outcome.passed_over;
       outcome.restored = std::move(restored);
       return true;
@@ -165,25 +211,44 @@ Outcome restore_first(const store::Directory& directory, State& state,
                        [](const PassedOver& one) { return !store::is_set_aside(one.name); }),
         passed.end());
   }
-  throw Error(ErrorCode::kIo, "checkpoints are removed faster than they can be read",
-              directory.path(), 0, "Keep more of them (keep_last).");
+  throw_removed_too_fast(directory);
 }
 
 }  // namespace
 
 std::optional<Restored> restore_newest(const store::Directory& directory, State& state,
                                        const RestoreOptions& options, Damaged damaged) {
-  const std::vector<std::string> set_aside = directory.set_aside_names();
-  Outcome outcome = restore_first(directory, state, options, damaged,
-                                  [](std::vector<store::FoundCheckpoint> found) {
-                                    std::reverse(found.begin(), found.end());
-                                    return found;
-                                  });
-  if (!outcome.restored && !(outcome.passed_over.empty() && set_aside.empty())) {
-    refuse_fresh_start(directory, outcome.passed_over, set_aside);
+  const auto newest_first = [](std::vector<store::FoundCheckpoint> found) {
+    std::reverse(found.begin(), found.end());
+    return found;
+  };
+  for (int look = 0; look < kMostLooks; ++look) {
+    const std::vector<std::string> set_aside = directory.set_aside_names();
+    Outcome outcome = restore_first(directory, state, options, damaged, newest_first);
+    if (outcome.restored) return std::move(outcome.restored);
+    if (!outcome.passed_over.empty() || !set_aside.empty()) {
+      refuse_fresh_start(directory, outcome.passed_over, set_aside);
+    }
+    if (is_fresh(directory)) return std::nullopt;
   }
-  return std::move(outcome.restored);
+  throw_removed_too_fast(directory);
 }
+
+namespace {
+
+// None has the metric. That says nothing where none can be looked at.
+void refuse_if_hidden(const store::Directory& directory) {
+  std::vector<PassedOver> damaged;
+  for (const store::FoundCheckpoint& found : directory.scan()) {
+    if (!found.problem) return;
+    damaged.push_back({found.name, found.problem->what()});
+  }
+  const std::vector<std::string> set_aside = directory.set_aside_names();
+  if (!damaged.empty() || !set_aside.empty()) refuse_fresh_start(directory, damaged, set_aside);
+  is_fresh(directory);
+}
+
+}  // namespace
 
 std::optional<Restored> restore_best(const store::Directory& directory, State& state,
                                      const RestoreOptions& options, const BestRule& rule) {
@@ -197,10 +262,10 @@ std::optional<Restored> restore_best(const store::Directory& directory, State& s
   };
   Outcome outcome =
       restore_first(directory, state, options, Damaged::kLeave, with_figure_best_first);
-  if (!outcome.restored && !outcome.passed_over.empty()) {
-    refuse_fresh_start(directory, outcome.passed_over, {});
-  }
-  return std::move(outcome.restored);
+  if (outcome.restored) return std::move(outcome.restored);
+  if (!outcome.passed_over.empty()) refuse_fresh_start(directory, outcome.passed_over, {});
+  refuse_if_hidden(directory);
+  return std::nullopt;
 }
 
 }  // namespace checkpoint::manager

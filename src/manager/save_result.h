@@ -30,6 +30,11 @@ class SaveResult {
     const std::lock_guard<std::mutex> hold(mutex_);
     return done_;
   }
+  /// Whether it has ended with a failure.
+  bool failed() const {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    return failure_ != nullptr;
+  }
   /// Waits for the end. Throws Error(invalid_argument) in a forked child: the thread that would
   /// bring it about is not there.
   void wait() const {

@@ -13,6 +13,16 @@
 #include <unistd.h>
 
 namespace checkpoint::manager {
+namespace {
+
+void warn_of(const std::vector<std::string>& unsaved) {
+  if (unsaved.empty()) return;
+  std::string text = "not all that is trained is in this checkpoint, nor in those that follow:";
+  for (const std::string& line : unsaved) text += "\n  " + line;
+  store::log_warning(text);
+}
+
+}  // namespace
 
 Saver::~Saver() {
   background_.wait();
@@ -27,9 +37,13 @@ void Saver::settle() {
 void Saver::save(const State& state, Manifest manifest, AfterCommit after_commit) {
   const auto result = std::make_shared<internal::SaveResult>(manifest.name);
   store::Stopwatch watch;
+  state::Unsaved unsaved;
   const auto captured = std::make_shared<state::Capture>(
       state::capture(state, manifest.progress,
-                     options_.async() ? state::OnCuda::kStay : state::OnCuda::kCopyToHost));
+                     options_.async() ? state::OnCuda::kStay : state::OnCuda::kCopyToHost,
+                     is_first_ ? &unsaved : nullptr));
+  if (is_first_) warn_of(unsaved.lines());
+  is_first_ = false;
   manifest.seconds["capture"] = watch.lap();
   const bool in_background = options_.async() && take_snapshot(*captured);
   if (in_background) {

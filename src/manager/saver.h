@@ -52,6 +52,7 @@ class Saver {
   const CheckpointManagerOptions& options_;
   const store::Directory& directory_;
   const pid_t process_;
+  bool is_first_ = true;  // Whether nothing was saved so far: what is wrong is said once.
   state::Snapshot snapshot_;
   Background background_;  // Its thread uses the snapshot.
 };

@@ -5,7 +5,9 @@
 #include <checkpoint/error.h>
 
 #include <signal.h>
+#include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
 #include <string>
@@ -17,14 +19,47 @@ namespace {
 // is in place, and stays.
 struct Slot {
   std::atomic<uint64_t> arrivals{0};
+  std::atomic<int> enders{0};        // How many wish the second one to end the process.
+  std::atomic<int64_t> first_at{0};  // When the first one came since the last of them began; or 0.
   struct sigaction earlier = {};
   bool in_place = false;  // Ours is the handler, or stands below one that was put over it.
   int watchers = 0;
 };
-static_assert(std::atomic<uint64_t>::is_always_lock_free, "the handler must not wait");
+static_assert(std::atomic<uint64_t>::is_always_lock_free &&
+                  std::atomic<int64_t>::is_always_lock_free &&
+                  std::atomic<int>::is_always_lock_free,
+              "the handler must not wait");
+
+// A launcher in the same terminal passes on a Ctrl-C that the terminal has sent to all.
+constexpr int64_t kOneWish = 250'000'000;  // Nanoseconds.
 
 Slot slots[NSIG];
 std::mutex slots_mutex;  // Not for the handler.
+
+bool calls_something(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 ||
+         (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+}
+
+int64_t now() {
+  struct timespec time;
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+// Whether this is the impatient one.
+bool comes_again(Slot& slot) {
+  int64_t first = 0;
+  return !slot.first_at.compare_exchange_strong(first, now()) && now() - first > kOneWish;
+}
+
+// The signal is blocked while its handler runs: it ends the process when that returns.
+void end_by(int signal) {
+  struct sigaction standard = {};
+  standard.sa_handler = SIG_DFL;
+  ::sigaction(signal, &standard, nullptr);
+  ::raise(signal);
+}
 
 // Runs between any two instructions of the program: nothing here may allocate, lock or log.
 void on_signal(int signal, siginfo_t* info, void* context) {
@@ -33,19 +68,16 @@ void on_signal(int signal, siginfo_t* info, void* context) {
   slot.arrivals.fetch_add(1);
   if ((slot.earlier.sa_flags & SA_SIGINFO) != 0) {
     slot.earlier.sa_sigaction(signal, info, context);
-  } else if (slot.earlier.sa_handler != SIG_DFL && slot.earlier.sa_handler != SIG_IGN) {
+  } else if (calls_something(slot.earlier)) {
     slot.earlier.sa_handler(signal);
+  } else if (slot.enders > 0 && comes_again(slot)) {
+    end_by(signal);
   }
   errno = error_number;
 }
 
 bool is_ours(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_signal;
-}
-
-bool calls_something(const struct sigaction& action) {
-  return (action.sa_flags & SA_SIGINFO) != 0 ||
-         (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
 }
 
 void check(int signal) {
@@ -79,7 +111,7 @@ void put_in_place(int signal, Slot& slot) {
 // Listens to one signal.
 class SignalWatch {
  public:
-  explicit SignalWatch(int signal) : signal_(signal) {
+  SignalWatch(int signal, bool ends) : signal_(signal), ends_(ends) {
     check(signal);
     Slot& slot = slots[signal_];
     const std::lock_guard<std::mutex> hold(slots_mutex);
@@ -90,11 +122,15 @@ class SignalWatch {
                          " was put over TorchCheckpoint's; it must call the earlier one");
     }
     ++slot.watchers;
+    if (!ends_) return;
+    slot.first_at = 0;  // What stopped an earlier training does not count here.
+    ++slot.enders;
   }
 
   ~SignalWatch() {
     Slot& slot = slots[signal_];
     const std::lock_guard<std::mutex> hold(slots_mutex);
+    if (ends_) --slot.enders;
     if (--slot.watchers > 0) return;
     struct sigaction current;
     // One that was put over ours calls ours, perhaps: then ours has to stay.
@@ -110,11 +146,16 @@ class SignalWatch {
 
  private:
   const int signal_;
+  const bool ends_;
 };
 
-Signals::Signals(const std::vector<int>& stop, const std::vector<int>& save) {
-  for (const int signal : stop) stop_.push_back(std::make_unique<SignalWatch>(signal));
-  for (const int signal : save) save_.push_back(std::make_unique<SignalWatch>(signal));
+Signals::Signals(const std::vector<int>& stop, const std::vector<int>& save,
+                 const std::vector<int>& end) {
+  for (const int signal : stop) {
+    const bool ends = std::find(end.begin(), end.end(), signal) != end.end();
+    stop_.push_back(std::make_unique<SignalWatch>(signal, ends));
+  }
+  for (const int signal : save) save_.push_back(std::make_unique<SignalWatch>(signal, false));
   answered_ = arrivals();
 }
 

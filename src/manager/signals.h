@@ -9,9 +9,10 @@ namespace checkpoint::manager {
 
 class SignalWatch;
 
-/// The signals that ask one manager for a save. The handler counts, and does no more; a handler
-/// that was there before is called by it, and put back when the last one that listens is gone. A
-/// handler that somebody has put over ours in the meantime is left alone.
+/// The signals that ask one manager for a save. The handler counts, and ends the process at the
+/// second one where that is wished; a handler that was there before is called by it, and put back
+/// when the last one that listens is gone. A handler that somebody has put over ours in the
+/// meantime is left alone.
 class Signals {
  public:
   /// How often each kind has come since the process began to listen.
@@ -23,9 +24,10 @@ class Signals {
     }
   };
 
+  /// Those of `stop` that are in `end` as well end the process when they come a second time.
   /// Throws Error(invalid_argument) for a signal that cannot be caught, or that reports a fault of
   /// the program.
-  Signals(const std::vector<int>& stop, const std::vector<int>& save);
+  Signals(const std::vector<int>& stop, const std::vector<int>& save, const std::vector<int>& end);
   ~Signals();
 
   Arrivals arrivals() const;

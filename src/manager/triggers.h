@@ -1,7 +1,8 @@
 #pragma once
 
-#include "manager/overhead.h"
 #include "base/clock.h"
+#include "base/user_call.h"
+#include "manager/overhead.h"
 
 #include <checkpoint/manager_options.h>
 #include <checkpoint/progress.h>
@@ -30,6 +31,9 @@ class Triggers {
   /// `busy`: a save goes on in the background.
   bool due(const Progress& progress, bool busy = false) {
     if (overhead_.wanted()) overhead_.note_step(progress.step, clock_(), busy);
+    // Counted from 0 again, against the rules: better a save too many than none for an epoch.
+    if (progress.step < seen_step_) last_step_ = 0;
+    seen_step_ = progress.step;
     // Asked in any case: a function that compares with what it has seen must see everything.
     const bool wanted = any_wants(progress);
     return wanted || epoch_due(progress) || step_due(progress) || time_due();
@@ -38,6 +42,7 @@ class Triggers {
   void note(const Progress& progress) {
     if (progress.epoch_done) last_epoch_ = progress.epoch;
     last_step_ = progress.step;
+    seen_step_ = progress.step;
     last_time_ = clock_();
   }
   /// Of a save also that it kept training waiting since `begin`; `busy`: it goes on.
@@ -64,7 +69,10 @@ class Triggers {
   }
   bool any_wants(const Progress& progress) const {
     bool wanted = false;
-    for (const auto& function : when_) wanted = function(progress) || wanted;
+    for (const auto& function : when_) {
+      wanted = store::call_user("a function given to when", [&] { return function(progress); }) ||
+               wanted;
+    }
     return wanted;
   }
 
@@ -75,7 +83,8 @@ class Triggers {
   Overhead overhead_;
   Clock clock_;
   int64_t last_epoch_ = -1;
-  int64_t last_step_ = 0;
+  int64_t last_step_ = 0;  // Of the last save.
+  int64_t seen_step_ = 0;  // Of the last call.
   CheckpointManagerOptions::Seconds last_time_;
 };
 

@@ -21,9 +21,11 @@ namespace {
 constexpr uint64_t kBytesBesideEachTensor = 1024;
 constexpr uint64_t kBytesBeside = uint64_t{1} << 20;
 
-std::vector<store::TensorEntry> encode(const Value& tree, Format format, store::ByteSink& sink) {
-  return format == Format::kPth ? format::write_pth_with_table(tree, sink)
-                                : format::write_archive(tree.dict(), sink);
+std::vector<store::TensorEntry> encode(const state::Capture& captured, Format format,
+                                       store::ByteSink& sink) {
+  return format == Format::kPth
+             ? format::write_pth_with_table(captured.tree, sink)
+             : format::write_archive(captured.tree.dict(), sink, captured.any_keys);
 }
 
 void place_tensors(store::TensorTable& table, const state::Capture& captured, const char* file) {
@@ -59,7 +61,7 @@ void write_checkpoint(const store::Directory& directory, const state::Capture& c
   store::Meter meter(told, Phase::kWrite, captured.tensor_bytes);
   const char* const content = format == Format::kPth ? store::kPthFile : store::kArchiveFile;
   manifest.files.push_back(transaction.write_file(
-      content, [&](store::ByteSink& sink) { table.tensors = encode(captured.tree, format, sink); },
+      content, [&](store::ByteSink& sink) { table.tensors = encode(captured, format, sink); },
       captured.tensor_bytes, &meter));
   manifest.seconds["archive"] = watch.lap();
 

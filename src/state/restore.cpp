@@ -1,15 +1,16 @@
 #include "state/restore.h"
 
-#include "state/plan/restore_plan.h"
 #include "state/items/rng.h"
 #include "state/items/state_impl.h"
+#include "state/plan/restore_plan.h"
+#include "state/plan/saved_items.h"
 
 #include "base/log.h"
+#include "base/near_names.h"
 
 #include <checkpoint/error.h>
 
 #include <algorithm>
-#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -32,62 +33,22 @@ SavedDevices saved_devices(const store::TensorTable& table) {
   };
 }
 
-template <typename Map>
-const typename Map::mapped_type& find_or_empty(const Map& map, const std::string& name) {
-  static const typename Map::mapped_type kEmpty;
-  const auto found = map.find(name);
-  return found != map.end() ? found->second : kEmpty;
-}
-
-// What was saved, item by item.
-class SavedItems {
- public:
-  SavedItems(const Manifest& manifest, const store::TensorTable& table, const Dict& tree)
-      : manifest_(manifest), table_(table), tree_(tree) {}
-
-  // Adds the item's part to the plan, or that it is missing.
-  void plan(Item& item, const ParameterNames& names, RestorePlan& plan) const {
-    const auto entry =
-        std::find_if(manifest_.items.begin(), manifest_.items.end(),
-                     [&](const ItemEntry& saved) { return saved.name == item.name(); });
-    const Value* value = tree_.find(item.name());
-    if (entry == manifest_.items.end() || value == nullptr) {
-      plan.missing(item.name());
-      return;
-    }
-    const std::string kind = item.describe().kind;
-    if (entry->kind != kind) {
-      plan.mismatched(item.name(), kind + " here, " + entry->kind + " in the file");
-      return;
-    }
-    item.plan({*value, *entry, find_or_empty(table_.optimizer_parameters, item.name()),
-               find_or_empty(table_.eval_modules, item.name())},
-              names, plan);
-  }
-
-  bool holds(const std::string& name) const { return tree_.contains(name); }
-
- private:
-  const Manifest& manifest_;
-  const store::TensorTable& table_;
-  const Dict& tree_;
-};
-
 // A module's tensors are chosen one by one, by their keys; other items are restored whole.
 bool is_chosen(const Item& item, const Selection& selection) {
   return selection.takes_item(item.name()) &&
          (item.places_parameters() || selection.takes(item.name()));
 }
 
-void check_items(const std::vector<std::string>& wanted,
-                 const std::vector<std::unique_ptr<Item>>& live) {
+void check_items(const std::vector<std::string>& wanted, const SavedItems::Items& live,
+                 const std::string& path) {
+  std::vector<std::string> known;
+  for (const Item* item : live) known.push_back(item->name());
   for (const std::string& name : wanted) {
-    const bool known =
-        name == kRngName || std::any_of(live.begin(), live.end(),
-                                        [&](const auto& item) { return item->name() == name; });
-    if (known) continue;
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     throw Error(ErrorCode::kInvalidArgument,
-                "RestoreOptions::items names '" + name + "', which is not in the State");
+                "RestoreOptions::items names '" + name + "', which is not in the State" +
+                    store::instead_of(name, known),
+                path);
   }
 }
 
@@ -115,28 +76,26 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
   ParameterNames names;
   for (const auto& item : live.items) item->name_parameters(names);
 
-  check_items(options.items(), live.items);
+  RngItem rng;
+  SavedItems::Items items;
+  for (const auto& item : live.items) items.push_back(item.get());
+  if (live.rng) items.push_back(&rng);
+  check_items(options.items(), items, file.name());
+
   const TensorSource source{&file, &archive, saved_devices(table), unchecked};
   RestorePlan plan(source, options);
-  const SavedItems saved(manifest, table, archive.tree().dict());
+  const SavedItems saved(manifest, table, archive.tree().dict(), items, plan);
+  saved.check_selection(file.name());
   for (const bool modules : {true, false}) {
     for (const auto& item : live.items) {
       if (item->places_parameters() != modules || !is_chosen(*item, plan.selection())) continue;
-      saved.plan(*item, names, plan);
+      saved.plan(*item, names);
     }
   }
-  RngItem rng;
-  // A checkpoint saved without generators has none to give.
-  if (live.rng && saved.holds(kRngName) && is_chosen(rng, plan.selection())) {
-    saved.plan(rng, names, plan);
-  }
-
-  std::set<std::string> known;
-  for (const auto& item : live.items) known.insert(item->name());
-  if (live.rng) known.insert(kRngName);
-  for (const ItemEntry& item : manifest.items) {
-    if (known.count(item.name) == 0) plan.ignored_item(item.name);
-  }
+  // A checkpoint saved without generators has none to give, unless they are what is asked for.
+  const bool is_wanted = saved.holds(kRngName) || !options.items().empty();
+  if (live.rng && is_wanted && is_chosen(rng, plan.selection())) saved.plan(rng, names);
+  saved.note_leftovers();
 
   settle(plan, options.strict(), file.name());
   plan.run();

@@ -2,8 +2,9 @@
 #include <checkpoint/sampler.h>
 #include <checkpoint/state.h>
 
-#include "format/torch/archive_writer.h"
+#include "base/utf8.h"
 #include "state/items/archived_item.h"
+#include "state/items/data_item.h"
 #include "state/items/module.h"
 #include "state/items/object_item.h"
 #include "state/items/optimizer.h"
@@ -24,17 +25,18 @@ void check_name(const std::vector<std::unique_ptr<state::Item>>& items, const st
   // The top level of a checkpoint that is not the State's.
   static constexpr std::array<const char*, 4> kReserved = {"epoch", "loss", "step", "rng"};
   const auto refuse = [&](const std::string& why) {
-    throw Error(ErrorCode::kInvalidArgument, "State::add(\"" + name + "\"): the name " + why, "", 0,
+    throw Error(ErrorCode::kInvalidArgument,
+                "State::add(\"" + store::valid_utf8(name) + "\"): the name " + why, "", 0,
                 "Give the item another name.");
   };
   if (name.empty()) refuse("is empty");
+  if (!store::is_valid_utf8(name)) refuse("is not valid UTF-8");
   if (std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end()) {
     refuse("belongs to the checkpoint itself");
   }
   for (const auto& item : items) {
     if (item->name() == name) refuse("is taken by another item");
   }
-  format::check_archive_name(name, name);
 }
 
 }  // namespace
@@ -48,8 +50,6 @@ State& State::rng(bool value) {
   impl_->rng = value;
   return *this;
 }
-
-void State::check_range(const std::string& name, bool fits) { state::check_range(name, fits); }
 
 State& State::add_module(std::string name, std::shared_ptr<torch::nn::Module> module) {
   check_name(impl_->items, name);
@@ -121,6 +121,14 @@ State& State::add_value(std::string name, Value::Kind kind, std::function<Value(
   return *this;
 }
 
+State& State::add_number(std::string name, internal::NumberType type, std::function<Value()> read,
+                         std::function<void(const Value&)> write) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(
+      state::make_number_item(std::move(name), type, std::move(read), std::move(write)));
+  return *this;
+}
+
 State& State::add_unsigned(std::string name, std::function<uint64_t()> read,
                            std::function<void(uint64_t)> write) {
   check_name(impl_->items, name);
@@ -139,6 +147,22 @@ State& State::add_tensor(std::string name, at::Tensor& tensor) {
   check_name(impl_->items, name);
   impl_->items.push_back(std::make_unique<state::TensorItem>(std::move(name), tensor));
   return *this;
+}
+
+State& State::add_data(std::string name, internal::LiveData data) {
+  check_name(impl_->items, name);
+  impl_->items.push_back(std::make_unique<state::DataItem>(std::move(name), std::move(data)));
+  return *this;
+}
+
+State& State::keep_alive(std::shared_ptr<const void> object) {
+  impl_->kept_alive.push_back(std::move(object));
+  return *this;
+}
+
+void State::refuse_null(const std::string& name) {
+  throw Error(ErrorCode::kInvalidArgument, "State::add(\"" + name + "\"): the pointer is null", "",
+              0, "Make the object before it is added.");
 }
 
 State& State::add_tree(std::string name, Value& value) {

@@ -1,16 +1,27 @@
+#include "base/near_names.h"
+#include "format/foreign.h"
 #include "format/read_file.h"
 #include "format/save_tree.h"
+#include "format/torch/archive_writer.h"
+#include "format/tree/dense.h"
+#include "format/tree/nested.h"
+#include "format/tree/path.h"
 #include "format/tree/tree_json.h"
 #include "state/items/module.h"
-#include "state/restore.h"
 #include "state/plan/restore_plan.h"
-#include "store/io/file.h"
+#include "state/restore.h"
 #include "store/directory/verify.h"
+#include "store/io/file.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>
 
 #include <torch/torch.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace checkpoint {
 namespace {
@@ -21,12 +32,43 @@ Dict to_dict(const StateDict& dict) {
   return result;
 }
 
+// As LibTorch reads it, with its modules as nested archives; flat where that cannot be.
+Dict to_archive(const StateDict& dict) {
+  Dict flat = to_dict(dict);
+  Dict with_modules = flat;
+  for (const std::string& name : dict.empty_modules()) {
+    if (!with_modules.contains(name)) with_modules.insert(name, Dict());
+  }
+  std::optional<Dict> modules = format::nested(with_modules);
+  return modules && format::can_be_archive(*modules) ? std::move(*modules) : std::move(flat);
+}
+
+std::string a(const std::string& kind) {
+  const bool vowel = kind.find_first_of("aeiou") == 0;
+  return (vowel ? "an " : "a ") + kind;
+}
+
 // The whole tree, or the part that has this name.
 const Value& choose(const Value& tree, const std::string& item, const std::string& path) {
   if (item.empty()) return tree;
-  const Value* const chosen = tree.is_dict() ? tree.dict().find(item) : nullptr;
+  if (!tree.is_dict()) {
+    throw Error(ErrorCode::kNotFound,
+                "the file has no item '" + item + "': it holds " + a(kind_text(tree)), path);
+  }
+  const Value* const chosen = tree.dict().find(item);
   if (chosen != nullptr) return *chosen;
-  throw Error(ErrorCode::kNotFound, "the file has no item '" + item + "'", path);
+  std::vector<std::string> items;
+  for (const auto& [key, value] : tree.dict()) items.push_back(to_string(key));
+  throw Error(ErrorCode::kNotFound,
+              "the file has no item '" + item + "'" + store::instead_of(item, items), path);
+}
+
+// A list or a tensor has no names that could be a module's.
+const Value& need_names(const Value& tree, const std::string& path) {
+  if (tree.is_dict()) return tree;
+  throw Error(ErrorCode::kIncompatible,
+              "the file holds " + a(kind_text(tree)) + ", and no names of tensors", path, 0,
+              "Save a module's state_dict().");
 }
 
 RestoreReport load_into(torch::nn::Module& module, const store::File& file,
@@ -36,17 +78,42 @@ RestoreReport load_into(torch::nn::Module& module, const store::File& file,
   const auto saved_device = [](const format::StoredTensor& stored) { return stored.device; };
   const state::TensorSource source{&file, &archive, saved_device, unchecked};
   state::RestorePlan plan(source, options);
-  state::plan_module(module, choose(archive.tree(), item, file.name()), "",
-                     state::OwnLoad::kIgnored, plan);
+  state::plan_whole_module(
+      module, need_names(choose(archive.tree(), item, file.name()), file.name()), file.name(), plan);
   state::settle(plan, options.strict(), file.name());
   plan.run();
   return plan.report();
 }
 
+void find_empty_modules(const Value& tree, const std::string& path,
+                        std::vector<std::string>& names) {
+  if (!tree.is_dict()) return;
+  if (tree.dict().empty() && !path.empty()) names.push_back(path);
+  for (const auto& [key, value] : tree.dict()) {
+    find_empty_modules(value, format::dotted(path, to_string(key)), names);
+  }
+}
+
 StateDict weights_of(const Value& tree) {
   StateDict weights;
   for (const auto& [name, tensor] : format::named_tensors(tree)) weights.insert(name, tensor);
+  std::vector<std::string> empty_modules;
+  find_empty_modules(tree, "", empty_modules);
+  weights.empty_modules(std::move(empty_modules));
   return weights;
+}
+
+// Those that LibTorch's load asks for (it passes by torch::nn::Functional).
+void find_empty_modules(const torch::nn::Module& module, const std::string& path,
+                        std::vector<std::string>& names) {
+  bool empty = module.named_parameters(/*recurse=*/false).is_empty() &&
+               module.named_buffers(/*recurse=*/false).is_empty();
+  for (const auto& child : module.named_children()) {
+    if (!child.value()->is_serializable()) continue;
+    empty = false;
+    find_empty_modules(*child.value(), format::dotted(path, child.key()), names);
+  }
+  if (empty && !path.empty()) names.push_back(path);
 }
 
 }  // namespace
@@ -59,7 +126,9 @@ StateDict state_dict(const torch::nn::Module& module) {
   for (const auto& buffer : module.named_buffers()) {
     result.insert(buffer.key(), buffer.value().detach());
   }
-  return result;
+  std::vector<std::string> empty_modules;
+  find_empty_modules(module, "", empty_modules);
+  return result.empty_modules(std::move(empty_modules));
 }
 
 RestoreReport load_state_dict(torch::nn::Module& module, const StateDict& dict, Strict strict) {
@@ -70,7 +139,8 @@ RestoreReport load_state_dict(torch::nn::Module& module, const StateDict& dict,
                               const RestoreOptions& options) {
   const state::TensorSource source;
   state::RestorePlan plan(source, options);
-  state::plan_module(module, to_dict(dict), "", state::OwnLoad::kIgnored, plan);
+  const Value saved = to_dict(dict);
+  state::plan_whole_module(module, saved, "", plan);
   state::settle(plan, options.strict(), "");
   plan.run();
   return plan.report();
@@ -83,6 +153,7 @@ RestoreReport load_state_dict(torch::nn::Module& module, const std::string& path
     return load_into(module, store::File::open(fs, path, store::Links::kFollowed), nullptr, options,
                      item);
   }
+  format::need_checkpoint(fs, path);
   const store::VerifiedCheckpoint checkpoint =
       store::open_checkpoint(fs, path, options.verify(), options.on_transfer());
   return load_into(module, checkpoint.content(), checkpoint.unchecked(options.verify()), options,
@@ -108,7 +179,9 @@ void update_average(torch::nn::Module& average, const torch::nn::Module& model, 
   for (auto& entry : mixed) {
     const at::Tensor* const before = old.find(entry.key());
     // What does not fit is left for load_state_dict to refuse.
-    const bool fits = before != nullptr && before->sizes() == entry.value().sizes();
+    const bool fits = before != nullptr && before->sizes() == entry.value().sizes() &&
+                      format::missing_memory(*before).empty() &&
+                      format::missing_memory(entry.value()).empty();
     if (!fits || !is_averaged(entry.value())) continue;
     entry.value() = *before * decay + entry.value().to(before->options()) * (1 - decay);
   }
@@ -116,7 +189,9 @@ void update_average(torch::nn::Module& average, const torch::nn::Module& model, 
 }
 
 void save(const StateDict& dict, const std::string& path, const SaveOptions& options) {
-  format::save_tree(Value(to_dict(dict)), format::RootDict::kOrdered, path, options);
+  const bool archive = format::format_for(path, options) == Format::kArchive;
+  format::save_tree(Value(archive ? to_archive(dict) : to_dict(dict)), format::RootDict::kOrdered,
+                    path, options);
 }
 
 StateDict load_weights(const std::string& path, const LoadOptions& options,

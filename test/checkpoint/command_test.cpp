@@ -337,6 +337,29 @@ TEST_CASE("What is named wrongly is told from what to name instead") {
   const Result file = run("show " + at("/e0/checkpoint.pt"));
   CHECK(file.status == 2);
   CHECK(contains(file.output, "its directory: '" + at("/e0") + "'"));
+  const Result verified = run("verify " + at("/e0/checkpoint.pt"));
+  CHECK(verified.status == 2);
+  CHECK(contains(verified.output, "this is a file, and no checkpoint"));
+  CHECK(contains(verified.output, "its directory: '" + at("/e0") + "'"));
+  test::write_file(at("/weights.pth"), "weights");
+  for (const char* command : {"show ", "verify "}) {
+    const Result result = run(command + at("/weights.pth"));
+    CHECK(result.status == 2);
+    CHECK(contains(result.output, "this is a file, and no checkpoint"));
+    CHECK(contains(result.output, "diff and convert read files"));
+  }
+  for (const char* command :
+       {"list DIR", "report -o /dev/null DIR", "prune --keep-last 1 DIR", "pin DIR e0"}) {
+    const auto on = [&](const std::string& path) {
+      std::string line = command;
+      return run(line.replace(line.find("DIR"), 3, path));
+    };
+    const Result result = on(at("/weights.pth"));
+    CHECK(result.status == 2);
+    CHECK(contains(result.output, "this is a file, where a directory of checkpoints is wanted"));
+    CHECK(contains(result.output, "diff and convert read files"));
+    CHECK(contains(on(at("/e0/checkpoint.pt")).output, "the checkpoint is in: '" + at("") + "'"));
+  }
   const Result directory = run("show " + at(""));
   CHECK(directory.status == 2);
   CHECK(contains(directory.output, "no checkpoint"));

@@ -146,6 +146,13 @@ TEST_CASE("convert makes flat state_dicts for others and nested archives for Lib
   CHECK(archive.try_read("convolution", nested));
   const StateDict weights = load_weights(root / "model.pt", torch::kCPU);
   CHECK(weights.find("conv.weight") == nullptr);
+  // Submodules without tensors too, which its load asks for.
+  REQUIRE(
+      run_command("convert " + (root / "run/only") + " " + (root / "plain.pt") + " --item model")
+          .status == 0);
+  test::Net plain;
+  torch::load(plain, root / "plain.pt");
+  CHECK(test::same_bits(*plain, *net));
   REQUIRE(weights.find("convolution.weight") != nullptr);
   CHECK(test::same_bits(weights["convolution.weight"], net->conv->weight));
   CHECK(test::same_bits(weights["norm.running_var"], net->norm->running_var));
@@ -175,6 +182,14 @@ TEST_CASE("convert makes flat state_dicts for others and nested archives for Lib
   CHECK(run_command("convert " + from + " " + (root / "x.pt") + " --item nothing").status == 2);
   CHECK(run_command("convert " + from + " " + (root / "x.doc")).status == 2);
   CHECK(run_command("convert " + from + " " + (root / "x.pt") + " --rename torn").status == 2);
+  const auto unmet = run_command("convert " + from + " " + (root / "x.pt") +
+                                 " --item model --rename cnov.=x. --rename first.=one.");
+  CHECK(unmet.status == 2);
+  CHECK(contains(unmet.output, "cnov.=x. meets no name"));
+  CHECK(contains(unmet.output, "'conv.weight'"));
+  CHECK_FALSE(std::filesystem::exists(root / "x.pt"));
+  CHECK(contains(run_command("convert " + from + " " + (root / "x.pt") + " --item modle").output,
+                 "near it is 'model'"));
   const auto twice = run_command("convert " + from + " " + (root / "x.pt") +
                                  " --item model --rename first.=second.");
   CHECK(twice.status == 2);
@@ -201,6 +216,7 @@ TEST_CASE("diff compares values of every kind") {
       {true, 1},
       {0.0, -0.0},
       {Value(), Value::List{}},
+      {BigInt{std::string(100, '\1')}, BigInt{std::string(99, '\1') + '\2'}},
   };
   Value::List left, right;
   for (const auto& [before, after] : unequal) {
@@ -219,6 +235,11 @@ TEST_CASE("diff compares values of every kind") {
   CHECK(entry_of(document, "x.0")["after"] == "(1.0, 3.0i)");
   CHECK(entry_of(document, "x.4")["before"] == "2 bytes 0x6162");
   CHECK(entry_of(document, "x.6")["before"] == "-0x10000000000000000");
+  // Of hundreds of digits the first and the last ones.
+  const std::string long_one = entry_of(document, "x.15")["after"];
+  CHECK(long_one.substr(0, 8) == "0x201010");
+  CHECK(long_one.size() < 100);
+  CHECK(contains(long_one, "(199 digits)"));
   CHECK(entry_of(document, "x.7")["after"] == "empty dict");
   CHECK(entry_of(document, "x.9")["before"] == "list");
   for (const std::string& file : {a, b}) {

@@ -290,11 +290,52 @@ std::vector<Scenario> restores() {
   return result;
 }
 
+// Starts beside a checkpoint that is not listed. `hide` is what was done to e1.
+std::vector<Scenario> refusals() {
+  const auto refused = [](const char* name, const std::function<void(MemoryFileSystem&)>& hide) {
+    Scenario scenario{name, options()};
+    scenario.prepare = [hide](MemoryFileSystem& memory) {
+      filled({1})(memory);
+      memory.unlink(path_of("latest").c_str());
+      hide(memory);
+      memory.crash(DataFate::kKept, EntryFate::kKept);
+    };
+    scenario.act = [](FileSystem& fs, const CheckpointManagerOptions& given) {
+      Live live;
+      try {
+        ManagerAccess::open(fs, kRuns, given).restore_latest(live.state);
+      } catch (const Error&) {
+        return check_live(live, false);
+      }
+      throw std::logic_error("a start from scratch");
+    };
+    scenario.unseen = true;
+    return scenario;
+  };
+  const auto hidden_as = [](const char* name) {
+    return [name](MemoryFileSystem& memory) {
+      memory.unlink(path_of("history.jsonl").c_str());
+      memory.rename(path_of("e1").c_str(), path_of(name).c_str());
+    };
+  };
+  return {refused("a start beside a removal half done", hidden_as(".retiring-e1")),
+          refused("a start below which a run is",
+                  [](MemoryFileSystem& memory) {
+                    memory.unlink(path_of("history.jsonl").c_str());
+                    memory.mkdir(path_of("run").c_str(), 0777);
+                    memory.rename(path_of("e1").c_str(), path_of("run/e1").c_str());
+                  }),
+          refused("a start where the history alone tells of a checkpoint",
+                  [](MemoryFileSystem& memory) {
+                    memory.rename(path_of("e1").c_str(), "/new/parents/e1");
+                  })};
+}
+
 }  // namespace
 
 std::vector<Scenario> scenarios() {
   std::vector<Scenario> all;
-  for (const auto& some : {savings(), keepings(), restores()})
+  for (const auto& some : {savings(), keepings(), restores(), refusals()})
     all.insert(all.end(), some.begin(), some.end());
   return all;
 }

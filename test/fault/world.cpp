@@ -63,6 +63,15 @@ void check_resumes(MemoryFileSystem& memory, const Scenario& scenario, bool succ
   }
 }
 
+void check_refused(MemoryFileSystem& memory, const Scenario& scenario) {
+  try {
+    resume(memory, scenario.options);
+  } catch (const Error&) {
+    return;
+  }
+  wrong("a start from scratch beside a checkpoint that is not listed");
+}
+
 void check_next_save(MemoryFileSystem& memory, const Scenario& scenario, bool succeeded) {
   {
     Live live(kNext);
@@ -90,6 +99,10 @@ void check_next_save(MemoryFileSystem& memory, const Scenario& scenario, bool su
 
 std::string fault_found(MemoryFileSystem& memory, const Scenario& scenario, bool succeeded) {
   try {
+    if (scenario.unseen) {
+      check_refused(memory, scenario);
+      return {};
+    }
     {
       CheckpointManager manager = ManagerAccess::open(memory, kRuns, scenario.options);
       check_listed(manager, scenario);

@@ -56,6 +56,8 @@ struct Scenario {
   std::set<int64_t> pinned = {};       ///< When it has succeeded: must outlive the next save too.
   std::set<int64_t> gone = {};         ///< When it has succeeded: must be gone after the next save.
   std::set<std::string> damaged = {};  ///< Names that are damaged from the start.
+  /// Nothing is listed, and yet no start from scratch is right, whatever fails.
+  bool unseen = false;
 };
 
 /// All of them.

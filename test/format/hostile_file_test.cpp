@@ -112,7 +112,7 @@ std::vector<Hostile> zips() {
   bad.records[0].method = 8;
   bad.records[0].in_zip64 = true;
   bad.records[0].add_to_bytes = int64_t{1} << 40;
-  add("a deflated bomb of a terabyte", bad, "is compressed");
+  add("a deflated bomb of a terabyte", bad, "more than can be packed");
   bad = zip;
   bad.zip64_end = true;
   bad.add_to_count = INT64_MAX - 10;
@@ -168,14 +168,19 @@ std::vector<Hostile> pickles() {
       {"pickle: a command by STACK_GLOBAL",
        pth(text("os") + text("system") + "\x93" + tuple(text("true")) + "R"), "'os.system'"},
       {"pickle: STACK_GLOBAL of no names", pth("NN\x93"), "something else than a name"},
-      {"pickle: a class of the user's", pth(global("__main__", "Model") + ")\x81}b"),
-       "'__main__.Model'"},
-      {"pickle: a whole module", pth(global("torch.nn.modules.linear", "Linear") + ")\x81}b"),
-       "state_dict()"},
-      {"pickle: a number of NumPy's", pth(global("numpy._core.multiarray", "scalar")), "x.item()"},
-      {"pickle: a set", pth("\x8f"), "sorted(x)"},
-      {"pickle: a set by a call", pth(global("__builtin__", "set") + tuple("]") + "R"), "a set"},
-      {"pickle: a bytearray", pth("\x96" + little(1, 8) + "x"), "bytes(x)"},
+      {"pickle: a tensor in a storage of an unknown class",
+       pth(tuple(text("storage") + global("__main__", "Storage") + text("0") + text("cpu") +
+                 integer(4)) +
+           "Q"),
+       "'__main__.Storage'"},
+      {"pickle: an unknown object with two states",
+       pth(global("__main__", "Model") + ")\x81}b}b"), "filled twice"},
+      {"pickle: a bytearray of 2^63 bytes", pth("\x96" + little(kHuge, 8)), "cut off"},
+      {"pickle: a string of Python 2 of 2^31 bytes", pth("T" + little(0x7fffffff, 4)), "cut off"},
+      {"pickle: a set that holds itself", pth("\x8fq" + zero + "(h" + zero + "\x90"),
+       "contain themselves"},
+      {"pickle: an OrderedDict of halves",
+       pth(global("collections", "OrderedDict") + tuple(list(list("N"))) + "R"), "no value"},
       {"pickle: NEWOBJ_EX", pth(global("collections", "OrderedDict") + ")}\x92"), "__new__"},
       {"pickle: __setstate__ of a script", pth(global("__torch__", "M") + ")\x81Nb"),
        "__setstate__"},
@@ -186,7 +191,7 @@ std::vector<Hostile> pickles() {
       {"pickle: bytes of 2^63 bytes", pth("\x8e" + little(kHuge, 8)), "cut off"},
       {"pickle: an integer of 2^31 bytes", pth("\x8b" + little(0x7fffffff, 4)),
        "an integer of 2147483647 bytes"},
-      {"pickle: an empty stack", pth("0\x85"), "opcode 0x30"},
+      {"pickle: an empty stack", pth("0\x85"), "stack is empty"},
       {"pickle: a tuple of what is not there", pth("\x86"), "stack is empty"},
       {"pickle: no mark", pth("t"), "no mark"},
       {"pickle: a memo that was never filled", pth("h\x07"), "not remembered"},

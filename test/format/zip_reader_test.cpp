@@ -33,7 +33,7 @@ std::string error_reading(const HandmadeZip& zip) {
   const MemorySource source(zip.build());
   return error_of([&] {
     const ZipReader reader(source);
-    for (const ZipEntry& entry : reader.entries()) reader.read_stored(entry, 1000);
+    for (const ZipEntry& entry : reader.entries()) reader.read(entry, 1000);
   });
 }
 
@@ -50,8 +50,8 @@ void check_two_records(const HandmadeZip& zip) {
   CHECK(entry.compressed_bytes == 10);
   CHECK(entry.stored());
   CHECK(reader.data_offset(entry) == file.find("0123456789"));
-  CHECK(reader.read_stored(entry, 10) == "0123456789");
-  CHECK(reader.read_stored(*reader.find("a/data.pkl"), 10) == "hello");
+  CHECK(reader.read(entry, 10) == "0123456789");
+  CHECK(reader.read(*reader.find("a/data.pkl"), 10) == "hello");
 }
 
 }  // namespace
@@ -232,9 +232,18 @@ TEST_CASE("a bad zip archive is refused, and the error says why", "[zip]") {
     zip.records[1].local_signature = 0x12345678;
     CHECK(contains(error_reading(zip), "local header of record 'a/data/0' is not in its place"));
   }
-  SECTION("a compressed record") {
+  SECTION("a record that is packed in an unknown way") {
+    zip.records[1].method = 12;
+    CHECK(contains(error_reading(zip), "unsupported: record 'a/data/0' is packed by method 12"));
+  }
+  SECTION("a record that is not what deflate makes") {
     zip.records[1].method = 8;
-    CHECK(contains(error_reading(zip), "unsupported: record 'a/data/0' is compressed"));
+    CHECK(contains(error_reading(zip), "corrupt: record 'a/data/0' does not unpack"));
+  }
+  SECTION("a record that claims more than deflate can pack") {
+    zip.records[1].method = 8;
+    zip.records[1].add_to_bytes = 20000;
+    CHECK(contains(error_opening(zip), "corrupt: record 'a/data/0' claims 20010 bytes"));
   }
   SECTION("a record over the limit") {
     zip.records[1].bytes = std::string(1001, 'x');

@@ -68,6 +68,18 @@ inline std::vector<std::string> snippets_of(const std::string& source) {
   return blocks(test::read_file(source), "// [guide]", "// [guide]");
 }
 
+/// Whether a page of docs/ shows just the code of a test of this folder.
+inline void check_page(const std::string& page, const std::string& test) {
+  const std::string text = test::read_file(TORCH_CHECKPOINT_DOCS "/" + page);
+  std::vector<std::string> shown = blocks(text, "```cpp", "```");
+  std::vector<std::string> built = snippets_of(TORCH_CHECKPOINT_GUIDE_TESTS "/" + test);
+  // Each in its own order: a page tells a story, a program declares first.
+  std::sort(shown.begin(), shown.end());
+  std::sort(built.begin(), built.end());
+  REQUIRE(shown.size() == built.size());
+  for (size_t i = 0; i < shown.size(); ++i) CHECK(shown[i] == built[i]);
+}
+
 /// A manager's paths are absolute. The guide's reader works in /home/me.
 inline std::string in_home(std::string error) {
   const std::string here = std::filesystem::current_path().string();

@@ -79,6 +79,7 @@ void train(int64_t epochs, torch::Device device) {
     scheduler.step();
     manager.save_if_due(state, progress);
   }
+  manager.save_final(state, progress);  // epochs that are newer than the last checkpoint
 }
 // [guide]
 

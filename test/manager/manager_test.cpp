@@ -5,6 +5,8 @@
 
 #include <checkpoint/checkpoint.h>
 
+#include <torch/torch.h>
+
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/wait.h>
@@ -171,6 +173,325 @@ TEST_CASE("Options that can never work are refused when the manager is made") {
     CHECK(contains(error_of([&] { CheckpointManager("d", options); }), "invalid_argument: "));
   }
   CHECK_THROWS_AS(CheckpointManager(""), Error);
+}
+
+TEST_CASE("The end of a loop saves what is newer than the last checkpoint") {
+  const test::TemporaryDirectory root;
+  const bool async = GENERATE(false, true);
+  const auto options = CheckpointManagerOptions().every_n_epochs(5).name("e{epoch}").async(async);
+  Number number;
+  {
+    CheckpointManager manager(root.path(), options);
+    CHECK_FALSE(manager.restore_latest(number.state));
+    Progress progress;
+    for (progress.epoch = 0; progress.epoch < 7; ++progress.epoch) {
+      number.value = progress.epoch;
+      manager.save_if_due(number.state, progress);
+    }
+    progress.epoch = 6;
+    CHECK(manager.save_final(number.state, progress) == std::string("e6"));
+    CHECK(manager.last_save().done());
+    CHECK_FALSE(manager.save_final(number.state, progress));
+    progress.metrics["accuracy"] = std::nan("");  // Measured after the end.
+    CHECK(manager.save_final(number.state, progress) == std::string("e6-v2"));
+    CHECK_FALSE(manager.save_final(number.state, progress));
+    CHECK(names(manager) == std::vector<std::string>{"e4", "e6", "e6-v2"});
+  }
+  // Nothing is left to do: nothing is saved.
+  number.value = 0;
+  CheckpointManager manager(root.path(), options);
+  const auto restored = manager.restore_latest(number.state);
+  REQUIRE(restored);
+  CHECK(number.value == 6);
+  CHECK_FALSE(manager.save_final(number.state, restored->progress));
+  CHECK(contains(error_of([&] {
+                   CheckpointManager(root.path(), CheckpointManagerOptions().read_only(true))
+                       .save_final(number.state, {9});
+                 }),
+                 "invalid_argument: save_final: this manager is read-only"));
+}
+
+TEST_CASE("The end of a loop makes good what an asynchronous save has failed to save") {
+  const test::TemporaryDirectory root;
+  bool fails = true;
+  CheckpointManager manager(root.path(), CheckpointManagerOptions()
+                                             .every_n_epochs(1)
+                                             .name("e{epoch}")
+                                             .async(true)
+                                             .on_transfer([&](const Transfer& transfer) {
+                                               if (fails && transfer.phase == Phase::kWrite) {
+                                                 throw std::runtime_error("no");
+                                               }
+                                             }));
+  torch::Tensor tensor = torch::ones({10});
+  State state;
+  state.add("tensor", tensor).rng(false);
+  CHECK_THROWS([&] {
+    manager.save_if_due(state, {0});
+    manager.wait();
+  }());
+  CHECK_THROWS(manager.save_final(state, {0}));
+  fails = false;
+  CHECK(manager.save_final(state, {0}) == std::string("e0"));
+  CHECK_FALSE(manager.save_final(state, {0}));
+  CHECK(names(manager) == std::vector<std::string>{"e0"});
+}
+
+TEST_CASE(
+    "An item called as a keyword is refused by the format that cannot hold it, and no other") {
+  const test::TemporaryDirectory root;
+  for (const char* name : {"in", "class", "a\"b", "a\\b", "a\nb"}) {
+    INFO(name);
+    int64_t value = 7;
+    State state;
+    state.add(name, value).rng(false);
+    CheckpointManager archive(root / "archive", CheckpointManagerOptions().async(true));
+    CHECK_FALSE(archive.restore_latest(state));
+    const std::string error = error_of([&] { archive.save(state, {0}); });
+    CHECK(contains(error, "unsupported: "));
+    CHECK(contains(error, "or choose Format::kPth"));
+    CHECK(archive.list().empty());
+
+    const auto options = CheckpointManagerOptions().format(Format::kPth).keep_last(1);
+    CheckpointManager(root / "pth", options).save(state, {0});
+    value = 0;
+    CHECK(CheckpointManager(root / "pth", options).restore_latest(state));
+    CHECK(value == 7);
+    fs::remove_all(root / "pth");
+  }
+}
+
+namespace {
+
+struct Level : torch::nn::Module {
+  explicit Level(std::shared_ptr<torch::nn::Module> inner) {
+    register_module("0", std::move(inner));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Modules may be nested 90 levels deep; beyond 100 they are refused by name") {
+  const test::TemporaryDirectory root;
+  const Format format = GENERATE(Format::kArchive, Format::kPth);
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().format(format));
+  const auto save = [&](int depth) {
+    std::shared_ptr<torch::nn::Module> model = torch::nn::Linear(1, 1).ptr();
+    for (; depth > 0; --depth) model = std::make_shared<Level>(model);
+    State state;
+    state.add("model", model);
+    manager.save(state, {0});
+  };
+  save(90);
+  const std::string error = error_of([&] { save(110); });
+  CHECK(contains(error, "unsupported: 'model.0.0."));
+  CHECK(contains(error, "is nested deeper than 100 levels. Make the tree"));
+}
+
+namespace {
+
+// Throws what is not an exception, where it is asked to.
+struct Thrower {
+  Value state_dict() const {
+    if (in_state_dict) throw 42;
+    return Value(value);
+  }
+  void load_state_dict(const Value& saved) {
+    if (in_load) throw 42;
+    value = saved.to_int();
+  }
+  bool in_state_dict = false, in_load = false;
+  int64_t value = 7;
+};
+
+struct OwnFiles {
+  void save(torch::serialize::OutputArchive& archive) const {
+    if (in_save) throw "a text";
+    archive.write("x", c10::IValue(int64_t{1}));
+  }
+  void load(torch::serialize::InputArchive&) {
+    if (in_load) throw "a text";
+  }
+  bool in_save = false, in_load = false;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "What a program throws that is not a std::exception becomes an Error, wherever it is thrown") {
+  const test::TemporaryDirectory root;
+  Thrower thrower;
+  OwnFiles own;
+  torch::nn::Linear linear(10, 10);
+  State state;
+  state.add("thrower", thrower).add("own", own).add("linear", linear).rng(false);
+  const auto said = [](const std::string& error, const char* what, const char* type = "int") {
+    CHECK(contains(error, what));
+    CHECK(contains(error, std::string(" threw what is not a std::exception (of type '") + type));
+  };
+  const auto manager = [&](const CheckpointManagerOptions& options) {
+    return CheckpointManager(root.path(), options);
+  };
+  const auto on_transfer = [](Phase phase) {
+    return [phase](const Transfer& transfer) {
+      if (transfer.phase == phase) throw 42;
+    };
+  };
+  CheckpointManager plain = manager({});
+  plain.save(state, {0});
+  SECTION("own save and load") {
+    thrower.in_state_dict = true;
+    said(error_of([&] { plain.save(state, {1}); }), "the state_dict() of 'thrower' failed: it");
+    thrower.in_state_dict = false;
+    own.in_save = true;
+    said(error_of([&] { plain.save(state, {1}); }), "'own' cannot be saved: its own save",
+         "char const*");
+    own.in_save = false;
+    own.in_load = true;
+    thrower.value = 8;
+    said(error_of([&] { plain.restore_latest(state); }), "'own' cannot be restored: its own load",
+         "char const*");
+    own.in_load = false;
+    thrower.in_load = true;
+    said(error_of([&] { plain.restore_latest(state); }), "'thrower' did not take the saved state");
+    CHECK(thrower.value == 8);
+  }
+  SECTION("functions of a restore") {
+    const auto restore = [&](const RestoreOptions& options) {
+      return error_of([&] { plain.restore_latest(state, options); });
+    };
+    said(restore(RestoreOptions().rename([](const std::string&) -> std::string { throw 42; })),
+         "the function given to rename");
+    said(restore(RestoreOptions().map_location([](const std::string&, const c10::Device&)
+                                                   -> std::optional<c10::Device> { throw 42; })),
+         "the function given to map_location");
+    said(restore(RestoreOptions().on_transfer(on_transfer(Phase::kVerify))),
+         "the function given to on_transfer");
+    said(restore(RestoreOptions().on_transfer(on_transfer(Phase::kRead))),
+         "the function given to on_transfer");
+  }
+  SECTION("functions of a save, also of one in the background") {
+    for (const bool async : {false, true}) {
+      const auto error = error_of([&] {
+        auto other = CheckpointManager(
+            root / "other",
+            CheckpointManagerOptions().async(async).on_transfer(on_transfer(Phase::kWrite)));
+        other.save(state, {1});
+        other.last_save().wait();
+      });
+      said(error, "the function given to on_transfer");
+    }
+    const auto when = CheckpointManagerOptions().when([](const Progress&) -> bool { throw 42; });
+    said(error_of([&] { manager(when).save_if_due(state, {1}); }), "a function given to when");
+  }
+  SECTION("keep_if costs no checkpoint") {
+    const auto keep =
+        CheckpointManagerOptions().keep_last(1).keep_if([](const Manifest&) -> bool { throw 42; });
+    CheckpointManager other(root / "other", keep);
+    other.save(state, {1});
+    other.save(state, {2});
+    CHECK(CheckpointManager(root / "other").list().size() == 2);
+    said(error_of([&] { other.prune(DryRun::kNo); }), "a function given to keep_if");
+  }
+}
+
+TEST_CASE("Whatever a template makes of a name, the checkpoint is listed, restored and retired") {
+  const double kNaN = std::nan("");
+  for (const std::string& text : std::vector<std::string>{"x.corrupt",
+                                                          "x.corrupt-2",
+                                                          "x{acc}.corrupt-{epoch}",
+                                                          ".corrupt",
+                                                          ".hidden{epoch}",
+                                                          "..",
+                                                          ".",
+                                                          "latest",
+                                                          "best",
+                                                          "history.jsonl",
+                                                          "lost+found",
+                                                          ".lock",
+                                                          ".pins",
+                                                          ".staging-0123456789abcdef",
+                                                          ".retiring-x",
+                                                          "manifest.json",
+                                                          "tensors.json",
+                                                          "checkpoint.pt",
+                                                          ".torch-checkpoint",
+                                                          "a/b/../c",
+                                                          "/",
+                                                          "-",
+                                                          " ",
+                                                          "\n",
+                                                          "{loss}",
+                                                          "{acc:c<9}",
+                                                          "{epoch:c}",
+                                                          "{none}",
+                                                          "{a/b}",
+                                                          std::string(1000, 'x'),
+                                                          std::string(199, 'x') + ".corrupt",
+                                                          std::string(192, 'x') + ".corrupt-9",
+                                                          std::string(150, 'x') + "{loss:.300f}",
+                                                          std::string("a\0b", 3)}) {
+    INFO(text);
+    const test::TemporaryDirectory root;
+    Number number(1);
+    const auto options = CheckpointManagerOptions().name(text).keep_last(1);
+    {
+      CheckpointManager manager(root.path(), options);
+      manager.save(number.state, {1, 1, -INFINITY, {{"acc", kNaN}, {"a/b", 1e300}}});
+      number.value = 2;
+      const std::string name = manager.save(number.state, {1, 1, kNaN, {{"a/b", -0.0}}});
+      CHECK(name.size() + std::string(".retiring--v1000000.corrupt-10").size() <= 255);
+      CHECK(names(manager) == std::vector<std::string>{name});
+      number.value = 0;
+      manager.restore(number.state, name);
+      CHECK(number.value == 2);
+      manager.pin(name);
+      CHECK(manager.unpin(name));
+      manager.verify(name);
+      number.value = 3;
+      for (int i = 0; i < 2; ++i) manager.save(number.state, {1, 1, kNaN});
+      // What the run was resumed from stays beside the newest.
+      CHECK(manager.list().size() == 2);
+    }
+    number.value = 0;
+    CHECK(CheckpointManager(root.path(), options).restore_latest(number.state));
+    CHECK(number.value == 3);
+  }
+}
+
+TEST_CASE("A checkpoint that was renamed in another encoding is restored, and saves go on") {
+  const test::TemporaryDirectory root;
+  Number number(5);
+  CheckpointManager(root.path()).save(number.state, {0});
+  const std::string latin1 = root /
+                             "gr\xfc\xdf"
+                             "e";
+  fs::rename(root / "epoch0000-step00000000", latin1);
+  number.value = 0;
+  CheckpointManager manager(root.path());
+  REQUIRE(manager.restore_latest(number.state));
+  CHECK(number.value == 5);
+  manager.save(number.state, {1});
+  CHECK(manager.latest()->manifest.parent == "gr??e");
+  CHECK(manager.list().size() == 2);
+}
+
+TEST_CASE("What no manifest can hold is refused before anything is written") {
+  const test::TemporaryDirectory root;
+  Number number;
+  CHECK(contains(error_of([&] {
+                   CheckpointManager(
+                       root.path(), CheckpointManagerOptions().keep_best(1, "acc\xff", Mode::kMax));
+                 }),
+                 "invalid_argument: "));
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().async(true));
+  CHECK(contains(error_of([&] {
+                   manager.save(number.state, {0, 0, 0.5, {{"acc\xff", 1}}});
+                 }),
+                 "the name of a metric, 'acc?', is not valid UTF-8"));
+  manager.save(number.state, {0});
+  manager.wait();
+  CHECK(manager.list().size() == 1);
 }
 
 TEST_CASE("Names that lead elsewhere, and ones that are not there, are errors") {

@@ -94,6 +94,10 @@ TEST_CASE("A directory that cannot be written to can be read, and a save says wh
     const std::string error = error_of([&] { manager.save(state, {2}); });
     CHECK(contains(error, "io: "));
     CHECK(contains(error, "Make the directory writable"));
+    // Who only wants what is there is shown the way.
+    CHECK(contains(error_of([&] { manager.restore_latest(state); }), "read_only(true)"));
+    CheckpointManager looking(root.path(), CheckpointManagerOptions(kOptions).read_only(true));
+    CHECK(looking.restore_latest(state));
     CHECK(manager.restore(state, "e1").manifest.name == "e1");
     CHECK(value == 1);
     CHECK(manager.list().size() == 1);

@@ -7,6 +7,9 @@
 
 #include "store/directory/retire.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
 #include <filesystem>
 #include <functional>
 #include <utility>
@@ -19,6 +22,24 @@ namespace {
 
 CheckpointManagerOptions by_epoch() { return CheckpointManagerOptions().name("e{epoch}"); }
 CheckpointManagerOptions looking() { return CheckpointManagerOptions().read_only(true); }
+
+// A place where files can be read, and none can be made.
+class ReadOnlyPlace final : public test::FaultyFileSystem {
+ public:
+  explicit ReadOnlyPlace(int reason) : reason_(reason) {}
+  int open(const char* path, int flags, mode_t mode) override {
+    if ((flags & O_ACCMODE) == O_RDONLY) return test::FaultyFileSystem::open(path, flags, mode);
+    errno = reason_;
+    return -1;
+  }
+  int mkdir(const char* path, mode_t) override {
+    errno = fs::exists(path) ? EEXIST : reason_;
+    return -1;
+  }
+
+ private:
+  int reason_;
+};
 
 // Runs a test's own code once, right before a file of a given checkpoint is opened.
 class OnOpen final : public test::FaultyFileSystem {
@@ -139,6 +160,29 @@ TEST_CASE("A checkpoint that vanishes under a reader is no damage: it looks agai
     CHECK(restored->manifest.name == "e2");
   }
   CHECK(other.value == 2);
+}
+
+TEST_CASE("restore_latest where nothing may be written names read_only") {
+  const test::TemporaryDirectory root;
+  Number number(7);
+  CheckpointManager(root / "run", by_epoch()).save(number.state, {0});
+  ReadOnlyPlace place(GENERATE(EROFS, EACCES, EPERM));
+  const auto restore = [&](const std::string& name, const CheckpointManagerOptions& options) {
+    Number other;
+    CheckpointManager manager = internal::ManagerAccess::open(place, root / name, options);
+    const bool restored = manager.restore_latest(other.state).has_value();
+    return restored ? other.value : 0;
+  };
+  const std::string error = error_of([&] { restore("run", by_epoch()); });
+  CHECK(contains(error, "io: "));
+  CHECK(contains(error, "read_only(true)"));
+  CHECK(contains(error, root / "run"));
+  CHECK(restore("run", looking()) == 7);
+  // It would find nothing where no directory is.
+  CHECK_FALSE(contains(error_of([&] { restore("new", by_epoch()); }), "read_only(true)"));
+  // Who means to save is not sent there.
+  CheckpointManager manager = internal::ManagerAccess::open(place, root / "run", by_epoch());
+  CHECK_FALSE(contains(error_of([&] { manager.save(number.state, {1}); }), "read_only(true)"));
 }
 
 TEST_CASE("Options of a read-only manager that ask for saves are refused") {

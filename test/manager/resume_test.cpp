@@ -154,3 +154,116 @@ TEST_CASE("The link latest is for people: the library never trusts it") {
   REQUIRE(run.resume());
   CHECK(run.value == 2);
 }
+
+namespace {
+
+// All that stands in the run's directory but what a test wants to see alone.
+void forget_history(const Run& run) {
+  fs::remove(run.root / "history.jsonl");
+  fs::remove(run.root / "latest");
+}
+
+}  // namespace
+
+TEST_CASE("A run whose checkpoints cannot be seen does not start from scratch") {
+  Run run;
+  for (const char* name : {"e0", "e1"}) fs::remove_all(run.root / name);
+  forget_history(run);
+  const test::TemporaryDirectory disk;
+  std::string sign;
+  SECTION("a hidden name") {
+    fs::rename(run.root / "e2", run.root / ".e2");
+    sign = ".e2: a checkpoint with a hidden name";
+  }
+  SECTION("a removal that was begun") {
+    fs::rename(run.root / "e2", run.root / ".retiring-e2");
+    sign = "rename it to 'e2'";
+  }
+  SECTION("a link to it") {
+    fs::rename(run.root / "e2", disk / "e2");
+    fs::create_directory_symlink(disk / "e2", run.root / "e2");
+    sign = "e2: a link to a checkpoint";
+  }
+  SECTION("a copy without its hidden files, and its manifest damaged") {
+    fs::remove(run.root / "e2/.torch-checkpoint");
+    test::flip_bit(run.root / "e2/manifest.json", 200);
+    sign = "the manifest is damaged";
+  }
+  SECTION("such a copy, that was set aside") {
+    fs::remove(run.root / "e2/.torch-checkpoint");
+    fs::rename(run.root / "e2", run.root / "e2.corrupt");
+    sign = "e2.corrupt: set aside as damaged earlier";
+  }
+  SECTION("a copy of which only the large files are there") {
+    fs::remove(run.root / "e2/.torch-checkpoint");
+    fs::remove(run.root / "e2/manifest.json");
+    sign = "manifest.json";
+  }
+  const std::string error = error_of([&] { run.resume(); });
+  CHECK(contains(error, sign));
+  CHECK(contains(error, "To start from scratch"));
+  State live = run.state();
+  CheckpointManager reader(run.root.path(), CheckpointManagerOptions(kOptions).read_only(true));
+  CHECK(contains(error_of([&] { reader.restore_latest(live); }), "To start from scratch"));
+  CHECK(contains(error_of([&] { reader.restore_best(live); }), "To start from scratch"));
+  CHECK(run.value == -1);
+}
+
+TEST_CASE("A run whose checkpoints are gone does not start from scratch while something tells") {
+  Run run;
+  for (const char* name : {"e0", "e1", "e2"}) fs::remove_all(run.root / name);
+  const std::string error = error_of([&] { run.resume(); });
+  CHECK(contains(error, "not_found: "));
+  CHECK(contains(error, "history.jsonl: says that checkpoints were saved here"));
+  CHECK(contains(error, "'e2', and they are gone"));
+  CHECK(contains(error, "latest: a link that leads nowhere, to 'e2'"));
+  forget_history(run);
+  CHECK_FALSE(run.resume());
+}
+
+TEST_CASE("The directory above a run, and a checkpoint itself, are no runs to start") {
+  Run run;
+  State live = run.state();
+  const test::TemporaryDirectory runs;
+  fs::rename(run.root.path(), runs / "digits");
+  const std::string above =
+      error_of([&] { CheckpointManager(runs.path(), kOptions).restore_latest(live); });
+  CHECK(contains(above, "digits: a directory that holds checkpoints ('e0')"));
+  CHECK(contains(above, "name '" + (runs / "digits") + "' as the directory"));
+  const std::string below =
+      error_of([&] { CheckpointManager(runs / "digits/e1", kOptions).restore_latest(live); });
+  CHECK(contains(below, "this directory is a checkpoint itself"));
+  CHECK(contains(below, "'" + (runs / "digits") + "'"));
+}
+
+TEST_CASE("A directory that is a link to nowhere is an error for every manager") {
+  const test::TemporaryDirectory root;
+  Run run;
+  State live = run.state();
+  fs::create_directory_symlink("unmounted", root / "disk");
+  for (const char* path : {"disk", "disk/", "disk/run"}) {
+    for (const bool read_only : {false, true}) {
+      CheckpointManager manager(root / path, CheckpointManagerOptions().read_only(read_only));
+      const std::string error = error_of([&] { manager.restore_latest(live); });
+      CHECK(contains(error, "a link that leads nowhere (unmounted)"));
+      CHECK(contains(error, "Mount or create"));
+    }
+  }
+  CHECK_FALSE(fs::exists(root / "unmounted"));
+}
+
+TEST_CASE("What is beside a run, and no checkpoint, hinders no start") {
+  const test::TemporaryDirectory root;
+  Run run;
+  State live = run.state();
+  fs::create_directories(root / "tensorboard/run1");
+  test::write_file(root / "tensorboard/run1/events", "events");
+  fs::create_directory(root / "web");
+  test::write_file(root / "web/manifest.json", "{\"name\": \"a web app\"}");
+  test::write_file(root / "pretrained.pt", "weights");
+  test::write_file(root / "train.log", "log");
+  fs::create_directory(root / ".git");
+  fs::create_directory_symlink("web", root / "site");
+  fs::create_directory(root / ".staging-0123456789abcdef");
+  CHECK_FALSE(CheckpointManager(root.path(), kOptions).restore_latest(live));
+}

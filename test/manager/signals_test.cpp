@@ -7,8 +7,12 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -42,6 +46,27 @@ struct sigaction current(int signal) {
   struct sigaction action = {};
   ::sigaction(signal, nullptr, &action);
   return action;
+}
+
+// Ends a process of its own by what `steps` does, or with status 7 when that returns. Catch2's own
+// handlers are put out of the way.
+int status_of_child(const std::function<void()>& steps) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (const int signal : {SIGINT, SIGHUP}) ::signal(signal, SIG_DFL);
+    steps();
+    ::_exit(7);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+bool ended_by(int status, int signal) { return WIFSIGNALED(status) && WTERMSIG(status) == signal; }
+bool went_on(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 7; }
+
+void raise_later(int signal) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  ::raise(signal);
 }
 
 // Whatever a test does to a signal, afterwards it is as before.
@@ -212,6 +237,90 @@ TEST_CASE("A signal may come in any thread") {
   std::thread([] { ::raise(SIGHUP); }).join();
   CHECK(manager.save_if_due(number.state, mid_epoch(1)));
   CHECK(manager.should_stop());
+}
+
+TEST_CASE("A second SIGINT ends the process at once, and what was saved before stays") {
+  const test::TemporaryDirectory root;
+  const int status = status_of_child([&] {
+    Number number(3);
+    CheckpointManager manager(root.path(), CheckpointManagerOptions().stop_on_signal({SIGINT}));
+    ::raise(SIGINT);
+    manager.save_if_due(number.state, mid_epoch(1));
+    if (!manager.should_stop()) return;
+    raise_later(SIGINT);
+  });
+  CHECK(ended_by(status, SIGINT));
+  Number number;
+  CheckpointManager next(root.path());
+  CHECK(next.restore_latest(number.state));
+  CHECK(number.value == 3);
+}
+
+TEST_CASE("A second SIGINT ends a program that never comes to its next save") {
+  const test::TemporaryDirectory root;
+  CHECK(ended_by(status_of_child([&] {
+                   const CheckpointManager manager(
+                       root.path(), CheckpointManagerOptions().stop_on_signal({SIGINT}));
+                   ::raise(SIGINT);
+                   raise_later(SIGINT);
+                 }),
+                 SIGINT));
+}
+
+TEST_CASE("What a second signal does not end") {
+  const test::TemporaryDirectory root;
+  const auto twice = [&](int signal, const CheckpointManagerOptions& options) {
+    return status_of_child([&, signal] {
+      const CheckpointManager manager(root.path(), options);
+      ::raise(signal);
+      raise_later(signal);
+      raise_later(signal);
+    });
+  };
+  SECTION("a signal that schedulers send many times") {
+    CHECK(went_on(twice(SIGHUP, CheckpointManagerOptions().stop_on_signal({SIGHUP}))));
+  }
+  SECTION("but where that is wished") {
+    CHECK(ended_by(
+        twice(SIGHUP, CheckpointManagerOptions().stop_on_signal({SIGHUP}).end_on_second_signal(
+                          {SIGINT, SIGHUP})),
+        SIGHUP));
+  }
+  SECTION("SIGINT, where that is not wished") {
+    CHECK(went_on(twice(
+        SIGINT, CheckpointManagerOptions().stop_on_signal({SIGINT}).end_on_second_signal({}))));
+  }
+  SECTION("SIGINT that only asks for a save") {
+    CHECK(went_on(twice(SIGINT, CheckpointManagerOptions().save_on_signal({SIGINT}))));
+  }
+  SECTION("the same Ctrl-C, passed on by a launcher") {
+    CHECK(went_on(status_of_child([&] {
+      const CheckpointManager manager(root.path(),
+                                      CheckpointManagerOptions().stop_on_signal({SIGINT}));
+      ::raise(SIGINT);
+      ::raise(SIGINT);
+    })));
+  }
+  SECTION("a program with a handler of its own") {
+    CHECK(went_on(status_of_child([&] {
+      ::signal(SIGINT, plain_handler);
+      plain_calls = 0;
+      const CheckpointManager manager(root.path(),
+                                      CheckpointManagerOptions().stop_on_signal({SIGINT}));
+      ::raise(SIGINT);
+      raise_later(SIGINT);
+      if (plain_calls != 2) ::_exit(1);
+    })));
+  }
+  SECTION("the first one of the next training") {
+    CHECK(went_on(status_of_child([&] {
+      const auto options = CheckpointManagerOptions().stop_on_signal({SIGINT});
+      const CheckpointManager first(root / "a", options);
+      ::raise(SIGINT);
+      const CheckpointManager second(root / "b", options);
+      raise_later(SIGINT);
+    })));
+  }
 }
 
 TEST_CASE("Signals that cannot ask for anything are refused, and none is left half installed") {

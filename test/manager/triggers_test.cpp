@@ -36,6 +36,20 @@ TEST_CASE("Every n steps, also when steps are counted in leaps") {
   CHECK(due == std::vector<int64_t>{14, 21, 35, 42, 56});
 }
 
+TEST_CASE("Steps that start again in each epoch are saved all the same") {
+  Triggers triggers(CheckpointManagerOptions().every_n_steps(10));
+  int saves = 0;
+  for (int64_t epoch = 0; epoch < 3; ++epoch) {
+    for (int64_t step = 1; step <= 25; ++step) {
+      const Progress progress{epoch, step, 0, {}, false};
+      if (!triggers.due(progress)) continue;
+      triggers.note(progress);
+      ++saves;
+    }
+  }
+  CHECK(saves == 6);
+}
+
 TEST_CASE("Nothing is due without a rule, nor again after a restore") {
   Triggers never{CheckpointManagerOptions()};
   CHECK_FALSE(never.due(at_epoch(4)));

@@ -96,6 +96,9 @@ class Describer {
         return line(path, "bytes " + store::to_hex(value.to_bytes()));
       case Value::Kind::kBigInt:
         return line(path, "big " + store::to_hex(value.to_big_int().bytes));
+      case Value::Kind::kOpaque:
+        line(path, "opaque " + value.opaque().class_name);
+        return add_all(path, value.opaque().parts);
     }
   }
 

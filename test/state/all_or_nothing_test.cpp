@@ -90,10 +90,10 @@ TEST_CASE("A restore that fails changes nothing of any kind of item") {
     to.add("more", more);
     check_unchanged(to, "    more");
   }
-  SECTION("a number does not fit its type: found when it is written") {
+  SECTION("a number does not fit its type: found by the plan") {
     uint8_t number = 0;
     State to = live.state(number);
-    check_unchanged(to, "'number'");
+    check_unchanged(to, "number: uint8_t here");
   }
   SECTION("the last item refuses, when all others have taken theirs") {
     int64_t number = 0;

@@ -3,8 +3,6 @@
 #include "support/models.h"
 #include "support/round_trip.h"
 
-#include "state/plan/selection.h"
-
 using namespace checkpoint;
 using test::copies_of;
 using test::Net;
@@ -36,20 +34,6 @@ State state_of(TwoParts& model) {
 }
 
 }  // namespace
-
-TEST_CASE("Globs") {
-  using state::matches_glob;
-  CHECK(matches_glob("*", ""));
-  CHECK(matches_glob("model.*", "model.encoder.0.weight"));
-  CHECK(matches_glob("*.weight", "model.encoder.0.weight"));
-  CHECK(matches_glob("model.*.?.weight", "model.encoder.0.weight"));
-  CHECK(matches_glob("a*b*c", "aXbYbZc"));
-  CHECK_FALSE(matches_glob("model", "model.x"));
-  CHECK_FALSE(matches_glob("?", ""));
-  CHECK_FALSE(matches_glob("a*b", "ac"));
-  // No blow-up.
-  CHECK_FALSE(matches_glob("*a*a*a*a*a*a*a*b", std::string(5000, 'a')));
-}
 
 TEST_CASE("Strict::kNo loads what fits and reports the rest") {
   TwoParts saved(2);
@@ -175,6 +159,38 @@ TEST_CASE("Dtypes are converted on request alone") {
   file.restore(to, RestoreOptions().convert_dtype(true));
   CHECK(live->head->weight.scalar_type() == torch::kFloat);
   CHECK(same_bits(live->head->weight, saved->head->weight.to(torch::kFloat)));
+}
+
+TEST_CASE("A conversion that would make other numbers of them is refused") {
+  const auto convert = [](torch::Tensor saved, torch::ScalarType dtype) {
+    torch::Tensor live = torch::zeros_like(saved, dtype);
+    State from, to;
+    from.add("t", saved);
+    to.add("t", live);
+    const Saved file(from);
+    const std::string error =
+        error_of([&] { file.restore(to, RestoreOptions().convert_dtype(true)); });
+    CHECK(same_bits(live, error.empty() ? saved.to(dtype) : torch::zeros_like(live)));
+    return error;
+  };
+  CHECK(contains(convert(torch::tensor({1., 1e300, -1e300}, torch::kDouble), torch::kFloat),
+                 "t: dtype float32 here, float64 in the file, of which it cannot hold 2 numbers, "
+                 "as 1e+300"));
+  CHECK(contains(convert(torch::tensor({1e6F}), torch::kHalf), "hold 1 number: 1e+06"));
+  CHECK(contains(convert(torch::tensor({1, 300}), torch::kInt8), "hold 1 number: 300"));
+  CHECK(contains(convert(torch::tensor({-1}), torch::kUInt8), "hold 1 number: -1"));
+  CHECK(contains(convert(torch::tensor({1e30F}), torch::kInt), "hold 1 number"));
+  CHECK(contains(convert(torch::tensor({std::nanf("")}), torch::kInt), "hold 1 number: nan"));
+  CHECK(contains(convert(torch::ones({2}, torch::kComplexDouble) * 1e300, torch::kComplexFloat),
+                 "hold 2 numbers"));
+  CHECK(contains(convert(torch::ones({2}, torch::kComplexFloat), torch::kFloat), "imaginary"));
+  // Rounding is what a conversion is asked for.
+  const double infinite = std::numeric_limits<double>::infinity();
+  CHECK(convert(torch::tensor({0.1, -infinite, 1e-300}, torch::kDouble), torch::kFloat).empty());
+  CHECK(convert(torch::tensor({1.5F, -2.5F}), torch::kInt8).empty());
+  CHECK(convert(torch::tensor({1.5F, -2.5F}), torch::kComplexFloat).empty());
+  CHECK(convert(torch::tensor({300, 0}), torch::kBool).empty());
+  CHECK(convert(torch::ones({2}, torch::kComplexFloat), torch::kComplexDouble).empty());
 }
 
 TEST_CASE("Training flags and requires_grad come back on request alone") {

@@ -236,9 +236,9 @@ TEST_CASE("A sampler of another size, order or seed is refused, and has not chan
 TEST_CASE("A sampler in the middle of a pass is exactly where it was when a restore fails") {
   auto saved = ResumableSampler::shuffled(10, 7);
   pass(saved, 4, 2);
-  int64_t wide = 300;
+  test::Refusing refusing;
   State from;
-  from.add("sampler", saved).add("number", wide);
+  from.add("sampler", saved).add("refusing", refusing);
   const Saved file(from);
 
   // Refused by itself, or taken back when a later item refuses.
@@ -249,9 +249,8 @@ TEST_CASE("A sampler in the middle of a pass is exactly where it was when a rest
     in_loader.reset();
     in_loader.next(5);
     live.advance(2);
-    uint8_t narrow = 0;
     State to;
-    to.add("sampler", live).add("number", narrow);
+    to.add("sampler", live).add("refusing", refusing);
     CHECK_THROWS_AS(file.restore(to), Error);
     CHECK(live.epoch() == 3);
     CHECK(live.position() == 2);

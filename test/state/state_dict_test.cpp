@@ -4,6 +4,7 @@
 #include "support/round_trip.h"
 
 #include <filesystem>
+#include <set>
 
 using namespace checkpoint;
 using test::copies_of;
@@ -96,6 +97,68 @@ TEST_CASE("save and load a state_dict and a tree; an older file is replaced whol
   CHECK(back.dict().at("names").list()[1].to_string() == "b");
   CHECK(same_bits(back.dict().at("a").to_tensor(), shared));
   CHECK(back.dict().at("a").to_tensor().data_ptr() == back.dict().at("b").to_tensor().data_ptr());
+}
+
+namespace {
+
+// Modules in modules, some without tensors, and one that LibTorch's load passes by.
+struct TowerImpl : torch::nn::Module {
+  TowerImpl() {
+    using namespace torch::nn;
+    register_module("first", Sequential(Linear(2, 3), ReLU(), Functional(torch::relu)));
+    register_module("middle", Sequential(BatchNorm1d(3), Dropout(0.5)));
+    register_module("last", Sequential(Tanh()));
+    register_parameter("scale", torch::randn({3}));
+  }
+};
+TORCH_MODULE(Tower);
+
+std::set<std::string> names_of(const StateDict& dict) {
+  const std::vector<std::string> names = dict.keys();
+  return {names.begin(), names.end()};
+}
+
+}  // namespace
+
+TEST_CASE("Plain torch::load opens a state_dict's .pt file, nested modules too") {
+  const test::TemporaryDirectory root;
+  const std::string path = root / "model.pt";
+  Tower saved, plain, ours, again;
+  checkpoint::save(state_dict(*saved), path);
+  torch::load(plain, path);
+  CHECK(same_bits(*plain, *saved));
+  checkpoint::load_state_dict(*ours, path);
+  CHECK(same_bits(*ours, *saved));
+  CHECK(names_of(load_weights(path, torch::kCPU)) == names_of(state_dict(*saved)));
+
+  // Read, and written again.
+  checkpoint::save(load_weights(path, torch::kCPU), root / "again.pt");
+  torch::load(again, root / "again.pt");
+  CHECK(same_bits(*again, *saved));
+
+  // A part of a model, by its name.
+  torch::nn::Sequential part(torch::nn::BatchNorm1d(3), torch::nn::Dropout(0.5));
+  checkpoint::load_state_dict(*part, path, {}, "middle");
+  CHECK(same_bits(*part, *saved->named_children()["middle"]));
+}
+
+TEST_CASE("Flat .pt files are read as before, and what cannot be nested is written flat") {
+  const test::TemporaryDirectory root;
+  Net net, other;
+  Dict flat;
+  for (const auto& entry : state_dict(*net)) flat.insert(entry.key(), entry.value());
+  checkpoint::save(Value(flat), root / "flat.pt");
+  CHECK(load(root / "flat.pt").dict().contains("conv.weight"));
+  checkpoint::load_state_dict(*other, root / "flat.pt");
+  CHECK(same_bits(*net, *other));
+
+  for (const char* second : {"a.b", "a.class", "a..c"}) {
+    StateDict odd;
+    odd.insert(second[2] == 'b' ? "a" : "a.w", torch::ones({1}));
+    odd.insert(second, torch::ones({2}));
+    checkpoint::save(odd, root / "odd.pt");
+    CHECK(names_of(load_weights(root / "odd.pt")) == names_of(odd));
+  }
 }
 
 TEST_CASE("load opens what plain torch::save writes") {

@@ -1,12 +1,15 @@
 #include "support/catch.h"
 #include "support/error_of.h"
+#include "support/faulty_file_system.h"
 #include "support/make_checkpoint.h"
 #include "support/temporary_directory.h"
 
 #include "store/directory/directory.h"
-#include "store/records/names.h"
 #include "store/directory/retire.h"
+#include "store/io/file.h"
+#include "store/records/names.h"
 
+#include <cerrno>
 #include <filesystem>
 
 using namespace checkpoint;
@@ -41,6 +44,24 @@ TEST_CASE("A file in the directory's place is an error that says so") {
                  "no directory"));
   CHECK_THROWS_AS(Directory(posix_file_system(), root / "file/below").create(), Error);
   CHECK_THROWS_AS(Directory(posix_file_system(), ""), Error);
+}
+
+TEST_CASE("Who may not read is not sent to the right to write") {
+  const test::TemporaryDirectory root;
+  test::FaultyFileSystem closed;
+  const auto refused = [&](const auto& call) {
+    closed.fail(0, EACCES);
+    return error_of(call);
+  };
+  for (const std::string& error :
+       {refused([&] { Directory(closed, root.path()).set_aside_names(); }),
+        refused([&] { File::open(closed, root / "file"); }),
+        refused([&] { File::open_directory(closed, root.path()); }),
+        refused([&] { look(closed, root / "file"); })}) {
+    CHECK(contains(error, "io: "));
+    CHECK(contains(error, "right to read"));
+  }
+  CHECK(contains(refused([&] { File::create(closed, root / "file"); }), "writable"));
 }
 
 TEST_CASE("Order is by sequence, whatever the names say") {

@@ -31,6 +31,7 @@ struct HandmadeZip {
     int64_t add_to_compressed = 0;     // To the size in the file.
     uint32_t local_signature = 0x04034b50;
     bool in_zip64 = false;  // All three numbers stand in the zip64 extra.
+    uint32_t crc32 = 0;
   };
 
   std::vector<Record> records;
@@ -53,7 +54,8 @@ struct HandmadeZip {
       const uint64_t compressed = record.bytes.size() + record.add_to_compressed;
       const std::string& local_name = record.local_name.empty() ? record.name : record.local_name;
       file += little(record.local_signature, 4) + little(20, 2) + little(record.flags, 2) +
-              little(record.method, 2) + little(0, 4) + little(0, 4) + little(compressed, 4) +
+              little(record.method, 2) + little(0, 4) + little(record.crc32, 4) +
+              little(compressed, 4) +
               little(bytes, 4) + little(local_name.size(), 2) +
               little(record.local_extra.size(), 2) + local_name + record.local_extra +
               record.bytes + record.descriptor;
@@ -65,7 +67,7 @@ struct HandmadeZip {
                  little(offset, 8);
       }
       directory += little(0x02014b50, 4) + little(0, 2) + little(20, 2) + little(record.flags, 2) +
-                   little(record.method, 2) + little(0, 4) + little(0, 4) +
+                   little(record.method, 2) + little(0, 4) + little(record.crc32, 4) +
                    little(record.in_zip64 ? all : compressed, 4) +
                    little(record.in_zip64 ? all : bytes, 4) + little(record.name.size(), 2) +
                    little(extra.size(), 2) + little(0, 2) + little(record.disk, 2) + little(0, 6) +

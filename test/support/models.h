@@ -1,10 +1,13 @@
 #pragma once
 
+#include <checkpoint/value.h>
+
 #include <torch/torch.h>
 
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -31,6 +34,12 @@ struct NetImpl : torch::nn::Module {
   torch::nn::Linear first, second;
 };
 TORCH_MODULE(Net);
+
+/// An object that takes nothing back.
+struct Refusing {
+  checkpoint::Value state_dict() const { return 1; }
+  void load_state_dict(const checkpoint::Value&) { throw std::runtime_error("I refuse"); }
+};
 
 /// Trains for some steps on inputs drawn from LibTorch's generator; returns the last loss.
 inline double train(Net& net, torch::optim::Optimizer& optimizer, int steps) {

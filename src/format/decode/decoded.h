@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/zip/inflate.h"
 #include "store/io/byte_source.h"
 
 #include <checkpoint/value.h>
@@ -9,6 +10,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -22,6 +25,14 @@ struct StoredTensor {
   c10::Device device;       ///< That it was saved from, as the file says.
   std::string record;       ///< The record's name without the root folder: "data/0".
   bool big_endian = false;  ///< Its elements' bytes stand in the other order than here.
+  /// How the record is packed, where it is: its place is that of the packed bytes.
+  std::optional<Deflated> deflated = {};
+  /// The record, where it is none of the file's, but stands in the pickle. Its place is then only a
+  /// name: beyond the file's end.
+  std::shared_ptr<const std::string> own = {};
+
+  /// Whether the elements can be read, or mapped, from the file as they are.
+  bool lies_as_it_is() const { return !big_endian && !deflated && own == nullptr; }
 };
 
 /// A file's tree; its tensors are placeholders on the meta device: dtype, sizes, strides and

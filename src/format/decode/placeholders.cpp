@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <exception>
 #include <limits>
 #include <optional>
@@ -60,14 +61,24 @@ Placeholders::Placeholders(const store::ByteSource& source, bool big_endian, siz
 
 at::Tensor Placeholders::make(const PickledTensor& tensor, const Record& record) {
   check(tensor, record);
+  return add(tensor, {record.offset, record.bytes, tensor.storage_offset,
+                      device(std::string(tensor.location)), record.name, big_endian_,
+                      record.deflated});
+}
+
+at::Tensor Placeholders::make_own(const PickledTensor& tensor) {
+  const Record record{"of an array of NumPy", source_.size() + own_count_++, tensor.bytes->size()};
+  check(tensor, record);
+  return add(tensor, {record.offset, record.bytes, 0, c10::Device(c10::kCPU), record.name,
+                      tensor.big_endian, std::nullopt, tensor.bytes});
+}
+
+at::Tensor Placeholders::add(const PickledTensor& tensor, StoredTensor stored) {
   at::Tensor placeholder =
       at::detail::empty_strided_meta(tensor.sizes, tensor.strides, tensor.dtype);
   if (tensor.requires_grad) placeholder.set_requires_grad(true);
-  archive_.table_.emplace(
-      placeholder.unsafeGetTensorImpl(),
-      DecodedArchive::Row{placeholder,
-                          {record.offset, record.bytes, tensor.storage_offset,
-                           device(std::string(tensor.location)), record.name, big_endian_}});
+  archive_.table_.emplace(placeholder.unsafeGetTensorImpl(),
+                          DecodedArchive::Row{placeholder, std::move(stored)});
   return placeholder;
 }
 
@@ -125,6 +136,22 @@ const StoredTensor* DecodedArchive::find(const at::Tensor& placeholder) const {
   return found == table_.end() ? nullptr : &found->second.stored;
 }
 
+void read_record(const store::ByteSource& source, const StoredTensor& stored, uint64_t offset,
+                 void* to, uint64_t count) {
+  if (stored.own != nullptr) {
+    std::memcpy(to, stored.own->data() + offset, count);
+    return;
+  }
+  if (!stored.deflated) {
+    source.read_at(stored.record_offset + offset, to, count);
+    return;
+  }
+  if (count == stored.record_bytes) return inflate(source, *stored.deflated, stored.record, to);
+  std::string all(stored.record_bytes, '\0');
+  inflate(source, *stored.deflated, stored.record, all.data());
+  std::memcpy(to, all.data() + offset, count);
+}
+
 void swap_bytes(void* data, size_t count, c10::ScalarType dtype) {
   auto* const bytes = static_cast<std::byte*>(data);
   const size_t width = number_bytes(dtype);
@@ -146,7 +173,7 @@ at::Tensor load_tensor(const store::ByteSource& source, const DecodedArchive& ar
     const uint64_t item_bytes = tensor.element_size();
     const auto first = static_cast<uint64_t>(stored->storage_offset) * item_bytes;
     const auto reach = static_cast<uint64_t>(*reach_of(tensor.sizes(), tensor.strides()));
-    source.read_at(stored->record_offset + first, tensor.data_ptr(), reach * item_bytes);
+    read_record(source, *stored, first, tensor.data_ptr(), reach * item_bytes);
     if (stored->big_endian) swap_bytes(tensor.data_ptr(), reach * item_bytes, tensor.scalar_type());
   }
   if (placeholder.requires_grad()) tensor.set_requires_grad(true);

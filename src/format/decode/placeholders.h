@@ -6,6 +6,7 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -16,6 +17,7 @@ struct Record {
   std::string name;  ///< For errors: "data/0".
   uint64_t offset;
   uint64_t bytes;
+  std::optional<Deflated> deflated = {};  ///< Where it is packed.
 };
 
 /// Makes the placeholders of one file, and the table of where their bytes lie. Used once.
@@ -29,18 +31,26 @@ class Placeholders {
   /// Throws Error(corrupt) if the record is not as large as the tensor's storage should be, or does
   /// not hold the whole tensor; Error(unsupported) for a device that this LibTorch does not know.
   at::Tensor make(const PickledTensor& tensor, const Record& record);
+  /// The same for a tensor that the pickle itself holds.
+  at::Tensor make_own(const PickledTensor& tensor);
   /// All of them, in their tree.
   DecodedArchive finish(Value tree);
 
  private:
+  at::Tensor add(const PickledTensor& tensor, StoredTensor stored);
   void check(const PickledTensor& tensor, const Record& record) const;
   c10::Device device(const std::string& name);
 
   const store::ByteSource& source_;
   bool big_endian_;
+  uint64_t own_count_ = 0;
   DecodedArchive archive_;
   std::unordered_map<std::string, c10::Device> devices_;
 };
+
+/// Reads a part of a record. Of a packed one all is unpacked, whatever the part.
+void read_record(const store::ByteSource& source, const StoredTensor& stored, uint64_t offset,
+                 void* to, uint64_t count);
 
 /// Puts numbers that stand in the other byte order than this machine's into this one's.
 void swap_bytes(void* data, size_t count, c10::ScalarType dtype);

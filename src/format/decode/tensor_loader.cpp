@@ -35,7 +35,7 @@ at::Tensor TensorLoader::load(const at::Tensor& placeholder) {
 }
 
 bool TensorLoader::can_map(const StoredTensor& stored, c10::ScalarType dtype) const {
-  return mapping_ != nullptr && !stored.big_endian &&
+  return mapping_ != nullptr && stored.lies_as_it_is() &&
          stored.record_offset % c10::elementSize(dtype) == 0;
 }
 
@@ -57,7 +57,7 @@ at::Tensor TensorLoader::bytes_of_record(const StoredTensor& stored, c10::Scalar
         at::TensorOptions().dtype(at::kByte));
   } else {
     bytes = at::empty({count}, at::TensorOptions().dtype(at::kByte));
-    source_.read_at(stored.record_offset, bytes.data_ptr(), stored.record_bytes);
+    read_record(source_, stored, 0, bytes.data_ptr(), stored.record_bytes);
     if (stored.big_endian) swap_bytes(bytes.data_ptr(), stored.record_bytes, dtype);
   }
   records_.emplace(stored.record_offset, Bytes{bytes, dtype});

@@ -1,6 +1,8 @@
 #include "format/tree/in_quotes.h"
+#include "format/pickle/pickle_globals.h"
 #include "format/pickle/pickle_machine.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -15,6 +17,10 @@ constexpr size_t kMaxDimensions = 64;
 // A tensor without its elements: its object, its storage's, and the table's row.
 constexpr uint64_t kTensorBytes = 1024;
 
+bool may_require_grad(const at::Tensor& tensor) {
+  return tensor.is_floating_point() || tensor.is_complex();
+}
+
 }  // namespace
 
 std::string Machine::quoted_class(ClassName name) const {
@@ -22,28 +28,69 @@ std::string Machine::quoted_class(ClassName name) const {
   return in_quotes(std::string(graph_.text(module)) + '.' + std::string(graph_.text(short_name)));
 }
 
+void Machine::wrong(const Item& item, const char* wanted) const {
+  if (const auto* name = std::get_if<ForeignName>(&item)) {
+    const Name& foreign = graph_.foreign[name->index];
+    unsupported("there is " +
+                in_quotes(std::string(foreign.module) + '.' + std::string(foreign.name)) +
+                ", which this library does not know, instead of " + wanted);
+  }
+  if (const auto* at = std::get_if<OpaqueAt>(&item)) {
+    const Name& name = graph_.opaques[at->index].name;
+    unsupported("there is an object of the class " +
+                in_quotes(std::string(name.module) + '.' + std::string(name.name)) +
+                ", which this library does not know, instead of " + wanted);
+  }
+  corrupt(std::string("there is something else than ") + wanted);
+}
+
 Items Machine::tuple(const Item& item, const char* wanted) const {
   return graph_.tuple(as<TupleAt>(item, wanted).index);
 }
 
+// Those of a tuple or a list.
+Items Machine::elements(const Item& item, const char* wanted) const {
+  const auto* list = std::get_if<ListAt>(&item);
+  return list != nullptr ? graph_.list(list->index) : tuple(item, wanted);
+}
+
 // ('storage', class, key, location, elements): what is kept in a record of its own. The format from
-// before 1.6 adds what view of another storage it is, and has always added None.
+// before 1.6 adds what part of the storage it is: since 0.4 that is None, all of it; before, it may
+// be (key, first element, elements).
 void Machine::push_storage() {
-  const Items fields = tuple(pop(), "a storage's description");
+  const Item description = pop();
+  const Items fields = tuple(description, "a storage's description");
+  // The class of a module that was saved whole, with its source, which is nothing to us.
+  if (fields.size() == 4 && graph_.text(text(fields[0], "a word")) == std::string_view("module")) {
+    push(fields[1]);
+    return;
+  }
   const bool has_view = fields.size() == 6;
   if ((fields.size() != 5 && !has_view) ||
-      graph_.text(as<Text>(fields[0], "the word 'storage'")) != std::string_view("storage")) {
+      graph_.text(text(fields[0], "the word 'storage'")) != std::string_view("storage")) {
     corrupt("it refers to something outside that is no storage");
   }
+  const auto numel = as<int64_t>(fields[4], "a storage's size");
+  Storage storage{std::nullopt,
+                  text(fields[2], "a storage's key"),
+                  text(fields[3], "a storage's location"),
+                  numel,
+                  0,
+                  numel};
   if (has_view && !std::holds_alternative<None>(fields[5])) {
-    unsupported("a storage is a view of another one, as before PyTorch 0.4",
-                "Load and save it again with a newer PyTorch");
+    const Items view = tuple(fields[5], "a part of a storage");
+    if (view.size() != 3) corrupt("a part of a storage is described in another way");
+    storage.first = as<int64_t>(view[1], "where a part of a storage begins");
+    storage.view_numel = as<int64_t>(view[2], "the size of a part of a storage");
+    if (storage.first < 0 || storage.view_numel < 0 || storage.first > numel ||
+        storage.view_numel > numel - storage.first) {
+      corrupt("a part of a storage reaches outside of it");
+    }
   }
-  Storage storage{std::nullopt, as<Text>(fields[2], "a storage's key"),
-                  as<Text>(fields[3], "a storage's location"),
-                  as<int64_t>(fields[4], "a storage's size")};
   if (!std::holds_alternative<UntypedStorageClass>(fields[1])) {
     storage.dtype = as<StorageClass>(fields[1], "a storage's class").dtype;
+  } else if (storage.view_numel != numel) {
+    corrupt("a part of a storage is described in another way");
   }
   budget_.charge(sizeof(Storage));
   graph_.storages.push_back(storage);
@@ -53,9 +100,13 @@ void Machine::push_storage() {
 void Machine::make_object() {
   const Item arguments = pop();
   const Item callee = pop();
+  if (const auto* name = std::get_if<ForeignName>(&callee)) {
+    push(make_opaque(graph_.foreign[name->index], arguments));
+    return;
+  }
   if (const auto* global = std::get_if<Global>(&callee)) {
     // Python's pickler writes some of the calls that `reduce` knows in this form.
-    push(call(*global, tuple(arguments, "a call's arguments")));
+    push(call(*global, arguments));
     return;
   }
   const auto name = as<ClassName>(callee, "a TorchScript class");
@@ -65,11 +116,57 @@ void Machine::make_object() {
   push_node<ObjectAt>({});
 }
 
+void Machine::make_object_with_keywords() {
+  const Item keywords = pop();
+  const Item arguments = pop();
+  const Item callee = pop();
+  const auto* name = std::get_if<ForeignName>(&callee);
+  if (name == nullptr) {
+    unsupported("it would make an object by a call of its class's __new__", "Nothing was run");
+  }
+  as<DictAt>(keywords, "a dict of arguments");
+  const Item made = make_opaque(graph_.foreign[name->index], arguments);
+  graph_.opaques.back().keywords = keywords;
+  push(made);
+}
+
+bool Machine::is_unknown(const Item& item) const {
+  return std::holds_alternative<ForeignName>(item) || std::holds_alternative<OpaqueAt>(item);
+}
+
+Item Machine::make_opaque(Name name, const Item& arguments) {
+  const Items all = tuple(arguments, "a call's arguments");
+  budget_.charge(sizeof(OpaqueObject));
+  graph_.opaques.push_back({name_of_made(name, all), arguments});
+  return OpaqueAt{static_cast<uint32_t>(graph_.opaques.size() - 1)};
+}
+
+// Some functions only make an object of the class that they get.
+Name Machine::name_of_made(Name called, Items arguments) const {
+  const bool makes_objects = called.module == "copyreg" || called.module == "copy_reg";
+  const bool makes_tensors = called.name.substr(0, 18) == "_rebuild_from_type";
+  const size_t at = makes_tensors ? 1 : 0;
+  if ((!makes_objects && !makes_tensors) || arguments.size() <= at) return called;
+  const auto* name = std::get_if<ForeignName>(&arguments[at]);
+  return name != nullptr ? graph_.foreign[name->index] : called;
+}
+
 // Gives an object its attributes. Anything else than a dict of them is meant for the class's
 // __setstate__, which would have to be run. An OrderedDict's attributes (the versions of modules
 // in a state_dict's _metadata) are left out.
 void Machine::build() {
   const Item state = pop();
+  if (const auto* opaque = std::get_if<OpaqueAt>(&top())) {
+    OpaqueObject& object = graph_.opaques[opaque->index];
+    if (object.has_state) corrupt("an object is filled twice");
+    object.state = state;
+    object.has_state = true;
+    return;
+  }
+  if (const auto* tensor = std::get_if<TensorAt>(&top())) {
+    build_parameter(*tensor, state);
+    return;
+  }
   if (std::holds_alternative<DictAt>(top())) {
     as<DictAt>(state, "a dict's attributes");
     return;
@@ -89,11 +186,29 @@ void Machine::reduce() {
     unsupported("it calls the class " + quoted_class(*name) + ", as an enumeration does",
                 "Nothing was run");
   }
-  const auto global = as<Global>(callee, "the name of a function");
-  push(call(global, tuple(arguments, "a call's arguments")));
+  if (const auto* name = std::get_if<ForeignName>(&callee)) {
+    push(make_opaque(graph_.foreign[name->index], arguments));
+  } else if (const auto* made = std::get_if<OpaqueAt>(&callee)) {
+    push(make_opaque(graph_.opaques[made->index].name, arguments));
+  } else {
+    push(call(as<Global>(callee, "the name of a function"), arguments));
+  }
 }
 
-Item Machine::call(Global global, Items arguments) {
+// What is called with something unknown makes something unknown.
+Item Machine::call(Global global, const Item& arguments) {
+  const Items all = tuple(arguments, "a call's arguments");
+  const bool unknown = std::any_of(all.begin(), all.end(), [this](const Item& item) {
+    return is_unknown(item);
+  });
+  // Of a defaultdict it is what makes the missing values, and is left out. Of a tensor it is a dtype
+  // that the LibTorch in use does not have, and refused by its name.
+  const bool plain =
+      !unknown || global == Global::kDefaultDict || global == Global::kRebuildTensorV3;
+  return plain ? call_known(global, all) : make_opaque(name_of(global), arguments);
+}
+
+Item Machine::call_known(Global global, Items arguments) {
   const auto need = [&](size_t count) {
     if (arguments.size() != count) corrupt("a call has the wrong number of arguments");
   };
@@ -102,6 +217,9 @@ Item Machine::call(Global global, Items arguments) {
     return pop();
   };
   switch (global) {
+    case Global::kRebuildOldTensor:
+      need(4);
+      return rebuild_old_tensor(arguments);
     case Global::kRebuildTensor:
       return rebuild_tensor(arguments, 6);
     case Global::kRebuildTensorV3:
@@ -112,18 +230,24 @@ Item Machine::call(Global global, Items arguments) {
     case Global::kRebuildParameterWithState:
       need(4);  // The last one: attributes that somebody hung on it. They are left out.
       return rebuild_parameter(arguments);
+    case Global::kRebuildFromCpu:
+      need(4);
+      return rebuild_from_cpu(arguments);
     case Global::kRebuildFromType:
       return rebuild_from_type(arguments);
+    case Global::kParameterClass:
+      return make_parameter(arguments);
     case Global::kTypedList:
       need(1);
       return as<ListAt>(arguments[0], "a list");
     case Global::kRestoreTypeTag:
       need(2);
-      as<Text>(arguments[1], "the name of a type");
+      text(arguments[1], "the name of a type");
       return arguments[0];
     case Global::kOrderedDict:
-      need(0);
-      return empty_dict();
+      if (arguments.empty()) return empty_dict();
+      need(1);
+      return ordered_dict(arguments);
     case Global::kCounter:
       if (arguments.empty()) return empty_dict();
       need(1);
@@ -132,7 +256,6 @@ Item Machine::call(Global global, Items arguments) {
       // What it would make for a missing key is left out: a tree has no missing keys.
       if (!arguments.empty()) {
         need(1);
-        if (!std::holds_alternative<None>(arguments[0])) as<Global>(arguments[0], "a class");
       }
       return empty_dict();
     case Global::kComplex: {
@@ -145,26 +268,28 @@ Item Machine::call(Global global, Items arguments) {
     }
     case Global::kEncode: {
       need(2);
-      const Text text = as<Text>(arguments[0], "bytes, as text");
-      const std::string_view code = graph_.text(as<Text>(arguments[1], "the name of a code"));
+      const Text encoded = text(arguments[0], "bytes, as text");
+      const std::string_view code = graph_.text(text(arguments[1], "the name of a code"));
       if (code != "latin1" && code != "latin-1") {
         unsupported("it holds bytes in the code " + in_quotes(code));
       }
-      return Latin1Text{text};
+      return Latin1Text{encoded};
     }
     case Global::kBytes:
       need(0);
       return BytesText{{0, 0}};
+    case Global::kByteArray:
+      return byte_array(arguments);
+    case Global::kListOf:
+      return list_of(arguments);
     case Global::kSize:
       need(1);
       integers(arguments[0]);
       return SizeAt{as<TupleAt>(arguments[0], "a tuple of sizes").index};
     case Global::kDevice:
       return make_device(arguments);
-    case Global::kBuiltinClass:
     case Global::kTensorClass:
-      unsupported("it makes an object of a class that a tree has no place for, such as a set",
-                  "Nothing was run. In Python, save list(x) or a tensor instead");
+      unsupported("it makes a tensor by a call of its class", "Nothing was run");
   }
   corrupt("a call is of an unknown kind");
 }
@@ -174,12 +299,86 @@ Item Machine::make_device(Items arguments) {
   if (arguments.empty() || arguments.size() > 2) {
     corrupt("a device has the wrong number of arguments");
   }
-  const Text type = as<Text>(arguments[0], "the name of a device");
+  const Text type = text(arguments[0], "the name of a device");
   std::optional<int64_t> index;
   if (arguments.size() == 2) index = as<int64_t>(arguments[1], "the index of a device");
   budget_.charge(sizeof(graph_.devices.front()));
   graph_.devices.emplace_back(type, index);
   return DeviceAt{static_cast<uint32_t>(graph_.devices.size() - 1)};
+}
+
+// Python 2's OrderedDict gives its entries as a list of pairs.
+Item Machine::ordered_dict(Items arguments) {
+  std::vector<Item> entries;
+  if (const auto* dict = std::get_if<DictAt>(&arguments[0])) {
+    entries = graph_.nodes[dict->index];
+  } else {
+    for (const Item& pair : elements(arguments[0], "a list of pairs")) {
+      const Items halves = elements(pair, "a key with its value");
+      if (halves.size() != 2) corrupt("a key in it has no value");
+      entries.insert(entries.end(), halves.begin(), halves.end());
+    }
+  }
+  push_node<DictAt>(std::move(entries));
+  return pop();
+}
+
+// A set, a frozenset or a deque: (), (items) or (items, the most that it may hold).
+Item Machine::list_of(Items arguments) {
+  if (arguments.size() > 2) corrupt("a call has the wrong number of arguments");
+  std::vector<Item> items;
+  if (!arguments.empty()) {
+    const Items all = elements(arguments[0], "a list of items");
+    items.assign(all.begin(), all.end());
+  }
+  push_node<ListAt>(std::move(items));
+  return pop();
+}
+
+// (), (bytes), or in protocol 2 (text, "latin-1").
+Item Machine::byte_array(Items arguments) {
+  if (arguments.empty()) return BytesText{{0, 0}};
+  if (arguments.size() == 2) return call_known(Global::kEncode, arguments);
+  if (arguments.size() != 1) corrupt("a call has the wrong number of arguments");
+  if (const auto* old = std::get_if<OldText>(&arguments[0])) return BytesText{old->text};
+  if (std::holds_alternative<Latin1Text>(arguments[0])) return arguments[0];
+  return as<BytesText>(arguments[0], "bytes");
+}
+
+// A tensor in a storage. Without a dtype it has that of its storage.
+Item Machine::add_tensor(const Item& storage_item, std::optional<c10::ScalarType> dtype,
+                         Items offset_sizes_strides, bool requires_grad) {
+  const Storage& storage = graph_.storages[as<StorageAt>(storage_item, "a storage").index];
+  if (!dtype) dtype = storage.dtype;
+  if (!dtype) corrupt("a tensor's storage does not say its dtype");
+  if (storage.dtype && *storage.dtype != *dtype) {
+    corrupt("a tensor has another dtype than its storage");
+  }
+  // In bytes the storage may end within an element.
+  const auto item_bytes = static_cast<int64_t>(c10::elementSize(*dtype));
+  int64_t offset = as<int64_t>(offset_sizes_strides[0], "a storage offset");
+  if (offset > storage.view_numel || __builtin_add_overflow(offset, storage.first, &offset)) {
+    corrupt("a tensor reaches outside of its storage");
+  }
+  PickledTensor tensor{graph_.text(storage.key),
+                       graph_.text(storage.location),
+                       *dtype,
+                       storage.dtype ? storage.numel : storage.numel / item_bytes,
+                       offset,
+                       integers(offset_sizes_strides[1]),
+                       integers(offset_sizes_strides[2]),
+                       requires_grad};
+  if (tensor.sizes.size() != tensor.strides.size()) {
+    corrupt("a tensor has another number of strides than of sizes");
+  }
+  budget_.charge(kTensorBytes);
+  graph_.tensors.push_back(make_tensor_(tensor));
+  return TensorAt{static_cast<uint32_t>(graph_.tensors.size() - 1)};
+}
+
+// (storage, offset, sizes, strides)
+Item Machine::rebuild_old_tensor(Items arguments) {
+  return add_tensor(arguments[0], std::nullopt, {arguments.begin() + 1, 3}, false);
 }
 
 // (storage, offset, sizes, strides, requires_grad, hooks[, dtype][, what LibTorch 2 adds]); the
@@ -188,28 +387,8 @@ Item Machine::rebuild_tensor(Items arguments, size_t required) {
   if (arguments.size() != required && arguments.size() != required + 1) {
     corrupt("a tensor has the wrong number of arguments");
   }
-  const Storage& storage = graph_.storages[as<StorageAt>(arguments[0], "a storage").index];
-  const bool says_dtype = required == 7;
-  if (!says_dtype && !storage.dtype) corrupt("a tensor's storage does not say its dtype");
-  const c10::ScalarType dtype =
-      says_dtype ? as<Dtype>(arguments[6], "a tensor's dtype").dtype : *storage.dtype;
-  // In bytes the storage may end within an element.
-  const auto item_bytes = static_cast<int64_t>(c10::elementSize(dtype));
-  const int64_t numel = storage.dtype ? storage.numel : storage.numel / item_bytes;
-  if (storage.dtype && *storage.dtype != dtype) {
-    corrupt("a tensor has another dtype than its storage");
-  }
-  PickledTensor tensor{graph_.text(storage.key),
-                       graph_.text(storage.location),
-                       dtype,
-                       numel,
-                       as<int64_t>(arguments[1], "a storage offset"),
-                       integers(arguments[2]),
-                       integers(arguments[3]),
-                       as<bool>(arguments[4], "a tensor's requires_grad")};
-  if (tensor.sizes.size() != tensor.strides.size()) {
-    corrupt("a tensor has another number of strides than of sizes");
-  }
+  std::optional<c10::ScalarType> dtype;
+  if (required == 7) dtype = as<Dtype>(arguments[6], "a tensor's dtype").dtype;
   if (!std::holds_alternative<None>(arguments[5])) {
     require_empty_dict(arguments[5], "backward hooks");
   }
@@ -217,24 +396,58 @@ Item Machine::rebuild_tensor(Items arguments, size_t required) {
     require_empty_dict(arguments[required],
                        "marks (conjugated or negative): resolve them before saving");
   }
-  budget_.charge(kTensorBytes);
-  graph_.tensors.push_back(make_tensor_(tensor));
-  return TensorAt{static_cast<uint32_t>(graph_.tensors.size() - 1)};
+  return add_tensor(arguments[0], dtype, {arguments.begin() + 1, 3},
+                    as<bool>(arguments[4], "a tensor's requires_grad"));
 }
 
 // (data, requires_grad, hooks[, state]): the tensor, which nothing else in the file refers to.
 Item Machine::rebuild_parameter(Items arguments) {
   const auto at = as<TensorAt>(arguments[0], "a parameter's tensor");
-  const bool requires_grad = as<bool>(arguments[1], "a parameter's requires_grad");
   require_empty_dict(arguments[2], "backward hooks");
+  return require_grad(at, as<bool>(arguments[1], "a parameter's requires_grad"));
+}
+
+Item Machine::require_grad(TensorAt at, bool requires_grad) {
   at::Tensor& tensor = graph_.tensors[at.index];
-  if (requires_grad && tensor.defined()) {
-    if (!tensor.is_floating_point() && !tensor.is_complex()) {
-      corrupt("a parameter that is not of floating point requires a gradient");
-    }
-    tensor.set_requires_grad(true);
+  // The first reading of a file from before 1.6 makes no tensors.
+  if (!tensor.defined()) return at;
+  if (requires_grad && !may_require_grad(tensor)) {
+    corrupt("a parameter that is not of floating point requires a gradient");
   }
+  tensor.set_requires_grad(requires_grad);
   return at;
+}
+
+// (data[, requires_grad]): a Parameter of before 0.4, where its state comes behind it.
+Item Machine::make_parameter(Items arguments) {
+  if (arguments.empty() || arguments.size() > 2) {
+    corrupt("a parameter has the wrong number of arguments");
+  }
+  const auto at = as<TensorAt>(arguments[0], "a parameter's tensor");
+  if (arguments.size() == 2) {
+    return require_grad(at, as<bool>(arguments[1], "a parameter's requires_grad"));
+  }
+  const at::Tensor& tensor = graph_.tensors[at.index];
+  return require_grad(at, tensor.defined() && may_require_grad(tensor));
+}
+
+// (requires_grad, volatile, hooks)
+void Machine::build_parameter(TensorAt at, const Item& state) {
+  const Items fields = tuple(state, "a parameter's state");
+  if (fields.size() != 3) unsupported("a tensor has a state of its own", "Nothing was run");
+  if (!std::holds_alternative<None>(fields[2])) require_empty_dict(fields[2], "backward hooks");
+  require_grad(at, as<bool>(fields[0], "a parameter's requires_grad"));
+}
+
+// (tensor, dtype, device, requires_grad): how tensors of XLA and its kind are saved.
+Item Machine::rebuild_from_cpu(Items arguments) {
+  const auto at = as<TensorAt>(arguments[0], "a tensor");
+  const auto dtype = as<Dtype>(arguments[1], "a tensor's dtype").dtype;
+  const at::Tensor& tensor = graph_.tensors[at.index];
+  if (tensor.defined() && tensor.scalar_type() != dtype) {
+    unsupported("a tensor would be converted to another dtype");
+  }
+  return require_grad(at, as<bool>(arguments[3], "a tensor's requires_grad"));
 }
 
 // (function, class, arguments, state): a tensor with attributes of its own, which are left out.
@@ -242,13 +455,15 @@ Item Machine::rebuild_from_type(Items arguments) {
   if (arguments.size() != 4) corrupt("a tensor has the wrong number of arguments");
   const auto function = as<Global>(arguments[0], "the name of a function");
   if (function != Global::kRebuildTensor && function != Global::kRebuildTensorV3 &&
-      function != Global::kRebuildParameter && function != Global::kRebuildParameterWithState) {
+      function != Global::kRebuildOldTensor && function != Global::kRebuildParameter &&
+      function != Global::kRebuildParameterWithState) {
     corrupt("a tensor is not made by a function for tensors");
   }
-  if (as<Global>(arguments[1], "a tensor's class") != Global::kTensorClass) {
+  const auto type = as<Global>(arguments[1], "a tensor's class");
+  if (type != Global::kTensorClass && type != Global::kParameterClass) {
     corrupt("a tensor is of a class that is none of tensors");
   }
-  return call(function, tuple(arguments[2], "a tensor's arguments"));
+  return call(function, arguments[2]);
 }
 
 std::vector<int64_t> Machine::integers(const Item& item) {

@@ -18,13 +18,18 @@ struct Known {
 };
 
 constexpr Known kKnown[] = {
+    {"torch._utils", "_rebuild_tensor", Global::kRebuildOldTensor},
     {"torch._utils", "_rebuild_tensor_v2", Global::kRebuildTensor},
     {"torch._utils", "_rebuild_tensor_v3", Global::kRebuildTensorV3},
     {"torch._utils", "_rebuild_parameter", Global::kRebuildParameter},
     {"torch._utils", "_rebuild_parameter_with_state", Global::kRebuildParameterWithState},
+    {"torch._utils", "_rebuild_device_tensor_from_cpu_tensor", Global::kRebuildFromCpu},
     {"torch._tensor", "_rebuild_from_type_v2", Global::kRebuildFromType},
+    {"torch._tensor", "_rebuild_from_type", Global::kRebuildFromType},
+    {"torch.tensor", "_rebuild_from_type", Global::kRebuildFromType},
     {"torch", "Tensor", Global::kTensorClass},
-    {"torch.nn.parameter", "Parameter", Global::kTensorClass},
+    {"torch.nn.parameter", "Parameter", Global::kParameterClass},
+    {"torch.autograd.variable", "Variable", Global::kParameterClass},
     {"torch.nn.parameter", "Buffer", Global::kTensorClass},
     {"torch.jit._pickle", "build_intlist", Global::kTypedList},
     {"torch.jit._pickle", "build_doublelist", Global::kTypedList},
@@ -34,6 +39,12 @@ constexpr Known kKnown[] = {
     {"collections", "OrderedDict", Global::kOrderedDict},
     {"collections", "Counter", Global::kCounter},
     {"collections", "defaultdict", Global::kDefaultDict},
+    {"collections", "deque", Global::kListOf},
+    {"builtins", "set", Global::kListOf},
+    {"builtins", "frozenset", Global::kListOf},
+    {"builtins", "bytearray", Global::kByteArray},
+    {"builtins", "bytes", Global::kBytes},
+    {"builtins", "complex", Global::kComplex},
     {"_codecs", "encode", Global::kEncode},
     {"torch", "Size", Global::kSize},
     {"torch", "device", Global::kDevice},
@@ -41,8 +52,19 @@ constexpr Known kKnown[] = {
 
 // Protocol 2 calls this module by its name in Python 2.
 constexpr std::string_view kBuiltins[] = {"builtins", "__builtin__"};
-constexpr std::string_view kBuiltinClasses[] = {"dict", "list",  "tuple", "str",
-                                                "int",  "float", "bool",  "set"};
+
+// Modules whose functions act on the machine, and functions that run what they are given. No data
+// needs them: a file that names one was made to do harm in Python.
+constexpr std::string_view kActing[] = {"os",     "nt",         "posix",  "sys", "subprocess",
+                                        "runpy",  "webbrowser", "shutil", "pty", "socket",
+                                        "ctypes", "commands",   "popen2"};
+constexpr std::string_view kActingBuiltins[] = {"eval",    "exec", "execfile", "compile",
+                                                "__import__", "open", "input",    "breakpoint"};
+
+template <typename Names>
+bool is_one_of(const Names& names, std::string_view name) {
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
 
 constexpr std::string_view kStorage = "Storage";
 
@@ -55,29 +77,17 @@ std::unordered_map<std::string, c10::ScalarType> storage_classes() {
   return classes;
 }
 
-bool is_builtins(std::string_view module) {
-  return std::find(std::begin(kBuiltins), std::end(kBuiltins), module) != std::end(kBuiltins);
+// The integers that a quantized tensor consists of.
+std::optional<c10::ScalarType> quantized_storage(std::string_view name) {
+  if (name == "QInt8Storage") return c10::ScalarType::Char;
+  if (name == "QInt32Storage") return c10::ScalarType::Int;
+  if (name == "QUInt8Storage" || name == "QUInt4x2Storage" || name == "QUInt2x4Storage") {
+    return c10::ScalarType::Byte;
+  }
+  return std::nullopt;
 }
 
-std::optional<Item> find_builtin(std::string_view name) {
-  if (name == "complex") return Item(Global::kComplex);
-  if (name == "bytes") return Item(Global::kBytes);
-  const bool known = std::find(std::begin(kBuiltinClasses), std::end(kBuiltinClasses), name) !=
-                     std::end(kBuiltinClasses);
-  return known ? std::optional<Item>(Global::kBuiltinClass) : std::nullopt;
-}
-
-bool begins_with(std::string_view text, std::string_view begin) {
-  return text.substr(0, begin.size()) == begin;
-}
-
-// Of Python's dtypes' names, so that an unknown one is called what it is.
-bool looks_like_dtype(std::string_view name) {
-  constexpr std::string_view kBeginnings[] = {"float", "int",  "uint", "complex", "bfloat",
-                                              "bits",  "bool", "qint", "quint"};
-  return std::any_of(std::begin(kBeginnings), std::end(kBeginnings),
-                     [&](std::string_view begin) { return begins_with(name, begin); });
-}
+bool is_builtins(std::string_view module) { return is_one_of(kBuiltins, module); }
 
 bool ends_with(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
@@ -86,16 +96,18 @@ bool ends_with(std::string_view text, std::string_view end) {
 }  // namespace
 
 std::optional<Item> find_global(std::string_view module, std::string_view name) {
+  if (is_builtins(module)) module = kBuiltins[0];
   for (const Known& known : kKnown) {
     if (known.module == module && known.name == name) return Item(known.global);
   }
-  if (is_builtins(module)) return find_builtin(name);
   if (name == "UntypedStorage" && (module == "torch" || module == "torch.storage")) {
     return Item(UntypedStorageClass{});
   }
-  if (module == "torch" && ends_with(name, kStorage)) {
+  // Before 0.4 a storage of CUDA was of a class of its own.
+  if ((module == "torch" || module == "torch.cuda") && ends_with(name, kStorage)) {
     static const auto classes = storage_classes();
     const auto found = classes.find(std::string(name));
+    if (const auto integers = quantized_storage(name)) return Item(StorageClass{*integers});
     if (found != classes.end()) return Item(StorageClass{found->second});
   }
   if (module == "torch") {
@@ -110,34 +122,18 @@ bool is_script_module(std::string_view module) {
          (module.substr(0, kRoot.size()) == kRoot && module[kRoot.size()] == '.');
 }
 
-std::string_view why_unknown(std::string_view module, std::string_view name) {
-  if (module == "torch._utils" && name == "_rebuild_qtensor") return "a quantized tensor";
-  if (module == "torch._utils" && name == "_rebuild_sparse_tensor") return "a sparse tensor";
-  if (module == "torch" && ends_with(name, kStorage)) {
-    return "a dtype that is quantized, or that this LibTorch does not have";
-  }
-  if (module == "torch" && looks_like_dtype(name))
-    return "a dtype that this LibTorch does not have";
-  if (begins_with(module, "numpy")) return "a value of NumPy's";
-  if (begins_with(module, "torch.nn.modules") || begins_with(module, "torch.optim")) {
-    return "an object itself, and not its state_dict()";
-  }
-  return {};
+std::string_view first_part(std::string_view module) { return module.substr(0, module.find('.')); }
+
+bool acts(std::string_view module, std::string_view name) {
+  if (is_builtins(module)) return is_one_of(kActingBuiltins, name);
+  return is_one_of(kActing, first_part(module));
 }
 
-std::string_view what_to_do(std::string_view module) {
-  if (begins_with(module, "numpy")) {
-    return "Nothing was run. In Python, save a number as x.item() and an array as "
-           "torch.from_numpy(x)";
+Name name_of(Global global) {
+  for (const Known& known : kKnown) {
+    if (known.global == global) return {known.module, known.name};
   }
-  if (module == "argparse") return "Nothing was run. In Python, save vars(args)";
-  if (begins_with(module, "pathlib")) return "Nothing was run. In Python, save str(path)";
-  if (module == "torch._utils" || module == "torch") {
-    return "Nothing was run. In Python, convert the tensor to a dense one of a common dtype before "
-           "saving it";
-  }
-  return "Nothing was run. In Python, save what is data alone: state_dict() instead of the object "
-         "itself, and lists, dicts, numbers and strings";
+  return {"builtins", "object"};
 }
 
 }  // namespace checkpoint::format::pickle

@@ -16,9 +16,10 @@ std::optional<Item> find_global(std::string_view module, std::string_view name);
 /// Whether `module` is that of a TorchScript class.
 bool is_script_module(std::string_view module);
 
-/// Why a name is not known, where there is more to say than that; else empty.
-std::string_view why_unknown(std::string_view module, std::string_view name);
-/// What to do in Python about a name of this module that is not known.
-std::string_view what_to_do(std::string_view module);
+/// Whether a file names this to do something in Python, and not to say what its data is.
+bool acts(std::string_view module, std::string_view name);
+
+/// How Python calls it, or the first of those that mean the same here.
+Name name_of(Global global);
 
 }  // namespace checkpoint::format::pickle

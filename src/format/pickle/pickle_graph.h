@@ -21,18 +21,22 @@ namespace checkpoint::format::pickle {
 /// A function or class that a pickle may name. Nothing is ever imported or called: each stands for
 /// a few lines of this reader (pickle_globals.cpp).
 enum class Global : uint8_t {
+  kRebuildOldTensor,           ///< torch._utils._rebuild_tensor, of before 0.4
   kRebuildTensor,              ///< torch._utils._rebuild_tensor_v2
   kRebuildTensorV3,            ///< torch._utils._rebuild_tensor_v3: the same, with a dtype
   kRebuildParameter,           ///< torch._utils._rebuild_parameter: its tensor
   kRebuildParameterWithState,  ///< torch._utils._rebuild_parameter_with_state: its tensor
+  kRebuildFromCpu,   ///< torch._utils._rebuild_device_tensor_from_cpu_tensor: that tensor
   kRebuildFromType,  ///< torch._tensor._rebuild_from_type_v2: what its first argument would make
-  kTensorClass,      ///< torch.Tensor and torch.nn.parameter.Parameter, as its second argument
+  kTensorClass,      ///< torch.Tensor and its kind, as its second argument
+  kParameterClass,   ///< torch.nn.parameter.Parameter: so too, or called with its tensor
   kTypedList,        ///< torch.jit._pickle.build_intlist and its kind: the list itself
   kRestoreTypeTag,   ///< torch.jit._pickle.restore_type_tag: its first argument
   kOrderedDict,      ///< collections.OrderedDict
   kCounter,          ///< collections.Counter: the dict of its counts
   kDefaultDict,      ///< collections.defaultdict: a dict
-  kBuiltinClass,     ///< builtins.list and its kind, as defaultdict's argument
+  kListOf,           ///< builtins.set and others that are made from a list: the list
+  kByteArray,        ///< builtins.bytearray: bytes
   kComplex,          ///< builtins.complex
   kEncode,           ///< _codecs.encode: how protocol 2 writes bytes
   kBytes,            ///< builtins.bytes: how protocol 2 writes no bytes
@@ -46,7 +50,13 @@ struct Text {  ///< Bytes of the pickle itself.
   uint32_t offset;
   uint32_t size;
 };
+struct OldText {  ///< A str of Python 2, where it might hold a text or bytes.
+  Text text;
+};
 struct ClassName {  ///< A TorchScript class, "__torch__…": an index into Graph::classes.
+  uint32_t index;
+};
+struct ForeignName {  ///< A class or function that this reader does not know: Graph::foreign.
   uint32_t index;
 };
 struct StorageClass {  ///< torch.FloatStorage and its kind.
@@ -92,11 +102,15 @@ struct DictAt {
 struct ObjectAt {
   uint32_t index;
 };
+struct OpaqueAt {
+  uint32_t index;
+};
 
 using Item =
-    std::variant<Unset, None, bool, int64_t, double, Text, Global, ClassName, StorageClass,
-                 UntypedStorageClass, Dtype, BytesText, Latin1Text, LongText, DeviceAt, ComplexAt,
-                 StorageAt, TensorAt, TupleAt, SizeAt, ListAt, DictAt, ObjectAt>;
+    std::variant<Unset, None, bool, int64_t, double, Text, OldText, Global, ClassName,
+                 StorageClass, UntypedStorageClass, Dtype, BytesText, Latin1Text, LongText, DeviceAt, ComplexAt,
+                 StorageAt, TensorAt, TupleAt, SizeAt, ListAt, DictAt, ObjectAt,
+                 ForeignName, OpaqueAt>;
 static_assert(sizeof(Item) == 16, "a pickle's size must bound what reading it takes");
 
 /// A storage that the pickle names, but does not hold.
@@ -104,7 +118,9 @@ struct Storage {
   std::optional<c10::ScalarType> dtype;  ///< None: `numel` counts bytes.
   Text key;
   Text location;
-  int64_t numel;
+  int64_t numel;       ///< Of all that the file holds for it.
+  int64_t first;       ///< Where in that it begins: not at 0 if it is a view of another storage.
+  int64_t view_numel;  ///< How many elements are its own.
 };
 
 /// A run of items that stand one behind the other. The owner must outlive it, and not grow.
@@ -122,6 +138,23 @@ class Items {
  private:
   const Item* data_;
   size_t size_;
+};
+
+/// A class or function that this reader does not know.
+struct Name {
+  std::string_view module;
+  std::string_view name;
+};
+
+/// What a name would make that this reader does not know: all that the pickle says of it.
+struct OpaqueObject {
+  Name name;
+  Item arguments = None{};  ///< A tuple.
+  Item keywords = None{};   ///< A dict.
+  Item list = None{};       ///< What was appended to it.
+  Item dict = None{};       ///< What was set in it.
+  Item state = None{};      ///< What its __setstate__ would get.
+  bool has_state = false;
 };
 
 struct Graph {
@@ -143,10 +176,13 @@ struct Graph {
   std::vector<c10::complex<double>> complexes;
   std::vector<std::pair<Text, std::optional<int64_t>>> devices;  ///< Type, perhaps with an index.
   std::vector<std::pair<Text, Text>> classes;                    ///< Module and name.
+  std::vector<Name> foreign;
+  std::vector<OpaqueObject> opaques;
 
   Items tuple(uint32_t index) const {
     return {tuple_items.data() + tuples[index].first, tuples[index].size};
   }
+  Items list(uint32_t index) const { return nodes[index]; }
   std::string_view text(Text text) const { return bytes.substr(text.offset, text.size); }
 };
 

@@ -11,11 +11,13 @@ namespace checkpoint::format::pickle {
 
 namespace {
 
-// Those of protocols 2 to 5 that LibTorch and Python write for plain data, and those that they
-// write for what is refused by name. Python's pickletools documents them.
+// Those of protocols 2 to 5 that LibTorch, Python and Python 2 write for plain data, and those that
+// they write for what is refused by name. Python's pickletools documents them.
 enum Opcode : unsigned char {
   kMark = '(',
   kStop = '.',
+  kPop = '0',
+  kPopMark = '1',
   kNone = 'N',
   kNewTrue = 0x88,
   kNewFalse = 0x89,
@@ -26,6 +28,8 @@ enum Opcode : unsigned char {
   kLong4 = 0x8b,
   kBinFloat = 'G',
   kBinUnicode = 'X',
+  kBinString = 'T',
+  kShortBinString = 'U',
   kShortBinUnicode = 0x8c,
   kBinUnicode8 = 0x8d,
   kBinBytes = 'B',
@@ -42,6 +46,7 @@ enum Opcode : unsigned char {
   kAppends = 'e',
   kEmptyDict = '}',
   kEmptySet = 0x8f,
+  kAddItems = 0x90,
   kFrozenSet = 0x91,
   kSetItem = 's',
   kSetItems = 'u',
@@ -120,6 +125,12 @@ bool Machine::step() {
     case kMark:
       marks_.push_back(stack_.size());
       break;
+    case kPop:
+      pop_one();
+      break;
+    case kPopMark:
+      pop_many(take_mark());
+      break;
     case kNone:
       push(None{});
       break;
@@ -147,6 +158,12 @@ bool Machine::step() {
     case kBinFloat:
       push_double();
       break;
+    case kShortBinString:
+      push(OldText{take_text(1)});
+      break;
+    case kBinString:
+      push(OldText{take_text(4)});
+      break;
     case kShortBinUnicode:
       push(take_text(1));
       break;
@@ -163,6 +180,7 @@ bool Machine::step() {
       push(BytesText{take_text(4)});
       break;
     case kBinBytes8:
+    case kByteArray8:
       push(BytesText{take_text(8)});
       break;
     case kEmptyTuple:
@@ -181,12 +199,17 @@ bool Machine::step() {
       push_tuple(3);
       break;
     case kEmptyList:
+    case kEmptySet:  // A tree has no sets: a list of what is in it.
       push_node<ListAt>({});
+      break;
+    case kFrozenSet:
+      push_node<ListAt>(pop_many(take_mark()));
       break;
     case kAppend:
       append(pop_many(1));
       break;
     case kAppends:
+    case kAddItems:
       append(pop_many(take_mark()));
       break;
     case kEmptyDict:
@@ -223,8 +246,8 @@ bool Machine::step() {
       break;
     }
     case kStackGlobal: {
-      const Text name = as<Text>(pop(), "a name");
-      push_global(graph_.text(as<Text>(pop(), "a module's name")), graph_.text(name));
+      const Text name = text(pop(), "a name");
+      push_global(graph_.text(text(pop(), "a module's name")), graph_.text(name));
       break;
     }
     case kBinPersId:
@@ -239,15 +262,9 @@ bool Machine::step() {
     case kBuild:
       build();
       break;
-    case kEmptySet:
-    case kFrozenSet:
-      unsupported("it holds a set, which a tree has no place for",
-                  "In Python, save sorted(x) or list(x) instead");
-    case kByteArray8:
-      unsupported("it holds a bytearray, which a tree has no place for",
-                  "In Python, save bytes(x) instead");
     case kNewObjEx:
-      unsupported("it would make an object by a call of its class's __new__", "Nothing was run");
+      make_object_with_keywords();
+      break;
     default:
       unsupported("the opcode " + hex(opcode) +
                   " is not one that LibTorch or Python writes for plain data");
@@ -293,6 +310,16 @@ Item Machine::pop() {
 Item& Machine::top() {
   if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) corrupt("its stack is empty");
   return stack_.back();
+}
+
+// What Python writes where a tuple turns out to hold itself: the item, or the mark if nothing stands
+// above it.
+void Machine::pop_one() {
+  if (!marks_.empty() && marks_.back() == stack_.size()) {
+    marks_.pop_back();
+  } else {
+    pop();
+  }
 }
 
 // Removes the last mark; how many items stand above it.
@@ -353,6 +380,12 @@ void Machine::push_double() {
   push(value);
 }
 
+// A text of Python 2 or 3, as its bytes.
+Text Machine::text(const Item& item, const char* wanted) const {
+  if (const auto* old = std::get_if<OldText>(&item)) return old->text;
+  return as<Text>(item, wanted);
+}
+
 Text Machine::take_text(size_t length_bytes) {
   const uint64_t length = take_number(length_bytes);
   return text_of(take(length));
@@ -370,12 +403,14 @@ void Machine::push_global(std::string_view module, std::string_view name) {
     push(*known);
     return;
   }
-  const std::string full = in_quotes(std::string(module) + "." + std::string(name));
-  const std::string_view why = why_unknown(module, name);
-  unsupported("it refers to " + full +
-                  (why.empty() ? ", which this library does not know"
-                               : " (" + std::string(why) + "), which this library does not read"),
-              std::string(what_to_do(module)));
+  if (acts(module, name)) {
+    unsupported("it refers to " + in_quotes(std::string(module) + "." + std::string(name)) +
+                    ", by which a file does something in Python that no data needs",
+                "Nothing was run. Do not load this file in Python");
+  }
+  budget_.charge(sizeof(Name));
+  graph_.foreign.push_back({module, name});
+  push(ForeignName{static_cast<uint32_t>(graph_.foreign.size() - 1)});
 }
 
 void Machine::put(uint64_t id) {
@@ -393,12 +428,20 @@ void Machine::get(uint64_t id) {
 }
 
 void Machine::append(std::vector<Item> items) {
+  if (const auto* at = std::get_if<OpaqueAt>(&top())) {
+    add_to<ListAt>(graph_.opaques[at->index].list, std::move(items));
+    return;
+  }
   auto& list = graph_.nodes[as<ListAt>(top(), "a list to append to").index];
   list.insert(list.end(), items.begin(), items.end());
 }
 
 void Machine::set_items(std::vector<Item> items) {
   if (items.size() % 2 != 0) corrupt("a key in it has no value");
+  if (const auto* at = std::get_if<OpaqueAt>(&top())) {
+    add_to<DictAt>(graph_.opaques[at->index].dict, std::move(items));
+    return;
+  }
   auto& dict = graph_.nodes[as<DictAt>(top(), "a dict to fill").index];
   dict.insert(dict.end(), items.begin(), items.end());
 }

@@ -6,6 +6,7 @@
 #include <checkpoint/error.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,6 +57,7 @@ class Machine {
   // The stack, down to the last mark.
   void push(Item item) { stack_.push_back(item); }
   Item pop();
+  void pop_one();
   Item& top();
   size_t take_mark();
   Items last(size_t count) const;
@@ -73,32 +75,61 @@ class Machine {
     graph_.nodes.push_back(std::move(items));
     push(At{static_cast<uint32_t>(graph_.nodes.size() - 1)});
   }
+  // Adds to what was put into an object of an unknown class.
+  template <typename At>
+  void add_to(Item& part, std::vector<Item> items) {
+    if (std::holds_alternative<None>(part)) {
+      budget_.charge(sizeof(items));
+      graph_.nodes.emplace_back();
+      part = At{static_cast<uint32_t>(graph_.nodes.size() - 1)};
+    }
+    std::vector<Item>& node = graph_.nodes[std::get<At>(part).index];
+    node.insert(node.end(), items.begin(), items.end());
+  }
   void push_tuple(size_t count);
   void put(uint64_t id);
   void get(uint64_t id);
   void append(std::vector<Item> items);
   void set_items(std::vector<Item> items);
   void make_object();
+  void make_object_with_keywords();
   void build();
   void reduce();
 
   // What the known globals stand for.
-  Item call(Global global, Items arguments);
+  Item call(Global global, const Item& arguments);
+  Item call_known(Global global, Items arguments);
+  Item make_opaque(Name name, const Item& arguments);
+  Name name_of_made(Name called, Items arguments) const;
+  bool is_unknown(const Item& item) const;
+  Item rebuild_old_tensor(Items arguments);
   Item rebuild_tensor(Items arguments, size_t required);
+  Item add_tensor(const Item& storage, std::optional<c10::ScalarType> dtype,
+                  Items offset_sizes_strides, bool requires_grad);
+  Item make_parameter(Items arguments);
+  Item rebuild_from_cpu(Items arguments);
   Item rebuild_parameter(Items arguments);
   Item rebuild_from_type(Items arguments);
+  Item require_grad(TensorAt at, bool requires_grad);
+  void build_parameter(TensorAt at, const Item& state);
+  Item ordered_dict(Items arguments);
+  Item list_of(Items arguments);
+  Item byte_array(Items arguments);
   Item make_device(Items arguments);
   Items tuple(const Item& item, const char* wanted) const;
+  Items elements(const Item& item, const char* wanted) const;
+  Text text(const Item& item, const char* wanted) const;
   std::vector<int64_t> integers(const Item& tuple);
   void require_empty_dict(const Item& item, const char* what);
   // The item as a T; an error that says what was wanted otherwise.
   template <typename T>
   T as(const Item& item, const char* wanted) const {
     const T* value = std::get_if<T>(&item);
-    if (value == nullptr) corrupt(std::string("there is something else than ") + wanted);
+    if (value == nullptr) wrong(item, wanted);
     return *value;
   }
 
+  [[noreturn]] void wrong(const Item& item, const char* wanted) const;
   [[noreturn]] void corrupt(const std::string& what) const;
   [[noreturn]] void unsupported(const std::string& what, const std::string& hint = {}) const;
   std::string at_byte(const std::string& what) const;

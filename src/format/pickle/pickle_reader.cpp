@@ -1,13 +1,19 @@
 #include "format/pickle/pickle_reader.h"
 
 #include "format/tree/in_quotes.h"
+#include "format/pickle/pickle_globals.h"
 #include "format/pickle/pickle_machine.h"
+#include "format/pickle/pickle_numpy.h"
+#include "format/pickle/utf8.h"
 #include "format/tree/tagged.h"
 
 #include <checkpoint/error.h>
 
 #include <exception>
+#include <memory>
+#include <optional>
 #include <string>
+#include <unordered_set>
 #include <utility>
 
 namespace checkpoint::format {
@@ -17,14 +23,19 @@ namespace {
 using namespace pickle;
 
 constexpr int kMaxDepth = 256;
+// Of objects that hold each other. Deeper ones have no parts.
+constexpr int kMaxOpaqueDepth = 64;
+// A tensor without its elements.
+constexpr uint64_t kStorageBytes = 1024;
 // What a dict's entry takes: its value, its key twice, and a place in the index.
 constexpr uint64_t kEntryBytes = sizeof(Value) + 2 * sizeof(Key) + 32;
 
 // Unfolds the graph into a tree. What the graph shares is copied, and the budget bounds that.
 class Unfolder {
  public:
-  Unfolder(const Graph& graph, const std::string& file, Budget& budget)
-      : graph_(graph), file_(file), budget_(budget) {}
+  Unfolder(const Graph& graph, const std::string& file, const TensorMaker& make_tensor,
+           Budget& budget)
+      : graph_(graph), file_(file), make_tensor_(make_tensor), budget_(budget) {}
 
   Value unfold(const Item& item) {
     return std::visit([this](const auto& alternative) { return make(alternative); }, item);
@@ -54,6 +65,7 @@ class Unfolder {
   Value make(int64_t value) { return Value(value); }
   Value make(double value) { return Value(value); }
   Value make(Text text) { return Value(copy(text)); }
+  Value make(OldText text) { return Value(copy_old(text.text)); }
   Value make(ComplexAt at) { return Value(graph_.complexes[at.index]); }
   Value make(Dtype dtype) { return Value(dtype.dtype); }
   Value make(LongText text) { return Value(BigInt{copy(text.text)}); }
@@ -90,6 +102,7 @@ class Unfolder {
   Value make(DictAt at) {
     const Level level(*this);
     const std::vector<Item>& items = graph_.nodes[at.index];
+    if (const Item* odd = find_odd_key(items)) return opaque_dict(items, *odd);
     Dict dict;
     for (size_t i = 0; i + 1 < items.size(); i += 2) {
       Key key = make_key(items[i]);
@@ -108,10 +121,127 @@ class Unfolder {
     return make(std::get<DictAt>(state.front()));
   }
 
-  // Names of functions and the like, which no tree has a place for.
-  template <typename Other>
-  Value make(const Other&) {
-    fail(ErrorCode::kCorrupt, "the name of a function or a bare storage stands where a value must");
+  // A storage that no tensor stands for: all its elements, in one dimension.
+  Value make(StorageAt at) {
+    const Storage& storage = graph_.storages[at.index];
+    budget_.charge(kStorageBytes);
+    return Value(make_tensor_({graph_.text(storage.key), graph_.text(storage.location),
+                               storage.dtype.value_or(c10::ScalarType::Byte), storage.numel,
+                               storage.first, {storage.view_numel}, {1}, false}));
+  }
+
+  // Names that stand for themselves.
+  Value make(ForeignName name) { return name_alone(graph_.foreign[name.index]); }
+  Value make(Global global) { return name_alone(name_of(global)); }
+  Value make(StorageClass type) {
+    const std::string name = std::string(c10::toString(type.dtype)) + "Storage";
+    return name_alone({"torch", name});
+  }
+  Value make(UntypedStorageClass) { return name_alone({"torch.storage", "UntypedStorage"}); }
+  Value make(ClassName name) {
+    const auto& [module, short_name] = graph_.classes[name.index];
+    return name_alone({graph_.text(module), graph_.text(short_name)});
+  }
+  Value make(Unset) { fail(ErrorCode::kCorrupt, "a value is missing"); }
+
+  Value name_alone(Name name) { return Value(Opaque{full_name(name), {}}); }
+
+  // Each has its parts at its first place alone: objects may hold each other in circles.
+  Value make(OpaqueAt at) {
+    const OpaqueObject& object = graph_.opaques[at.index];
+    if (const auto data = find_numpy(graph_, object)) {
+      if (auto value = plain_value(*data)) return std::move(*value);
+    }
+    Opaque opaque{full_name(object.name), {}};
+    if (opaque_depth_ >= kMaxOpaqueDepth || !unfolded_.insert(at.index).second) {
+      return Value(std::move(opaque));
+    }
+    const Level level(*this);
+    ++opaque_depth_;
+    opaque.parts = unfold_all(arguments_of(object));
+    for (const Item* part : {&object.keywords, &object.list, &object.dict}) {
+      if (!std::holds_alternative<None>(*part)) opaque.parts.push_back(unfold(*part));
+    }
+    if (object.has_state) opaque.parts.push_back(unfold(object.state));
+    --opaque_depth_;
+    return Value(std::move(opaque));
+  }
+
+  // NumPy's numbers and arrays: as Python's own, and as tensors.
+  std::optional<Value> plain_value(const NumpyData& data) {
+    std::string bytes = bytes_of(data.bytes);
+    if (!data.is_array) return numpy_value(data.type, std::move(bytes));
+    const auto dtype = numpy_dtype(data.type);
+    const auto strides = numpy_strides(data, bytes.size());
+    if (!dtype || !strides) return std::nullopt;
+    budget_.charge(kStorageBytes);
+    PickledTensor tensor{
+        {}, "cpu", *dtype, static_cast<int64_t>(bytes.size()) / data.type.width, 0, data.sizes,
+        *strides, false};
+    tensor.big_endian = data.type.big_endian;
+    tensor.bytes = std::make_shared<const std::string>(std::move(bytes));
+    return Value(make_tensor_(tensor));
+  }
+
+  std::string bytes_of(const Item& item) {
+    if (const auto* text = std::get_if<Latin1Text>(&item)) return latin1(text->text);
+    if (const auto* text = std::get_if<OldText>(&item)) return copy(text->text);
+    return copy(std::get<BytesText>(item).text);
+  }
+
+  Items arguments_of(const OpaqueObject& object) const {
+    const auto* arguments = std::get_if<TupleAt>(&object.arguments);
+    return arguments != nullptr ? graph_.tuple(arguments->index) : Items(nullptr, 0);
+  }
+
+  std::string full_name(Name name) {
+    budget_.charge(sizeof(Opaque) + name.module.size() + name.name.size());
+    return std::string(name.module) + '.' + std::string(name.name);
+  }
+
+  static const Item* find_odd_key(const std::vector<Item>& items) {
+    for (size_t i = 0; i + 1 < items.size(); i += 2) {
+      if (!std::holds_alternative<int64_t>(items[i]) && !std::holds_alternative<Text>(items[i]) &&
+          !std::holds_alternative<OldText>(items[i])) {
+        return &items[i];
+      }
+    }
+    return nullptr;
+  }
+
+  // A dict whose keys a tree has no place for: as what it consists of, (key, value) by (key, value).
+  Value opaque_dict(const std::vector<Item>& items, const Item& odd) {
+    Opaque opaque{"dict with the key " + key_text(odd, 0), {}};
+    budget_.charge(items.size() * (sizeof(Value) + sizeof(Tuple)));
+    for (size_t i = 0; i + 1 < items.size(); i += 2) {
+      opaque.parts.emplace_back(Tuple{{unfold(items[i]), unfold(items[i + 1])}});
+    }
+    return Value(std::move(opaque));
+  }
+
+  // As Python writes it, shortened.
+  std::string key_text(const Item& item, int depth) {
+    if (std::holds_alternative<None>(item)) return "None";
+    if (const auto* truth = std::get_if<bool>(&item)) return *truth ? "True" : "False";
+    if (const auto* number = std::get_if<int64_t>(&item)) return std::to_string(*number);
+    if (const auto* number = std::get_if<double>(&item)) return std::to_string(*number);
+    if (const auto* text = std::get_if<Text>(&item)) return in_quotes(graph_.text(*text));
+    if (const auto* text = std::get_if<OldText>(&item)) return in_quotes(graph_.text(text->text));
+    if (const auto* name = std::get_if<ForeignName>(&item)) {
+      return full_name(graph_.foreign[name->index]);
+    }
+    if (const auto* object = std::get_if<OpaqueAt>(&item)) {
+      return full_name(graph_.opaques[object->index].name) + "(...)";
+    }
+    const auto* tuple = std::get_if<TupleAt>(&item);
+    if (tuple == nullptr) return "of another kind";
+    constexpr size_t kShown = 4;
+    std::string text;
+    for (const Item& part : graph_.tuple(tuple->index)) {
+      if (depth > 1 || text.size() > 16 * kShown) return '(' + text + ", ...)";
+      text += (text.empty() ? "" : ", ") + key_text(part, depth + 1);
+    }
+    return '(' + text + ')';
   }
 
   std::vector<Value> unfold_all(Items items) {
@@ -127,7 +257,8 @@ class Unfolder {
     budget_.charge(kEntryBytes);
     if (const auto* number = std::get_if<int64_t>(&item)) return Key(*number);
     if (const auto* text = std::get_if<Text>(&item)) return Key(copy(*text));
-    fail(ErrorCode::kUnsupported, "a dict in it has a key that is no string and no integer");
+    if (const auto* text = std::get_if<OldText>(&item)) return Key(copy_old(text->text));
+    fail(ErrorCode::kCorrupt, "a key is missing");
   }
 
   // Each byte as the character of that number, in UTF-8.
@@ -150,6 +281,16 @@ class Unfolder {
     return bytes;
   }
 
+  // Python 2 does not say what its bytes mean: mostly they are UTF-8, and any bytes are Latin-1.
+  std::string copy_old(Text text) {
+    const std::string_view bytes = graph_.text(text);
+    if (is_utf8(bytes)) return copy(text);
+    budget_.charge(2 * bytes.size());
+    std::string utf8;
+    for (const char c : bytes) append_latin1(utf8, c);
+    return utf8;
+  }
+
   std::string copy(Text text) {
     budget_.charge(text.size);
     return std::string(graph_.text(text));
@@ -161,8 +302,11 @@ class Unfolder {
 
   const Graph& graph_;
   const std::string& file_;
+  const TensorMaker& make_tensor_;
   Budget& budget_;
   int depth_ = 0;
+  int opaque_depth_ = 0;
+  std::unordered_set<uint32_t> unfolded_;  // The opaque objects that have got their parts.
 };
 
 }  // namespace
@@ -178,7 +322,7 @@ Value read_pickle(std::string_view bytes, const std::string& file, const TensorM
     throw Error(ErrorCode::kCorrupt, "the pickle cannot be read: there are bytes behind its end",
                 file);
   }
-  return Unfolder(machine.graph(), file, budget).unfold(root);
+  return Unfolder(machine.graph(), file, make_tensor, budget).unfold(root);
 }
 
 std::vector<PickledStorage> read_storages(std::string_view bytes, const std::string& file,

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +29,9 @@ struct PickledTensor {
   std::vector<int64_t> sizes;
   std::vector<int64_t> strides;  ///< As many as sizes.
   bool requires_grad;
+  /// Its storage, where the pickle itself holds it, as it does a NumPy array: `storage_key` is empty.
+  std::shared_ptr<const std::string> bytes = {};
+  bool big_endian = false;  ///< Of `bytes`.
 };
 
 /// Makes the tensor that goes into the tree. Throws Error if it cannot be.

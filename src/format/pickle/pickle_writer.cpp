@@ -2,7 +2,9 @@
 
 #include "format/tree/dtype.h"
 #include "format/tree/in_quotes.h"
+#include "format/tree/opaque.h"
 #include "base/little_endian.h"
+#include "format/pickle/utf8.h"
 #include "format/tree/path.h"
 
 #include <checkpoint/error.h>
@@ -20,31 +22,6 @@ namespace {
 
 // Longer texts are not worth remembering.
 constexpr size_t kMaxRemembered = 64;
-
-// Whether Python would decode it.
-bool is_utf8(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  for (size_t i = 0; i < text.size();) {
-    const unsigned first = byte(i);
-    const size_t more = first < 0x80   ? 0
-                        : first < 0xc2 ? 9
-                        : first < 0xe0 ? 1
-                        : first < 0xf0 ? 2
-                        : first < 0xf5 ? 3
-                                       : 9;
-    if (more == 9 || more >= text.size() - i) return false;
-    for (size_t k = 1; k <= more; ++k) {
-      if ((byte(i + k) & 0xc0) != 0x80) return false;
-    }
-    const bool overlong =
-        (first == 0xe0 && byte(i + 1) < 0xa0) || (first == 0xf0 && byte(i + 1) < 0x90);
-    const bool surrogate = first == 0xed && byte(i + 1) > 0x9f;
-    const bool too_high = first == 0xf4 && byte(i + 1) > 0x8f;
-    if (overlong || surrogate || too_high) return false;
-    i += more + 1;
-  }
-  return true;
-}
 
 class Pickler {
  public:
@@ -132,6 +109,8 @@ class Pickler {
       case Value::Kind::kBigInt:
         put_long(value.to_big_int().bytes);
         break;
+      case Value::Kind::kOpaque:
+        refuse_to_save(value.opaque(), path.text());
     }
   }
 
@@ -230,15 +209,7 @@ class Pickler {
   void put_bytes(const std::string& bytes) {
     put_global("_codecs", "encode");
     std::string text;
-    for (const char c : bytes) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (byte < 0x80) {
-        text += c;
-      } else {
-        text += static_cast<char>(0xc0 | (byte >> 6));
-        text += static_cast<char>(0x80 | (byte & 0x3f));
-      }
-    }
+    for (const char c : bytes) append_latin1(text, c);
     put_plain_text(text);
     put_plain_text("latin1");
     out_ += "\x86R";

@@ -34,7 +34,7 @@ class PthStorages {
   };
 
   /// `tree` must outlive this. Throws Error(unsupported) naming a tensor that cannot be saved:
-  /// undefined, sparse, quantized, on the meta device.
+  /// undefined, sparse, quantized, on the meta device, without memory.
   explicit PthStorages(const Value& tree);
 
   const std::vector<Record>& records() const { return records_; }

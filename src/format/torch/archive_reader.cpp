@@ -8,6 +8,8 @@
 
 #include <checkpoint/error.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -19,6 +21,39 @@ namespace {
 
 constexpr uint64_t kMaxSmallRecord = 64;
 
+bool has_record(const ZipReader& zip, std::initializer_list<std::string_view> ends) {
+  return std::any_of(zip.entries().begin(), zip.entries().end(), [&](const ZipEntry& entry) {
+    return std::any_of(ends.begin(), ends.end(), [&](std::string_view end) {
+      const std::string_view name = entry.name;
+      return name.size() >= end.size() && name.substr(name.size() - end.size()) == end;
+    });
+  });
+}
+
+[[noreturn]] void refuse(const ZipReader& zip, const char* what, const char* hint) {
+  throw Error(ErrorCode::kUnsupported, std::string("the archive has no data.pkl: it is ") + what,
+              zip.source().name(), 0, hint);
+}
+
+// A zip archive of something else.
+[[noreturn]] void throw_foreign(const ZipReader& zip) {
+  if (has_record(zip, {"archive_format", "serialized_exported_program.json"})) {
+    refuse(zip, "a program that torch.export wrote (.pt2)",
+           "In Python, save its weights: torch.save(torch.export.load(f).state_dict, g).");
+  }
+  if (has_record(zip, {".npy"})) {
+    refuse(zip, "one of NumPy's arrays (.npz)",
+           "In Python, save them as tensors: torch.from_numpy(x), for each x.");
+  }
+  if (has_record(zip, {".pth", ".pt", ".ckpt", ".bin", ".safetensors"})) {
+    refuse(zip, "one of other files", "Unpack it, and load the file in it.");
+  }
+  if (has_record(zip, {"/model.json"})) {
+    refuse(zip, "one of LibTorch 1.0 to 1.3", "Load and save it again with LibTorch 1.4 to 1.13.");
+  }
+  refuse(zip, "not one of LibTorch", "Name a file that torch.save or LibTorch wrote.");
+}
+
 // The folder that everything lies in: the one with a data.pkl. With its slash.
 std::string find_root(const ZipReader& zip) {
   constexpr std::string_view kPickle = "/data.pkl";
@@ -26,19 +61,36 @@ std::string find_root(const ZipReader& zip) {
   for (const ZipEntry& entry : zip.entries()) {
     const size_t slash = entry.name.find('/');
     if (slash == std::string::npos || entry.name.substr(slash) != kPickle) continue;
-    if (root) store::throw_corrupt("the archive has two data.pkl", zip.source());
+    if (root) {
+      throw Error(ErrorCode::kUnsupported, "the archive has two data.pkl", zip.source().name(), 0,
+                  "If it holds two files of PyTorch, unpack it, and load each.");
+    }
     root = entry.name.substr(0, slash + 1);
   }
-  if (!root)
-    store::throw_corrupt("the archive has no data.pkl: it is not one of LibTorch", zip.source());
+  if (!root) throw_foreign(zip);
   return *root;
+}
+
+// Packed, it may be some times as large, but not so many times that a short file could ask for much
+// memory: what reading takes grows with it.
+std::string read_data_pickle(const ZipReader& zip, const ZipEntry& entry) {
+  constexpr uint64_t kFree = uint64_t{1} << 20;
+  constexpr uint64_t kMostPerByte = 64;
+  const uint64_t packed = std::min(entry.compressed_bytes, kMaxPickleBytes);
+  if (entry.deflated() && entry.bytes > kFree + kMostPerByte * packed) {
+    throw Error(ErrorCode::kUnsupported,
+                "record " + in_quotes(entry.name) +
+                    " would unfold into far more memory than its size explains",
+                zip.source().name());
+  }
+  return zip.read(entry, kMaxPickleBytes);
 }
 
 // LibTorch 2 says in which order it wrote its numbers' bytes; 1.13 knows only one.
 bool is_big_endian(const ZipReader& zip, const std::string& root) {
   const ZipEntry* entry = zip.find(root + "byteorder");
   if (entry == nullptr) return false;
-  const std::string order = zip.read_stored(*entry, kMaxSmallRecord);
+  const std::string order = zip.read(*entry, kMaxSmallRecord);
   if (order == "big") return true;
   if (order != "little") {
     throw Error(ErrorCode::kUnsupported, "the archive's byte order is " + in_quotes(order),
@@ -64,11 +116,13 @@ class Records {
     next_ = index + 1;
     auto& record = records_[index];
     if (record) return *record;
-    if (!entry->stored()) {
-      throw Error(ErrorCode::kUnsupported, "record " + in_quotes(short_name()) + " is compressed",
-                  zip_.source().name());
+    zip_.need_known_method(*entry);
+    const uint64_t offset = zip_.data_offset(*entry);
+    record.emplace(Record{short_name(), offset, entry->bytes});
+    if (entry->deflated()) {
+      record->deflated = Deflated{offset, entry->compressed_bytes, entry->bytes, entry->crc32};
     }
-    return record.emplace(Record{short_name(), zip_.data_offset(*entry), entry->bytes});
+    return *record;
   }
 
  private:
@@ -97,11 +151,12 @@ DecodedArchive read_archive(const store::ByteSource& source, BigEndian big_endia
   if (other_order && big_endian == BigEndian::kRefuse) {
     throw Error(ErrorCode::kUnsupported, "the archive's byte order is 'big'", source.name());
   }
-  const std::string pickle = zip.read_stored(*zip.find(root + "data.pkl"), kMaxPickleBytes);
+  const std::string pickle = read_data_pickle(zip, *zip.find(root + "data.pkl"));
 
   Records records(zip, root);
   Placeholders placeholders(source, other_order, zip.entries().size());
   return placeholders.finish(read_pickle(pickle, source.name(), [&](const PickledTensor& tensor) {
+    if (tensor.bytes != nullptr) return placeholders.make_own(tensor);
     return placeholders.make(tensor, records.find(tensor.storage_key));
   }));
 }

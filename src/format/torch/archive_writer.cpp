@@ -2,6 +2,7 @@
 
 #include "format/torch/fail_safe.h"
 #include "format/torch/ivalue.h"
+#include "format/tree/opaque.h"
 #include "format/tree/path.h"
 #include "format/tree/tagged.h"
 #include "base/digest.h"
@@ -97,13 +98,14 @@ class TreeWriter {
  public:
   explicit TreeWriter(Recorder& recorder) : recorder_(recorder) {}
 
-  void fill(OutputArchive& archive, const Dict& dict, const Path& path) {
+  void fill(OutputArchive& archive, const Dict& dict, const Path& path,
+            const std::set<std::string>& any_keys = {}) {
     path.check_depth();
     for (const auto& [key, value] : dict) {
       const std::string& name = string_key(key, path);
       const Path place(path, key);
       check_archive_name(name, place.text());
-      if (value.is_dict()) {
+      if (value.is_dict() && any_keys.count(name) == 0) {
         OutputArchive nested(archive.compilation_unit());
         fill(nested, value.dict(), place);
         archive.write(name, nested);
@@ -140,6 +142,8 @@ class TreeWriter {
       case Value::Kind::kBytes:
       case Value::Kind::kBigInt:
         return to_ivalue(to_tagged(value), place);
+      case Value::Kind::kOpaque:
+        refuse_to_save(value.opaque(), place.text());
       default:
         return scalar_ivalue(value);
     }
@@ -179,32 +183,50 @@ class TreeWriter {
   Recorder& recorder_;
 };
 
-}  // namespace
-
-void check_archive_name(const std::string& name, const std::string& path) {
+bool is_keyword(const std::string& name) {
   // The keywords of TorchScript's lexer (torch/csrc/jit/frontend/lexer.h).
   static constexpr std::array<const char*, 28> kKeywords = {
       "def",  "if",    "else",   "elif",   "while", "return",   "is",
       "True", "False", "None",   "and",    "or",    "not",      "global",
       "for",  "in",    "raise",  "assert", "break", "continue", "del",
       "pass", "class", "import", "with",   "as",    "Ellipsis", "NoneType"};
-  const bool keyword = std::find(kKeywords.begin(), kKeywords.end(), name) != kKeywords.end();
-  const bool quoted = name.find_first_of(std::string("\"\\\n\0", 4)) != std::string::npos;
-  if (!keyword && !quoted) return;
+  return std::find(kKeywords.begin(), kKeywords.end(), name) != kKeywords.end();
+}
+
+bool is_quoted(const std::string& name) {
+  return name.find_first_of(std::string("\"\\\n\0", 4)) != std::string::npos;
+}
+
+}  // namespace
+
+void check_archive_name(const std::string& name, const std::string& path) {
+  const bool keyword = is_keyword(name);
+  if (!keyword && !is_quoted(name)) return;
   throw Error(
       ErrorCode::kUnsupported,
       "the name '" + path + "' cannot be saved: its part '" + name +
           (keyword ? "' is a TorchScript keyword" : "' holds a quote, backslash or line end") +
           ", and LibTorch could not read the archive again",
-      "", 0, "Give the module, parameter or item another name.");
+      "", 0,
+      "Give the module, parameter or item another name, or choose Format::kPth, which takes any.");
 }
 
-std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink) {
+bool can_be_archive(const Dict& tree, int depth) {
+  if (depth > Path::kMaxDepth) return false;
+  return std::all_of(tree.begin(), tree.end(), [depth](const auto& entry) {
+    const std::string* const name = std::get_if<std::string>(&entry.first);
+    if (name == nullptr || name->empty() || is_keyword(*name) || is_quoted(*name)) return false;
+    return !entry.second.is_dict() || can_be_archive(entry.second.dict(), depth + 1);
+  });
+}
+
+std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink,
+                                              const std::set<std::string>& any_keys) {
   Recorder recorder(sink);
   FailSafe sinking([&](const void* data, size_t count) { recorder.write(data, count); });
   sinking.run("this archive", [&] {
     OutputArchive archive(std::make_shared<torch::jit::CompilationUnit>());
-    TreeWriter(recorder).fill(archive, tree, Path());
+    TreeWriter(recorder).fill(archive, tree, Path(), any_keys);
     archive.save_to(sinking.callback());
   });
   return recorder.finish();

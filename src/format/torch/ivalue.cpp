@@ -345,6 +345,8 @@ IValue to_ivalue(const Value& value, const std::string& path) {
       return to_ivalue(to_tagged(value), path);
     case Value::Kind::kDict:
       corrupt(path, "a dict stands where none can be");
+    case Value::Kind::kOpaque:
+      refuse(path, "an " + kind_text(value));
     default:
       return scalar_ivalue(value);
   }

@@ -159,6 +159,7 @@ DecodedArchive read_legacy(const store::ByteSource& source) {
   source.read_at(object_at, object.data(), object.size());
   Placeholders placeholders(source);
   return placeholders.finish(read_pickle(object, source.name(), [&](const PickledTensor& tensor) {
+    if (tensor.bytes != nullptr) return placeholders.make_own(tensor);
     const auto record = records.find(std::string(tensor.storage_key));
     if (record == records.end()) {
       store::throw_corrupt("the storage " + in_quotes(tensor.storage_key) + " is not in the file",

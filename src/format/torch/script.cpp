@@ -2,6 +2,7 @@
 #include <checkpoint/script.h>
 
 #include "format/torch/fail_safe.h"
+#include "format/tree/dense.h"
 #include "store/io/atomic_file.h"
 #include "store/io/file.h"
 
@@ -13,8 +14,27 @@
 #include <cerrno>
 
 namespace checkpoint {
+namespace {
+
+// LibTorch would read where there is nothing, and the process would end.
+void check_memory(const torch::jit::Module& module) {
+  for (const auto& attribute : module.named_attributes()) {
+    if (attribute.value.isObject()) continue;  // Its own attributes come by themselves.
+    attribute.value.visit([&](const c10::IValue& part) {
+      if (!part.isTensor()) return false;
+      const std::string missing = format::missing_memory(part.toTensor());
+      if (missing.empty()) return false;
+      throw Error(ErrorCode::kUnsupported,
+                  "the tensor '" + attribute.name + "' cannot be saved: it is " + missing, "", 0,
+                  "Give it memory first.");
+    });
+  }
+}
+
+}  // namespace
 
 void save_script(const torch::jit::Module& module, const std::string& path) {
+  check_memory(module);
   store::write_atomically(store::posix_file_system(), path, [&](store::ByteSink& sink) {
     format::FailSafe sinking([&](const void* data, size_t count) { sink.write(data, count); });
     sinking.run("this module", [&] { torch::jit::ExportModule(module, sinking.callback()); });

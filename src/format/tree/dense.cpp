@@ -20,7 +20,27 @@ bool may_be_read(c10::ScalarType dtype) {
   return std::find(known.begin(), known.end(), dtype) != known.end();
 }
 
+// Whether tensors of this device may have no storage at all (XLA's, for one).
+bool may_lack_storage(const c10::Device& device) { return !device.is_cpu() && !device.is_cuda(); }
+
 }  // namespace
+
+std::string missing_memory(const at::Tensor& tensor) {
+  if (!tensor.defined() || tensor.layout() != c10::kStrided || tensor.is_meta()) return {};
+  if (tensor._is_zerotensor()) return "a ZeroTensor, which has no memory";
+  if (!tensor.has_storage()) {
+    return may_lack_storage(tensor.device()) ? "" : "without memory: its storage was released";
+  }
+  if (tensor.numel() == 0) return {};
+  const auto reach = static_cast<uint64_t>(tensor.storage_offset() + extent(tensor));
+  const uint64_t needed = reach * tensor.element_size();
+  const uint64_t there = tensor.storage().nbytes();
+  if (there < needed) {
+    return "larger than its memory: it needs " + std::to_string(needed) +
+           " bytes, and its storage has " + std::to_string(there);
+  }
+  return tensor.storage().data() == nullptr ? "without memory: its storage begins at null" : "";
+}
 
 void check_dense(const at::Tensor& live, const Path& path) {
   const auto refuse = [&](const std::string& what, const char* hint = "") {
@@ -45,6 +65,13 @@ void check_dense(const at::Tensor& live, const Path& path) {
            "Save a view of it as bytes: view(torch::kUInt8).");
   }
   if (live.is_meta()) refuse("on the meta device, and has no data");
+  const std::string missing = missing_memory(live);
+  if (!missing.empty()) {
+    refuse(
+        missing,
+        "Give it memory first: clone() of a ZeroTensor has some; a storage that was freed has to "
+        "be filled again.");
+  }
 }
 
 bool are_tied(const at::Tensor& left, const at::Tensor& right) {

@@ -18,8 +18,13 @@ enum class OnCuda {
   kStay,        ///< Left there, dense, for whoever copies them later.
 };
 
+/// What is wrong with a tensor that has elements and no memory that holds them, as a ZeroTensor, or
+/// one whose storage was freed; "" for all others. It follows "it is". To read such a tensor, or to
+/// write into it, would end the process.
+std::string missing_memory(const at::Tensor& tensor);
+
 /// Throws Error(unsupported) naming a tensor that cannot be saved: undefined, sparse, quantized, on
-/// the meta device.
+/// the meta device, without memory.
 void check_dense(const at::Tensor& live, const Path& path);
 
 /// Whether two tensors are the same elements of the same memory, which is not empty: tied.
@@ -40,7 +45,7 @@ class Densifier {
   explicit Densifier(OnCuda on_cuda = OnCuda::kCopyToHost) : on_cuda_(on_cuda) {}
 
   /// `path` is where the tree stands, for keys and error texts. Throws Error(unsupported) naming a
-  /// tensor that cannot be saved: undefined, sparse, quantized, on the meta device.
+  /// tensor that cannot be saved: undefined, sparse, quantized, on the meta device, without memory.
   Value densify(Value value, const std::string& path);
 
   /// For the tensors that lived on another device than the CPU, by their keys: which.

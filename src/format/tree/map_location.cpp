@@ -1,5 +1,7 @@
 #include <checkpoint/map_location.h>
 
+#include "base/user_call.h"
+
 #include <utility>
 
 namespace checkpoint {
@@ -18,7 +20,8 @@ MapLocation::MapLocation(std::map<std::string, c10::Device> devices)
 c10::Device MapLocation::device_for(const std::string& key, const c10::Device& saved,
                                     const c10::Device& live) const {
   if (!function_) return live;
-  const std::optional<c10::Device> chosen = function_(key, saved);
+  const std::optional<c10::Device> chosen =
+      store::call_user("the function given to map_location", [&] { return function_(key, saved); });
   return chosen ? *chosen : live;
 }
 

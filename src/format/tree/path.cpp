@@ -17,15 +17,19 @@ const Value* Path::find_in(const Value& tree) const {
   if (in == nullptr) return nullptr;
   if (key_ != nullptr) return in->is_dict() ? in->dict().find(*key_) : nullptr;
   const bool is_list = in->kind() == Value::Kind::kList;
-  if (!is_list && in->kind() != Value::Kind::kTuple) return nullptr;
-  const std::vector<Value>& entries = is_list ? in->list() : in->tuple();
+  const bool is_opaque = in->kind() == Value::Kind::kOpaque;
+  if (!is_list && !is_opaque && in->kind() != Value::Kind::kTuple) return nullptr;
+  const std::vector<Value>& entries = is_list     ? in->list()
+                                      : is_opaque ? in->opaque().parts
+                                                  : in->tuple();
   return index_ < entries.size() ? &entries[index_] : nullptr;
 }
 
 void Path::check_depth() const {
   if (depth_ <= kMaxDepth) return;
   throw Error(ErrorCode::kUnsupported,
-              "'" + text() + "' is nested deeper than " + std::to_string(kMaxDepth) + " levels");
+              "'" + text() + "' is nested deeper than " + std::to_string(kMaxDepth) + " levels", "",
+              0, "Make the tree of modules or values flatter, or save its parts as items.");
 }
 
 }  // namespace checkpoint::format

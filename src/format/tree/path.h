@@ -62,6 +62,9 @@ void for_each_tensor(Tree& tree, const Path& path, const Visit& visit) {
     case Value::Kind::kTuple:
       visit_all(tree.tuple());
       break;
+    case Value::Kind::kOpaque:
+      visit_all(tree.opaque().parts);
+      break;
     case Value::Kind::kDict:
       tree.dict().for_each(
           [&](const Key& key, auto& entry) { for_each_tensor(entry, Path(path, key), visit); });

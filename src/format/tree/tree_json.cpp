@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "format/tree/dtype.h"
 #include "format/tree/in_quotes.h"
+#include "format/tree/opaque.h"
 #include "format/tree/path.h"
 
 #include <checkpoint/error.h>
@@ -112,6 +113,8 @@ class Encoder {
       case Value::Kind::kBigInt:
         put_special(kBigInt, store::to_hex(value.to_big_int().bytes));
         break;
+      case Value::Kind::kOpaque:
+        refuse_to_save(value.opaque(), path.text());
     }
   }
 
@@ -335,6 +338,7 @@ Value tree_from_json(const std::string& text, const std::string& file,
 std::vector<std::pair<std::string, at::Tensor>> named_tensors(const Value& tree) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   std::unordered_set<std::string> names;
+  check_tensors_are_plain(tree);
   for_each_tensor(tree, Path(), [&](const Value& value, const Path& path) {
     tensors.emplace_back(path.text(), value.to_tensor());
     if (names.insert(tensors.back().first).second) return;

@@ -1,3 +1,7 @@
+#include "format/tree/in_quotes.h"
+#include "format/tree/opaque.h"
+#include "format/tree/scalar_text.h"
+
 #include <checkpoint/error.h>
 #include <checkpoint/value.h>
 
@@ -42,6 +46,8 @@ const char* to_string(Value::Kind kind) noexcept {
       return "bytes";
     case Value::Kind::kBigInt:
       return "big int";
+    case Value::Kind::kOpaque:
+      return "opaque";
   }
   return "unknown";
 }
@@ -108,82 +114,103 @@ std::vector<std::pair<Key, Value>>::const_iterator Dict::end() const { return en
 
 namespace {
 
-[[noreturn]] void wrong_kind(Value::Kind found, Value::Kind wanted) {
-  throw Error(ErrorCode::kIncompatible, std::string("a value of kind ") + to_string(found) +
-                                            " stands where one of kind " + to_string(wanted) +
-                                            " is needed");
+[[noreturn]] void wrong_kind(const Value& value, Value::Kind wanted) {
+  const bool opaque = value.kind() == Value::Kind::kOpaque;
+  const std::string text = format::scalar_text(value);
+  throw Error(ErrorCode::kIncompatible,
+              (opaque ? "an " + kind_text(value) + ", which this library does not know,"
+                      : "a value of kind " + kind_text(value) +
+                            (text.empty() ? "" : " (" + text + ")")) +
+                  " stands where one of kind " + to_string(wanted) + " is needed",
+              "", 0, opaque ? format::what_to_do(value.opaque().class_name) : "");
 }
 
 template <typename T, typename Data>
-auto& get_or_throw(Data& data, Value::Kind found, Value::Kind wanted) {
+auto& get_or_throw(Data& data, const Value& whole, Value::Kind wanted) {
   auto* value = std::get_if<T>(&data);
-  if (value == nullptr) wrong_kind(found, wanted);
+  if (value == nullptr) wrong_kind(whole, wanted);
   return *value;
+}
+
+double exact_double(int64_t integer) {
+  const auto real = static_cast<double>(integer);
+  // 2^63 is a double, and no int64_t.
+  if (real < 0x1p63 && static_cast<int64_t>(real) == integer) return real;
+  throw Error(ErrorCode::kIncompatible,
+              "the int " + std::to_string(integer) +
+                  " stands where a double is needed, and there is no double that equals it");
 }
 
 }  // namespace
 
-bool Value::to_bool() const { return get_or_throw<bool>(data_, kind(), Kind::kBool); }
+std::string kind_text(const Value& value) {
+  if (value.kind() != Value::Kind::kOpaque) return to_string(value.kind());
+  return "object of the class " + format::in_quotes(value.opaque().class_name);
+}
 
-int64_t Value::to_int() const { return get_or_throw<int64_t>(data_, kind(), Kind::kInt); }
+const Opaque& Value::opaque() const { return get_or_throw<Opaque>(data_, *this, Kind::kOpaque); }
+
+Opaque& Value::opaque() { return get_or_throw<Opaque>(data_, *this, Kind::kOpaque); }
+
+bool Value::to_bool() const { return get_or_throw<bool>(data_, *this, Kind::kBool); }
+
+int64_t Value::to_int() const { return get_or_throw<int64_t>(data_, *this, Kind::kInt); }
 
 double Value::to_double() const {
-  if (const auto* integer = std::get_if<int64_t>(&data_)) return static_cast<double>(*integer);
-  return get_or_throw<double>(data_, kind(), Kind::kDouble);
+  if (const auto* integer = std::get_if<int64_t>(&data_)) return exact_double(*integer);
+  return get_or_throw<double>(data_, *this, Kind::kDouble);
 }
 
 c10::complex<double> Value::to_complex() const {
-  return get_or_throw<c10::complex<double>>(data_, kind(), Kind::kComplex);
+  return get_or_throw<c10::complex<double>>(data_, *this, Kind::kComplex);
 }
 
-void Value::refuse_integer() {
+void Value::refuse_integer(uint64_t value) {
   throw Error(ErrorCode::kInvalidArgument,
-              "a Value holds integers up to 2^63 - 1, and this one is larger", "", 0,
-              "Store it as text, or as the signed number of the same bits.");
+              "a Value holds integers up to 2^63 - 1, and this one is " + std::to_string(value), "",
+              0, "Store it as text, or as the signed number of the same bits.");
 }
 
 const std::string& Value::to_string() const {
-  return get_or_throw<std::string>(data_, kind(), Kind::kString);
+  return get_or_throw<std::string>(data_, *this, Kind::kString);
 }
 
 const at::Tensor& Value::to_tensor() const {
-  return get_or_throw<at::Tensor>(data_, kind(), Kind::kTensor);
+  return get_or_throw<at::Tensor>(data_, *this, Kind::kTensor);
 }
 
-const Value::List& Value::list() const { return get_or_throw<List>(data_, kind(), Kind::kList); }
+const Value::List& Value::list() const { return get_or_throw<List>(data_, *this, Kind::kList); }
 
-Value::List& Value::list() { return get_or_throw<List>(data_, kind(), Kind::kList); }
+Value::List& Value::list() { return get_or_throw<List>(data_, *this, Kind::kList); }
 
 const std::vector<Value>& Value::tuple() const {
-  return get_or_throw<Tuple>(data_, kind(), Kind::kTuple).items;
+  return get_or_throw<Tuple>(data_, *this, Kind::kTuple).items;
 }
 
-std::vector<Value>& Value::tuple() {
-  return get_or_throw<Tuple>(data_, kind(), Kind::kTuple).items;
-}
+std::vector<Value>& Value::tuple() { return get_or_throw<Tuple>(data_, *this, Kind::kTuple).items; }
 
-const Dict& Value::dict() const { return get_or_throw<Dict>(data_, kind(), Kind::kDict); }
+const Dict& Value::dict() const { return get_or_throw<Dict>(data_, *this, Kind::kDict); }
 
-Dict& Value::dict() { return get_or_throw<Dict>(data_, kind(), Kind::kDict); }
+Dict& Value::dict() { return get_or_throw<Dict>(data_, *this, Kind::kDict); }
 
 const std::vector<int64_t>& Value::to_size() const {
-  return get_or_throw<Size>(data_, kind(), Kind::kSize).sizes;
+  return get_or_throw<Size>(data_, *this, Kind::kSize).sizes;
 }
 
 c10::ScalarType Value::to_dtype() const {
-  return get_or_throw<c10::ScalarType>(data_, kind(), Kind::kDtype);
+  return get_or_throw<c10::ScalarType>(data_, *this, Kind::kDtype);
 }
 
 c10::Device Value::to_device() const {
-  return get_or_throw<c10::Device>(data_, kind(), Kind::kDevice);
+  return get_or_throw<c10::Device>(data_, *this, Kind::kDevice);
 }
 
 const std::string& Value::to_bytes() const {
-  return get_or_throw<Bytes>(data_, kind(), Kind::kBytes).bytes;
+  return get_or_throw<Bytes>(data_, *this, Kind::kBytes).bytes;
 }
 
 const BigInt& Value::to_big_int() const {
-  return get_or_throw<BigInt>(data_, kind(), Kind::kBigInt);
+  return get_or_throw<BigInt>(data_, *this, Kind::kBigInt);
 }
 
 }  // namespace checkpoint

@@ -1,6 +1,7 @@
 #include "format/zip/zip_reader.h"
 
 #include "format/tree/in_quotes.h"
+#include "format/zip/inflate.h"
 #include "format/zip/zip_records.h"
 
 #include <checkpoint/error.h>
@@ -66,7 +67,7 @@ class Fields {
   std::string_view bytes_;
 };
 
-std::string read(const store::ByteSource& source, uint64_t offset, uint64_t count) {
+std::string bytes_at(const store::ByteSource& source, uint64_t offset, uint64_t count) {
   std::string bytes(count, '\0');
   source.read_at(offset, bytes.data(), bytes.size());
   return bytes;
@@ -83,7 +84,7 @@ Directory read_zip64_end(const store::ByteSource& source, uint64_t record, uint6
   if (record > end || end - record < kZip64EndRecordBytes) {
     store::throw_corrupt("the zip64 end record lies outside the file", source);
   }
-  const std::string bytes = read(source, record, kZip64EndRecordBytes);
+  const std::string bytes = bytes_at(source, record, kZip64EndRecordBytes);
   Fields fields(bytes);
   if (fields.u32() != kZip64EndRecord)
     store::throw_corrupt("the zip64 end record is not in its place", source);
@@ -109,7 +110,7 @@ Directory read_zip64_end(const store::ByteSource& source, uint64_t record, uint6
 // Where the zip64 end record is said to be; false if there is no locator of it.
 bool read_zip64_locator(const store::ByteSource& source, uint64_t end, uint64_t& record) {
   if (end < kZip64LocatorBytes) return false;
-  const std::string bytes = read(source, end - kZip64LocatorBytes, kZip64LocatorBytes);
+  const std::string bytes = bytes_at(source, end - kZip64LocatorBytes, kZip64LocatorBytes);
   Fields fields(bytes);
   if (fields.u32() != kZip64Locator) return false;
   const uint32_t disk = fields.u32();
@@ -126,7 +127,7 @@ Directory find_directory(const store::ByteSource& source, uint64_t file_bytes) {
     store::throw_corrupt("the file is too short to be a zip archive", source);
   }
   uint64_t end = file_bytes - kEndRecordBytes;
-  const std::string bytes = read(source, end, kEndRecordBytes);
+  const std::string bytes = bytes_at(source, end, kEndRecordBytes);
   Fields fields(bytes);
   if (fields.u32() != kEndRecord) {
     store::throw_corrupt("the file is cut off, or is no zip archive: its end record is missing",
@@ -235,6 +236,12 @@ ZipEntry read_entry(Fields& directory, const store::ByteSource& source) {
     store::throw_corrupt("record " + in_quotes(entry.name) + " is stored, but has two sizes",
                          source);
   }
+  if (entry.deflated() && !can_be_deflated(entry.bytes, entry.compressed_bytes)) {
+    store::throw_corrupt("record " + in_quotes(entry.name) + " claims " +
+                             std::to_string(entry.bytes) + " bytes, more than can be packed into " +
+                             std::to_string(entry.compressed_bytes),
+                         source);
+  }
   return entry;
 }
 
@@ -270,7 +277,7 @@ void check_places(std::vector<ZipEntry>& entries, uint64_t directory_offset,
 
 ZipReader::ZipReader(const store::ByteSource& source) : source_(source) {
   const Directory place = find_directory(source, source.size());
-  const std::string bytes = read(source, place.offset, place.bytes);
+  const std::string bytes = bytes_at(source, place.offset, place.bytes);
   Fields directory(bytes);
   entries_.reserve(place.count);
   for (uint64_t i = 0; i < place.count; ++i) entries_.push_back(read_entry(directory, source));
@@ -293,7 +300,7 @@ const ZipEntry* ZipReader::find(std::string_view name) const {
 
 uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
   const std::string bytes =
-      read(source_, entry.header_offset, kLocalHeaderBytes + entry.name.size());
+      bytes_at(source_, entry.header_offset, kLocalHeaderBytes + entry.name.size());
   Fields fields(bytes);
   const auto damaged = [&](const char* how) {
     store::throw_corrupt("the local header of record " + in_quotes(entry.name) + how, source_);
@@ -318,16 +325,26 @@ uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
   return offset;
 }
 
-std::string ZipReader::read_stored(const ZipEntry& entry, uint64_t limit) const {
-  if (!entry.stored()) {
-    unsupported("record " + in_quotes(entry.name) + " is compressed", source_);
-  }
+void ZipReader::need_known_method(const ZipEntry& entry) const {
+  if (entry.stored() || entry.deflated()) return;
+  throw Error(ErrorCode::kUnsupported,
+              "record " + in_quotes(entry.name) + " is packed by method " +
+                  std::to_string(entry.method) + ", not by deflate",
+              source_.name(), 0, "Unpack the archive, and pack it again with zip -0.");
+}
+
+std::string ZipReader::read(const ZipEntry& entry, uint64_t limit) const {
+  need_known_method(entry);
   if (entry.bytes > limit) {
     store::throw_corrupt("record " + in_quotes(entry.name) + " has " + std::to_string(entry.bytes) +
                              " bytes, more than the " + std::to_string(limit) + " that it may have",
                          source_);
   }
-  return read(source_, data_offset(entry), entry.bytes);
+  if (entry.stored()) return bytes_at(source_, data_offset(entry), entry.bytes);
+  std::string bytes(entry.bytes, '\0');
+  inflate(source_, {data_offset(entry), entry.compressed_bytes, entry.bytes, entry.crc32},
+          entry.name, bytes.data());
+  return bytes;
 }
 
 }  // namespace checkpoint::format

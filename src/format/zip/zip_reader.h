@@ -18,14 +18,17 @@ struct ZipEntry {
   uint64_t bytes;             ///< Its size once unpacked.
   uint64_t compressed_bytes;  ///< Its size in the file.
   uint16_t method;            ///< How it is packed; 0 for stored as it is.
-  uint32_t crc32;             ///< As the directory says; nobody checks it here.
+  uint32_t crc32;             ///< As the directory says; of a stored record nobody checks it here.
 
   bool stored() const { return method == 0; }
+  bool deflated() const { return method == 8; }
 };
 
 /// A strict reader of the directory of a zip archive, zip64 included, as PyTorch's writer makes
-/// them: one disk, no encryption, no comment behind the end. Nothing is allocated that the file's
-/// own size does not pay for, and no two records may overlap. Checksums are left to the caller.
+/// them: one disk, no encryption, no comment behind the end; and of those that unpack and pack them
+/// again, deflated. Nothing is allocated that the file's own size does not pay for, no record claims
+/// more than deflate can pack, and no two records may overlap. Checksums of stored records are left
+/// to the caller.
 ///
 /// Thread-safe once constructed, as far as the source is.
 class ZipReader {
@@ -47,9 +50,11 @@ class ZipReader {
   /// the next one.
   uint64_t data_offset(const ZipEntry& entry) const;
 
-  /// The bytes of a stored record. Throws Error(unsupported) if it is compressed, Error(corrupt)
-  /// if it has more than `limit` bytes.
-  std::string read_stored(const ZipEntry& entry, uint64_t limit) const;
+  /// The bytes of a record, unpacked. Throws Error(unsupported) if it is packed in another way than
+  /// by deflate, Error(corrupt) if it has more than `limit` bytes or does not unpack.
+  std::string read(const ZipEntry& entry, uint64_t limit) const;
+  /// Throws Error(unsupported) if the record is packed in another way than by deflate.
+  void need_known_method(const ZipEntry& entry) const;
 
   const store::ByteSource& source() const { return source_; }
 

@@ -20,8 +20,10 @@ void ArchivedItem::plan(const SavedItem& saved, const ParameterNames&, RestorePl
     plan.mismatched(name(), "the state of " + saved.entry.type + " cannot go into " + type_);
     return;
   }
+  const Dict live = object_.capture();
+  if (!can_be_undone(live, name(), plan)) return;
   const auto wanted = std::make_shared<Dict>(
-      read_tree(saved.value.dict(), name(), object_.capture(), follow_map_location(plan), plan));
+      read_tree(saved.value.dict(), name(), live, follow_map_location(plan), plan));
   const auto before = std::make_shared<std::optional<Dict>>();
   plan.try_first(
       [this, wanted, before] {

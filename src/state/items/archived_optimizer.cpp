@@ -65,10 +65,25 @@ class ArchivedOptimizerItem final : public Item {
 
   Value capture() const override { return object_.capture(); }
 
+  std::vector<at::Tensor> trained() const override { return parameters_of(optimizer_); }
+
+  std::vector<std::string> unsaved(const Value& live) const override {
+    const auto& groups = optimizer_.param_groups();
+    const bool has_state =
+        !optimizer_.state().empty() ||
+        std::any_of(groups.begin(), groups.end(),
+                    [](const OptimizerParamGroup& group) { return group.has_options(); });
+    if (!has_state || !is_empty(live)) return {};
+    return {"the save() of '" + name() + "', of the class " + type_ +
+            ", writes nothing: neither its state nor its options come back"};
+  }
+
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override {
     if (!compare(saved, parameter_names(live_names), plan)) return;
-    const auto wanted = std::make_shared<Dict>(
-        read_tree(saved.value.dict(), name(), object_.capture(), place(plan), plan));
+    const Dict live = object_.capture();
+    if (!can_be_undone(live, name(), plan)) return;
+    const auto wanted =
+        std::make_shared<Dict>(read_tree(saved.value.dict(), name(), live, place(plan), plan));
     const auto before = std::make_shared<std::optional<Dict>>();
     plan.try_first(
         [this, wanted, before] {

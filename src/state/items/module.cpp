@@ -2,11 +2,16 @@
 
 #include "state/items/overrides.h"
 #include "state/items/overriding_module.h"
+#include "state/plan/renamed_tree.h"
+#include "state/items/self_saving.h"
 #include "state/plan/restore_plan.h"
+
+#include <checkpoint/error.h>
 
 #include <torch/torch.h>
 
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -56,6 +61,27 @@ Value capture_module(Module& module, const std::string& path) {
   return tree;
 }
 
+// The topmost modules with a save of their own, each with its path and what it wrote.
+template <typename Visit>
+void for_own_saves(Module& module, const Value& captured, const std::string& path,
+                   const Visit& visit) {
+  if (overrides_save_or_load(module)) {
+    visit(module, captured, path);
+    return;
+  }
+  for_children(module, [&](const std::string& name, Module& child) {
+    for_own_saves(child, captured.dict().at(name), dotted(path, name), visit);
+  });
+}
+
+std::vector<at::Tensor> all_tensors(const Module& module) {
+  std::vector<at::Tensor> tensors = module.parameters();
+  for (const at::Tensor& buffer : module.buffers()) {
+    if (buffer.defined()) tensors.push_back(buffer);
+  }
+  return tensors;
+}
+
 void plan_requires_grad(at::Tensor live, const Value& saved, RestorePlan& plan) {
   // Only a leaf may change it, and only one that can have a gradient.
   if (!live.is_leaf() || !(live.is_floating_point() || live.is_complex())) return;
@@ -63,16 +89,31 @@ void plan_requires_grad(at::Tensor live, const Value& saved, RestorePlan& plan) 
   plan.finally([live, wanted]() mutable { live.set_requires_grad(wanted); });
 }
 
+// The keys of all tensors, and the paths of the topmost modules that are restored whole.
+template <typename Visit>
+void for_keys(const Module& module, const std::string& path, OwnLoad own_load, const Visit& visit) {
+  if (own_load == OwnLoad::kCalled && overrides_save_or_load(module)) {
+    visit(path);
+    return;
+  }
+  for_own_tensors(module,
+                  [&](const std::string& name, const at::Tensor&) { visit(dotted(path, name)); });
+  for_children(module, [&](const std::string& name, Module& child) {
+    for_keys(child, dotted(path, name), own_load, visit);
+  });
+}
+
 // One module's restore: first the saved tree is laid out by live keys, then each live tensor takes
 // its counterpart out, and what is left is unexpected.
 class ModulePlan {
  public:
-  ModulePlan(OwnLoad own_load, RestorePlan& plan) : own_load_(own_load), plan_(plan) {}
+  ModulePlan(const std::string& path, OwnLoad own_load, RestorePlan& plan)
+      : path_(path), own_load_(own_load), plan_(plan) {}
 
-  void run(Module& module, const Value& saved, const std::string& path) {
-    find_own_loads(module, path);
-    lay_out(saved, path);
-    match(module, path);
+  void run(Module& module, const std::vector<SavedPart>& saved) {
+    find_own_loads(module, path_);
+    for (const SavedPart& part : saved) lay_out(part.value, part.path);
+    match(module, path_);
     for (const auto& leaf : leaves_) {
       if (plan_.selection().takes(leaf.first)) plan_.unexpected(leaf.first);
     }
@@ -83,7 +124,7 @@ class ModulePlan {
   void find_own_loads(Module& module, const std::string& path) {
     if (own_load_ == OwnLoad::kIgnored) return;
     if (overrides_save_or_load(module)) {
-      own_loads_.emplace(path, nullptr);
+      own_loads_.emplace(path, std::nullopt);
       return;
     }
     for_children(module, [&](const std::string& name, Module& child) {
@@ -93,15 +134,30 @@ class ModulePlan {
 
   // Nested dicts and dotted names come to the same.
   void lay_out(const Value& value, const std::string& path) {
-    const std::string live_key = plan_.selection().renamed(path);
+    const Selection& selection = plan_.selection();
+    const std::string live_key =
+        value.is_dict() ? selection.renamed_path(path) : selection.renamed(path);
     const auto own_load = own_loads_.find(live_key);
     if (own_load != own_loads_.end()) {
-      own_load->second = &value;
+      lay_out_own_load(own_load->second, value, path, live_key);
     } else if (value.is_dict()) {
       for (const auto& [key, entry] : value.dict()) lay_out(entry, dotted(path, to_string(key)));
-    } else if (!leaves_.emplace(live_key, &value).second) {
-      plan_.mismatched(live_key, "'" + path + "' is not the only key of the file that becomes it");
+    } else if (is_at_or_below(live_key, path_) && !leaves_.emplace(live_key, &value).second) {
+      note_second(live_key, path);
     }
+  }
+
+  void lay_out_own_load(std::optional<Value>& own_load, const Value& value, const std::string& path,
+                        const std::string& live_path) {
+    if (own_load) {
+      note_second(live_path, path);
+    } else {
+      own_load = renamed_tree(value, path, live_path, plan_);
+    }
+  }
+
+  void note_second(const std::string& live_key, const std::string& path) {
+    plan_.mismatched(live_key, "'" + path + "' is not the only key of the file that becomes it");
   }
 
   void match(Module& module, const std::string& path) {
@@ -117,9 +173,9 @@ class ModulePlan {
                  [&](const std::string& name, Module& child) { match(child, dotted(path, name)); });
   }
 
-  void match_own_load(Module& module, const Value* saved, const std::string& path) {
+  void match_own_load(Module& module, const std::optional<Value>& saved, const std::string& path) {
     if (!plan_.selection().takes(path)) return;
-    if (saved == nullptr) {
+    if (!saved) {
       plan_.missing(path);
     } else {
       plan_overriding(module, *saved, path, plan_);
@@ -135,23 +191,28 @@ class ModulePlan {
       plan_.missing(key);
     } else if (!saved->is_tensor()) {
       plan_.mismatched(
-          key, std::string("a tensor here, and a ") + to_string(saved->kind()) + " in the file");
+          key, std::string("a tensor here, and a ") + kind_text(*saved) + " in the file");
     } else {
       plan_.restore_in_place(live, saved->to_tensor(), key);
       if (plan_.options().restore_modes()) plan_requires_grad(live, *saved, plan_);
     }
   }
 
+  const std::string& path_;
   OwnLoad own_load_;
   RestorePlan& plan_;
-  std::map<std::string, const Value*> leaves_;     // By live keys.
-  std::map<std::string, const Value*> own_loads_;  // By live paths; null until found in the file.
+  std::map<std::string, const Value*> leaves_;             // By live keys.
+  std::map<std::string, std::optional<Value>> own_loads_;  // By live paths; if found in the file.
 };
 
 }  // namespace
 
 ModuleItem::ModuleItem(std::string name, std::shared_ptr<Module> module)
     : Item(std::move(name)), module_(std::move(module)) {}
+
+void ModuleItem::visit_keys(const std::function<void(const std::string&)>& visit) const {
+  for_keys(*module_, name(), OwnLoad::kCalled, visit);
+}
 
 void ModuleItem::name_parameters(ParameterNames& names) const {
   for (const auto& parameter : module_->named_parameters()) {
@@ -181,8 +242,33 @@ uint64_t ModuleItem::expected_bytes() const {
 
 Value ModuleItem::capture() const { return capture_module(*module_, name()); }
 
+std::vector<at::Tensor> ModuleItem::answers_for(const Value& live) const {
+  std::vector<at::Tensor> tensors;
+  for_own_saves(*module_, live, name(), [&](Module& module, const Value&, const auto&) {
+    const std::vector<at::Tensor> its = all_tensors(module);
+    tensors.insert(tensors.end(), its.begin(), its.end());
+  });
+  return tensors;
+}
+
+std::vector<std::string> ModuleItem::unsaved(const Value& live) const {
+  if (is_empty(live) && all_tensors(*module_).empty()) {
+    return {'\'' + name() +
+            "' holds no parameters and no buffers: register what it consists of "
+            "(register_module, register_parameter, register_buffer)"};
+  }
+  std::vector<std::string> lines;
+  for_own_saves(*module_, live, name(), [&](Module& module, const Value& wrote, const auto& path) {
+    const size_t count = all_tensors(module).size();
+    if (count == 0 || !is_empty(wrote)) return;
+    lines.push_back("the save() of '" + path + "' writes nothing: its " + std::to_string(count) +
+                    (count == 1 ? " tensor does" : " tensors do") + " not come back");
+  });
+  return lines;
+}
+
 void ModuleItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
-  plan_module(*module_, saved.value, name(), OwnLoad::kCalled, plan);
+  plan_module(*module_, saved.parts, name(), OwnLoad::kCalled, plan);
   if (!plan.options().restore_modes()) return;
   const std::set<std::string> eval(saved.eval_modules.begin(), saved.eval_modules.end());
   plan.finally([this, eval] {
@@ -193,14 +279,31 @@ void ModuleItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan
   });
 }
 
-void plan_module(Module& module, const Value& saved, const std::string& path, OwnLoad own_load,
-                 RestorePlan& plan) {
-  ModulePlan(own_load, plan).run(module, saved, path);
+void plan_module(Module& module, const std::vector<SavedPart>& saved, const std::string& path,
+                 OwnLoad own_load, RestorePlan& plan) {
+  ModulePlan(path, own_load, plan).run(module, saved);
+}
+
+void plan_whole_module(Module& module, const Value& saved, const std::string& file,
+                       RestorePlan& plan) {
+  if (!plan.options().items().empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "RestoreOptions::items chooses items of a State, and a module alone has none", file,
+                0, "Choose by include, whose keys here are '0.weight' and the like.");
+  }
+  SelectionCheck check(plan.selection());
+  if (check.is_needed()) {
+    for_keys(module, "", OwnLoad::kIgnored,
+             [&](const std::string& key) { check.add_live("", key); });
+    add_saved_keys(saved, "", plan.selection(), check);
+    check.require(file);
+  }
+  plan_module(module, {{"", saved}}, "", OwnLoad::kIgnored, plan);
 }
 
 void note_unexpected(const Value& saved, const std::string& path, RestorePlan& plan) {
   if (!saved.is_dict()) {
-    plan.unexpected(path);
+    if (plan.selection().takes(path)) plan.unexpected(path);
     return;
   }
   for (const auto& [key, entry] : saved.dict()) {

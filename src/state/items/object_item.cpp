@@ -1,7 +1,8 @@
 #include "state/items/object_item.h"
 
-#include "state/plan/restore_plan.h"
+#include "base/user_call.h"
 #include "state/items/self_saving.h"
+#include "state/plan/restore_plan.h"
 
 #include <checkpoint/error.h>
 
@@ -15,7 +16,7 @@ namespace {
 template <typename F>
 auto call(const std::string& what, ErrorCode code, F&& function) {
   try {
-    return function();
+    return store::call_user("it", function);
   } catch (const Error& error) {
     throw Error(error.code(), what + ": " + error.what());
   } catch (const std::exception& error) {
@@ -45,8 +46,10 @@ Value ObjectItem::capture() const {
 }
 
 void ObjectItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
+  const Value live = capture();
+  if (!can_be_undone(live, name(), plan)) return;
   const auto fresh = std::make_shared<Value>(
-      read_tree(saved.value, name(), capture(), follow_map_location(plan), plan));
+      read_tree(saved.value, name(), live, follow_map_location(plan), plan));
   plan.try_first(
       [this, fresh] {
         call("'" + name() + "' did not take the saved state, and nothing was changed",

@@ -71,6 +71,8 @@ class OptimizerItem final : public Item {
     return names_of_parameters(optimizer_, live_names);
   }
 
+  std::vector<at::Tensor> trained() const override { return parameters_of(optimizer_); }
+
   uint64_t expected_bytes() const override {
     uint64_t sum = 0;
     for (const OptimizerParamGroup& group : optimizer_.param_groups()) {
@@ -266,6 +268,14 @@ std::vector<int64_t> group_sizes(const Optimizer& optimizer) {
     sizes.push_back(static_cast<int64_t>(group.params().size()));
   }
   return sizes;
+}
+
+std::vector<at::Tensor> parameters_of(const Optimizer& optimizer) {
+  std::vector<at::Tensor> parameters;
+  for (const OptimizerParamGroup& group : optimizer.param_groups()) {
+    parameters.insert(parameters.end(), group.params().begin(), group.params().end());
+  }
+  return parameters;
 }
 
 std::vector<Names> names_of_parameters(const Optimizer& optimizer,

@@ -20,6 +20,9 @@ std::unique_ptr<Item> make_optimizer_item(std::string name, torch::optim::Optimi
 /// How many parameters each group has.
 std::vector<int64_t> group_sizes(const torch::optim::Optimizer& optimizer);
 
+/// Its parameters, all groups'.
+std::vector<at::Tensor> parameters_of(const torch::optim::Optimizer& optimizer);
+
 /// The parameters' names, group by group, in order; "" for one of no module in the State.
 std::vector<std::vector<std::string>> names_of_parameters(const torch::optim::Optimizer& optimizer,
                                                           const ParameterNames& live_names);

@@ -35,6 +35,19 @@ std::vector<at::Tensor> tensors_of(const Module& module) {
   return tensors;
 }
 
+// Whether all of them can be copied, to be able to undo; if not, the report says so.
+bool have_memory(const Module& module, const std::string& path, RestorePlan& plan) {
+  bool have = true;
+  const auto check = [&](const auto& named) {
+    for (const auto& entry : named) {
+      have = plan.has_memory(entry.value(), dotted(path, entry.key())) && have;
+    }
+  };
+  check(module.named_parameters());
+  check(module.named_buffers());
+  return have;
+}
+
 // Elements that share one place cannot be written one by one.
 bool is_expanded(const at::Tensor& tensor) {
   for (int64_t i = 0; i < tensor.dim(); ++i) {
@@ -176,7 +189,7 @@ class Comparison {
       }
     } else if (saved != nullptr) {
       plan_.mismatched(
-          path, std::string("a tensor here, and a ") + to_string(saved->kind()) + " in the file");
+          path, std::string("a tensor here, and a ") + kind_text(*saved) + " in the file");
     } else {
       plan_.missing(path);
     }
@@ -198,10 +211,12 @@ void plan_overriding(Module& module, const Value& saved, const std::string& path
                      RestorePlan& plan) {
   if (!saved.is_dict()) {
     plan.mismatched(
-        path, std::string("a module here, and a ") + to_string(saved.kind()) + " in the file");
+        path, std::string("a module here, and a ") + kind_text(saved) + " in the file");
     return;
   }
+  if (!have_memory(module, path, plan)) return;
   const Dict live = self_saving(module, path).capture();
+  if (!can_be_undone(live, path, plan)) return;
   if (!Comparison(module, plan).compare(live, saved.dict(), path)) return;
   const std::vector<at::Tensor> tensors = tensors_of(module);
   const c10::Device home = tensors.empty() ? c10::Device(c10::kCPU) : tensors.front().device();

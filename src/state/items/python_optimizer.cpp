@@ -10,8 +10,9 @@
 #include "state/plan/restore_plan.h"
 #include "compat/torch_compat.h"
 
-#include "format/tree/path.h"
 #include "base/log.h"
+#include "format/tree/dense.h"
+#include "format/tree/path.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>
@@ -19,6 +20,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -69,28 +71,49 @@ const OptimizerParamState* find_state(const Optimizer& optimizer, const at::Tens
   return found != optimizer.state().end() ? found->second.get() : nullptr;
 }
 
-// Python counts steps in a tensor.
+// As Python counts steps: in a tensor, and in float32 where that can hold the number.
+Value step_tensor(int64_t steps) {
+  const auto narrow = static_cast<float>(steps);
+  const bool is_exact = static_cast<double>(narrow) == static_cast<double>(steps);
+  return is_exact ? torch::tensor(narrow)
+                  : torch::tensor(static_cast<double>(steps), torch::kDouble);
+}
+
 Value to_python(const Dict& state) {
   Dict result;
   for (const auto& [key, value] : state) {
     const bool is_step = to_string(key) == "step" && value.kind() == Value::Kind::kInt;
-    result.insert(key, is_step ? Value(torch::tensor(static_cast<float>(value.to_int()))) : value);
+    result.insert(key, is_step ? step_tensor(value.to_int()) : value);
   }
   return result;
 }
 
 // A number that Python may hold in a tensor.
-Value plain_number(const Value& value, bool integer) {
+Value plain_number(const Value& value) {
   if (!value.is_tensor() || value.to_tensor().numel() != 1) return value;
-  const auto number = value.to_tensor().to(torch::kDouble).item<double>();
-  return integer ? Value(static_cast<int64_t>(number)) : Value(number);
+  const at::Tensor& number = value.to_tensor();
+  if (number.is_complex()) return value;
+  if (at::isIntegralType(number.scalar_type(), /*includeBool=*/false)) {
+    return number.item<int64_t>();
+  }
+  return number.to(torch::kDouble).item<double>();
+}
+
+// The same for what LibTorch counts in an int64_t. What is no such number stays what it is, for the
+// plan to refuse.
+Value plain_count(const Value& value) {
+  const Value number = plain_number(value);
+  if (number.kind() != Value::Kind::kDouble) return number;
+  const double real = number.to_double();
+  const bool is_count = real >= -0x1p63 && real < 0x1p63 && std::trunc(real) == real;
+  return is_count ? Value(static_cast<int64_t>(real)) : number;
 }
 
 Value from_python_state(const Dict& state) {
   Dict result;
   for (const auto& [key, value] : state) {
     if (value.is_none()) continue;  // SGD without momentum.
-    result.insert(key, to_string(key) == "step" ? plain_number(value, true) : value);
+    result.insert(key, to_string(key) == "step" ? plain_count(value) : value);
   }
   return result;
 }
@@ -101,7 +124,7 @@ Value from_python_options(const Dict& group) {
     if (value.kind() == Value::Kind::kList && to_string(key) == "betas") {
       result.insert(key, Tuple{value.list()});
     } else {
-      result.insert(key, plain_number(value, false));
+      result.insert(key, plain_number(value));
     }
   }
   return result;
@@ -128,6 +151,7 @@ class Loader {
                   "this is no state_dict of an optimizer of Python: it has no 'state' and "
                   "'param_groups'");
     }
+    if (!can_be_read(saved)) return;
     auto& live = optimizer_.param_groups();
     if (groups->list().size() != live.size()) {
       plan_.mismatched("param_groups", std::to_string(live.size()) + " groups here, " +
@@ -148,6 +172,18 @@ class Loader {
 
  private:
   using States = std::vector<std::pair<at::Tensor, std::unique_ptr<OptimizerParamState>>>;
+
+  // Whether all tensors have memory; if not, the report says so.
+  bool can_be_read(const Value& saved) {
+    bool can_be = true;
+    format::for_each_tensor(saved, format::Path(), [&](const Value& entry, const auto& path) {
+      const std::string missing = format::missing_memory(entry.to_tensor());
+      if (missing.empty()) return;
+      can_be = false;
+      plan_.mismatched(path.text(), "the tensor that is given cannot be read: it is " + missing);
+    });
+    return can_be;
+  }
 
   void load_group(const Dict& group, const Dict& states, OptimizerParamGroup& live,
                   const std::string& path) {

@@ -1,8 +1,9 @@
 #include "state/items/scheduler.h"
 
 #include "compat/private_member.h"
-#include "state/plan/restore_plan.h"
 #include "compat/torch_compat.h"
+#include "state/items/numbers.h"
+#include "state/plan/restore_plan.h"
 
 #include <checkpoint/error.h>
 
@@ -11,7 +12,6 @@
 
 #include <charconv>
 #include <functional>
-#include <limits>
 #include <set>
 #include <type_traits>
 #include <typeinfo>
@@ -42,10 +42,12 @@ CHECKPOINT_OPEN(PlateauBadEpochs, Plateau::num_bad_epochs)
 #endif
 
 // One number or text of a scheduler's. Without `write` it is configuration: compared, not restored.
+// What is written fits `type`.
 struct Field {
   std::string name;
   std::function<Value()> read;
   std::function<void(const Value&)> write;
+  internal::NumberType type = {"", 0, false, false};
 };
 
 // The shortest text that reads back as the number; a float's own, not that of the double it became.
@@ -72,7 +74,7 @@ std::string text_of(const Value& value) {
       return "[" + text + "]";
     }
     default:
-      return std::string("a ") + to_string(value.kind());
+      return "a " + kind_text(value);
   }
 }
 
@@ -114,6 +116,11 @@ class SchedulerItem final : public Item {
     const Value live = field.read();
     const bool same_kind = saved->kind() == live.kind();
     if (same_kind && field.write) {
+      const std::string why = misfit(*saved, "", field.type);
+      if (!why.empty()) {
+        plan.mismatched(key, why);
+        return;
+      }
       plan.try_first([&field, value = *saved] { field.write(value); },
                      [&field, live] { field.write(live); });
     } else if (!same_kind || text_of(*saved) != text_of(live)) {
@@ -139,15 +146,10 @@ Field configuration(std::string name, const Scheduler& scheduler, T member) {
 template <typename Scheduler, typename Class, typename T>
 Field counter(std::string name, Scheduler& scheduler, T Class::*member) {
   static_assert(std::is_integral_v<T> && sizeof(T) < sizeof(int64_t));
-  const auto write = [&scheduler, member, name](const Value& value) {
-    const int64_t number = value.to_int();
-    if (number < std::numeric_limits<T>::min() || number > std::numeric_limits<T>::max()) {
-      throw Error(ErrorCode::kIncompatible, "the scheduler's " + name + " cannot be " +
-                                                std::to_string(number) + ": it would not fit");
-    }
-    scheduler.*member = static_cast<T>(number);
+  const auto write = [&scheduler, member](const Value& value) {
+    scheduler.*member = static_cast<T>(value.to_int());
   };
-  return {name, reader(scheduler, member), write};
+  return {name, reader(scheduler, member), write, internal::number_type<T>()};
 }
 
 [[noreturn]] void refuse(const std::string& name) {
@@ -191,7 +193,8 @@ std::unique_ptr<Item> make_scheduler_item(std::string name, Plateau& scheduler) 
     scheduler.*member_of(PlateauBest()) = static_cast<float>(value.to_double());
   };
   std::vector<Field> fields;
-  fields.push_back({"best", reader(scheduler, member_of(PlateauBest())), set_best});
+  fields.push_back({"best", reader(scheduler, member_of(PlateauBest())), set_best,
+                    internal::number_type<float>()});
   fields.push_back(counter("num_bad_epochs", scheduler, member_of(PlateauBadEpochs())));
   fields.push_back(counter("cooldown_counter", scheduler, member_of(PlateauCooldownCounter())));
   fields.push_back(counter("last_epoch", scheduler, member_of(PlateauLastEpoch())));

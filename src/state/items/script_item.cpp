@@ -8,6 +8,7 @@
 
 #include <torch/torch.h>
 
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -17,6 +18,20 @@ namespace {
 using ScriptModule = torch::jit::Module;
 
 constexpr char kTraining[] = "training";
+
+// The keys of all attributes that are no submodules.
+void visit_attributes(const ScriptModule& module, const std::string& path,
+                      const std::function<void(const std::string&)>& visit) {
+  for (const auto& attribute : module.named_attributes(/*recurse=*/false)) {
+    if (attribute.name == kTraining) continue;
+    const std::string key = dotted(path, attribute.name);
+    if (attribute.value.isModule()) {
+      visit_attributes(attribute.value.toModule(), key, visit);
+    } else {
+      visit(key);
+    }
+  }
+}
 
 // An attribute that is no live tensor: the whole of it is replaced.
 void plan_attribute(const ScriptModule& module, const std::string& name, const c10::IValue& live,
@@ -41,7 +56,7 @@ void plan_script(const ScriptModule& module, const Value& saved, const std::stri
                  RestorePlan& plan) {
   if (!saved.is_dict()) {
     plan.mismatched(
-        path, std::string("a module here, and a ") + to_string(saved.kind()) + " in the file");
+        path, std::string("a module here, and a ") + kind_text(saved) + " in the file");
     return;
   }
   std::set<std::string> known = {kTraining};
@@ -54,6 +69,8 @@ void plan_script(const ScriptModule& module, const Value& saved, const std::stri
     if (live.isModule()) {
       static const Value kNothing{Dict()};
       plan_script(live.toModule(), entry != nullptr ? *entry : kNothing, key, plan);
+    } else if (!plan.selection().takes(key)) {
+      continue;
     } else if (entry == nullptr) {
       plan.missing(key);
     } else if (entry->is_dict()) {
@@ -74,6 +91,10 @@ void plan_script(const ScriptModule& module, const Value& saved, const std::stri
 
 ScriptItem::ScriptItem(std::string name, ScriptModule& module)
     : Item(std::move(name)), module_(module) {}
+
+void ScriptItem::visit_keys(const std::function<void(const std::string&)>& visit) const {
+  visit_attributes(module_, name(), visit);
+}
 
 void ScriptItem::name_parameters(ParameterNames& names) const {
   for (const auto& parameter : module_.named_parameters()) {

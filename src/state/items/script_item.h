@@ -15,6 +15,7 @@ class ScriptItem final : public Item {
  public:
   ScriptItem(std::string name, torch::jit::Module& module);
 
+  void visit_keys(const std::function<void(const std::string&)>& visit) const override;
   void name_parameters(ParameterNames& names) const override;
   ItemEntry describe() const override;
   Value capture() const override;

@@ -1,13 +1,16 @@
 #include "state/items/self_saving.h"
 
-#include "format/tree/map_tensors.h"
-#include "format/torch/memory_archive.h"
 #include "base/log.h"
+#include "base/user_call.h"
+#include "format/torch/memory_archive.h"
+#include "format/tree/dense.h"
+#include "format/tree/map_tensors.h"
 
 #include <checkpoint/error.h>
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace checkpoint::state {
@@ -20,7 +23,7 @@ using torch::serialize::OutputArchive;
 template <typename Call>
 void call(ErrorCode code, const std::string& doing, const Call& user_code) {
   try {
-    user_code();
+    store::call_user(doing.c_str(), user_code);
   } catch (const Error&) {
     throw;
   } catch (const c10::Error& error) {
@@ -51,6 +54,11 @@ void SelfSaving::load(const Dict& tree) const {
        [&] { load_(archive); });
 }
 
+bool is_empty(const Value& tree) {
+  return tree.is_dict() && std::all_of(tree.dict().begin(), tree.dict().end(),
+                                       [](const auto& entry) { return is_empty(entry.second); });
+}
+
 Value read_tree(const Value& saved, const std::string& path, const Value& live, const Place& place,
                 const RestorePlan& plan) {
   const torch::NoGradGuard no_grad;
@@ -70,6 +78,15 @@ Place follow_map_location(const RestorePlan& plan, c10::Device home) {
   return [&plan, home](const at::Tensor& placeholder, const format::TensorPlace& at) {
     return plan.device_for(placeholder, at.key(), format::device_of(at, home));
   };
+}
+
+bool can_be_undone(const Value& live, const std::string& path, RestorePlan& plan) {
+  bool can_be = true;
+  format::for_each_tensor(live, format::Path(path), [&](const Value& entry, const auto& place) {
+    const at::Tensor& tensor = entry.to_tensor();
+    if (!format::missing_memory(tensor).empty()) can_be = plan.has_memory(tensor, place.text());
+  });
+  return can_be;
 }
 
 at::Tensor Copier::copy(const at::Tensor& tensor) {

@@ -35,6 +35,9 @@ class SelfSaving {
   std::function<void(torch::serialize::InputArchive&)> load_;
 };
 
+/// Whether there is nothing in a tree: no value but dicts.
+bool is_empty(const Value& tree);
+
 /// Where a saved tensor goes, given its key and its live counterpart, if it has one.
 using Place =
     std::function<c10::Device(const at::Tensor& placeholder, const format::TensorPlace& at)>;
@@ -50,6 +53,10 @@ Value read_tree(const Value& saved, const std::string& path, const Value& live, 
                 const RestorePlan& plan);
 Dict read_tree(const Dict& saved, const std::string& path, const Dict& live, const Place& place,
                const RestorePlan& plan);
+
+/// Whether all tensors of what an object itself saves now can be copied, so that its restore can be
+/// undone; if not, the report says so.
+bool can_be_undone(const Value& live, const std::string& path, RestorePlan& plan);
 
 /// Copies of trees and tensors as they are now; what is one tensor is one copy.
 class Copier {

@@ -8,6 +8,8 @@
 namespace checkpoint {
 
 struct State::Impl {
+  // Below the items, which refer to them.
+  std::vector<std::shared_ptr<const void>> kept_alive;
   std::vector<std::unique_ptr<state::Item>> items;
   bool rng = true;
 };

@@ -1,6 +1,7 @@
 #include "state/items/value_item.h"
 
 #include "format/tree/map_tensors.h"
+#include "state/items/numbers.h"
 #include "state/plan/restore_plan.h"
 
 #include <checkpoint/error.h>
@@ -14,26 +15,28 @@
 namespace checkpoint::state {
 namespace {
 
-bool can_become(Value::Kind saved, Value::Kind wanted) {
-  return saved == wanted || (saved == Value::Kind::kInt && wanted == Value::Kind::kDouble);
+using internal::NumberType;
+
+ValueItem::Misfit misfit_of(NumberType type) {
+  return [type](const Value& saved, const std::string& saved_type) {
+    return misfit(saved, saved_type, type);
+  };
 }
 
-// The number that the whole of a text is. `format` as std::from_chars takes it.
-template <typename T, typename Format>
-T parse(const std::string& name, const std::string& text, Format format) {
-  T number{};
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number, format);
-  check_range(name, stop == end && error == std::errc());
-  return number;
+ValueItem::Misfit misfit_or_text_of(NumberType type) {
+  return [type](const Value& saved, const std::string& saved_type) {
+    return misfit_or_text(saved, saved_type, type);
+  };
 }
 
 }  // namespace
 
-void check_range(const std::string& name, bool fits) {
-  if (fits) return;
-  throw Error(ErrorCode::kIncompatible,
-              "the value of '" + name + "' does not fit its type: it would not come back equal");
+std::unique_ptr<Item> make_number_item(std::string name, NumberType type,
+                                       std::function<Value()> read,
+                                       std::function<void(const Value&)> write) {
+  const Value::Kind kind = type.is_real ? Value::Kind::kDouble : Value::Kind::kInt;
+  return std::make_unique<ValueItem>(std::move(name), kind, std::move(read), std::move(write),
+                                     misfit_of(type));
 }
 
 std::unique_ptr<Item> make_unsigned_item(std::string name, std::function<uint64_t()> read,
@@ -43,16 +46,18 @@ std::unique_ptr<Item> make_unsigned_item(std::string name, std::function<uint64_
     const bool is_int = number <= uint64_t{std::numeric_limits<int64_t>::max()};
     return is_int ? Value(number) : Value(std::to_string(number));
   };
-  auto from_value = [name, write = std::move(write)](const Value& value) {
+  auto from_value = [write = std::move(write)](const Value& value) {
+    uint64_t number = 0;
     if (value.kind() == Value::Kind::kString) {
-      write(parse<uint64_t>(name, value.to_string(), /*base=*/10));
+      parse_unsigned(value.to_string(), number);
     } else {
-      check_range(name, value.to_int() >= 0);
-      write(static_cast<uint64_t>(value.to_int()));
+      number = static_cast<uint64_t>(value.to_int());
     }
+    write(number);
   };
   return std::make_unique<ValueItem>(std::move(name), Value::Kind::kInt, std::move(to_value),
-                                     std::move(from_value), ValueItem::Else::kText);
+                                     std::move(from_value),
+                                     misfit_or_text_of(internal::number_type<uint64_t>()));
 }
 
 std::unique_ptr<Item> make_long_double_item(std::string name, long double& number) {
@@ -65,35 +70,45 @@ std::unique_ptr<Item> make_long_double_item(std::string name, long double& numbe
         std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::hex);
     return Value(std::string(text.data(), end.ptr));
   };
-  auto from_value = [&number, name](const Value& value) {
-    number = value.kind() == Value::Kind::kString
-                 ? parse<long double>(name, value.to_string(), std::chars_format::hex)
-                 : static_cast<long double>(value.to_double());
+  auto from_value = [&number](const Value& value) {
+    if (value.kind() == Value::Kind::kString) {
+      parse_long_double(value.to_string(), number);
+    } else if (value.kind() == Value::Kind::kInt) {
+      number = static_cast<long double>(value.to_int());
+    } else {
+      number = static_cast<long double>(value.to_double());
+    }
   };
   return std::make_unique<ValueItem>(std::move(name), Value::Kind::kDouble, std::move(to_value),
-                                     std::move(from_value), ValueItem::Else::kText);
+                                     std::move(from_value),
+                                     misfit_or_text_of(internal::number_type<long double>()));
 }
 
 ValueItem::ValueItem(std::string name, Value::Kind kind, std::function<Value()> read,
-                     std::function<void(const Value&)> write, Else otherwise)
+                     std::function<void(const Value&)> write, Misfit misfit)
     : Item(std::move(name)),
       kind_(kind),
       read_(std::move(read)),
       write_(std::move(write)),
-      otherwise_(otherwise) {}
+      misfit_(std::move(misfit)) {
+  if (misfit_) return;
+  misfit_ = [kind](const Value& saved, const std::string&) {
+    if (saved.kind() == kind) return std::string();
+    return std::string("a ") + to_string(kind) + " here, and a " + kind_text(saved) +
+           " in the file";
+  };
+}
 
 ItemEntry ValueItem::describe() const { return {name(), "value", to_string(kind_), {}}; }
 
 Value ValueItem::capture() const { return read_(); }
 
 void ValueItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
-  const bool is_text = otherwise_ == Else::kText && saved.value.kind() == Value::Kind::kString;
-  if (!is_text && !can_become(saved.value.kind(), kind_)) {
-    plan.mismatched(name(), std::string("a ") + to_string(kind_) + " here, and a " +
-                                to_string(saved.value.kind()) + " in the file");
+  const std::string why = misfit_(saved.value, saved.entry.type);
+  if (!why.empty()) {
+    plan.mismatched(name(), why);
     return;
   }
-  // The write may still refuse a number that is too large for its type; then it is undone.
   plan.try_first([this, value = saved.value] { write_(value); },
                  [this, before = read_()] { write_(before); });
 }
@@ -109,7 +124,7 @@ void TensorItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan
   if (saved.value.is_none()) {
     plan.finally([this] { tensor_ = at::Tensor(); });
   } else if (!saved.value.is_tensor()) {
-    plan.mismatched(name(), std::string("a tensor here, and a ") + to_string(saved.value.kind()) +
+    plan.mismatched(name(), std::string("a tensor here, and a ") + kind_text(saved.value) +
                                 " in the file");
   } else if (tensor_.defined()) {
     plan.restore_in_place(tensor_, saved.value.to_tensor(), name());

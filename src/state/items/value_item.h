@@ -2,6 +2,8 @@
 
 #include "state/plan/item.h"
 
+#include <checkpoint/state.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,12 +14,14 @@ namespace checkpoint::state {
 /// A number or text of the user's, by reference.
 class ValueItem final : public Item {
  public:
-  /// What else the file may hold than a value of the item's kind.
-  enum class Else { kNothing, kText };
+  /// Why a saved value cannot be written; "" if it can. The text is the item's type in the
+  /// manifest.
+  using Misfit = std::function<std::string(const Value&, const std::string&)>;
 
-  /// `write` may throw: then it has changed nothing.
+  /// `write` may throw: then it has changed nothing. Without `misfit` it is given values of this
+  /// kind.
   ValueItem(std::string name, Value::Kind kind, std::function<Value()> read,
-            std::function<void(const Value&)> write, Else otherwise = Else::kNothing);
+            std::function<void(const Value&)> write, Misfit misfit = nullptr);
   ItemEntry describe() const override;
   Value capture() const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
@@ -26,12 +30,13 @@ class ValueItem final : public Item {
   Value::Kind kind_;
   std::function<Value()> read_;
   std::function<void(const Value&)> write_;
-  Else otherwise_;
+  Misfit misfit_;
 };
 
-/// Throws Error(incompatible) that a saved number does not fit the item's C++ type.
-void check_range(const std::string& name, bool fits);
-
+/// A number that a Value holds: what `write` is given fits the type.
+std::unique_ptr<Item> make_number_item(std::string name, internal::NumberType type,
+                                       std::function<Value()> read,
+                                       std::function<void(const Value&)> write);
 /// Unsigned integers of 64 bits: those above 2^63 - 1 stand in the file as decimal text.
 std::unique_ptr<Item> make_unsigned_item(std::string name, std::function<uint64_t()> read,
                                          std::function<void(uint64_t)> write);

@@ -5,6 +5,7 @@
 #include "compat/device.h"
 #include "format/torch/archive_writer.h"
 #include "format/tree/dense.h"
+#include "format/tree/scalar_text.h"
 #include "store/directory/verify.h"
 #include "store/io/segments.h"
 
@@ -67,6 +68,27 @@ at::Tensor empty_like_on(const at::Tensor& like, c10::Device device) {
                                : at::empty_strided(like.sizes(), like.strides(), options);
 }
 
+// The parts of complex numbers one by one, and no dtype that LibTorch cannot compute with.
+at::Tensor real_numbers(const at::Tensor& tensor) {
+  const at::Tensor parts = tensor.is_complex() ? at::view_as_real(tensor.resolve_conj()) : tensor;
+  return parts.is_floating_point() && parts.itemsize() < sizeof(float) ? parts.to(at::kFloat)
+                                                                       : parts;
+}
+
+// Which numbers became infinite, or others altogether: rounding, and cutting off what stands behind
+// the point, is what a conversion is asked for.
+at::Tensor does_not_fit(const at::Tensor& saved, const at::Tensor& made) {
+  if (made.is_floating_point()) return at::isfinite(saved) & ~at::isfinite(made);
+  if (!saved.is_floating_point()) return saved.to(at::kLong) != made.to(at::kLong);
+  return ~((saved.to(at::kDouble) - made.to(at::kDouble)).abs() < 1);
+}
+
+std::string first_number(const at::Tensor& numbers) {
+  const at::Tensor first = numbers.flatten()[0];
+  return format::scalar_text(first.is_floating_point() ? Value(first.to(at::kDouble).item<double>())
+                                                       : Value(first.item<int64_t>()));
+}
+
 // As LibTorch's own in-place functions do: a graph that saved the old values raises at backward.
 void note_change(const at::Tensor& tensor) {
   if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
@@ -77,8 +99,54 @@ void note_change(const at::Tensor& tensor) {
 RestorePlan::RestorePlan(const TensorSource& source, const RestoreOptions& options)
     : source_(source), options_(options), selection_(options) {}
 
+// Why the numbers of a saved tensor cannot be converted; "" if they can.
+std::string RestorePlan::conversion_loss(const at::Tensor& live,
+                                         const at::Tensor& placeholder) const {
+  if (live.scalar_type() == placeholder.scalar_type() || live.scalar_type() == at::kBool ||
+      live.is_meta()) {
+    return {};
+  }
+  if (live.scalar_type() == at::kDouble && !placeholder.is_complex()) return {};
+  const std::string dtypes = "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
+                             format::dtype_name(placeholder.scalar_type()) + " in the file";
+  if (placeholder.is_complex() && !live.is_complex()) {
+    return dtypes + ", whose imaginary parts it cannot hold";
+  }
+  const torch::NoGradGuard no_grad;
+  const at::Tensor saved = real_numbers(load(placeholder));
+  const at::Tensor made = real_numbers(saved.to(c10::toRealValueType(live.scalar_type())));
+  const at::Tensor lost = saved.masked_select(does_not_fit(saved, made));
+  if (lost.numel() == 0) return {};
+  return dtypes + ", of which it cannot hold " + std::to_string(lost.numel()) +
+         (lost.numel() == 1 ? " number: " : " numbers, as ") + first_number(lost);
+}
+
+bool RestorePlan::has_memory(const at::Tensor& live, const std::string& key) {
+  const std::string missing = format::missing_memory(live);
+  if (!missing.empty()) mismatched(key, "the tensor here cannot be restored: it is " + missing);
+  return missing.empty();
+}
+
+// Of what comes from memory: in a file all tensors have theirs.
+bool RestorePlan::can_be_read(const at::Tensor& saved, const at::Tensor& live,
+                              const std::string& key) {
+  if (source_.find(saved) != nullptr) return true;
+  const bool is_meta = saved.is_meta() && !live.is_meta();
+  const std::string missing =
+      is_meta ? "on the meta device, and has no data" : format::missing_memory(saved);
+  if (!missing.empty())
+    mismatched(key, "the tensor that is given cannot be read: it is " + missing);
+  return missing.empty();
+}
+
 bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
                        const std::string& key) {
+  if (live.layout() != c10::kStrided) {
+    std::ostringstream layout;
+    layout << live.layout();
+    mismatched(key, "a tensor of the layout " + layout.str() + " here, a dense one in the file");
+    return false;
+  }
   if (live.scalar_type() != placeholder.scalar_type() && !options_.convert_dtype()) {
     mismatched(key, "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
                         format::dtype_name(placeholder.scalar_type()) + " in the file");
@@ -89,7 +157,10 @@ bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
                "shape " + shape_text(live) + " here, " + shape_text(placeholder) + " in the file");
     return false;
   }
-  return true;
+  if (!has_memory(live, key) || !can_be_read(placeholder, live, key)) return false;
+  const std::string loss = conversion_loss(live, placeholder);
+  if (!loss.empty()) mismatched(key, loss);
+  return loss.empty();
 }
 
 void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,
@@ -126,6 +197,7 @@ at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Te
   // Memory that another saved tensor goes into already is not shared with this one.
   const bool can_reuse = reuse.defined() && reuse.device() == device &&
                          same_layout(reuse, placeholder) && !overlaps_itself(reuse) &&
+                         format::missing_memory(reuse).empty() &&
                          claimed_.count(reuse.data_ptr()) == 0;
   if (!can_reuse) {
     to = empty_like_on(placeholder, device);
@@ -159,7 +231,7 @@ c10::Device RestorePlan::device_after(const at::Tensor& live) const {
 void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) {
   if (to.numel() == 0) return;
   const format::StoredTensor* stored = source_.find(placeholder);
-  if (stored != nullptr && !stored->big_endian && to.device().is_cpu() && !to.is_conj() &&
+  if (stored != nullptr && stored->lies_as_it_is() && to.device().is_cpu() && !to.is_conj() &&
       !to.is_neg() && is_dense(to) && same_layout(to, placeholder)) {
     // Tied tensors are read once. If the file holds two different ones for one live tensor, the
     // last one wins, as with LibTorch's own load; so it goes the way that keeps the order.
@@ -190,6 +262,7 @@ void RestorePlan::run() {
     read_direct();
     read_indirect();
   } catch (const Error& error) {
+    if (error.code() == ErrorCode::kInvalidArgument) throw;  // See below.
     throw_half_restored(error.code() == ErrorCode::kCorrupt ? error.code() : ErrorCode::kIo,
                         error.what());
   } catch (const c10::Error& error) {

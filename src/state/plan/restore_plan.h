@@ -62,6 +62,7 @@ class RestorePlan {
   const RestoreOptions& options() const { return options_; }
   /// What the options choose.
   const Selection& selection() const { return selection_; }
+  Selection& selection() { return selection_; }
 
   void missing(const std::string& key) { report_.missing.push_back(key); }
   void unexpected(const std::string& key) { report_.unexpected.push_back(key); }
@@ -69,13 +70,20 @@ class RestorePlan {
     report_.mismatched.push_back(key + ": " + why);
   }
   void ignored_item(const std::string& name) { report_.ignored_items.push_back(name); }
+  /// That an item is missing, and which ones the file has.
+  void missing_item(const std::string& name, std::vector<std::string> file_items) {
+    missing(name);
+    report_.file_items = std::move(file_items);
+  }
 
   /// Plans to write a saved tensor into a live one, which keeps its identity, strides and
   /// requires_grad; map_location may give it memory on another device. Dtype and shape must be
   /// equal.
   void restore_in_place(at::Tensor live, const at::Tensor& placeholder, const std::string& key);
-  /// Whether a saved tensor's dtype and shape are those of the live one; if not, the report says
-  /// so.
+  /// Whether a live tensor has memory for its elements; if not, the report says so.
+  bool has_memory(const at::Tensor& live, const std::string& key);
+  /// Whether a saved tensor's dtype and shape are those of the live one, and the live one can be
+  /// written into; if not, the report says so.
   bool fits(const at::Tensor& live, const at::Tensor& placeholder, const std::string& key);
   /// Plans a saved tensor into new memory, allocated now, on the device that map_location says for
   /// its key, or else on `device`.
@@ -119,6 +127,8 @@ class RestorePlan {
     std::function<void()> undo;
   };
 
+  std::string conversion_loss(const at::Tensor& live, const at::Tensor& placeholder) const;
+  bool can_be_read(const at::Tensor& saved, const at::Tensor& live, const std::string& key);
   void add_copy(const at::Tensor& to, const at::Tensor& placeholder);
   [[noreturn]] void throw_half_restored(ErrorCode code, const std::string& why) const;
   void run_first();

@@ -1,5 +1,11 @@
 #include "state/plan/selection.h"
 
+#include "base/log.h"
+#include "base/near_names.h"
+#include "base/user_call.h"
+
+#include <checkpoint/error.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -7,33 +13,56 @@ namespace checkpoint {
 namespace state {
 namespace {
 
-bool matches_any(const std::vector<std::string>& globs, const std::string& key) {
+std::vector<store::Glob> compiled(const std::vector<std::string>& globs) {
+  return std::vector<store::Glob>(globs.begin(), globs.end());
+}
+
+bool matches_any(const std::vector<store::Glob>& globs, const std::string& key) {
   return std::any_of(globs.begin(), globs.end(),
-                     [&](const std::string& glob) { return matches_glob(glob, key); });
+                     [&](const store::Glob& glob) { return glob.matches(key); });
+}
+
+bool begins_with(const std::string& text, const std::string& prefix) {
+  return text.compare(0, prefix.size(), prefix) == 0;
+}
+
+bool meets_any(const store::Glob& glob, const std::vector<std::string>& keys) {
+  return std::any_of(keys.begin(), keys.end(),
+                     [&](const std::string& key) { return glob.matches(key); });
+}
+
+std::string renamed_by_user(const RestoreOptions::Rename& function, const std::string& key) {
+  return store::call_user("the function given to rename", [&] { return function(key); });
+}
+
+[[noreturn]] void refuse_selection(const std::string& what, const std::string& path,
+                                   const std::string& hint) {
+  throw Error(ErrorCode::kInvalidArgument, what + "; nothing was changed", path, 0, hint);
+}
+
+// What would choose something where this glob does not; empty if nothing comes to mind.
+std::string hint_for(const std::string& glob, const std::vector<std::string>& keys) {
+  if (meets_any(store::Glob(glob + ".*"), keys)) {
+    return "Write '" + glob + ".*' for all that is below it.";
+  }
+  for (const std::string& key : keys) {
+    if (begins_with(glob, key + '.')) return "'" + key + "' is chosen as a whole, by this name.";
+  }
+  return "Keys are dotted and begin with the item's name; `*` stands for any characters, and only "
+         "modules have keys below their names.";
 }
 
 }  // namespace
 
-bool matches_glob(const std::string& glob, const std::string& text) {
-  // Goes back to the last star only: linear in practice, at most glob times text.
-  size_t g = 0, t = 0, star = std::string::npos, after_star = 0;
-  while (t < text.size()) {
-    if (g < glob.size() && glob[g] == '*') {
-      star = g++;
-      after_star = t;
-    } else if (g < glob.size() && (glob[g] == '?' || glob[g] == text[t])) {
-      ++g;
-      ++t;
-    } else if (star != std::string::npos) {
-      g = star + 1;
-      t = ++after_star;
-    } else {
-      return false;
-    }
-  }
-  while (g < glob.size() && glob[g] == '*') ++g;
-  return g == glob.size();
+bool is_at_or_below(const std::string& key, const std::string& path) {
+  return path.empty() ||
+         (begins_with(key, path) && (key.size() == path.size() || key[path.size()] == '.'));
 }
+
+Selection::Selection(const RestoreOptions& options)
+    : options_(options),
+      include_(compiled(options.include())),
+      exclude_(compiled(options.exclude())) {}
 
 bool Selection::takes_item(const std::string& name) const {
   const std::vector<std::string>& items = options_.items();
@@ -41,17 +70,199 @@ bool Selection::takes_item(const std::string& name) const {
 }
 
 bool Selection::takes(const std::string& key) const {
-  return (options_.include().empty() || matches_any(options_.include(), key)) &&
-         !matches_any(options_.exclude(), key);
+  return (include_.empty() || matches_any(include_, key)) && !matches_any(exclude_, key);
 }
 
 std::string Selection::renamed(const std::string& key) const {
-  return options_.rename() ? options_.rename()(key) : key;
+  if (!renames()) return key;
+  std::string live = renamed_by_user(options_.rename(), key);
+  return live != key ? live : follow_item(key);
+}
+
+std::string Selection::renamed_path(const std::string& path) const {
+  if (!renames() || path.empty()) return path;
+  // As its keys are, so that it stays above them.
+  std::string live = renamed_by_user(options_.rename(), path + '.');
+  const bool is_path = live.size() > 1 && live.back() == '.' && live != path + '.';
+  if (is_path) return live.substr(0, live.size() - 1);
+  live = renamed_by_user(options_.rename(), path);
+  return live != path ? live : follow_item(path);
+}
+
+void Selection::item_becomes(const std::string& saved, const std::string& live) {
+  if (saved != live) items_[saved] = live;
+}
+
+std::string Selection::follow_item(const std::string& key) const {
+  for (const auto& [saved, live] : items_) {
+    if (is_at_or_below(key, saved)) return live + key.substr(saved.size());
+  }
+  return key;
+}
+
+bool SelectionCheck::is_needed() const {
+  const RestoreOptions& options = selection_.options();
+  return !options.items().empty() || !options.include().empty() || !options.exclude().empty() ||
+         selection_.renames();
+}
+
+void SelectionCheck::add_live(const std::string& item, const std::string& key) {
+  live_.insert(key);
+  if (selection_.takes_item(item) && selection_.takes(key)) chosen_.insert(key);
+}
+
+void SelectionCheck::add_live_item(const std::string& item) {
+  const RestoreOptions& options = selection_.options();
+  const bool by_items_alone = options.include().empty() && options.exclude().empty();
+  if (by_items_alone && selection_.takes_item(item)) is_item_chosen_ = true;
+}
+
+void SelectionCheck::add_saved(const std::string& key, const std::string& live) {
+  saved_.emplace(key, live);
+}
+
+void SelectionCheck::require(const std::string& path) const {
+  const RestoreOptions& options = selection_.options();
+  require_globs("include", options.include(), path);
+  require_globs("exclude", options.exclude(), path);
+  require_prefixes(path);
+  require_function(path);
+  require_choice(path);
+}
+
+void SelectionCheck::require_globs(const char* option, const std::vector<std::string>& globs,
+                                   const std::string& path) const {
+  if (globs.empty()) return;
+  const std::vector<std::string> keys = choosable();
+  for (const std::string& text : globs) {
+    const store::Glob glob(text);
+    if (meets_any(glob, keys)) continue;
+    refuse_selection(std::string("RestoreOptions::") + option + ": '" + text +
+                         "' meets no key of the file or of what is live" +
+                         store::instead_of(glob, keys),
+                     path, hint_for(text, keys));
+  }
+}
+
+void SelectionCheck::require_prefixes(const std::string& path) const {
+  for (size_t i = 0; i < selection_.options().renamed_prefixes().size(); ++i) {
+    require_prefix(i, path);
+  }
+}
+
+// Of several that fit a key, the first alone is used.
+void SelectionCheck::require_prefix(size_t which, const std::string& path) const {
+  const auto& prefixes = selection_.options().renamed_prefixes();
+  const auto& [from, to] = prefixes[which];
+  const RestoreOptions::Rename& function = selection_.options().renaming_function();
+  const auto is_taken_before = [&](const std::string& key) {
+    if (function && renamed_by_user(function, key) != key) return true;
+    return std::any_of(prefixes.begin(), prefixes.begin() + static_cast<std::ptrdiff_t>(which),
+                       [&](const auto& earlier) { return begins_with(key, earlier.first); });
+  };
+  std::vector<std::string> keys;
+  bool is_hidden = false;
+  const auto meets = [&](const std::string& key) {
+    if (!begins_with(key, from)) return false;
+    is_hidden = is_hidden || is_taken_before(key);
+    return !is_taken_before(key);
+  };
+  for (const auto& [key, live] : saved_) {
+    if (meets(key)) return;
+    keys.push_back(key);
+  }
+  for (const std::string& name : names_) {
+    if (meets(name) || meets(name + '.')) return;
+    keys.push_back(name);
+  }
+  const std::string call = "RestoreOptions::rename('" + from + "', '" + to + "')";
+  if (is_hidden) {
+    refuse_selection(call + " is never reached: an earlier rename takes every key that it fits",
+                     path, "The first prefix that fits is used: put the longer one first.");
+  }
+  // A training that is started again with the same command meets what it has renamed before.
+  if (!to.empty() && has_all_below(to)) {
+    store::log_info(call + " meets no key of '" + path + "', which has what it would give already");
+    return;
+  }
+  refuse_selection(
+      call + " meets no key of the file" + store::instead_of(store::Glob::of_prefix(from), keys),
+      path, "Keys are dotted and begin with the item's name.");
+}
+
+void SelectionCheck::require_function(const std::string& path) const {
+  const RestoreOptions::Rename& function = selection_.options().renaming_function();
+  if (!function) return;
+  const auto meets = [&](const std::string& key) { return renamed_by_user(function, key) != key; };
+  std::vector<std::string> keys;
+  for (const auto& [key, live] : saved_) {
+    if (meets(key)) return;
+    keys.push_back(key);
+  }
+  for (const std::string& name : names_) {
+    if (meets(name) || meets(name + '.')) return;
+    keys.push_back(name);
+  }
+  if (has_all_below("")) return;
+  refuse_selection("RestoreOptions::rename: the function changes no key of the file; there are " +
+                       store::listed(keys),
+                   path, "Keys are dotted and begin with the item's name.");
+}
+
+void SelectionCheck::require_choice(const std::string& path) const {
+  const RestoreOptions& options = selection_.options();
+  const bool chooses =
+      !options.items().empty() || !options.include().empty() || !options.exclude().empty();
+  if (!chooses || is_item_chosen_ || !chosen_.empty() || live_.empty()) return;
+  refuse_selection(
+      "RestoreOptions: items, include and exclude together choose nothing of what is live; there "
+      "are " +
+          store::listed({live_.begin(), live_.end()}),
+      path, "Keys are dotted and begin with the item's name.");
+}
+
+// What a glob may meet: live, or in the file and then by the name that it becomes.
+std::vector<std::string> SelectionCheck::choosable() const {
+  std::set<std::string> keys = live_;
+  for (const auto& [key, live] : saved_) {
+    if (!is_below_a_live_key(live)) keys.insert(live);
+  }
+  return {keys.begin(), keys.end()};
+}
+
+// Then it is part of something that is restored whole.
+bool SelectionCheck::is_below_a_live_key(const std::string& key) const {
+  for (size_t dot = key.find('.'); dot != std::string::npos; dot = key.find('.', dot + 1)) {
+    if (live_.count(key.substr(0, dot)) != 0) return true;
+  }
+  return false;
+}
+
+// Whether the file has every chosen live key that begins so, by its own name; and there is one.
+bool SelectionCheck::has_all_below(const std::string& prefix) const {
+  std::set<std::string> in_file;
+  for (const auto& [key, live] : saved_) in_file.insert(live);
+  bool any = false;
+  for (auto key = chosen_.lower_bound(prefix); key != chosen_.end(); ++key) {
+    if (!begins_with(*key, prefix)) break;
+    const auto below = in_file.lower_bound(*key + '.');  // Of what is restored whole.
+    const bool has_below = below != in_file.end() && begins_with(*below, *key + '.');
+    if (!has_below && in_file.count(*key) == 0) return false;
+    any = true;
+  }
+  return any;
 }
 
 }  // namespace state
 
+RestoreOptions& RestoreOptions::rename(Rename function) {
+  renaming_function_ = function;
+  renamed_prefixes_.clear();
+  return set(rename_, std::move(function));
+}
+
 RestoreOptions& RestoreOptions::rename(std::string from, std::string to) {
+  renamed_prefixes_.emplace_back(from, to);
   Rename before = std::move(rename_);
   rename_ = [before = std::move(before), from = std::move(from),
              to = std::move(to)](const std::string& key) {

@@ -1,15 +1,23 @@
 #include "state/snapshot/capture.h"
 
+#include "format/torch/archive_writer.h"
 #include "format/tree/dense.h"
-#include "state/plan/item.h"
 #include "state/items/rng.h"
 #include "state/items/state_impl.h"
+#include "state/plan/item.h"
 
 #include <utility>
 
 namespace checkpoint::state {
 
-Capture capture(const State& state, const Progress& progress, OnCuda on_cuda) {
+void check_item_names(const State& state, Format format) {
+  if (format != Format::kArchive) return;
+  for (const auto& item : internal::StateAccess::get(state).items) {
+    format::check_archive_name(item->name(), item->name());
+  }
+}
+
+Capture capture(const State& state, const Progress& progress, OnCuda on_cuda, Unsaved* unsaved) {
   const auto& live = internal::StateAccess::get(state);
   ParameterNames names;
   for (const auto& item : live.items) item->name_parameters(names);
@@ -18,8 +26,11 @@ Capture capture(const State& state, const Progress& progress, OnCuda on_cuda) {
   Dict tree;
   format::Densifier densifier(on_cuda);
   const auto add = [&](const Item& item) {
-    tree.insert(item.name(), densifier.densify(item.capture(), item.name()));
+    Value live = item.capture();
+    if (unsaved != nullptr) unsaved->look_at(item, live);
+    tree.insert(item.name(), densifier.densify(std::move(live), item.name()));
     result.items.push_back(item.describe());
+    if (item.has_any_keys()) result.any_keys.insert(item.name());
     auto parameters = item.parameter_names(names);
     if (!parameters.empty()) {
       result.optimizer_parameters.emplace(item.name(), std::move(parameters));

@@ -33,9 +33,28 @@ Manifest read_settled_manifest(FileSystem& fs, const std::string& checkpoint_pat
 // start from scratch.
 bool may_be_ours(FileSystem& fs, const std::string& path) {
   try {
-    return has_marker(fs, path);
+    return looks_like_checkpoint(fs, path);
   } catch (const Error&) {
     return true;
+  }
+}
+
+// Where a link leads nowhere, a disk may not be mounted: nobody knows what stands there.
+void refuse_dangling(FileSystem& fs, const std::string& path) {
+  const size_t end = path.find_last_not_of('/');
+  if (end == std::string::npos) return;
+  std::string at = path.substr(0, end + 1);  // With a slash behind it, the link would be followed.
+  while (at != "/" && at != ".") {
+    const mode_t mode = look(fs, at).st_mode;
+    struct stat target;
+    if (S_ISLNK(mode) && fs.stat(at.c_str(), &target) != 0) {
+      std::string to;
+      fs.readlink(at.c_str(), &to);
+      throw Error(ErrorCode::kNotFound, "this is a link that leads nowhere (" + to + ")", at, errno,
+                  "Mount or create what it leads to, or choose another directory.");
+    }
+    if (mode != 0) return;
+    at = parent_of(at);
   }
 }
 
@@ -80,6 +99,7 @@ void Directory::require_held() const {
 }
 
 void Directory::create() const {
+  refuse_dangling(*fs_, path_);
   create_with_parents(*fs_, path_);
   // mkdir says EEXIST of a file as well.
   if (!is_directory(*fs_, path_)) {
@@ -185,8 +205,9 @@ void Directory::remove_dangling_link(const std::string& link) const {
 
 std::vector<std::string> Directory::names() const {
   std::vector<std::string> result;
-  if (fs_->list(path_.c_str(), &result) != 0 && errno != ENOENT) {
-    throw system_failure("list the directory", path_, errno);
+  if (fs_->list(path_.c_str(), &result) != 0) {
+    if (errno != ENOENT) throw reading_failure("list the directory", path_, errno);
+    refuse_dangling(*fs_, path_);
   }
   return result;
 }
@@ -203,7 +224,7 @@ std::optional<FoundCheckpoint> Directory::find(const std::string& name) const {
     return found;
   } catch (const Error& error) {
     // Many programs write a manifest.json, and retention may just have taken this one away: without
-    // our marker it is none of ours. One that cannot be looked into may well be.
+    // our marker or table it is not ours. One that cannot be looked into may well be.
     if (!may_be_ours(*fs_, found.path) || name == "lost+found") return std::nullopt;
     found.problem = error;
   }

@@ -45,8 +45,9 @@ class Directory {
   /// Creates the directory and its missing parents, and syncs the parent of each.
   void create() const;
   /// All checkpoints, by sequence, oldest first; ones of unknown sequence last. Foreign files and
-  /// directories, links, hidden names and what was set aside are passed by. Empty if the directory
-  /// is not there. Throws Error(io) if it cannot be read.
+  /// directories, links, hidden names and what was set aside are passed by (unseen.h tells which of
+  /// these may be checkpoints). Empty if the directory is not there. Throws Error(io) if it cannot
+  /// be read, Error(not_found) if a link leads nowhere in its place or above it.
   std::vector<FoundCheckpoint> scan() const;
   /// One checkpoint by its name, by the rules of `scan`. Throws Error(io) if it cannot be looked
   /// at.

@@ -87,7 +87,7 @@ std::set<std::string> read_pins(const Directory& directory) {
   if (!has_pins(directory)) return {};
   std::vector<std::string> names;
   if (directory.fs().list(pins_of(directory).c_str(), &names) != 0) {
-    throw system_failure("list the directory", pins_of(directory), errno);
+    throw reading_failure("list the directory", pins_of(directory), errno);
   }
   return {names.begin(), names.end()};
 }

@@ -47,7 +47,7 @@ bool holds_only_ours(FileSystem& fs, const std::string& path) {
   std::vector<std::string> names;
   // Gone meanwhile: for a reader, beside the writer, that is nothing special.
   if (fs.list(path.c_str(), &names) != 0 && errno != ENOENT) {
-    throw system_failure("list the directory", path, errno);
+    throw reading_failure("list the directory", path, errno);
   }
   return std::all_of(names.begin(), names.end(), is_ours);
 }
@@ -181,7 +181,7 @@ void sweep(const Directory& directory) {
   FileSystem& fs = directory.fs();
   std::vector<std::string> names;
   if (fs.list(directory.path().c_str(), &names) != 0) {
-    throw system_failure("list the directory", directory.path(), errno);
+    throw reading_failure("list the directory", directory.path(), errno);
   }
   names.erase(
       std::remove_if(names.begin(), names.end(), [](const auto& name) { return !is_hidden(name); }),

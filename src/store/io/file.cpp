@@ -24,6 +24,8 @@ ErrorCode code_for(int error_number) {
   }
 }
 
+bool is_refusal(int error_number) { return error_number == EACCES || error_number == EPERM; }
+
 const char* hint_for(int error_number) {
   switch (error_number) {
     case ENOSPC:
@@ -55,7 +57,10 @@ auto retry_interrupted(Call call) {
 int open_or_throw(FileSystem& fs, const std::string& path, int flags, const char* doing,
                   mode_t mode = 0666) {
   const int fd = retry_interrupted([&] { return fs.open(path.c_str(), flags | O_CLOEXEC, mode); });
-  if (fd < 0) throw system_failure(doing, path, errno);
+  if (fd < 0) {
+    const bool reads = (flags & O_ACCMODE) == O_RDONLY;
+    throw reads ? reading_failure(doing, path, errno) : system_failure(doing, path, errno);
+  }
   return fd;
 }
 
@@ -64,6 +69,12 @@ int open_or_throw(FileSystem& fs, const std::string& path, int flags, const char
 Error system_failure(const std::string& doing, const std::string& path, int error_number) {
   return Error(code_for(error_number), "cannot " + doing, path, error_number,
                hint_for(error_number));
+}
+
+Error reading_failure(const std::string& doing, const std::string& path, int error_number) {
+  if (!is_refusal(error_number)) return system_failure(doing, path, error_number);
+  return Error(code_for(error_number), "cannot " + doing, path, error_number,
+               "Give this user the right to read it.");
 }
 
 File File::open(FileSystem& fs, const std::string& path, Links links) {
@@ -211,7 +222,7 @@ std::string read_whole(FileSystem& fs, const std::string& path, uint64_t limit) 
 struct stat look(FileSystem& fs, const std::string& path) {
   struct stat info = {};
   if (fs.lstat(path.c_str(), &info) != 0) {
-    if (errno != ENOENT && errno != ENOTDIR) throw system_failure("look at", path, errno);
+    if (errno != ENOENT && errno != ENOTDIR) throw reading_failure("look at", path, errno);
     info.st_mode = 0;
   }
   return info;

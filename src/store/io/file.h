@@ -13,6 +13,8 @@ namespace checkpoint::store {
 /// The error for a failed call: no_space for a full disk, quota or size limit, not_found for a
 /// missing file, io for the rest. `doing` completes "cannot …".
 Error system_failure(const std::string& doing, const std::string& path, int error_number);
+/// The same for a call that only reads: what it lacks is not the right to write.
+Error reading_failure(const std::string& doing, const std::string& path, int error_number);
 
 /// What direct writes are aligned to: a page, and more than the sectors of any disk.
 constexpr size_t kDirectAlignment = 4096;

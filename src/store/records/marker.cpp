@@ -5,10 +5,31 @@
 #include "store/records/manifest.h"
 #include "store/records/names.h"
 
+#include <algorithm>
+
 namespace checkpoint::store {
 namespace {
+
 constexpr uint64_t kMaxMarkerBytes = 4096;
+// A manifest says what it is in its first line.
+constexpr size_t kManifestStart = 256;
+
+// A link in a file's place counts: some tools keep the files elsewhere, and leave links.
+bool stands(FileSystem& fs, const std::string& directory, const char* file) {
+  const mode_t mode = look(fs, join(directory, file)).st_mode;
+  return mode != 0 && !S_ISDIR(mode);
 }
+
+bool has_our_manifest(FileSystem& fs, const std::string& directory) {
+  const std::string path = join(directory, kManifestFile);
+  if (!S_ISREG(look(fs, path).st_mode)) return false;
+  const File file = File::open(fs, path);
+  std::string start(std::min<uint64_t>(file.size(), kManifestStart), '\0');
+  file.read_at(0, start.data(), start.size());
+  return start.find("\"torch-checkpoint\"") != std::string::npos;
+}
+
+}  // namespace
 
 void write_marker(FileSystem& fs, const std::string& directory, const Marker& marker) {
   const std::string text = dump_json({{"made_by", "TorchCheckpoint " + marker.library_version},
@@ -24,6 +45,14 @@ void write_marker(FileSystem& fs, const std::string& directory, const Marker& ma
 
 bool has_marker(FileSystem& fs, const std::string& directory) {
   return S_ISREG(look(fs, join(directory, kMarkerFile)).st_mode);
+}
+
+bool looks_like_checkpoint(FileSystem& fs, const std::string& directory) {
+  if (stands(fs, directory, kMarkerFile)) return true;
+  const bool table = stands(fs, directory, kTensorTableFile) &&
+                     (stands(fs, directory, kManifestFile) || stands(fs, directory, kArchiveFile) ||
+                      stands(fs, directory, kPthFile));
+  return table || has_our_manifest(fs, directory);
 }
 
 int64_t marked_sequence(FileSystem& fs, const std::string& directory) {

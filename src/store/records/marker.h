@@ -20,6 +20,10 @@ struct Marker {
 void write_marker(FileSystem& fs, const std::string& directory, const Marker& marker);
 /// Whether `directory` holds a marker. Throws Error(io) where looking fails, which says nothing.
 bool has_marker(FileSystem& fs, const std::string& directory);
+/// Whether `directory` holds what only a checkpoint holds: a marker, or, in a copy that has lost
+/// its hidden files, our table beside another of our files, or a manifest that names this format,
+/// whole or not. Throws Error(io) where looking fails, which says nothing.
+bool looks_like_checkpoint(FileSystem& fs, const std::string& directory);
 /// The sequence that the marker in `directory` says; 0 if it says none or is not there.
 int64_t marked_sequence(FileSystem& fs, const std::string& directory);
 

@@ -2,16 +2,20 @@
 
 #include "base/json.h"
 
+#include <utility>
+
 namespace checkpoint::store {
 
 nlohmann::ordered_json progress_to_json(const Progress& progress) {
   nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : progress.metrics) metrics[name] = json_number(value);
+  // At the end: by name, it would be looked for among all before it.
+  auto& entries = metrics.get_ref<nlohmann::ordered_json::object_t&>();
+  for (const auto& [name, value] : progress.metrics) entries.emplace_back(name, json_number(value));
   return {{"epoch", progress.epoch},
           {"epoch_done", progress.epoch_done},
           {"step", progress.step},
           {"loss", json_number(progress.loss)},
-          {"metrics", metrics}};
+          {"metrics", std::move(metrics)}};
 }
 
 Progress progress_from_json(const nlohmann::json& object, const std::string& path) {

@@ -1,6 +1,7 @@
 #include "store/retention/keep_rules.h"
 
 #include "base/clock.h"
+#include "base/user_call.h"
 #include "store/retention/ranking.h"
 
 #include <spdlog/fmt/fmt.h>
@@ -121,7 +122,9 @@ class Judgement {
     for (const size_t i : whole_) {
       Manifest manifest = found_[i].manifest;
       manifest.name = found_[i].name;  // It may have been renamed since it was written.
-      if (predicate(manifest)) keep(i, "keep_if");
+      const bool wanted =
+          call_user("a function given to keep_if", [&] { return predicate(manifest); });
+      if (wanted) keep(i, "keep_if");
     }
   }
 

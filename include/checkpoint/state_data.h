@@ -1,0 +1,665 @@
+#pragma once
+
+#include <checkpoint/export.h>
+#include <checkpoint/state_random.h>
+#include <checkpoint/value.h>
+
+#include <torch/ordered_dict.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <complex>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+/// How C++'s own types become trees of values, and come back: what State::add takes without a
+/// wrapper. Not for direct use.
+namespace checkpoint::internal {
+
+/// What of a saved item does not fit, by dotted keys.
+struct Misfit {
+  std::string key;
+  std::string why;
+};
+
+/// A saved value, and where in its item it stands. The place becomes text only when something does
+/// not fit. Lives on the stack of who reads: what it is made from must outlive it.
+class CHECKPOINT_API SavedData {
+ public:
+  /// A whole item.
+  SavedData(const Value& value, const std::string& item, std::vector<Misfit>& misfits)
+      : value_(value), item_(&item), misfits_(misfits) {}
+  /// What stands in `above` under a key, or at an index.
+  SavedData(const SavedData& above, const Key& key, const Value& value)
+      : value_(value), above_(&above), key_(&key), misfits_(above.misfits_) {}
+  SavedData(const SavedData& above, size_t index, const Value& value)
+      : value_(value), above_(&above), index_(index), misfits_(above.misfits_) {}
+
+  const Value& value() const { return value_; }
+  Value::Kind kind() const { return value_.kind(); }
+
+  /// Notes that it does not fit.
+  void refuse(const std::string& why) const;
+  /// "a list here, and a double in the file"
+  void refuse_kind(const char* here) const;
+  /// Whether it is of a kind; if not, that is noted.
+  bool is(Value::Kind wanted) const;
+
+  /// The elements of a list or tuple; null, which is noted, if it is neither, or has another size
+  /// than `size`.
+  const std::vector<Value>* elements(const char* here) const;
+  const std::vector<Value>* elements(const char* here, size_t size) const;
+  /// An integer within these limits.
+  bool read(int64_t& into, int64_t least, int64_t most) const;
+  /// An integer of 64 bits without a sign, which beyond int64_t is a text.
+  bool read(uint64_t& into) const;
+  /// A number. An integer must be equal to the double that it becomes.
+  bool read(double& into) const;
+  /// The same; beyond double it is a text.
+  bool read(long double& into) const;
+
+ private:
+  std::string text() const;
+
+  const Value& value_;
+  const std::string* item_ = nullptr;
+  const SavedData* above_ = nullptr;
+  const Key* key_ = nullptr;
+  size_t index_ = 0;
+  std::vector<Misfit>& misfits_;
+};
+
+/// Those that a tree's own numbers cannot hold are texts.
+CHECKPOINT_API Value unsigned_value(uint64_t number);
+CHECKPOINT_API Value long_double_value(long double number);
+
+/// What a type is to a tree.
+enum class Form {
+  kNone,  // It cannot be in one.
+  kValue,
+  kBool,
+  kInteger,
+  kUnsigned,  // Of 64 bits.
+  kReal,
+  kLongDouble,
+  kComplex,
+  kText,
+  kTensor,
+  kEnum,
+  kDuration,
+  kOptional,
+  kTuple,
+  kArray,
+  kSequence,
+  kSet,
+  kMap,
+  kOrderedDict,
+  kRandom  // An engine or a distribution.
+};
+
+template <typename T>
+struct IsComplex : std::false_type {};
+template <typename T>
+struct IsComplex<std::complex<T>>
+    : std::bool_constant<std::is_same_v<T, float> || std::is_same_v<T, double>> {};
+template <typename T>
+struct IsComplex<c10::complex<T>>
+    : std::bool_constant<std::is_same_v<T, float> || std::is_same_v<T, double>> {};
+
+template <typename T>
+struct IsDuration : std::false_type {};
+template <typename Rep, typename Period>
+struct IsDuration<std::chrono::duration<Rep, Period>> : std::is_arithmetic<Rep> {};
+
+template <typename T>
+struct IsArray : std::false_type {};
+template <typename T, size_t n>
+struct IsArray<std::array<T, n>> : std::true_type {};
+
+template <typename T>
+struct IsTuple : std::false_type {};
+template <typename... T>
+struct IsTuple<std::tuple<T...>> : std::true_type {};
+template <typename First, typename Second>
+struct IsTuple<std::pair<First, Second>> : std::true_type {};
+
+template <typename T>
+struct IsAtomic : std::false_type {};
+template <typename T>
+struct IsAtomic<std::atomic<T>> : std::true_type {};
+
+// LibTorch 1.13's c10::optional is another type than std::optional.
+template <typename T, typename = void>
+struct IsOptional : std::false_type {};
+template <typename T>
+struct IsOptional<T,
+                  std::void_t<typename T::value_type, decltype(std::declval<T&>().has_value()),
+                              decltype(*std::declval<T&>()), decltype(std::declval<T&>().reset())>>
+    : std::true_type {};
+
+template <typename T, typename = void>
+struct IsSequence : std::false_type {};
+template <typename T>
+struct IsSequence<
+    T, std::void_t<typename T::value_type, decltype(std::declval<const T&>().begin()),
+                   decltype(std::declval<T&>().clear()),
+                   decltype(std::declval<T&>().push_back(std::declval<typename T::value_type>()))>>
+    : std::bool_constant<!std::is_same_v<typename T::value_type, T>> {};  // As JSON values do.
+
+template <typename T, typename = void>
+struct HasMapped : std::false_type {};
+template <typename T>
+struct HasMapped<T, std::void_t<typename T::mapped_type>> : std::true_type {};
+
+// std::multimap, which may hold a key twice, has no at().
+template <typename T, typename = void>
+struct IsMap : std::false_type {};
+template <typename T>
+struct IsMap<
+    T, std::void_t<typename T::key_type, typename T::mapped_type,
+                   decltype(std::declval<T&>().at(std::declval<const typename T::key_type&>())),
+                   decltype(std::declval<const T&>().begin())>>
+    : std::bool_constant<!std::is_same_v<typename T::mapped_type, T>> {};
+
+template <typename T, typename = void>
+struct IsSet : std::false_type {};
+template <typename T>
+struct IsSet<
+    T, std::void_t<typename T::key_type, decltype(std::declval<const T&>().begin()),
+                   decltype(std::declval<T&>().insert(std::declval<typename T::value_type>()))>>
+    : std::bool_constant<!HasMapped<T>::value> {};
+
+template <typename T>
+constexpr bool kIsOrderedDict =
+    std::is_convertible_v<T*, torch::OrderedDict<std::string, at::Tensor>*>;
+
+template <typename T>
+constexpr Form arithmetic_form() {
+  if constexpr (std::is_same_v<T, bool>) {
+    return Form::kBool;
+  } else if constexpr (std::is_integral_v<T>) {
+    if (sizeof(T) > sizeof(int64_t)) return Form::kNone;
+    return std::is_unsigned_v<T> && sizeof(T) == sizeof(int64_t) ? Form::kUnsigned : Form::kInteger;
+  } else {
+    return std::is_same_v<T, long double> ? Form::kLongDouble : Form::kReal;
+  }
+}
+
+/// The form of the type itself, whatever its elements are.
+template <typename T>
+constexpr Form form_of() {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return arithmetic_form<T>();
+  } else if constexpr (std::is_enum_v<T>) {
+    return Form::kEnum;
+  } else if constexpr (!std::is_class_v<T>) {
+    return Form::kNone;
+  } else if constexpr (std::is_same_v<T, Value>) {
+    return Form::kValue;
+  } else if constexpr (std::is_same_v<T, at::Tensor>) {
+    return Form::kTensor;
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    return Form::kText;
+  } else if constexpr (IsComplex<T>::value) {
+    return Form::kComplex;
+  } else if constexpr (IsDuration<T>::value) {
+    return Form::kDuration;
+  } else if constexpr (IsArray<T>::value) {
+    return Form::kArray;
+  } else if constexpr (IsTuple<T>::value) {
+    return Form::kTuple;
+  } else if constexpr (IsOptional<T>::value) {
+    return Form::kOptional;
+  } else if constexpr (kIsOrderedDict<T>) {
+    return Form::kOrderedDict;
+  } else if constexpr (IsSequence<T>::value) {
+    return Form::kSequence;
+  } else if constexpr (IsMap<T>::value) {
+    return Form::kMap;
+  } else if constexpr (IsSet<T>::value) {
+    return Form::kSet;
+  } else if constexpr (IsRandom<T>::value) {
+    return Form::kRandom;
+  } else {
+    return Form::kNone;
+  }
+}
+
+template <typename T>
+constexpr Form kForm = form_of<T>();
+
+/// Whether the type is made of others.
+template <typename T>
+constexpr bool kIsContainer =
+    kForm<T> == Form::kOptional || kForm<T> == Form::kTuple || kForm<T> == Form::kArray ||
+    kForm<T> == Form::kSequence || kForm<T> == Form::kSet || kForm<T> == Form::kMap;
+
+template <typename T>
+constexpr bool is_data();
+
+template <typename T>
+struct AreData;
+template <typename... T>
+struct AreData<std::tuple<T...>> : std::bool_constant<(is_data<T>() && ...)> {};
+template <typename First, typename Second>
+struct AreData<std::pair<First, Second>>
+    : std::bool_constant<is_data<First>() && is_data<Second>()> {};
+
+/// Whether it can be saved as a tree of values, with all that it holds.
+template <typename T>
+constexpr bool is_data() {
+  constexpr Form form = kForm<T>;
+  if constexpr (form == Form::kNone || !std::is_default_constructible_v<T>) {
+    return false;
+  } else if constexpr (form == Form::kOptional) {
+    return is_data<typename T::value_type>() && kForm<typename T::value_type> != Form::kOptional;
+  } else if constexpr (form == Form::kTuple) {
+    return AreData<T>::value;
+  } else if constexpr (form == Form::kArray || form == Form::kSequence || form == Form::kSet) {
+    return is_data<typename T::value_type>();
+  } else if constexpr (form == Form::kMap) {
+    return is_data<typename T::key_type>() && is_data<typename T::mapped_type>();
+  } else {
+    return true;
+  }
+}
+
+template <typename T>
+constexpr bool holds_tensors();
+
+template <typename T>
+struct AnyHoldsTensors;
+template <typename... T>
+struct AnyHoldsTensors<std::tuple<T...>> : std::bool_constant<(holds_tensors<T>() || ...)> {};
+template <typename First, typename Second>
+struct AnyHoldsTensors<std::pair<First, Second>>
+    : std::bool_constant<holds_tensors<First>() || holds_tensors<Second>()> {};
+
+/// Whether there may be tensors in it.
+template <typename T>
+constexpr bool holds_tensors() {
+  constexpr Form form = kForm<T>;
+  if constexpr (form == Form::kTuple) {
+    return AnyHoldsTensors<T>::value;
+  } else if constexpr (form == Form::kMap) {
+    return holds_tensors<typename T::key_type>() || holds_tensors<typename T::mapped_type>();
+  } else if constexpr (kIsContainer<T>) {
+    return holds_tensors<typename T::value_type>();
+  } else {
+    return form == Form::kTensor || form == Form::kValue || form == Form::kOrderedDict;
+  }
+}
+
+/// As the manifest calls it.
+template <typename T>
+constexpr const char* form_name() {
+  constexpr Form form = kForm<T>;
+  if constexpr (form == Form::kOptional) {
+    return form_name<typename T::value_type>();
+  } else if constexpr (form == Form::kEnum) {
+    return form_name<std::underlying_type_t<T>>();
+  } else if constexpr (form == Form::kDuration) {
+    return form_name<typename T::rep>();
+  } else {
+    switch (form) {
+      case Form::kBool:
+        return "bool";
+      case Form::kInteger:
+      case Form::kUnsigned:
+        return "int";
+      case Form::kReal:
+      case Form::kLongDouble:
+        return "double";
+      case Form::kComplex:
+        return "complex";
+      case Form::kText:
+      case Form::kRandom:
+        return "string";
+      case Form::kTensor:
+        return "tensor";
+      case Form::kTuple:
+        return "tuple";
+      case Form::kArray:
+      case Form::kSequence:
+      case Form::kSet:
+        return "list";
+      case Form::kMap:
+      case Form::kOrderedDict:
+        return "dict";
+      default:
+        return "value";
+    }
+  }
+}
+
+/// The keys that a dict can have. A map with any other is a list of pairs.
+template <typename T>
+constexpr bool kIsKey = kForm<T> == Form::kText || kForm<T> == Form::kInteger ||
+                        kForm<T> == Form::kUnsigned || kForm<T> == Form::kEnum;
+
+template <typename T>
+Value to_value(const T& object);
+
+template <typename T>
+Value tuple_to_value(const T& tuple) {
+  return std::apply([](const auto&... item) { return Value(Tuple{{to_value(item)...}}); }, tuple);
+}
+
+template <typename T>
+Value elements_to_value(const T& elements) {
+  Value::List list;
+  // By value: std::vector<bool> has no bools to refer to.
+  for (auto&& element : elements) list.push_back(to_value<typename T::value_type>(element));
+  return list;
+}
+
+template <typename T>
+Value map_to_value(const T& map) {
+  if constexpr (kIsKey<typename T::key_type>) {
+    Dict dict;
+    bool all = true;
+    for (const auto& [key, value] : map) {
+      const Value name = to_value(key);
+      if (name.kind() == Value::Kind::kInt) {
+        dict.insert(name.to_int(), to_value(value));
+      } else if constexpr (kForm<typename T::key_type> == Form::kText) {
+        dict.insert(name.to_string(), to_value(value));
+      } else {
+        all = false;  // Too large a number.
+        break;
+      }
+    }
+    if (all) return dict;
+  }
+  Value::List pairs;
+  for (const auto& [key, value] : map) pairs.push_back(Tuple{{to_value(key), to_value(value)}});
+  return pairs;
+}
+
+/// The tree of what an object is now.
+template <typename T>
+Value to_value(const T& object) {
+  constexpr Form form = kForm<T>;
+  if constexpr (form == Form::kUnsigned) {
+    return unsigned_value(object);
+  } else if constexpr (form == Form::kReal) {
+    return static_cast<double>(object);
+  } else if constexpr (form == Form::kLongDouble) {
+    return long_double_value(object);
+  } else if constexpr (form == Form::kComplex) {
+    return c10::complex<double>(object.real(), object.imag());
+  } else if constexpr (form == Form::kTensor) {
+    return object.defined() ? Value(object) : Value();
+  } else if constexpr (form == Form::kEnum) {
+    return to_value(static_cast<std::underlying_type_t<T>>(object));
+  } else if constexpr (form == Form::kDuration) {
+    return to_value(object.count());
+  } else if constexpr (form == Form::kOptional) {
+    return object.has_value() ? to_value(*object) : Value();
+  } else if constexpr (form == Form::kTuple) {
+    return tuple_to_value(object);
+  } else if constexpr (form == Form::kArray || form == Form::kSequence || form == Form::kSet) {
+    return elements_to_value(object);
+  } else if constexpr (form == Form::kMap) {
+    return map_to_value(object);
+  } else if constexpr (form == Form::kOrderedDict) {
+    Dict dict;
+    for (const auto& item : object) dict.insert(item.key(), to_value(item.value()));
+    return dict;
+  } else if constexpr (form == Form::kRandom) {
+    return random_text(object);
+  } else {
+    return object;
+  }
+}
+
+template <typename T>
+void from_value(const SavedData& saved, T& object);
+
+template <typename T>
+void integer_from_value(const SavedData& saved, T& number) {
+  int64_t wide = 0;
+  constexpr auto kLeast = static_cast<int64_t>(std::numeric_limits<T>::min());
+  constexpr auto kMost = static_cast<int64_t>(std::numeric_limits<T>::max());
+  if (saved.read(wide, kLeast, kMost)) number = static_cast<T>(wide);
+}
+
+template <typename T>
+void real_from_value(const SavedData& saved, T& number) {
+  double wide = 0;
+  if (!saved.read(wide)) return;
+  number = static_cast<T>(wide);
+  if (std::isfinite(wide) && !std::isfinite(number)) {
+    saved.refuse("a float here, and a double beyond it in the file");
+  } else if (saved.kind() == Value::Kind::kInt && static_cast<double>(number) != wide) {
+    saved.refuse("a float here, and an int in the file that no float is equal to");
+  }
+}
+
+template <typename T>
+void complex_from_value(const SavedData& saved, T& number) {
+  if (!saved.is(Value::Kind::kComplex)) return;
+  const c10::complex<double> wide = saved.value().to_complex();
+  using Part = decltype(number.real());
+  number = T(static_cast<Part>(wide.real()), static_cast<Part>(wide.imag()));
+  if (std::isfinite(wide.real()) != std::isfinite(number.real()) ||
+      std::isfinite(wide.imag()) != std::isfinite(number.imag())) {
+    saved.refuse("a complex of floats here, and one beyond them in the file");
+  }
+}
+
+template <typename T, size_t... n>
+void tuple_from_value(const SavedData& saved, T& tuple, std::index_sequence<n...>) {
+  const std::vector<Value>* const items = saved.elements("tuple", sizeof...(n));
+  if (items == nullptr) return;
+  (from_value(SavedData(saved, n, (*items)[n]), std::get<n>(tuple)), ...);
+}
+
+template <typename T>
+void array_from_value(const SavedData& saved, T& array) {
+  const std::vector<Value>* const items = saved.elements("list", array.size());
+  if (items == nullptr) return;
+  for (size_t i = 0; i < array.size(); ++i) from_value(SavedData(saved, i, (*items)[i]), array[i]);
+}
+
+template <typename T, typename Add>
+void elements_from_value(const SavedData& saved, const Add& add) {
+  const std::vector<Value>* const items = saved.elements("list");
+  if (items == nullptr) return;
+  for (size_t i = 0; i < items->size(); ++i) {
+    T element{};
+    from_value(SavedData(saved, i, (*items)[i]), element);
+    add(std::move(element));
+  }
+}
+
+template <typename T>
+void add_entry(const SavedData& key, const SavedData& value, T& map) {
+  typename T::key_type live_key{};
+  typename T::mapped_type live_value{};
+  from_value(key, live_key);
+  from_value(value, live_value);
+  map.emplace(std::move(live_key), std::move(live_value));
+}
+
+template <typename T>
+void map_from_value(const SavedData& saved, T& map) {
+  if (saved.value().is_dict()) {
+    for (const auto& [key, value] : saved.value().dict()) {
+      const Value name = std::visit([](const auto& text) { return Value(text); }, key);
+      add_entry(SavedData(saved, key, name), SavedData(saved, key, value), map);
+    }
+    return;
+  }
+  const std::vector<Value>* const pairs = saved.elements("dict");
+  if (pairs == nullptr) return;
+  for (size_t i = 0; i < pairs->size(); ++i) {
+    const SavedData pair(saved, i, (*pairs)[i]);
+    const std::vector<Value>* const halves = pair.elements("tuple", 2);
+    if (halves == nullptr) continue;
+    add_entry(SavedData(pair, 0, (*halves)[0]), SavedData(pair, 1, (*halves)[1]), map);
+  }
+}
+
+template <typename T>
+void random_from_value(const SavedData& saved, T& object) {
+  if (!saved.is(Value::Kind::kString)) return;
+  if (!read_random(saved.value().to_string(), object)) {
+    saved.refuse(
+        "a random engine or distribution here, and a string in the file that is not the text of "
+        "one "
+        "of its type");
+  }
+}
+
+template <typename T>
+void ordered_dict_from_value(const SavedData& saved, T& dict) {
+  if (!saved.is(Value::Kind::kDict)) return;
+  for (const auto& [key, value] : saved.value().dict()) {
+    const SavedData entry(saved, key, value);
+    if (const auto* const name = std::get_if<std::string>(&key)) {
+      at::Tensor tensor;
+      from_value(entry, tensor);
+      dict.insert(*name, std::move(tensor));
+    } else {
+      entry.refuse("its key is a string here, and an int in the file");
+    }
+  }
+}
+
+template <typename T>
+void from_value(const SavedData& saved, T& object) {
+  constexpr Form form = kForm<T>;
+  if constexpr (form == Form::kValue) {
+    object = saved.value();
+  } else if constexpr (form == Form::kBool) {
+    if (saved.is(Value::Kind::kBool)) object = saved.value().to_bool();
+  } else if constexpr (form == Form::kInteger) {
+    integer_from_value(saved, object);
+  } else if constexpr (form == Form::kUnsigned) {
+    uint64_t number = 0;
+    if (saved.read(number)) object = static_cast<T>(number);
+  } else if constexpr (form == Form::kReal) {
+    real_from_value(saved, object);
+  } else if constexpr (form == Form::kLongDouble) {
+    saved.read(object);
+  } else if constexpr (form == Form::kComplex) {
+    complex_from_value(saved, object);
+  } else if constexpr (form == Form::kText) {
+    if (saved.is(Value::Kind::kString)) object = saved.value().to_string();
+  } else if constexpr (form == Form::kTensor) {
+    if (saved.value().is_none()) {
+      object = at::Tensor();
+    } else if (saved.is(Value::Kind::kTensor)) {
+      object = saved.value().to_tensor();
+    }
+  } else if constexpr (form == Form::kEnum) {
+    std::underlying_type_t<T> number{};
+    from_value(saved, number);
+    object = static_cast<T>(number);
+  } else if constexpr (form == Form::kDuration) {
+    typename T::rep count{};
+    from_value(saved, count);
+    object = T(count);
+  } else if constexpr (form == Form::kOptional) {
+    object.reset();
+    if (saved.value().is_none()) return;
+    typename T::value_type content{};
+    from_value(saved, content);
+    object = std::move(content);
+  } else if constexpr (form == Form::kTuple) {
+    tuple_from_value(saved, object, std::make_index_sequence<std::tuple_size_v<T>>());
+  } else if constexpr (form == Form::kArray) {
+    array_from_value(saved, object);
+  } else if constexpr (form == Form::kSequence) {
+    elements_from_value<typename T::value_type>(
+        saved, [&](auto&& element) { object.push_back(std::move(element)); });
+  } else if constexpr (form == Form::kSet) {
+    elements_from_value<typename T::value_type>(
+        saved, [&](auto&& element) { object.insert(std::move(element)); });
+  } else if constexpr (form == Form::kMap) {
+    map_from_value(saved, object);
+  } else if constexpr (form == Form::kOrderedDict) {
+    ordered_dict_from_value(saved, object);
+  } else {
+    static_assert(form == Form::kRandom);
+    random_from_value(saved, object);
+  }
+}
+
+template <typename T, typename = void>
+struct HasCompare : std::false_type {};
+template <typename T>
+struct HasCompare<T, std::void_t<decltype(T(std::declval<const T&>().key_comp()))>>
+    : std::true_type {};
+template <typename T, typename = void>
+struct HasHash : std::false_type {};
+template <typename T>
+struct HasHash<T, std::void_t<decltype(T(size_t{}, std::declval<const T&>().hash_function(),
+                                         std::declval<const T&>().key_eq()))>> : std::true_type {};
+
+/// An empty one that compares as the live one does, for it takes the live one's place.
+template <typename T>
+std::shared_ptr<T> empty_like(const T& live) {
+  if constexpr (HasCompare<T>::value) {
+    return std::make_shared<T>(live.key_comp());
+  } else if constexpr (HasHash<T>::value) {
+    return std::make_shared<T>(0, live.hash_function(), live.key_eq());
+  } else {
+    return std::make_shared<T>();
+  }
+}
+
+/// The two directions of a live object. It must outlive them.
+struct LiveData {
+  std::function<Value()> read;
+  /// Makes what the saved data are, beside the live object, and gives what puts it there, which
+  /// cannot fail.
+  std::function<std::function<void()>(const SavedData&)> prepare;
+  const char* type;
+  bool may_hold_tensors;
+};
+
+template <typename T>
+LiveData live_data(T& object) {
+  const auto read = [&object] { return to_value(object); };
+  const auto prepare = [&object](const SavedData& saved) -> std::function<void()> {
+    std::shared_ptr<T> fresh = empty_like(object);
+    from_value(saved, *fresh);
+    return [&object, fresh] { object = std::move(*fresh); };
+  };
+  return {read, prepare, form_name<T>(), holds_tensors<T>()};
+}
+
+template <typename T>
+LiveData live_data(std::atomic<T>& object) {
+  const auto read = [&object] { return to_value(object.load()); };
+  const auto prepare = [&object](const SavedData& saved) -> std::function<void()> {
+    T fresh{};
+    from_value(saved, fresh);
+    return [&object, fresh] { object.store(fresh); };
+  };
+  return {read, prepare, form_name<T>(), holds_tensors<T>()};
+}
+
+/// Whether State::add takes it by way of live_data.
+template <typename T>
+constexpr bool is_live_data() {
+  if constexpr (IsAtomic<T>::value) {
+    return is_data<decltype(std::declval<T&>().load())>();
+  } else {
+    return is_data<T>();
+  }
+}
+
+}  // namespace checkpoint::internal

@@ -1,0 +1,169 @@
+#include "format/foreign.h"
+
+#include "format/pickle/utf8.h"
+#include "store/io/file.h"
+#include "store/records/marker.h"
+#include "store/records/names.h"
+
+#include <checkpoint/error.h>
+
+#include <algorithm>
+#include <cctype>
+#include <vector>
+
+namespace checkpoint::format {
+
+namespace {
+
+struct Foreign {
+  const char* what;  ///< "this is …"
+  const char* hint;
+};
+
+struct Magic {
+  size_t at;
+  std::string_view bytes;
+  Foreign kind;
+};
+
+constexpr Magic kMagics[] = {
+    {0,
+     "version https://git-lfs",
+     {"a git-lfs pointer: the file itself was not downloaded", "Run git lfs pull."}},
+    {0, "\x1f\x8b", {"packed by gzip", "Unpack it with gunzip."}},
+    {0, "\x28\xb5\x2f\xfd", {"packed by zstd", "Unpack it with unzstd."}},
+    {0, "\xfd" "7zXZ", {"packed by xz", "Unpack it with unxz."}},
+    {0, "BZh", {"packed by bzip2", "Unpack it with bunzip2."}},
+    {0, "7z\xbc\xaf\x27\x1c", {"a 7z archive", "Unpack it, and load the file in it."}},
+    {0, "PK\x05\x06", {"an empty zip archive", "Save it again."}},
+    {0,
+     "\x93NUMPY",
+     {"an array of NumPy (.npy)", "In Python: torch.save(torch.from_numpy(numpy.load(f)), g)."}},
+    {0, "\x89HDF", {"an HDF5 file, as Keras writes", "In Python, save its tensors by torch.save."}},
+    {0, "GGUF", {"a GGUF file, of llama.cpp", "Load the model's safetensors instead."}},
+    {0, "\x7f" "ELF", {"a program or library", "Name the checkpoint's own file."}},
+    {257,
+     "ustar",
+     {"a tar archive, perhaps of PyTorch before 0.1.10",
+      "If it is one of files, unpack it; otherwise load and save it again with PyTorch 0.4 to "
+      "1.13."}},
+};
+
+// In small letters, without the blanks before it.
+std::string front_of_text(std::string_view begin) {
+  const size_t first = begin.find_first_not_of(" \t\r\n");
+  std::string text(begin.substr(std::min(first, begin.size())));
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+bool begins_with(std::string_view text, std::string_view begin) {
+  return text.substr(0, begin.size()) == begin;
+}
+
+bool ends_with(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+bool is_text(std::string_view begin) {
+  // The last character may be cut off.
+  size_t end = begin.size();
+  while (end > 0 && end + 4 > begin.size() && static_cast<unsigned char>(begin[end - 1]) >= 0x80) {
+    --end;
+  }
+  if (!is_utf8(begin.substr(0, end))) return false;
+  return std::all_of(begin.begin(), begin.end(), [](unsigned char c) {
+    return c >= 0x20 || c == '\n' || c == '\r' || c == '\t';
+  });
+}
+
+Foreign foreign_text(std::string_view begin, const std::string& name) {
+  const std::string text = front_of_text(begin);
+  if (begins_with(text, "<!doctype html") || begins_with(text, "<html")) {
+    return {"an HTML page, as a download that failed leaves it", "Download the file again."};
+  }
+  if (begins_with(text, "<?xml")) {
+    return {"an XML text, as a download that failed leaves it", "Download the file again."};
+  }
+  if (begins_with(text, "{") && ends_with(name, ".index.json")) {
+    return {"the index of a model in several files (shards), and holds no tensors",
+            "Load each of the files that its weight_map names, which lie beside it."};
+  }
+  if (begins_with(text, "{") || begins_with(text, "[")) {
+    return {"a JSON text, and holds no tensors", "Name the file with the tensors."};
+  }
+  return {"a text", "Look into it: perhaps a download failed."};
+}
+
+[[noreturn]] void refuse(const Foreign& kind, const store::ByteSource& source) {
+  throw Error(ErrorCode::kUnsupported, std::string("this is ") + kind.what, source.name(), 0,
+              kind.hint);
+}
+
+bool exists(store::FileSystem& fs, const std::string& path, const std::string& name) {
+  return store::look(fs, store::join(path, name)).st_mode != 0;
+}
+
+bool is_model_file(const std::string& name) {
+  const char* const kEnds[] = {".safetensors", ".pth", ".pt", ".ckpt", "pytorch_model.bin"};
+  return std::any_of(std::begin(kEnds), std::end(kEnds),
+                     [&](const char* end) { return ends_with(name, end); });
+}
+
+// What in the directory may be meant, the likeliest first.
+std::vector<std::string> candidates(store::FileSystem& fs, const std::string& path) {
+  constexpr size_t kMost = 3;
+  std::vector<std::string> names;
+  std::vector<std::string> found;
+  if (fs.list(path.c_str(), &names) != 0) return found;
+  std::sort(names.begin(), names.end());
+  for (const char* link : {store::kLatestLink, store::kBestLink}) {
+    if (exists(fs, path, store::join(link, store::kManifestFile))) found.emplace_back(link);
+  }
+  for (const std::string& name : names) {
+    if (found.size() >= kMost) break;
+    const bool known = std::find(found.begin(), found.end(), name) != found.end();
+    const bool checkpoint =
+        store::is_checkpoint_name(name) && exists(fs, path, store::join(name, store::kManifestFile));
+    if (!known && (checkpoint || is_model_file(name))) found.push_back(name);
+  }
+  return found;
+}
+
+}  // namespace
+
+void throw_foreign(const store::ByteSource& source, std::string_view begin) {
+  if (begin.empty()) {
+    throw Error(ErrorCode::kUnsupported, "this file holds 0 bytes", source.name(), 0,
+                "Copy or save it again: perhaps the disk was full.");
+  }
+  for (const Magic& magic : kMagics) {
+    if (begin.size() > magic.at && begins_with(begin.substr(magic.at), magic.bytes)) {
+      refuse(magic.kind, source);
+    }
+  }
+  if (is_text(begin)) refuse(foreign_text(begin, source.name()), source);
+  throw Error(ErrorCode::kUnsupported,
+              "this is no file of LibTorch, no .pth file of Python and no safetensors file, or its "
+              "beginning is damaged",
+              source.name());
+}
+
+void need_checkpoint(store::FileSystem& fs, const std::string& path) {
+  if (exists(fs, path, store::kManifestFile) || store::has_marker(fs, path)) return;
+  if (exists(fs, path, ".metadata")) {
+    throw Error(ErrorCode::kUnsupported, "this directory is a distributed checkpoint of Python's",
+                path, 0,
+                "In Python: python -m torch.distributed.checkpoint.format_utils dcp_to_torch DIR "
+                "FILE.pth.");
+  }
+  std::string hint;
+  for (const std::string& name : candidates(fs, path)) {
+    hint += (hint.empty() ? "Did you mean '" : ", '") + store::join(path, name) + '\'';
+  }
+  throw Error(ErrorCode::kUnsupported, "this directory is no checkpoint", path, 0,
+              hint.empty() ? "Name a checkpoint's directory, or a file." : hint + '?');
+}
+
+}  // namespace checkpoint::format

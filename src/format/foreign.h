@@ -1,0 +1,22 @@
+#pragma once
+
+#include "store/io/byte_source.h"
+#include "store/io/file_system.h"
+
+#include <string>
+#include <string_view>
+
+// Files that are whole, but none of ours: what they are, and what to do with them.
+
+namespace checkpoint::format {
+
+/// How many bytes from the front tell what a file is.
+constexpr size_t kForeignBytes = 512;
+
+/// Throws Error(unsupported) that says what the file is, by its first bytes.
+[[noreturn]] void throw_foreign(const store::ByteSource& source, std::string_view begin);
+
+/// Throws Error(unsupported) if the directory is no checkpoint, naming what in it may be meant.
+void need_checkpoint(store::FileSystem& fs, const std::string& path);
+
+}  // namespace checkpoint::format

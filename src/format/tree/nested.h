@@ -1,0 +1,42 @@
+#pragma once
+
+#include <checkpoint/value.h>
+
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace checkpoint::format {
+
+/// A flat dict of dotted names as LibTorch's modules lay themselves out: "a.b" becomes "b" in the
+/// dict "a". An empty dict in it is a submodule without tensors. Empty if some name is that of a
+/// tensor and of a submodule, or no string.
+inline std::optional<Dict> nested(const Dict& flat) {
+  const auto submodule = [](Dict& module, const std::string& name) -> Dict* {
+    if (!module.contains(name)) module.insert(name, Dict());
+    Value* const found = module.find(name);
+    return found->is_dict() ? &found->dict() : nullptr;
+  };
+  Dict root;
+  for (const auto& [key, value] : flat) {
+    const auto* const name = std::get_if<std::string>(&key);
+    if (name == nullptr) return {};
+    Dict* module = &root;
+    size_t begin = 0;
+    for (size_t dot; (dot = name->find('.', begin)) != std::string::npos; begin = dot + 1) {
+      module = submodule(*module, name->substr(begin, dot - begin));
+      if (module == nullptr) return {};
+    }
+    const std::string last = name->substr(begin);
+    if (value.is_dict()) {
+      if (submodule(*module, last) == nullptr) return {};
+    } else if (module->contains(last)) {
+      return {};
+    } else {
+      module->insert(last, value);
+    }
+  }
+  return root;
+}
+
+}  // namespace checkpoint::format

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "state/plan/item.h"
+
+#include <checkpoint/state_data.h>
+
+#include <functional>
+#include <string>
+
+namespace checkpoint::state {
+
+/// Numbers, texts, tensors and containers of these, by reference: replaced whole, in new memory,
+/// but for the tensors that require gradients. An optimizer may hold those too, so they are written
+/// in place, and have names as a module's parameters do.
+class DataItem final : public Item {
+ public:
+  DataItem(std::string name, internal::LiveData data);
+  void name_parameters(ParameterNames& names) const override;
+  ItemEntry describe() const override;
+  Value capture() const override;
+  void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
+  bool places_parameters() const override { return data_.may_hold_tensors; }
+  bool has_any_keys() const override { return true; }
+
+ private:
+  // What puts the saved data into the live object; null, which the plan knows, if they do not fit.
+  std::function<void()> prepare(const Value& saved, RestorePlan& plan) const;
+
+  internal::LiveData data_;
+};
+
+}  // namespace checkpoint::state

@@ -1,0 +1,162 @@
+// In how many ways a checkpoint can be there, or have been there, and not be listed:
+//
+//   the directory is a checkpoint itself    its user has named one level too many
+//   a directory below holds checkpoints     or one too few: the parent of several runs
+//   a link to a checkpoint, or to a run     links are not followed: nothing is removed through one
+//   a link that leads nowhere               what it leads to may be on a disk that is not mounted
+//   .NAME                                   hidden names are this library's own
+//   .retiring-NAME                          a removal that was begun, and is not decided
+//   history.jsonl, and none of its entries  a disk that is not mounted, a copy of small files only
+//
+// Left out is what a scan lists or set_aside_names gives; .staging-… (never acknowledged);
+// .retired-… (its removal was decided, as a newer one stood beside it); and pins (names alone).
+// Retention leaves the newest, so that no directory of ours becomes empty by itself: who has
+// removed all checkpoints by hand is asked to remove history.jsonl too.
+
+#include "store/directory/unseen.h"
+
+#include "base/in_quotes.h"
+#include "store/directory/history.h"
+#include "store/io/file.h"
+#include "store/records/marker.h"
+#include "store/records/names.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <string_view>
+
+namespace checkpoint::store {
+namespace {
+
+// Somebody's directory of pictures is not searched to its end.
+constexpr size_t kMostBelow = 1000;
+
+bool begins_with(const std::string& name, std::string_view start) {
+  return name.compare(0, start.size(), start) == 0;
+}
+
+bool ends_with(const std::string& name, std::string_view end) {
+  return name.size() > end.size() &&
+         name.compare(name.size() - end.size(), end.size(), end.data(), end.size()) == 0;
+}
+
+std::vector<std::string> sorted_names(FileSystem& fs, const std::string& path) {
+  std::vector<std::string> names;
+  if (fs.list(path.c_str(), &names) != 0 && errno != ENOENT) {
+    throw system_failure("list the directory", path, errno);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// The first checkpoint in a directory; empty if there is not one.
+std::string checkpoint_in(FileSystem& fs, const std::string& path) {
+  std::vector<std::string> names = sorted_names(fs, path);
+  if (names.size() > kMostBelow) names.resize(kMostBelow);
+  for (const std::string& name : names) {
+    if (is_checkpoint_name(name) && S_ISDIR(look(fs, join(path, name)).st_mode) &&
+        looks_like_checkpoint(fs, join(path, name))) {
+      return name;
+    }
+  }
+  return {};
+}
+
+std::optional<std::string> why_below(FileSystem& fs, const std::string& path) {
+  const std::string inner = checkpoint_in(fs, path);
+  if (inner.empty()) return std::nullopt;
+  return "a directory that holds checkpoints (" + in_quotes(inner) + "): to go on with that run, " +
+         "name " + in_quotes(path) + " as the directory";
+}
+
+std::optional<std::string> why_directory(FileSystem& fs, const std::string& name,
+                                         const std::string& path) {
+  if (begins_with(name, kRetiringPrefix)) {
+    if (!looks_like_checkpoint(fs, path)) return std::nullopt;
+    return "a checkpoint whose removal was begun and not decided: rename it to " +
+           in_quotes(name.substr(sizeof kRetiringPrefix - 1));
+  }
+  if (name[0] == '.') {
+    if (!looks_like_checkpoint(fs, path)) return std::nullopt;
+    return "a checkpoint with a hidden name: rename it, without the dot";
+  }
+  return why_below(fs, path);
+}
+
+std::optional<std::string> why_link(FileSystem& fs, const std::string& name,
+                                    const std::string& path) {
+  std::string target;
+  if (fs.readlink(path.c_str(), &target) != 0) throw system_failure("read the link", path, errno);
+  struct stat info;
+  if (fs.stat(path.c_str(), &info) != 0) {
+    if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
+      throw system_failure("follow the link", path, errno);
+    }
+    return "a link that leads nowhere, to " + in_quotes(target) +
+           ": mount or restore what it leads to, or remove it";
+  }
+  if (!S_ISDIR(info.st_mode)) {
+    if (name != kLatestLink && name != kBestLink) return std::nullopt;
+    return "the link to a checkpoint leads to a file, " + in_quotes(target) +
+           ": unpack it, or remove the link";
+  }
+  if (looks_like_checkpoint(fs, path)) {
+    return "a link to a checkpoint, " + in_quotes(target) +
+           ", and links are not followed: put the directory itself in its place";
+  }
+  return why_below(fs, path);
+}
+
+std::optional<std::string> why(const Directory& directory, const std::string& name) {
+  for (const char* const own : {kStagingPrefix, kRetiredPrefix}) {
+    if (begins_with(name, own)) return std::nullopt;
+  }
+  if (name == kPinsDirectory || is_set_aside(name)) return std::nullopt;
+  const std::string path = directory.path_of(name);
+  const mode_t mode = look(directory.fs(), path).st_mode;
+  if (S_ISLNK(mode)) return why_link(directory.fs(), name, path);
+  if (S_ISDIR(mode)) return why_directory(directory.fs(), name, path);
+  return std::nullopt;
+}
+
+std::optional<std::string> why_history(const Directory& directory) {
+  const std::vector<HistoryEntry> entries = read_history(directory);
+  if (entries.empty()) return std::nullopt;
+  return "says that checkpoints were saved here, the last of them " +
+         in_quotes(entries.back().name) +
+         ", and they are gone: mount or copy back what held them, or remove this file too";
+}
+
+}  // namespace
+
+std::vector<Unseen> find_unseen(const Directory& directory) {
+  std::vector<Unseen> result;
+  if (looks_like_checkpoint(directory.fs(), directory.path())) {
+    result.push_back(
+        {".", "this directory is a checkpoint itself: name the one that it stands in, " +
+                  in_quotes(parent_of(directory.path()))});
+  }
+  for (const std::string& name : sorted_names(directory.fs(), directory.path())) {
+    const auto reason = name == kHistoryFile ? why_history(directory) : why(directory, name);
+    if (reason) result.push_back({name, *reason});
+  }
+  return result;
+}
+
+std::vector<std::string> files_like_checkpoints(const Directory& directory) {
+  static constexpr std::array<std::string_view, 9> kEndings = {
+      ".pt", ".pth", ".ckpt", ".safetensors", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".zip"};
+  std::vector<std::string> result;
+  for (const std::string& name : sorted_names(directory.fs(), directory.path())) {
+    const bool fits = std::any_of(kEndings.begin(), kEndings.end(),
+                                  [&](std::string_view end) { return ends_with(name, end); });
+    if (fits && S_ISREG(look(directory.fs(), directory.path_of(name)).st_mode)) {
+      result.push_back(name);
+    }
+  }
+  return result;
+}
+
+}  // namespace checkpoint::store
