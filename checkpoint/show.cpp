@@ -4,8 +4,8 @@
 #include "places.h"
 
 #include "store/directory/directory.h"
-#include "store/records/names.h"
 #include "store/directory/verify.h"
+#include "store/records/names.h"
 
 #include <checkpoint/error.h>
 

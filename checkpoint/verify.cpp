@@ -4,9 +4,9 @@
 #include "progress_bar.h"
 
 #include "store/directory/directory.h"
+#include "store/directory/verify.h"
 #include "store/io/file.h"
 #include "store/records/manifest.h"
-#include "store/directory/verify.h"
 
 #include <checkpoint/error.h>
 

@@ -13,9 +13,10 @@ namespace checkpoint {
 
 /// One file of a checkpoint, as it must be found.
 struct FileEntry {
-  std::string name;      ///< Inside the checkpoint's directory; no folder part.
-  uint64_t bytes = 0;    ///< Its size.
-  std::string xxh3_128;  ///< Its digest, 32 lower-case hexadecimal digits (docs/checkpoint-layout.md).
+  std::string name;    ///< Inside the checkpoint's directory; no folder part.
+  uint64_t bytes = 0;  ///< Its size.
+  std::string
+      xxh3_128;  ///< Its digest, 32 lower-case hexadecimal digits (docs/checkpoint-layout.md).
 };
 
 /// One item of a State, as it was saved.
@@ -30,8 +31,8 @@ struct ItemEntry {
   std::vector<int64_t> group_sizes;  ///< An optimizer's parameter groups: how many parameters each.
 };
 
-/// What a checkpoint is, and how to know that it is whole (manifest.json; docs/checkpoint-layout.md).
-/// A plain value: copy it as you like.
+/// What a checkpoint is, and how to know that it is whole (manifest.json;
+/// docs/checkpoint-layout.md). A plain value: copy it as you like.
 struct Manifest {
   int64_t format_version = 1;
   std::string name;              ///< The directory's name when it was written.

@@ -113,8 +113,8 @@ class CHECKPOINT_API State {
   ///   and written at each restore;
   /// - an enum, std::complex, std::chrono::duration, std::atomic, std::mt19937 and C++'s other
   ///   random engines and distributions; std::optional, std::pair, std::tuple, std::array and
-  ///   containers (std::vector, std::deque, std::set, std::map, std::unordered_map, …) of values and
-  ///   of each other. Tensors in them are new ones after a restore, but for leaves that require
+  ///   containers (std::vector, std::deque, std::set, std::map, std::unordered_map, …) of values
+  ///   and of each other. Tensors in them are new ones after a restore, but for leaves that require
   ///   gradients;
   /// - any other object, a ResumableSampler for one, with
   ///

@@ -32,7 +32,10 @@ constexpr Magic kMagics[] = {
      {"a git-lfs pointer: the file itself was not downloaded", "Run git lfs pull."}},
     {0, "\x1f\x8b", {"packed by gzip", "Unpack it with gunzip."}},
     {0, "\x28\xb5\x2f\xfd", {"packed by zstd", "Unpack it with unzstd."}},
-    {0, "\xfd" "7zXZ", {"packed by xz", "Unpack it with unxz."}},
+    {0,
+     "\xfd"
+     "7zXZ",
+     {"packed by xz", "Unpack it with unxz."}},
     {0, "BZh", {"packed by bzip2", "Unpack it with bunzip2."}},
     {0, "7z\xbc\xaf\x27\x1c", {"a 7z archive", "Unpack it, and load the file in it."}},
     {0, "PK\x05\x06", {"an empty zip archive", "Save it again."}},
@@ -41,7 +44,10 @@ constexpr Magic kMagics[] = {
      {"an array of NumPy (.npy)", "In Python: torch.save(torch.from_numpy(numpy.load(f)), g)."}},
     {0, "\x89HDF", {"an HDF5 file, as Keras writes", "In Python, save its tensors by torch.save."}},
     {0, "GGUF", {"a GGUF file, of llama.cpp", "Load the model's safetensors instead."}},
-    {0, "\x7f" "ELF", {"a program or library", "Name the checkpoint's own file."}},
+    {0,
+     "\x7f"
+     "ELF",
+     {"a program or library", "Name the checkpoint's own file."}},
     {257,
      "ustar",
      {"a tar archive, perhaps of PyTorch before 0.1.10",
@@ -124,8 +130,8 @@ std::vector<std::string> candidates(store::FileSystem& fs, const std::string& pa
   for (const std::string& name : names) {
     if (found.size() >= kMost) break;
     const bool known = std::find(found.begin(), found.end(), name) != found.end();
-    const bool checkpoint =
-        store::is_checkpoint_name(name) && exists(fs, path, store::join(name, store::kManifestFile));
+    const bool checkpoint = store::is_checkpoint_name(name) &&
+                            exists(fs, path, store::join(name, store::kManifestFile));
     if (!known && (checkpoint || is_model_file(name))) found.push_back(name);
   }
   return found;

@@ -1,12 +1,12 @@
 #include "compat/device.h"
+#include "format/decode/tensor_loader.h"
 #include "format/foreign.h"
-#include "format/tree/map_tensors.h"
 #include "format/read_file.h"
 #include "format/safetensors/safetensors.h"
-#include "format/decode/tensor_loader.h"
+#include "format/tree/map_tensors.h"
+#include "store/directory/verify.h"
 #include "store/io/file.h"
 #include "store/io/mapping.h"
-#include "store/directory/verify.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/state_dict.h>

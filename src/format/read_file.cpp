@@ -1,10 +1,10 @@
 #include "format/read_file.h"
 
 #include "format/foreign.h"
-#include "format/torch/archive_reader.h"
-#include "format/torch/legacy_reader.h"
 #include "format/safetensors/safetensors.h"
 #include "format/safetensors/safetensors_header.h"
+#include "format/torch/archive_reader.h"
+#include "format/torch/legacy_reader.h"
 
 #include <checkpoint/error.h>
 

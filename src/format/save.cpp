@@ -1,8 +1,8 @@
-#include "format/torch/archive_writer.h"
-#include "format/tree/dense.h"
-#include "format/torch/pth_writer.h"
 #include "format/safetensors/safetensors.h"
 #include "format/save_tree.h"
+#include "format/torch/archive_writer.h"
+#include "format/torch/pth_writer.h"
+#include "format/tree/dense.h"
 #include "store/io/atomic_file.h"
 
 #include <checkpoint/error.h>
@@ -24,8 +24,8 @@ constexpr Extension kExtensions[] = {
 const Dict& need_dict(const Value& value, const char* what, const std::string& path) {
   if (value.is_dict()) return value.dict();
   throw Error(ErrorCode::kUnsupported,
-              std::string(what) + " holds a dict, and this is a " + kind_text(value), path,
-              0, "Put it into a Dict under a name.");
+              std::string(what) + " holds a dict, and this is a " + kind_text(value), path, 0,
+              "Put it into a Dict under a name.");
 }
 
 }  // namespace

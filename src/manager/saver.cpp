@@ -1,10 +1,10 @@
 #include "manager/saver.h"
 
-#include "manager/write_checkpoint.h"
-#include "state/snapshot/capture.h"
 #include "base/log.h"
 #include "base/meter.h"
 #include "base/stopwatch.h"
+#include "manager/write_checkpoint.h"
+#include "state/snapshot/capture.h"
 
 #include <exception>
 #include <new>

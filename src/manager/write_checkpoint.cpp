@@ -1,13 +1,13 @@
 #include "manager/write_checkpoint.h"
 
-#include "format/torch/archive_writer.h"
-#include "format/torch/pth_writer.h"
 #include "base/log.h"
 #include "base/meter.h"
-#include "store/records/names.h"
 #include "base/stopwatch.h"
-#include "store/records/tensor_table.h"
+#include "format/torch/archive_writer.h"
+#include "format/torch/pth_writer.h"
 #include "store/directory/transaction.h"
+#include "store/records/names.h"
+#include "store/records/tensor_table.h"
 
 #include <cstdio>
 #include <string>

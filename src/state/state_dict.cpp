@@ -78,8 +78,9 @@ RestoreReport load_into(torch::nn::Module& module, const store::File& file,
   const auto saved_device = [](const format::StoredTensor& stored) { return stored.device; };
   const state::TensorSource source{&file, &archive, saved_device, unchecked};
   state::RestorePlan plan(source, options);
-  state::plan_whole_module(
-      module, need_names(choose(archive.tree(), item, file.name()), file.name()), file.name(), plan);
+  state::plan_whole_module(module,
+                           need_names(choose(archive.tree(), item, file.name()), file.name()),
+                           file.name(), plan);
   state::settle(plan, options.strict(), file.name());
   plan.run();
   return plan.report();

@@ -1,7 +1,7 @@
 #include "support/catch.h"
-#include "support/run_command.h"
 #include "support/error_of.h"
 #include "support/models.h"
+#include "support/run_command.h"
 #include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>

@@ -1,4 +1,5 @@
-// clang-format off: each comment stands in the line of its call.
+// Each comment stands in the line of its call.
+// clang-format off
 // Each call is wrong, and each comment is what the compiler must say about it (run.sh).
 #include <checkpoint/checkpoint.h>
 

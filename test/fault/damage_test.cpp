@@ -1,10 +1,10 @@
 // Damage of every kind is found, by verify and by every restore, and a checkpoint is set aside only
 // when it is damaged on the disk, by the one who may.
 
-#include "support/catch.h"
-#include "support/error_of.h"
 #include "fault/world.h"
 #include "manager/manager_access.h"
+#include "support/catch.h"
+#include "support/error_of.h"
 
 #include <checkpoint/checkpoint.h>
 

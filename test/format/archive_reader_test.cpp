@@ -375,7 +375,8 @@ TEST_CASE("a bad archive is refused, and the error says why", "[archive]") {
   }
   SECTION("a record that is packed in an unknown way") {
     handmade.zip.records[1].method = 12;
-    CHECK(contains(handmade.error(), "unsupported: record 'archive/data/0' is packed by method 12"));
+    CHECK(
+        contains(handmade.error(), "unsupported: record 'archive/data/0' is packed by method 12"));
   }
   SECTION("a record that is too short") {
     handmade.record = std::string(12, '\1');

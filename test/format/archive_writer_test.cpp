@@ -1,10 +1,10 @@
 #include "support/catch.h"
 #include "support/error_of.h"
 
+#include "base/digest.h"
 #include "format/torch/archive_reader.h"
 #include "format/torch/archive_writer.h"
 #include "support/memory_source.h"
-#include "base/digest.h"
 
 #include <torch/torch.h>
 

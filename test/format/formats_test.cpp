@@ -1,11 +1,11 @@
+#include "base/digest.h"
+#include "format/decode/tensor_loader.h"
+#include "format/torch/archive_reader.h"
+#include "format/torch/pth_writer.h"
+#include "python/check_files.h"
 #include "support/catch.h"
 #include "support/error_of.h"
-#include "format/torch/archive_reader.h"
 #include "support/handmade_pickle.h"
-#include "format/torch/pth_writer.h"
-#include "format/decode/tensor_loader.h"
-#include "python/check_files.h"
-#include "base/digest.h"
 #include "support/temporary_directory.h"
 
 #include <checkpoint/state_dict.h>
@@ -275,10 +275,10 @@ TEST_CASE("an archive that was packed again is read", "[formats]") {
   handmade::Tensor part;
   part.offset = 2;
   part.sizes = {2};
-  const std::string pickle = handmade::start() +
-                             handmade::dict(handmade::text("w") + whole.build() +
-                                            handmade::text("part") + part.build()) +
-                             ".";
+  const std::string pickle =
+      handmade::start() +
+      handmade::dict(handmade::text("w") + whole.build() + handmade::text("part") + part.build()) +
+      ".";
   HandmadeZip zip;
   zip.records = {deflated("a/data.pkl", pickle), deflated("a/byteorder", "little"),
                  deflated("a/data/0", floats({1, 2, 3, 4}))};
@@ -324,10 +324,11 @@ TEST_CASE("an array of NumPy is a tensor with the numbers of the pickle", "[form
            "b";
   };
   HandmadeZip zip;
-  zip.records = {{"a/data.pkl", start() +
-                                    dict(text("little") + array("<", little(258, 2) + little(3, 2)) +
-                                         text("big") + array(">", little(258, 2) + little(3, 2))) +
-                                    "."}};
+  zip.records = {
+      {"a/data.pkl", start() +
+                         dict(text("little") + array("<", little(258, 2) + little(3, 2)) +
+                              text("big") + array(">", little(258, 2) + little(3, 2))) +
+                         "."}};
   std::ofstream(path, std::ios::binary) << zip.build();
   for (const bool mmap : {false, true}) {
     const Value tree = load(path, LoadOptions().mmap(mmap));
@@ -365,12 +366,11 @@ std::string write_beside_unknown(const TemporaryDirectory& directory, const std:
   using namespace format::handmade;
   Tensor weight;
   format::HandmadeZip zip;
-  zip.records = {
-      {"a/data.pkl", start() +
-                         dict(text("state_dict") + dict(text("w") + weight.build()) +
-                              text("hyper_parameters") + rest) +
-                         "."},
-      {"a/data/0", floats({1, 2, 3, 4})}};
+  zip.records = {{"a/data.pkl", start() +
+                                    dict(text("state_dict") + dict(text("w") + weight.build()) +
+                                         text("hyper_parameters") + rest) +
+                                    "."},
+                 {"a/data/0", floats({1, 2, 3, 4})}};
   std::ofstream(directory / "lightning.ckpt", std::ios::binary) << zip.build();
   return directory / "lightning.ckpt";
 }
@@ -384,7 +384,8 @@ TEST_CASE("weights beside an unknown class are read", "[formats]") {
   const std::string made = global("argparse", "Namespace") + ")\x81";
   const at::Tensor wanted = torch::tensor({1.f, 2.f, 3.f, 4.f});
   SECTION("that holds numbers") {
-    const std::string path = write_beside_unknown(directory, made + dict(text("lr") + "K\x05") + "b");
+    const std::string path =
+        write_beside_unknown(directory, made + dict(text("lr") + "K\x05") + "b");
     const Value tree = load(path);
     CHECK(tree.dict().at("hyper_parameters").opaque().class_name == "argparse.Namespace");
     CHECK(load_weights(path, {}, "state_dict")["w"].equal(wanted));

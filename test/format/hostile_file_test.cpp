@@ -173,8 +173,8 @@ std::vector<Hostile> pickles() {
                  integer(4)) +
            "Q"),
        "'__main__.Storage'"},
-      {"pickle: an unknown object with two states",
-       pth(global("__main__", "Model") + ")\x81}b}b"), "filled twice"},
+      {"pickle: an unknown object with two states", pth(global("__main__", "Model") + ")\x81}b}b"),
+       "filled twice"},
       {"pickle: a bytearray of 2^63 bytes", pth("\x96" + little(kHuge, 8)), "cut off"},
       {"pickle: a string of Python 2 of 2^31 bytes", pth("T" + little(0x7fffffff, 4)), "cut off"},
       {"pickle: a set that holds itself", pth("\x8fq" + zero + "(h" + zero + "\x90"),

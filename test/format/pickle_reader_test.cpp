@@ -156,12 +156,17 @@ TEST_CASE("the strings of Python 2 are read", "[pickle]") {
   CHECK(read("U\x01\xe9").to_string() == "\u00e9");
   CHECK(read("T" + little(300, 4) + std::string(300, 'x')).to_string() == std::string(300, 'x'));
   CHECK(read("}U\x01kU\x01vs").dict().at("k").to_string() == "v");
-  const std::string pairs = list(list("U\x01" "bK\x02") + list("U\x01" "aK\x01"));
+  const std::string pairs = list(list("U\x01"
+                                      "bK\x02") +
+                                 list("U\x01"
+                                      "aK\x01"));
   const Value ordered = read(global("collections", "OrderedDict") + tuple(pairs) + "R");
   REQUIRE(ordered.dict().size() == 2);
   CHECK(to_string(ordered.dict().begin()->first) == "b");
   CHECK(ordered.dict().at("a").to_int() == 1);
-  CHECK(read(global("torch", "device") + "U\x03" "cpu\x85R").to_device() == c10::Device("cpu"));
+  CHECK(read(global("torch", "device") + "U\x03"
+                                         "cpu\x85R")
+            .to_device() == c10::Device("cpu"));
 }
 
 TEST_CASE("what Python holds in sets, deques and bytearrays is read as plain data", "[pickle]") {
@@ -177,8 +182,12 @@ TEST_CASE("what Python holds in sets, deques and bytearrays is read as plain dat
   CHECK(numbers(read(global("__builtin__", "set") + tuple(items) + "R")) == wanted);
   CHECK(numbers(read(global("builtins", "frozenset") + tuple(items) + "R")) == wanted);
   CHECK(read(global("builtins", "set") + ")R").list().empty());
-  CHECK(numbers(read(global("collections", "deque") + ")R(K\x01K\x02" "e")) == wanted);
-  CHECK(read("\x96" + little(2, 8) + "\xff" "x").to_bytes() == "\xffx");
+  CHECK(numbers(read(global("collections", "deque") + ")R(K\x01K\x02"
+                                                      "e")) == wanted);
+  CHECK(read("\x96" + little(2, 8) +
+             "\xff"
+             "x")
+            .to_bytes() == "\xffx");
   const std::string array = global("__builtin__", "bytearray");
   CHECK(read(array + tuple(text("\u00e9") + text("latin-1")) + "R").to_bytes() == "\xe9");
   CHECK(read(array + tuple("C\x01\xff") + "R").to_bytes() == "\xff");
@@ -186,8 +195,12 @@ TEST_CASE("what Python holds in sets, deques and bytearrays is read as plain dat
 }
 
 TEST_CASE("a tuple that turned out to hold itself is read up to there", "[pickle]") {
-  CHECK(read("K\x01K\x02" "0").to_int() == 1);
-  CHECK(read("K\x01(K\x02K\x03" "1").to_int() == 1);
+  CHECK(read("K\x01K\x02"
+             "0")
+            .to_int() == 1);
+  CHECK(read("K\x01(K\x02K\x03"
+             "1")
+            .to_int() == 1);
   CHECK(read("K\x01(0").to_int() == 1);
 }
 
@@ -221,9 +234,8 @@ TEST_CASE("tensors of before 0.4 are read", "[pickle]") {
     read_tensor(old_tensor(view(tuple(text("8") + integer(5) + integer(4)))));
     CHECK(made.at(0).storage_offset == 6);
     CHECK(made.at(0).storage_numel == 10);
-    CHECK(contains(
-        error_reading(old_tensor(view(tuple(text("8") + integer(7) + integer(4))))),
-        "corrupt: the pickle cannot be read at byte"));
+    CHECK(contains(error_reading(old_tensor(view(tuple(text("8") + integer(7) + integer(4))))),
+                   "corrupt: the pickle cannot be read at byte"));
   }
   SECTION("parameters") {
     const std::string tensor = old_tensor(storage("FloatStorage", "0", "cpu", 4));
@@ -267,10 +279,12 @@ std::string numpy_scalar(const std::string& type, const std::string& order,
 }
 
 std::string numpy_array(const std::string& type, const std::string& order,
-                        const std::vector<int64_t>& shape, bool fortran,
-                        const std::string& bytes) {
+                        const std::vector<int64_t>& shape, bool fortran, const std::string& bytes) {
   return global("numpy.core.multiarray", "_reconstruct") +
-         tuple(global("numpy", "ndarray") + integers({0}) + "C\x01" "b") + "R" +
+         tuple(global("numpy", "ndarray") + integers({0}) +
+               "C\x01"
+               "b") +
+         "R" +
          tuple("K\x01" + integers(shape) + numpy_type(type, order) + (fortran ? "\x88" : "\x89") +
                "B" + little(bytes.size(), 4) + bytes) +
          "b";
@@ -327,10 +341,10 @@ TEST_CASE("NumPy's arrays are read as tensors", "[pickle]") {
   REQUIRE(fortran.has_value());
   CHECK(fortran->strides == std::vector<int64_t>{1, 2});
   CHECK(fortran->big_endian);
-  const auto buffer = read_array(global("numpy._core.numeric", "_frombuffer") +
-                                 tuple("\x96" + little(24, 8) + six + numpy_type("f8", "<") +
-                                       integers({3}) + text("C")) +
-                                 "R");
+  const auto buffer = read_array(
+      global("numpy._core.numeric", "_frombuffer") +
+      tuple("\x96" + little(24, 8) + six + numpy_type("f8", "<") + integers({3}) + text("C")) +
+      "R");
   REQUIRE(buffer.has_value());
   CHECK(buffer->dtype == at::kDouble);
   CHECK_FALSE(read_array(numpy_array("f4", "<", {2, 4}, false, six)).has_value());
@@ -416,10 +430,13 @@ TEST_CASE("what this library does not know is read as an opaque value", "[pickle
     CHECK(value.opaque().parts[1].to_string() == "home");
   }
   SECTION("a list and a dict with a class of their own") {
-    const Value items = read(global("m", "List") + ")\x81(K\x01K\x02" "eK\x03" "a");
+    const Value items = read(global("m", "List") +
+                             ")\x81(K\x01K\x02"
+                             "eK\x03"
+                             "a");
     CHECK(items.opaque().parts.at(0).list().size() == 3);
-    const Value entries = read(global("m", "Dict") + ")\x81(" + text("a") + "K\x01u" + text("b") +
-                               "K\x02s");
+    const Value entries =
+        read(global("m", "Dict") + ")\x81(" + text("a") + "K\x01u" + text("b") + "K\x02s");
     CHECK(entries.opaque().parts.at(0).dict().at("b").to_int() == 2);
   }
   SECTION("a call with keywords") {
@@ -462,8 +479,8 @@ TEST_CASE("what this library does not know is read as an opaque value", "[pickle
   }
   SECTION("objects that hold each other") {
     const std::string zero = little(0, 1);
-    const Value value = read(global("m", "A") + ")\x81q" + zero + dict(text("me") + "h" + zero) +
-                             "b");
+    const Value value =
+        read(global("m", "A") + ")\x81q" + zero + dict(text("me") + "h" + zero) + "b");
     const Value& inner = value.opaque().parts.at(0).dict().at("me");
     CHECK(inner.opaque().class_name == "m.A");
     CHECK(inner.opaque().parts.empty());

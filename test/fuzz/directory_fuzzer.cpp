@@ -9,14 +9,14 @@
 
 #include "fuzz/fuzzing.h"
 
-#include "support/memory_file_system.h"
 #include "store/directory/directory.h"
+#include "store/directory/retire.h"
+#include "store/directory/verify.h"
 #include "store/io/file.h"
+#include "store/io/segments.h"
 #include "store/records/manifest.h"
 #include "store/records/names.h"
-#include "store/directory/retire.h"
-#include "store/io/segments.h"
-#include "store/directory/verify.h"
+#include "support/memory_file_system.h"
 
 #include <spdlog/spdlog.h>
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "format/tree/map_tensors.h"
-#include "format/read_file.h"
 #include "format/decode/tensor_loader.h"
+#include "format/read_file.h"
+#include "format/tree/map_tensors.h"
 
 #include <cstdlib>
 

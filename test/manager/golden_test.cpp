@@ -7,8 +7,8 @@
 #include "support/catch.h"
 #include "support/models.h"
 
-#include "state/snapshot/capture.h"
 #include "compat/torch_compat.h"
+#include "state/snapshot/capture.h"
 
 #include <checkpoint/checkpoint.h>
 

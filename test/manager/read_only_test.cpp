@@ -1,7 +1,7 @@
+#include "manager/manager_access.h"
 #include "support/catch.h"
 #include "support/error_of.h"
 #include "support/faulty_file_system.h"
-#include "manager/manager_access.h"
 #include "support/number.h"
 #include "support/temporary_directory.h"
 

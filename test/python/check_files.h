@@ -1,9 +1,9 @@
 #pragma once
 
-#include "support/error_of.h"
 #include "format/tree/dtype.h"
 #include "python/describe.h"
 #include "python/training.h"
+#include "support/error_of.h"
 
 #include <checkpoint/state_dict.h>
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "format/tree/dtype.h"
 #include "base/hex.h"
+#include "format/tree/dtype.h"
 
 #include <checkpoint/value.h>
 

@@ -1,10 +1,10 @@
-#include "support/catch.h"
-#include "support/error_of.h"
 #include "format/torch/archive_reader.h"
 #include "format/torch/memory_archive.h"
+#include "state/restore.h"
+#include "support/catch.h"
+#include "support/error_of.h"
 #include "support/memory_source.h"
 #include "support/models.h"
-#include "state/restore.h"
 #include "support/round_trip.h"
 
 #include <torch/script.h>

@@ -1,7 +1,7 @@
+#include "state/items/overrides.h"
 #include "support/catch.h"
 #include "support/error_of.h"
 #include "support/models.h"
-#include "state/items/overrides.h"
 #include "support/round_trip.h"
 
 #include <stdexcept>

@@ -1,9 +1,9 @@
 // Manifests and tables that somebody made to do harm, each with a right digest: a clear error,
 // within a second, and with at most 16 MB and eight times the file's size of memory.
 
+#include "fuzz/fuzzing.h"
 #include "support/catch.h"
 #include "support/error_of.h"
-#include "fuzz/fuzzing.h"
 #include "support/sanitized.h"
 
 #include "store/io/byte_sink.h"

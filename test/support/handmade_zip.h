@@ -55,8 +55,7 @@ struct HandmadeZip {
       const std::string& local_name = record.local_name.empty() ? record.name : record.local_name;
       file += little(record.local_signature, 4) + little(20, 2) + little(record.flags, 2) +
               little(record.method, 2) + little(0, 4) + little(record.crc32, 4) +
-              little(compressed, 4) +
-              little(bytes, 4) + little(local_name.size(), 2) +
+              little(compressed, 4) + little(bytes, 4) + little(local_name.size(), 2) +
               little(record.local_extra.size(), 2) + local_name + record.local_extra +
               record.bytes + record.descriptor;
 

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "store/directory/directory.h"
+#include "store/directory/transaction.h"
 #include "store/records/names.h"
 #include "store/records/tensor_table.h"
-#include "store/directory/transaction.h"
 
 #include <string>
 

@@ -1,7 +1,7 @@
 #include "format/decode/tensor_loader.h"
 
-#include "format/tree/map_tensors.h"
 #include "format/decode/placeholders.h"
+#include "format/tree/map_tensors.h"
 
 #include <checkpoint/error.h>
 

@@ -1,6 +1,6 @@
-#include "format/tree/in_quotes.h"
 #include "format/pickle/pickle_globals.h"
 #include "format/pickle/pickle_machine.h"
+#include "format/tree/in_quotes.h"
 
 #include <algorithm>
 #include <string>
@@ -198,11 +198,10 @@ void Machine::reduce() {
 // What is called with something unknown makes something unknown.
 Item Machine::call(Global global, const Item& arguments) {
   const Items all = tuple(arguments, "a call's arguments");
-  const bool unknown = std::any_of(all.begin(), all.end(), [this](const Item& item) {
-    return is_unknown(item);
-  });
-  // Of a defaultdict it is what makes the missing values, and is left out. Of a tensor it is a dtype
-  // that the LibTorch in use does not have, and refused by its name.
+  const bool unknown =
+      std::any_of(all.begin(), all.end(), [this](const Item& item) { return is_unknown(item); });
+  // Of a defaultdict it is what makes the missing values, and is left out. Of a tensor it is a
+  // dtype that the LibTorch in use does not have, and refused by its name.
   const bool plain =
       !unknown || global == Global::kDefaultDict || global == Global::kRebuildTensorV3;
   return plain ? call_known(global, all) : make_opaque(name_of(global), arguments);

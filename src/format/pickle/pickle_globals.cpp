@@ -58,7 +58,7 @@ constexpr std::string_view kBuiltins[] = {"builtins", "__builtin__"};
 constexpr std::string_view kActing[] = {"os",     "nt",         "posix",  "sys", "subprocess",
                                         "runpy",  "webbrowser", "shutil", "pty", "socket",
                                         "ctypes", "commands",   "popen2"};
-constexpr std::string_view kActingBuiltins[] = {"eval",    "exec", "execfile", "compile",
+constexpr std::string_view kActingBuiltins[] = {"eval",       "exec", "execfile", "compile",
                                                 "__import__", "open", "input",    "breakpoint"};
 
 template <typename Names>

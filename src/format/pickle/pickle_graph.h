@@ -26,7 +26,7 @@ enum class Global : uint8_t {
   kRebuildTensorV3,            ///< torch._utils._rebuild_tensor_v3: the same, with a dtype
   kRebuildParameter,           ///< torch._utils._rebuild_parameter: its tensor
   kRebuildParameterWithState,  ///< torch._utils._rebuild_parameter_with_state: its tensor
-  kRebuildFromCpu,   ///< torch._utils._rebuild_device_tensor_from_cpu_tensor: that tensor
+  kRebuildFromCpu,             ///< torch._utils._rebuild_device_tensor_from_cpu_tensor: that tensor
   kRebuildFromType,  ///< torch._tensor._rebuild_from_type_v2: what its first argument would make
   kTensorClass,      ///< torch.Tensor and its kind, as its second argument
   kParameterClass,   ///< torch.nn.parameter.Parameter: so too, or called with its tensor
@@ -106,11 +106,10 @@ struct OpaqueAt {
   uint32_t index;
 };
 
-using Item =
-    std::variant<Unset, None, bool, int64_t, double, Text, OldText, Global, ClassName,
-                 StorageClass, UntypedStorageClass, Dtype, BytesText, Latin1Text, LongText, DeviceAt, ComplexAt,
-                 StorageAt, TensorAt, TupleAt, SizeAt, ListAt, DictAt, ObjectAt,
-                 ForeignName, OpaqueAt>;
+using Item = std::variant<Unset, None, bool, int64_t, double, Text, OldText, Global, ClassName,
+                          StorageClass, UntypedStorageClass, Dtype, BytesText, Latin1Text, LongText,
+                          DeviceAt, ComplexAt, StorageAt, TensorAt, TupleAt, SizeAt, ListAt, DictAt,
+                          ObjectAt, ForeignName, OpaqueAt>;
 static_assert(sizeof(Item) == 16, "a pickle's size must bound what reading it takes");
 
 /// A storage that the pickle names, but does not hold.

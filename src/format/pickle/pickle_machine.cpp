@@ -1,7 +1,7 @@
 #include "format/pickle/pickle_machine.h"
 
-#include "format/tree/in_quotes.h"
 #include "format/pickle/pickle_globals.h"
+#include "format/tree/in_quotes.h"
 
 #include <algorithm>
 #include <cstring>
@@ -312,8 +312,8 @@ Item& Machine::top() {
   return stack_.back();
 }
 
-// What Python writes where a tuple turns out to hold itself: the item, or the mark if nothing stands
-// above it.
+// What Python writes where a tuple turns out to hold itself: the item, or the mark if nothing
+// stands above it.
 void Machine::pop_one() {
   if (!marks_.empty() && marks_.back() == stack_.size()) {
     marks_.pop_back();

@@ -1,10 +1,10 @@
 #include "format/pickle/pickle_reader.h"
 
-#include "format/tree/in_quotes.h"
 #include "format/pickle/pickle_globals.h"
 #include "format/pickle/pickle_machine.h"
 #include "format/pickle/pickle_numpy.h"
 #include "format/pickle/utf8.h"
+#include "format/tree/in_quotes.h"
 #include "format/tree/tagged.h"
 
 #include <checkpoint/error.h>
@@ -125,9 +125,14 @@ class Unfolder {
   Value make(StorageAt at) {
     const Storage& storage = graph_.storages[at.index];
     budget_.charge(kStorageBytes);
-    return Value(make_tensor_({graph_.text(storage.key), graph_.text(storage.location),
-                               storage.dtype.value_or(c10::ScalarType::Byte), storage.numel,
-                               storage.first, {storage.view_numel}, {1}, false}));
+    return Value(make_tensor_({graph_.text(storage.key),
+                               graph_.text(storage.location),
+                               storage.dtype.value_or(c10::ScalarType::Byte),
+                               storage.numel,
+                               storage.first,
+                               {storage.view_numel},
+                               {1},
+                               false}));
   }
 
   // Names that stand for themselves.
@@ -176,8 +181,8 @@ class Unfolder {
     if (!dtype || !strides) return std::nullopt;
     budget_.charge(kStorageBytes);
     PickledTensor tensor{
-        {}, "cpu", *dtype, static_cast<int64_t>(bytes.size()) / data.type.width, 0, data.sizes,
-        *strides, false};
+        {}, "cpu",      *dtype,   static_cast<int64_t>(bytes.size()) / data.type.width,
+        0,  data.sizes, *strides, false};
     tensor.big_endian = data.type.big_endian;
     tensor.bytes = std::make_shared<const std::string>(std::move(bytes));
     return Value(make_tensor_(tensor));
@@ -209,7 +214,8 @@ class Unfolder {
     return nullptr;
   }
 
-  // A dict whose keys a tree has no place for: as what it consists of, (key, value) by (key, value).
+  // A dict whose keys a tree has no place for: as what it consists of, (key, value) by (key,
+  // value).
   Value opaque_dict(const std::vector<Item>& items, const Item& odd) {
     Opaque opaque{"dict with the key " + key_text(odd, 0), {}};
     budget_.charge(items.size() * (sizeof(Value) + sizeof(Tuple)));

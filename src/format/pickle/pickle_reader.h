@@ -29,7 +29,8 @@ struct PickledTensor {
   std::vector<int64_t> sizes;
   std::vector<int64_t> strides;  ///< As many as sizes.
   bool requires_grad;
-  /// Its storage, where the pickle itself holds it, as it does a NumPy array: `storage_key` is empty.
+  /// Its storage, where the pickle itself holds it, as it does a NumPy array: `storage_key` is
+  /// empty.
   std::shared_ptr<const std::string> bytes = {};
   bool big_endian = false;  ///< Of `bytes`.
 };

@@ -1,10 +1,10 @@
 #include "format/pickle/pickle_writer.h"
 
+#include "base/little_endian.h"
+#include "format/pickle/utf8.h"
 #include "format/tree/dtype.h"
 #include "format/tree/in_quotes.h"
 #include "format/tree/opaque.h"
-#include "base/little_endian.h"
-#include "format/pickle/utf8.h"
 #include "format/tree/path.h"
 
 #include <checkpoint/error.h>

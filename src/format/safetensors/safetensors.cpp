@@ -1,12 +1,12 @@
 #include "format/safetensors/safetensors.h"
 
-#include "format/tree/dtype.h"
-#include "format/tree/in_quotes.h"
+#include "base/json.h"
 #include "base/little_endian.h"
 #include "format/decode/placeholders.h"
 #include "format/safetensors/safetensors_header.h"
+#include "format/tree/dtype.h"
+#include "format/tree/in_quotes.h"
 #include "format/tree/tree_json.h"
-#include "base/json.h"
 
 #include <checkpoint/error.h>
 

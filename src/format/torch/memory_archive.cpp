@@ -1,8 +1,8 @@
 #include "format/torch/memory_archive.h"
 
+#include "compat/private_member.h"
 #include "format/torch/ivalue.h"
 #include "format/tree/path.h"
-#include "compat/private_member.h"
 
 #include <checkpoint/error.h>
 

@@ -117,12 +117,12 @@ namespace {
 [[noreturn]] void wrong_kind(const Value& value, Value::Kind wanted) {
   const bool opaque = value.kind() == Value::Kind::kOpaque;
   const std::string text = format::scalar_text(value);
-  throw Error(ErrorCode::kIncompatible,
-              (opaque ? "an " + kind_text(value) + ", which this library does not know,"
-                      : "a value of kind " + kind_text(value) +
-                            (text.empty() ? "" : " (" + text + ")")) +
-                  " stands where one of kind " + to_string(wanted) + " is needed",
-              "", 0, opaque ? format::what_to_do(value.opaque().class_name) : "");
+  throw Error(
+      ErrorCode::kIncompatible,
+      (opaque ? "an " + kind_text(value) + ", which this library does not know,"
+              : "a value of kind " + kind_text(value) + (text.empty() ? "" : " (" + text + ")")) +
+          " stands where one of kind " + to_string(wanted) + " is needed",
+      "", 0, opaque ? format::what_to_do(value.opaque().class_name) : "");
 }
 
 template <typename T, typename Data>

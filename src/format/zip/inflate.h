@@ -9,10 +9,10 @@ namespace checkpoint::format {
 
 /// Where the deflated bytes of a record lie.
 struct Deflated {
-  uint64_t offset;   ///< In the file.
-  uint64_t packed;   ///< So many bytes there.
-  uint64_t bytes;    ///< So many once unpacked.
-  uint32_t crc32;    ///< Of those.
+  uint64_t offset;  ///< In the file.
+  uint64_t packed;  ///< So many bytes there.
+  uint64_t bytes;   ///< So many once unpacked.
+  uint32_t crc32;   ///< Of those.
 };
 
 /// Whether so many bytes can be packed into so few: deflate has a limit, and what claims more than

@@ -26,9 +26,9 @@ struct ZipEntry {
 
 /// A strict reader of the directory of a zip archive, zip64 included, as PyTorch's writer makes
 /// them: one disk, no encryption, no comment behind the end; and of those that unpack and pack them
-/// again, deflated. Nothing is allocated that the file's own size does not pay for, no record claims
-/// more than deflate can pack, and no two records may overlap. Checksums of stored records are left
-/// to the caller.
+/// again, deflated. Nothing is allocated that the file's own size does not pay for, no record
+/// claims more than deflate can pack, and no two records may overlap. Checksums of stored records
+/// are left to the caller.
 ///
 /// Thread-safe once constructed, as far as the source is.
 class ZipReader {

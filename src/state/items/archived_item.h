@@ -1,7 +1,7 @@
 #pragma once
 
-#include "state/plan/item.h"
 #include "state/items/self_saving.h"
+#include "state/plan/item.h"
 
 #include <string>
 

@@ -1,10 +1,10 @@
 #include "state/items/archived_optimizer.h"
 
+#include "compat/torch_compat.h"
 #include "format/torch/memory_archive.h"
 #include "state/items/optimizer.h"
-#include "state/plan/restore_plan.h"
 #include "state/items/self_saving.h"
-#include "compat/torch_compat.h"
+#include "state/plan/restore_plan.h"
 
 #include <torch/torch.h>
 

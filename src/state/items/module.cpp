@@ -2,8 +2,8 @@
 
 #include "state/items/overrides.h"
 #include "state/items/overriding_module.h"
-#include "state/plan/renamed_tree.h"
 #include "state/items/self_saving.h"
+#include "state/plan/renamed_tree.h"
 #include "state/plan/restore_plan.h"
 
 #include <checkpoint/error.h>
@@ -190,8 +190,8 @@ class ModulePlan {
     if (saved == nullptr) {
       plan_.missing(key);
     } else if (!saved->is_tensor()) {
-      plan_.mismatched(
-          key, std::string("a tensor here, and a ") + kind_text(*saved) + " in the file");
+      plan_.mismatched(key,
+                       std::string("a tensor here, and a ") + kind_text(*saved) + " in the file");
     } else {
       plan_.restore_in_place(live, saved->to_tensor(), key);
       if (plan_.options().restore_modes()) plan_requires_grad(live, *saved, plan_);

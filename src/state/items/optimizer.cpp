@@ -1,9 +1,9 @@
 #include "state/items/optimizer.h"
 
+#include "compat/torch_compat.h"
 #include "state/items/archived_optimizer.h"
 #include "state/items/optimizer_codec.h"
 #include "state/plan/restore_plan.h"
-#include "compat/torch_compat.h"
 
 #include <c10/util/Type.h>
 #include <torch/torch.h>

@@ -1,8 +1,8 @@
 #include "state/items/optimizer_codec.h"
 
-#include "state/plan/item.h"
 #include "state/items/optimizer_fields.h"
 #include "state/items/overrides.h"
+#include "state/plan/item.h"
 
 #include <checkpoint/error.h>
 

@@ -1,7 +1,7 @@
 #include "state/items/overriding_module.h"
 
-#include "state/plan/item.h"
 #include "state/items/self_saving.h"
+#include "state/plan/item.h"
 
 #include <torch/torch.h>
 
@@ -188,8 +188,8 @@ class Comparison {
         return;
       }
     } else if (saved != nullptr) {
-      plan_.mismatched(
-          path, std::string("a tensor here, and a ") + kind_text(*saved) + " in the file");
+      plan_.mismatched(path,
+                       std::string("a tensor here, and a ") + kind_text(*saved) + " in the file");
     } else {
       plan_.missing(path);
     }
@@ -210,8 +210,7 @@ Value capture_overriding(Module& module, const std::string& path) {
 void plan_overriding(Module& module, const Value& saved, const std::string& path,
                      RestorePlan& plan) {
   if (!saved.is_dict()) {
-    plan.mismatched(
-        path, std::string("a module here, and a ") + kind_text(saved) + " in the file");
+    plan.mismatched(path, std::string("a module here, and a ") + kind_text(saved) + " in the file");
     return;
   }
   if (!have_memory(module, path, plan)) return;

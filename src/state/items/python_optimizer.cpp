@@ -5,10 +5,10 @@
 //
 // LibTorch's classes have the same fields as Python's, and Python's have more options.
 
-#include "state/items/optimizer_codec.h"
-#include "state/restore.h"
-#include "state/plan/restore_plan.h"
 #include "compat/torch_compat.h"
+#include "state/items/optimizer_codec.h"
+#include "state/plan/restore_plan.h"
+#include "state/restore.h"
 
 #include "base/log.h"
 #include "format/tree/dense.h"

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "state/plan/item.h"
 #include "compat/torch_compat.h"
+#include "state/plan/item.h"
 
 #include <torch/optim/schedulers/lr_scheduler.h>
 

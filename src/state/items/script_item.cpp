@@ -55,8 +55,7 @@ void plan_attribute(const ScriptModule& module, const std::string& name, const c
 void plan_script(const ScriptModule& module, const Value& saved, const std::string& path,
                  RestorePlan& plan) {
   if (!saved.is_dict()) {
-    plan.mismatched(
-        path, std::string("a module here, and a ") + kind_text(saved) + " in the file");
+    plan.mismatched(path, std::string("a module here, and a ") + kind_text(saved) + " in the file");
     return;
   }
   std::set<std::string> known = {kTraining};

@@ -124,8 +124,8 @@ void TensorItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan
   if (saved.value.is_none()) {
     plan.finally([this] { tensor_ = at::Tensor(); });
   } else if (!saved.value.is_tensor()) {
-    plan.mismatched(name(), std::string("a tensor here, and a ") + kind_text(saved.value) +
-                                " in the file");
+    plan.mismatched(name(),
+                    std::string("a tensor here, and a ") + kind_text(saved.value) + " in the file");
   } else if (tensor_.defined()) {
     plan.restore_in_place(tensor_, saved.value.to_tensor(), name());
   } else {

@@ -1,8 +1,8 @@
 #include "store/directory/pins.h"
 
+#include "store/directory/retire.h"
 #include "store/io/file.h"
 #include "store/records/names.h"
-#include "store/directory/retire.h"
 
 #include <cerrno>
 #include <vector>

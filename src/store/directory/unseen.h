@@ -14,7 +14,8 @@ struct Unseen {
 };
 
 /// What speaks against a start from scratch in a directory in which nothing is listed, sorted by
-/// name. The kinds stand at the top of unseen.cpp. Throws Error(io) where something cannot be looked at.
+/// name. The kinds stand at the top of unseen.cpp. Throws Error(io) where something cannot be
+/// looked at.
 std::vector<Unseen> find_unseen(const Directory& directory);
 
 /// Files that may be somebody's checkpoints, by their names ("model.pt"): never listed, and no

@@ -1,9 +1,9 @@
 #include "store/directory/verify.h"
 
-#include "store/directory/directory.h"
 #include "base/meter.h"
-#include "store/records/names.h"
+#include "store/directory/directory.h"
 #include "store/io/segments.h"
+#include "store/records/names.h"
 
 namespace checkpoint::store {
 namespace {

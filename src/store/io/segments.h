@@ -1,7 +1,7 @@
 #pragma once
 
-#include "store/io/byte_source.h"
 #include "base/meter.h"
+#include "store/io/byte_source.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,7 @@
 #include "store/records/marker.h"
 
-#include "store/io/file.h"
 #include "base/json.h"
+#include "store/io/file.h"
 #include "store/records/manifest.h"
 #include "store/records/names.h"
 

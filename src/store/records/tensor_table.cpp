@@ -1,8 +1,8 @@
 #include "store/records/tensor_table.h"
 
-#include "store/io/byte_sink.h"
 #include "base/digest.h"
 #include "base/json.h"
+#include "store/io/byte_sink.h"
 #include "store/records/names.h"
 
 #include <checkpoint/error.h>
