@@ -172,6 +172,9 @@ bool equal(const Value& left, const Value& right) {
       return left.to_bytes() == right.to_bytes();
     case Value::Kind::kBigInt:
       return left.to_big_int().bytes == right.to_big_int().bytes;
+    case Value::Kind::kOpaque:
+      return left.opaque().class_name == right.opaque().class_name &&
+             equal(left.opaque().parts, right.opaque().parts);
   }
   return false;
 }

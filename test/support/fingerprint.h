@@ -58,6 +58,9 @@ class Fingerprint {
       case Value::Kind::kDtype:
         lines_ << value.to_dtype();
         break;
+      case Value::Kind::kOpaque:
+        lines_ << std::quoted(value.opaque().class_name) << ' ';
+        return add_all(value.opaque().parts, path);
       case Value::Kind::kDevice:
         lines_ << value.to_device();
         break;
