@@ -441,11 +441,13 @@ TEST_CASE("a bad archive is refused, and the error says why", "[archive]") {
   SECTION("a quantized tensor") {
     const at::Tensor tensor = torch::quantize_per_tensor(torch::ones({2}), 0.1, 10, at::kQUInt8);
     const std::string bytes = saved_value(tensor);
-    CHECK(contains(error_of([&] { Loaded loaded(bytes); }), "a quantized tensor"));
+    const Loaded loaded(bytes);
+    CHECK(loaded.x().opaque().class_name == "torch._utils._rebuild_qtensor");
   }
   SECTION("a sparse tensor") {
     const std::string bytes = saved_value(torch::ones({2}).to_sparse());
-    CHECK(contains(error_of([&] { Loaded loaded(bytes); }), "a sparse tensor"));
+    const Loaded loaded(bytes);
+    CHECK(loaded.x().opaque().class_name == "torch._utils._rebuild_sparse_tensor");
   }
 #if TORCH_VERSION_MAJOR >= 2
   SECTION("a conjugated tensor") {

@@ -617,5 +617,5 @@ TEST_CASE("a file without names is not loaded into a module", "[foreign]") {
   const std::string error =
       error_of([&] { load_state_dict(module, directory / "tree.pth", {}, "model"); });
   CHECK(contains(error, "the file has no item 'model'"));
-  CHECK(contains(error, "It has 'epoch', 'state_dict'."));
+  CHECK(contains(error, "there are 'epoch' and 'state_dict'"));
 }

@@ -356,7 +356,9 @@ Item Machine::add_tensor(const Item& storage_item, std::optional<c10::ScalarType
   // In bytes the storage may end within an element.
   const auto item_bytes = static_cast<int64_t>(c10::elementSize(*dtype));
   int64_t offset = as<int64_t>(offset_sizes_strides[0], "a storage offset");
-  if (offset > storage.view_numel || __builtin_add_overflow(offset, storage.first, &offset)) {
+  const bool is_part = storage.view_numel != storage.numel;
+  if ((is_part && offset > storage.view_numel) ||
+      __builtin_add_overflow(offset, storage.first, &offset)) {
     corrupt("a tensor reaches outside of its storage");
   }
   PickledTensor tensor{graph_.text(storage.key),
