@@ -199,7 +199,7 @@ TEST_CASE("What does not fit a container is named by its place, and nothing chan
   CHECK(contains(mismatch(std::vector<std::string>{"x"}, List{1, 2}),
                  "data.0: a double here, and a string in the file"));
   CHECK(contains(mismatch(0.5, List{1}), "data: a list here, and a double in the file"));
-  CHECK(contains(mismatch(List{1, 2}, 0.5), "data: a double here, and a list in the file"));
+  CHECK(contains(mismatch(List{1, 2}, 0.5), "data: double here, and a list in the file"));
   CHECK(contains(mismatch(List{1}, std::map<std::string, double>{}),
                  "data.0: a tuple here, and a double in the file"));
   CHECK(contains(mismatch(List{1, 2}, std::array<double, 3>{1, 2, 3}),
