@@ -12,9 +12,21 @@ function(torch_checkpoint_target target)
     VISIBILITY_INLINES_HIDDEN ON)
 endfunction()
 
-# For targets that include torch/torch.h, which alone takes 15 s a file.
+# For targets that include torch/torch.h, which alone takes 15 s a file. The header is that of another
+# target, which must be optimized alike: g++ 16 accepts no other one.
 function(torch_checkpoint_precompiled target)
-  target_precompile_headers(${target} REUSE_FROM torch_checkpoint_pch)
+  set(from ${ARGN} torch_checkpoint_pch)
+  list(GET from 0 from)
+  target_precompile_headers(${target} REUSE_FROM ${from})
+endfunction()
+
+# A target that makes the header: with LibTorch's definitions and no others.
+function(torch_checkpoint_precompiled_header name)
+  add_library(${name} OBJECT ${PROJECT_SOURCE_DIR}/src/pch.cpp)
+  torch_checkpoint_target(${name})
+  target_compile_options(${name} PRIVATE ${ARGN})
+  target_link_libraries(${name} PRIVATE torch)
+  target_precompile_headers(${name} PRIVATE <torch/torch.h>)
 endfunction()
 
 # Compiles some files of a target together: those named, and those in the folders named. Each file that

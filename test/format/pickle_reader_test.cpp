@@ -503,6 +503,24 @@ TEST_CASE("what this library does not know is read as an opaque value", "[pickle
     CHECK(contains(error, "unsupported: "));
     CHECK(contains(error, "'m.C', which this library does not know, instead of an integer"));
   }
+  SECTION("as a dtype of another LibTorch") {
+    const auto error_of_storage = [](const std::string& name) {
+      return error_reading(
+          tuple(text("storage") + global("torch", name) + text("0") + text("cpu") + "K\x01") + "Q");
+    };
+    CHECK(
+        contains(error_of_storage("Float3Storage"),
+                 "a tensor is of 'torch.Float3Storage', a dtype that this LibTorch does not have"));
+    const std::string storage = tuple(text("storage") + global("torch", "UntypedStorage") +
+                                      text("0") + text("cpu") + "K\x01") +
+                                "Q";
+    const std::string error =
+        error_reading(global("torch._utils", "_rebuild_tensor_v3") +
+                      tuple(storage + "K" + little(0, 1) + tuple("K\x01") + tuple("K\x01") +
+                            "\x89" + ordered_dict() + global("torch", "float3")) +
+                      "R");
+    CHECK(contains(error, "'torch.float3', a dtype that this LibTorch does not have"));
+  }
 }
 
 TEST_CASE("a pickle that would have to be run is refused", "[pickle]") {

@@ -44,6 +44,28 @@ void Machine::wrong(const Item& item, const char* wanted) const {
   corrupt(std::string("there is something else than ") + wanted);
 }
 
+c10::ScalarType Machine::dtype_of_storage(const Item& item) const {
+  need_known_dtype(item);
+  return as<StorageClass>(item, "a storage's class").dtype;
+}
+
+c10::ScalarType Machine::dtype_named(const Item& item) const {
+  need_known_dtype(item);
+  return as<Dtype>(item, "a tensor's dtype").dtype;
+}
+
+// What stands where a dtype has to, and is one of torch's names, was known to another LibTorch.
+void Machine::need_known_dtype(const Item& item) const {
+  const auto* name = std::get_if<ForeignName>(&item);
+  if (name == nullptr) return;
+  const Name& foreign = graph_.foreign[name->index];
+  if (foreign.module != "torch" && foreign.module != "torch.cuda") return;
+  unsupported("a tensor is of " +
+                  in_quotes(std::string(foreign.module) + '.' + std::string(foreign.name)) +
+                  ", a dtype that this LibTorch does not have",
+              "Read it with a newer LibTorch, or convert the tensor before it is saved");
+}
+
 Items Machine::tuple(const Item& item, const char* wanted) const {
   return graph_.tuple(as<TupleAt>(item, wanted).index);
 }
@@ -88,7 +110,7 @@ void Machine::push_storage() {
     }
   }
   if (!std::holds_alternative<UntypedStorageClass>(fields[1])) {
-    storage.dtype = as<StorageClass>(fields[1], "a storage's class").dtype;
+    storage.dtype = dtype_of_storage(fields[1]);
   } else if (storage.view_numel != numel) {
     corrupt("a part of a storage is described in another way");
   }
@@ -389,7 +411,7 @@ Item Machine::rebuild_tensor(Items arguments, size_t required) {
     corrupt("a tensor has the wrong number of arguments");
   }
   std::optional<c10::ScalarType> dtype;
-  if (required == 7) dtype = as<Dtype>(arguments[6], "a tensor's dtype").dtype;
+  if (required == 7) dtype = dtype_named(arguments[6]);
   if (!std::holds_alternative<None>(arguments[5])) {
     require_empty_dict(arguments[5], "backward hooks");
   }
@@ -443,7 +465,7 @@ void Machine::build_parameter(TensorAt at, const Item& state) {
 // (tensor, dtype, device, requires_grad): how tensors of XLA and its kind are saved.
 Item Machine::rebuild_from_cpu(Items arguments) {
   const auto at = as<TensorAt>(arguments[0], "a tensor");
-  const auto dtype = as<Dtype>(arguments[1], "a tensor's dtype").dtype;
+  const c10::ScalarType dtype = dtype_named(arguments[1]);
   const at::Tensor& tensor = graph_.tensors[at.index];
   if (tensor.defined() && tensor.scalar_type() != dtype) {
     unsupported("a tensor would be converted to another dtype");

@@ -129,6 +129,9 @@ class Machine {
     return *value;
   }
 
+  c10::ScalarType dtype_of_storage(const Item& item) const;
+  c10::ScalarType dtype_named(const Item& item) const;
+  void need_known_dtype(const Item& item) const;
   [[noreturn]] void wrong(const Item& item, const char* wanted) const;
   [[noreturn]] void corrupt(const std::string& what) const;
   [[noreturn]] void unsupported(const std::string& what, const std::string& hint = {}) const;
