@@ -14,7 +14,7 @@ lacking() {
   local lacks=() package
   for package in "$@"; do lacks+=("-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"); done
   rm -rf "$scratch/build"
-  if "$cmake" -S "$source" -B "$scratch/build" "${lacks[@]}" -DTORCH_CHECKPOINT_BUILD_BENCH=OFF \
+  if "$cmake" -G Ninja -S "$source" -B "$scratch/build" "${lacks[@]}" -DTORCH_CHECKPOINT_BUILD_BENCH=OFF \
     >"$scratch/output" 2>&1; then
     fail "it configures without ${*}"
   fi

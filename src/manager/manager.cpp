@@ -123,7 +123,10 @@ struct CheckpointManager::Impl {
   void point_best();
   void note_restored(const Restored& restored);
   std::string resumed_from() const;
-  store::Plan plan() const { return retention.plan(directory, resumed_from()); }
+  store::Plan plan() const {
+    directory.require_held();
+    return retention.plan(directory, resumed_from());
+  }
 
   const CheckpointManagerOptions options;
   store::Directory directory;  // Only `become_writer` changes it.
@@ -388,6 +391,7 @@ Restored CheckpointManager::restore(State& state, const std::string& name,
                                     const RestoreOptions& options) {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   impl_->saver.wait();
+  impl_->directory.require_held();
   Restored restored =
       manager::restore_one(impl_->directory.fs(), impl_->path_of(name), state, options);
   restored.manifest.name = name;
@@ -405,6 +409,7 @@ std::optional<Restored> CheckpointManager::restore_best(State& state, const std:
   const BestRule rule = store::rule_for(metric, impl_->options.keep());
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   impl_->saver.wait();
+  impl_->directory.require_held();
   std::optional<Restored> restored = manager::restore_best(impl_->directory, state, options, rule);
   if (restored) impl_->note_restored(*restored);
   return restored;
@@ -459,6 +464,7 @@ PruneReport CheckpointManager::prune(DryRun dry_run) {
 }
 
 void CheckpointManager::verify(const std::string& name) const {
+  impl_->directory.require_held();
   store::verify_checkpoint(impl_->directory.fs(), impl_->path_of(name));
 }
 

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 namespace test {
 namespace {
@@ -84,6 +85,11 @@ void FaultyFileSystem::arm(int call, const Fault& fault) {
   calls_.clear();
 }
 
+void FaultyFileSystem::before(int call, std::function<void()> event) {
+  event_at_ = call;
+  event_ = std::move(event);
+}
+
 FaultyFileSystem::Fate FaultyFileSystem::fate_of(const char* call) {
   const std::lock_guard<std::mutex> hold(mutex_);
   if (faults_by_call().count(call) == 0) {
@@ -91,6 +97,7 @@ FaultyFileSystem::Fate FaultyFileSystem::fate_of(const char* call) {
   }
   const int number = static_cast<int>(calls_.size());
   calls_.emplace_back(call);
+  if (number == event_at_) event_();
   if (armed_at_ < 0 || number < armed_at_) return Fate::kHappens;
   switch (fault_.kind) {
     case Fault::Kind::kStop:

@@ -42,6 +42,8 @@ class FaultyFileSystem : public checkpoint::store::FileSystem {
   void arm(int call, const Fault& fault);
   void fail(int call, int error_number) { arm(call, {Fault::Kind::kError, error_number}); }
   void heal() { armed_at_ = -1; }
+  /// Runs `event` before that call, beside what `arm` asks for. It must not use this file system.
+  void before(int call, std::function<void()> event);
   /// The names of the calls since the last `arm`.
   const std::vector<std::string>& calls() const { return calls_; }
 
@@ -86,6 +88,8 @@ class FaultyFileSystem : public checkpoint::store::FileSystem {
   std::function<void(int)> on_failed_sync_;
   std::mutex mutex_;
   int armed_at_ = -1;
+  int event_at_ = -1;
+  std::function<void()> event_;
   Fault fault_ = {Fault::Kind::kError};
   std::vector<std::string> calls_;
 };

@@ -95,7 +95,22 @@ Directory::Directory(FileSystem& fs, std::string path) : fs_(&fs), path_(std::mo
 std::string Directory::path_of(const std::string& name) const { return join(path_, name); }
 
 void Directory::require_held() const {
-  if (hold_ != nullptr) hold_->require_held();
+  const WriterHold* const hold = hold_;
+  if (hold != nullptr) hold->require_held();
+}
+
+int Directory::move_aside(const std::string& from, const std::string& to) const {
+  const std::string from_path = path_of(from), to_path = path_of(to);
+  require_held();
+  const int result = fs_->rename_noreplace(from_path.c_str(), to_path.c_str());
+  if (result != 0) return result;
+  try {
+    require_held();
+  } catch (const Error&) {
+    fs_->rename_noreplace(to_path.c_str(), from_path.c_str());
+    throw;
+  }
+  return 0;
 }
 
 void Directory::create() const {
@@ -174,8 +189,7 @@ std::string Directory::set_aside(const std::string& name) const {
   for (int count = 2; look(*fs_, path_of(aside)).st_mode != 0; ++count) {
     aside = first + "-" + std::to_string(count);
   }
-  require_held();
-  if (fs_->rename_noreplace(path_of(name).c_str(), path_of(aside).c_str()) != 0) {
+  if (move_aside(name, aside) != 0) {
     throw system_failure("set the damaged checkpoint aside", path_of(name), errno);
   }
   sync_directory(*fs_, path_);

@@ -5,6 +5,7 @@
 #include <checkpoint/error.h>
 #include <checkpoint/manifest.h>
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,7 +25,7 @@ struct FoundCheckpoint {
 };
 
 /// A directory of checkpoints. Holds no state but its path, and a writer's hold on it: every
-/// question is answered from the disk. Thread-safe but for `write_under`.
+/// question is answered from the disk. Neither copied nor moved. Thread-safe.
 class Directory {
  public:
   /// Creates nothing. `fs` must outlive this.
@@ -34,13 +35,17 @@ class Directory {
   const std::string& path() const { return path_; }
   std::string path_of(const std::string& name) const;
 
-  /// From now on, whatever a writer changes is changed only while `hold` says that the path leads
-  /// to what it holds. It must outlive this. Comes before the first change, which no other thread
-  /// may begin meanwhile; pins and reading ask nothing of it.
+  /// From now on, whatever is changed is changed only while `hold` says that the path leads to what
+  /// it holds. It must outlive this. Comes before the writer's first change.
   void write_under(const WriterHold& hold) { hold_ = &hold; }
-  /// To be called right before each change. Throws Error(locked) if this is no longer the directory
-  /// that the writer holds; without a hold, nothing is asked.
+  /// To be called right before each change, and before what is read is taken for the run's own.
+  /// Throws Error(locked) if this is no longer the directory that the writer holds; without a hold,
+  /// nothing is asked.
   void require_held() const;
+  /// Renames a checkpoint to what hides it, never over another entry. Returns 0, or -1 with errno.
+  /// Throws what `require_held` throws. If another run's directory comes between that check and the
+  /// rename, that run's checkpoint is put back: what is hidden may be removed.
+  int move_aside(const std::string& from, const std::string& to) const;
 
   /// Creates the directory and its missing parents, and syncs the parent of each.
   void create() const;
@@ -73,7 +78,7 @@ class Directory {
 
   FileSystem* fs_;
   std::string path_;
-  const WriterHold* hold_ = nullptr;
+  std::atomic<const WriterHold*> hold_ = nullptr;
 };
 
 /// The directory that a path stands in: "." where it names none.

@@ -34,6 +34,7 @@ bool has_pins(const Directory& directory) {
 
 void create_pin(const Directory& directory, const std::string& name) {
   FileSystem& fs = directory.fs();
+  directory.require_held();
   if (!has_pins(directory)) create_with_parents(fs, pins_of(directory));
   if (!is_pinned(directory, name)) {
     File file = File::open_or_create(fs, pin_path(directory, name));
@@ -46,6 +47,7 @@ void create_pin(const Directory& directory, const std::string& name) {
 
 bool remove_pin(const Directory& directory, const std::string& name) {
   FileSystem& fs = directory.fs();
+  directory.require_held();
   if (fs.unlink(pin_path(directory, name).c_str()) != 0) {
     if (errno == ENOENT) return false;
     throw system_failure("remove the pin", pin_path(directory, name), errno);

@@ -12,9 +12,10 @@ namespace checkpoint::store {
 
 /// Pins a checkpoint; when it returns, the checkpoint is there, and no `retire` that honours pins
 /// takes it. Thread-safe, in any process. Throws Error: not_found if the checkpoint is not there or
-/// its removal was decided before; invalid_argument for what is no checkpoint's name; io.
+/// its removal was decided before; locked if a writer's directory was moved; invalid_argument for
+/// what is no checkpoint's name; io.
 void pin(const Directory& directory, const std::string& name);
-/// Returns whether it was pinned. Throws Error: io, invalid_argument.
+/// Returns whether it was pinned. Throws Error: locked, io, invalid_argument.
 bool unpin(const Directory& directory, const std::string& name);
 
 /// Whether a file of that name stands among the pins, whatever it is. Throws Error(io) if that

@@ -87,21 +87,20 @@ bool may_be_pinned(const Directory& directory, const std::string& name) noexcept
 
 // Steps 2 to 4.
 bool finish_retiring(const Directory& directory, const std::string& name) {
-  directory.require_held();
   FileSystem& fs = directory.fs();
   if (may_be_pinned(directory, name)) {
     put_back(directory, name);
     return false;
   }
-  const std::string decided = directory.path_of(kRetiredPrefix + random_id());
-  if (fs.rename_noreplace(retiring_path(directory, name).c_str(), decided.c_str()) != 0) {
+  const std::string decided = kRetiredPrefix + random_id();
+  if (directory.move_aside(kRetiringPrefix + name, decided) != 0) {
     if (errno == ENOENT) return false;  // A pin has brought it back.
     throw system_failure("move the retired checkpoint out of sight", directory.path_of(name),
                          errno);
   }
   // Before any file goes: after a crash it must not stand half empty under its old name.
   sync_directory(fs, directory.path());
-  remove_checkpoint_files(fs, decided);
+  remove_checkpoint_files(fs, directory.path_of(decided));
   return true;
 }
 
@@ -140,9 +139,7 @@ bool retire(const Directory& directory, const std::string& name) {
     return false;
   }
   if (may_be_pinned(directory, name)) return false;
-  directory.require_held();
-  if (directory.fs().rename_noreplace(directory.path_of(name).c_str(),
-                                      retiring_path(directory, name).c_str()) != 0) {
+  if (directory.move_aside(name, kRetiringPrefix + name) != 0) {
     throw system_failure("move the retired checkpoint out of sight", directory.path_of(name),
                          errno);
   }
@@ -155,6 +152,7 @@ bool put_back(const Directory& directory, const std::string& name) {
       !has_marker(directory.fs(), from)) {
     return false;
   }
+  directory.require_held();
   if (directory.fs().rename_noreplace(from.c_str(), to.c_str()) != 0) {
     if (errno == ENOENT) return false;  // Somebody else was faster.
     if (errno != EEXIST) throw system_failure("put the pinned checkpoint back", to, errno);

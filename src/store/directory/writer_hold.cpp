@@ -19,7 +19,7 @@ void WriterHold::require_held() const {
   if (!directory_.is_at(join(path, "."))) {
     throw Error(ErrorCode::kLocked,
                 "the directory was moved, removed or replaced while this manager wrote to it, and "
-                "nothing is written or removed at its old path",
+                "nothing is read, written or removed at its old path",
                 path, 0, kHint);
   }
   if (lock_ && !lock_->is_in(path)) {
