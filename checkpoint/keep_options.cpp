@@ -7,6 +7,13 @@ namespace {
 
 const char kGroup[] = "What stays (the union of these)";
 
+// CLI11's own check says the largest double, digit by digit.
+std::string from_zero(const std::string& text) {
+  double number = 0;
+  const bool fits = CLI::detail::lexical_cast(text, number) && number >= 0;
+  return fits ? "" : "'" + text + "' is not a number from 0 up";
+}
+
 BestRule best_rule(const std::tuple<int64_t, std::string, std::string>& given) {
   const auto& [count, metric, mode] = given;
   if (count < 0 || metric.empty() || (mode != "min" && mode != "max")) {
@@ -21,7 +28,7 @@ BestRule best_rule(const std::tuple<int64_t, std::string, std::string>& given) {
 void KeepOptions::add_to(CLI::App& command) {
   command.add_option("--keep-last", last, "The newest N")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber)
+      ->check(from_zero)
       ->group(kGroup);
   command
       .add_option("--keep-best", best,
@@ -32,15 +39,15 @@ void KeepOptions::add_to(CLI::App& command) {
       ->group(kGroup);
   command.add_option("--keep-every-n-epochs", every_n_epochs, "One for each N epochs")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber)
+      ->check(from_zero)
       ->group(kGroup);
   command.add_option("--keep-every-n-steps", every_n_steps, "One for each N steps")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber)
+      ->check(from_zero)
       ->group(kGroup);
   command.add_option("--keep-every-hours", every_hours, "One for each so many hours between saves")
       ->type_name("HOURS")
-      ->check(CLI::NonNegativeNumber)
+      ->check(from_zero)
       ->group(kGroup);
 }
 

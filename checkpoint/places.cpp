@@ -44,6 +44,7 @@ bool is_checkpoint(store::FileSystem& fs, const std::string& path) {
 
 void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& path) {
   if (!store::is_directory(fs, path)) {
+    store::refuse_dangling(fs, path);
     if (is_there(fs, path)) refuse_file_for_directory(fs, path);
     throw Error(ErrorCode::kNotFound, "there is no such directory", path);
   }
@@ -62,6 +63,7 @@ void refuse_if_file(store::FileSystem& fs, const std::string& path) {
 
 void need_checkpoint(store::FileSystem& fs, const std::string& path) {
   if (!store::is_directory(fs, path)) {
+    store::refuse_dangling(fs, path);
     refuse_if_file(fs, path);
     throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path);
   }

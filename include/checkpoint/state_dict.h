@@ -62,8 +62,8 @@ CHECKPOINT_API RestoreReport load_state_dict(torch::nn::Module& module, const st
 CHECKPOINT_API void copy_weights(const torch::nn::Module& from, torch::nn::Module& to);
 /// Moves the floating-point parameters and buffers of `average` towards those of `model`:
 /// average = decay * average + (1 - decay) * model (an exponential moving average; a soft update of
-/// a target network has decay = 1 - tau). Other tensors (counters) are copied. Throws as
-/// copy_weights.
+/// a target network has decay = 1 - tau). Other tensors (counters) are copied, whatever their dtype
+/// in either. Throws as copy_weights, also where a counter does not fit the average's dtype.
 CHECKPOINT_API void update_average(torch::nn::Module& average, const torch::nn::Module& model,
                                    double decay);
 

@@ -183,10 +183,11 @@ void update_average(torch::nn::Module& average, const torch::nn::Module& model, 
     const bool fits = before != nullptr && before->sizes() == entry.value().sizes() &&
                       format::missing_memory(*before).empty() &&
                       format::missing_memory(entry.value()).empty();
-    if (!fits || !is_averaged(entry.value())) continue;
+    if (!fits || !is_averaged(*before) || !is_averaged(entry.value())) continue;
     entry.value() = *before * decay + entry.value().to(before->options()) * (1 - decay);
   }
-  load_state_dict(average, mixed);
+  // A module that was cast as a whole has counters of a floating-point dtype.
+  load_state_dict(average, mixed, RestoreOptions().convert_dtype(true));
 }
 
 void save(const StateDict& dict, const std::string& path, const SaveOptions& options) {

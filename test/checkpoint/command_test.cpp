@@ -235,6 +235,7 @@ TEST_CASE("prune says what would go and why, then does it") {
 
   CHECK(run("prune " + at("")).status == 2);
   CHECK(run("prune --keep-last -1 " + at("")).status == 2);
+  CHECK(contains(run("list --keep-last -1 " + at("")).output, "'-1' is not a number from 0 up"));
   CHECK(run("prune --keep-best 1 acc high " + at("")).status == 2);
   CHECK(run("list --keep-best 1 acc high " + at("")).status == 2);
   CHECK(run("prune --keep-last 1 " + at("/nowhere")).status == 2);
@@ -364,6 +365,11 @@ TEST_CASE("What is named wrongly is told from what to name instead") {
   CHECK(directory.status == 2);
   CHECK(contains(directory.output, "no checkpoint"));
   CHECK(contains(run("show " + at("/nowhere")).output, "there is no such checkpoint"));
+  std::filesystem::create_symlink("gone", at("/dangling"));
+  for (const char* command : {"show ", "list ", "verify ", "prune --keep-last 1 "}) {
+    INFO(command);
+    CHECK(contains(run(command + at("/dangling")).output, "a link that leads nowhere (gone)"));
+  }
   for (const char* hours : {"nan", "inf", "-1"}) {
     const std::string rule = std::string("prune --dry-run --keep-every-hours ") + hours + " ";
     CHECK(run(rule + at("")).status == 2);

@@ -64,6 +64,27 @@ TEST_CASE("Weights go from one model to another in one call") {
   CHECK_THROWS_AS(update_average(*other, *target, 0.5), Error);
 }
 
+TEST_CASE("An average of another dtype: numbers are mixed, counters are copied") {
+  Net model, average;
+  {
+    const torch::NoGradGuard no_grad;
+    model->conv->weight.fill_(1);
+    average->conv->weight.fill_(0);
+  }
+  model->norm->num_batches_tracked.fill_(7);
+  // A cast of the whole module makes the counter a floating-point number.
+  model->to(torch::kHalf);
+  update_average(*average, *model, 0.5);
+  CHECK(same_bits(average->conv->weight, torch::full({3, 1, 3, 3}, 0.5)));
+  CHECK(average->norm->num_batches_tracked.item<int64_t>() == 7);
+  model->norm->num_batches_tracked.fill_(9);
+  update_average(*model, *average, 0.5);
+  CHECK(model->norm->num_batches_tracked.item<double>() == 7);
+  model->norm->num_batches_tracked.fill_(0.5);
+  CHECK(contains(error_of([&] { update_average(*average, *model, 0.5); }),
+                 "norm.num_batches_tracked: dtype int64 here, float16"));
+}
+
 TEST_CASE("Complex numbers are averaged as real ones are") {
   struct Holder : torch::nn::Module {
     explicit Holder(double value)

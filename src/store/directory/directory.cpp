@@ -39,7 +39,17 @@ bool may_be_ours(FileSystem& fs, const std::string& path) {
   }
 }
 
-// Where a link leads nowhere, a disk may not be mounted: nobody knows what stands there.
+}  // namespace
+
+std::string parent_of(const std::string& path) {
+  const size_t end = path.find_last_not_of('/');
+  if (end == std::string::npos) return "/";
+  const size_t slash = path.find_last_of('/', end);
+  if (slash == std::string::npos) return ".";
+  const size_t parent_end = path.find_last_not_of('/', slash);
+  return parent_end == std::string::npos ? "/" : path.substr(0, parent_end + 1);
+}
+
 void refuse_dangling(FileSystem& fs, const std::string& path) {
   const size_t end = path.find_last_not_of('/');
   if (end == std::string::npos) return;
@@ -56,17 +66,6 @@ void refuse_dangling(FileSystem& fs, const std::string& path) {
     if (mode != 0) return;
     at = parent_of(at);
   }
-}
-
-}  // namespace
-
-std::string parent_of(const std::string& path) {
-  const size_t end = path.find_last_not_of('/');
-  if (end == std::string::npos) return "/";
-  const size_t slash = path.find_last_of('/', end);
-  if (slash == std::string::npos) return ".";
-  const size_t parent_end = path.find_last_not_of('/', slash);
-  return parent_end == std::string::npos ? "/" : path.substr(0, parent_end + 1);
 }
 
 void create_with_parents(FileSystem& fs, const std::string& path) {
