@@ -22,6 +22,7 @@
 #include "store/directory/verify.h"
 #include "store/directory/writer_hold.h"
 #include "store/io/file.h"
+#include "store/records/manifest.h"
 #include "store/records/names.h"
 #include "store/retention/ranking.h"
 #include "store/retention/retention.h"

@@ -52,22 +52,7 @@ void check_items(const std::vector<std::string>& wanted, const SavedItems::Items
   }
 }
 
-[[noreturn]] void refuse(const RestoreReport& report, const std::string& path) {
-  throw Error(ErrorCode::kIncompatible,
-              "what was saved does not fit, and nothing was changed:\n" + report.to_string() + "\n",
-              path, 0,
-              "Restore it into what it was saved from, or into what has the same names and shapes; "
-              "rename() and Strict::kNo load a part.");
-}
-
 }  // namespace
-
-void settle(const RestorePlan& plan, Strict strict, const std::string& path) {
-  if (plan.report().fits()) return;
-  if (strict == Strict::kYes) refuse(plan.report(), path);
-  store::log_warning("not everything of '" + path + "' fits, and what does is restored:\n" +
-                     plan.report().to_string());
-}
 
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
                       const store::ByteSource& file, const format::DecodedArchive& archive,
@@ -97,7 +82,7 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
   if (live.rng && is_wanted && is_chosen(rng, plan.selection())) saved.plan(rng, names);
   saved.note_leftovers();
 
-  settle(plan, options.strict(), file.name());
+  plan.require_fit(file.name());
   plan.run();
   return plan.report();
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "format/torch/archive_reader.h"
+#include "format/decode/decoded.h"
 #include "store/io/byte_source.h"
 #include "store/records/tensor_table.h"
 
@@ -10,8 +10,6 @@
 
 namespace checkpoint::state {
 
-class RestorePlan;
-
 /// Restores a State from a decoded archive: plans, and if all fits, carries it out. Throws
 /// Error(incompatible) with everything that does not fit; nothing has changed then. If `unchecked`
 /// is given, the file is compared with it while it is read. Throws HalfRestored (restore_plan.h) if
@@ -19,9 +17,5 @@ class RestorePlan;
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
                       const store::ByteSource& file, const format::DecodedArchive& archive,
                       const RestoreOptions& options, const FileEntry* unchecked = nullptr);
-
-/// What becomes of a plan that does not fit: strict, Error(incompatible) with the whole report;
-/// else a warning in the log.
-void settle(const RestorePlan& plan, Strict strict, const std::string& path);
 
 }  // namespace checkpoint::state

@@ -1,12 +1,8 @@
-#include "base/near_names.h"
 #include "format/foreign.h"
 #include "format/read_file.h"
-#include "format/save_tree.h"
-#include "format/torch/archive_writer.h"
 #include "format/tree/dense.h"
-#include "format/tree/nested.h"
 #include "format/tree/path.h"
-#include "format/tree/tree_json.h"
+#include "format/weights.h"
 #include "state/items/module.h"
 #include "state/plan/restore_plan.h"
 #include "state/restore.h"
@@ -26,48 +22,11 @@
 namespace checkpoint {
 namespace {
 
-Dict to_dict(const StateDict& dict) {
-  Dict result;
-  for (const auto& entry : dict) result.insert(entry.key(), entry.value());
-  return result;
-}
-
-// As LibTorch reads it, with its modules as nested archives; flat where that cannot be.
-Dict to_archive(const StateDict& dict) {
-  Dict flat = to_dict(dict);
-  Dict with_modules = flat;
-  for (const std::string& name : dict.empty_modules()) {
-    if (!with_modules.contains(name)) with_modules.insert(name, Dict());
-  }
-  std::optional<Dict> modules = format::nested(with_modules);
-  return modules && format::can_be_archive(*modules) ? std::move(*modules) : std::move(flat);
-}
-
-std::string a(const std::string& kind) {
-  const bool vowel = kind.find_first_of("aeiou") == 0;
-  return (vowel ? "an " : "a ") + kind;
-}
-
-// The whole tree, or the part that has this name.
-const Value& choose(const Value& tree, const std::string& item, const std::string& path) {
-  if (item.empty()) return tree;
-  if (!tree.is_dict()) {
-    throw Error(ErrorCode::kNotFound,
-                "the file has no item '" + item + "': it holds " + a(kind_text(tree)), path);
-  }
-  const Value* const chosen = tree.dict().find(item);
-  if (chosen != nullptr) return *chosen;
-  std::vector<std::string> items;
-  for (const auto& [key, value] : tree.dict()) items.push_back(to_string(key));
-  throw Error(ErrorCode::kNotFound,
-              "the file has no item '" + item + "'" + store::instead_of(item, items), path);
-}
-
 // A list or a tensor has no names that could be a module's.
 const Value& need_names(const Value& tree, const std::string& path) {
   if (tree.is_dict()) return tree;
   throw Error(ErrorCode::kIncompatible,
-              "the file holds " + a(kind_text(tree)) + ", and no names of tensors", path, 0,
+              "the file holds " + format::a_kind_of(tree) + ", and no names of tensors", path, 0,
               "Save a module's state_dict().");
 }
 
@@ -78,30 +37,12 @@ RestoreReport load_into(torch::nn::Module& module, const store::File& file,
   const auto saved_device = [](const format::StoredTensor& stored) { return stored.device; };
   const state::TensorSource source{&file, &archive, saved_device, unchecked};
   state::RestorePlan plan(source, options);
-  state::plan_whole_module(module,
-                           need_names(choose(archive.tree(), item, file.name()), file.name()),
-                           file.name(), plan);
-  state::settle(plan, options.strict(), file.name());
+  state::plan_whole_module(
+      module, need_names(format::choose(archive.tree(), item, file.name()), file.name()),
+      file.name(), plan);
+  plan.require_fit(file.name());
   plan.run();
   return plan.report();
-}
-
-void find_empty_modules(const Value& tree, const std::string& path,
-                        std::vector<std::string>& names) {
-  if (!tree.is_dict()) return;
-  if (tree.dict().empty() && !path.empty()) names.push_back(path);
-  for (const auto& [key, value] : tree.dict()) {
-    find_empty_modules(value, format::dotted(path, to_string(key)), names);
-  }
-}
-
-StateDict weights_of(const Value& tree) {
-  StateDict weights;
-  for (const auto& [name, tensor] : format::named_tensors(tree)) weights.insert(name, tensor);
-  std::vector<std::string> empty_modules;
-  find_empty_modules(tree, "", empty_modules);
-  weights.empty_modules(std::move(empty_modules));
-  return weights;
 }
 
 // Those that LibTorch's load asks for (it passes by torch::nn::Functional).
@@ -140,9 +81,9 @@ RestoreReport load_state_dict(torch::nn::Module& module, const StateDict& dict,
                               const RestoreOptions& options) {
   const state::TensorSource source;
   state::RestorePlan plan(source, options);
-  const Value saved = to_dict(dict);
+  const Value saved = format::to_dict(dict);
   state::plan_whole_module(module, saved, "", plan);
-  state::settle(plan, options.strict(), "");
+  plan.require_fit("");
   plan.run();
   return plan.report();
 }
@@ -188,17 +129,6 @@ void update_average(torch::nn::Module& average, const torch::nn::Module& model, 
   }
   // A module that was cast as a whole has counters of a floating-point dtype.
   load_state_dict(average, mixed, RestoreOptions().convert_dtype(true));
-}
-
-void save(const StateDict& dict, const std::string& path, const SaveOptions& options) {
-  const bool archive = format::format_for(path, options) == Format::kArchive;
-  format::save_tree(Value(archive ? to_archive(dict) : to_dict(dict)), format::RootDict::kOrdered,
-                    path, options);
-}
-
-StateDict load_weights(const std::string& path, const LoadOptions& options,
-                       const std::string& item) {
-  return weights_of(choose(load(path, options), item, path));
 }
 
 }  // namespace checkpoint

@@ -19,11 +19,11 @@ using namespace std::string_literals;
 
 namespace {
 
-const TensorMaker kNoTensors = [](const PickledTensor&) -> at::Tensor {
+const TensorMaker kNoTensors = [](const TensorLayout&) -> at::Tensor {
   throw std::logic_error("there is no tensor in this test");
 };
 
-const TensorMaker kEmptyTensors = [](const PickledTensor&) { return at::empty({0}); };
+const TensorMaker kEmptyTensors = [](const TensorLayout&) { return at::empty({0}); };
 
 // A whole pickle from its middle.
 Value read(const std::string& middle) {
@@ -205,8 +205,8 @@ TEST_CASE("a tuple that turned out to hold itself is read up to there", "[pickle
 }
 
 TEST_CASE("tensors of before 0.4 are read", "[pickle]") {
-  std::vector<PickledTensor> made;
-  const TensorMaker maker = [&](const PickledTensor& tensor) {
+  std::vector<TensorLayout> made;
+  const TensorMaker maker = [&](const TensorLayout& tensor) {
     made.push_back(tensor);
     return at::zeros({2});
   };
@@ -249,7 +249,7 @@ TEST_CASE("tensors of before 0.4 are read", "[pickle]") {
 }
 
 TEST_CASE("a bare storage is read as a tensor of all its elements", "[pickle]") {
-  const TensorMaker maker = [](const PickledTensor& tensor) {
+  const TensorMaker maker = [](const TensorLayout& tensor) {
     CHECK(tensor.storage_key == "5");
     CHECK(tensor.sizes == std::vector<int64_t>{4});
     CHECK(tensor.strides == std::vector<int64_t>{1});
@@ -320,8 +320,8 @@ TEST_CASE("NumPy's numbers are read as Python's", "[pickle]") {
 
 TEST_CASE("NumPy's arrays are read as tensors", "[pickle]") {
   const auto read_array = [](const std::string& middle) {
-    std::optional<PickledTensor> made;
-    const TensorMaker maker = [&](const PickledTensor& tensor) {
+    std::optional<TensorLayout> made;
+    const TensorMaker maker = [&](const TensorLayout& tensor) {
       made = tensor;
       return at::empty({0});
     };
@@ -372,7 +372,7 @@ TEST_CASE("a tensor is described in full", "[pickle]") {
   wanted.strides = {3, 1};
   wanted.requires_grad = true;
   int calls = 0;
-  const TensorMaker maker = [&](const PickledTensor& tensor) {
+  const TensorMaker maker = [&](const TensorLayout& tensor) {
     ++calls;
     CHECK(tensor.storage_key == "17");
     CHECK(tensor.location == "cuda:3");

@@ -14,7 +14,7 @@ using namespace checkpoint::format;
 namespace {
 
 Value read(const std::string& pickle) {
-  const TensorMaker make = [](const PickledTensor&) { return at::empty({1}); };
+  const TensorMaker make = [](const TensorLayout&) { return at::empty({1}); };
   size_t end = 0;
   return read_pickle(pickle, "memory", make, &end);
 }

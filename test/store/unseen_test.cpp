@@ -5,6 +5,7 @@
 
 #include "store/directory/history.h"
 #include "store/directory/unseen.h"
+#include "store/records/manifest.h"
 #include "store/records/marker.h"
 
 #include <filesystem>

@@ -59,21 +59,21 @@ Placeholders::Placeholders(const store::ByteSource& source, bool big_endian, siz
   archive_.table_.reserve(expected);
 }
 
-at::Tensor Placeholders::make(const PickledTensor& tensor, const Record& record) {
+at::Tensor Placeholders::make(const TensorLayout& tensor, const Record& record) {
   check(tensor, record);
   return add(tensor,
              {record.offset, record.bytes, tensor.storage_offset,
               device(std::string(tensor.location)), record.name, big_endian_, record.deflated});
 }
 
-at::Tensor Placeholders::make_own(const PickledTensor& tensor) {
+at::Tensor Placeholders::make_own(const TensorLayout& tensor) {
   const Record record{"of an array of NumPy", source_.size() + own_count_++, tensor.bytes->size()};
   check(tensor, record);
   return add(tensor, {record.offset, record.bytes, 0, c10::Device(c10::kCPU), record.name,
                       tensor.big_endian, std::nullopt, tensor.bytes});
 }
 
-at::Tensor Placeholders::add(const PickledTensor& tensor, StoredTensor stored) {
+at::Tensor Placeholders::add(const TensorLayout& tensor, StoredTensor stored) {
   at::Tensor placeholder =
       at::detail::empty_strided_meta(tensor.sizes, tensor.strides, tensor.dtype);
   if (tensor.requires_grad) placeholder.set_requires_grad(true);
@@ -88,7 +88,7 @@ DecodedArchive Placeholders::finish(Value tree) {
 }
 
 // That the record is as large as its storage should be, and holds the whole tensor.
-void Placeholders::check(const PickledTensor& tensor, const Record& record) const {
+void Placeholders::check(const TensorLayout& tensor, const Record& record) const {
   const uint64_t item_bytes = c10::elementSize(tensor.dtype);
   // LibTorch rounds down where a storage ends within an element.
   if (tensor.storage_numel < 0 ||

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "format/decode/decoded.h"
-#include "format/pickle/pickle_reader.h"
+#include "format/decode/tensor_layout.h"
 
 #include <c10/core/Device.h>
 
@@ -30,15 +30,15 @@ class Placeholders {
 
   /// Throws Error(corrupt) if the record is not as large as the tensor's storage should be, or does
   /// not hold the whole tensor; Error(unsupported) for a device that this LibTorch does not know.
-  at::Tensor make(const PickledTensor& tensor, const Record& record);
+  at::Tensor make(const TensorLayout& tensor, const Record& record);
   /// The same for a tensor that the pickle itself holds.
-  at::Tensor make_own(const PickledTensor& tensor);
+  at::Tensor make_own(const TensorLayout& tensor);
   /// All of them, in their tree.
   DecodedArchive finish(Value tree);
 
  private:
-  at::Tensor add(const PickledTensor& tensor, StoredTensor stored);
-  void check(const PickledTensor& tensor, const Record& record) const;
+  at::Tensor add(const TensorLayout& tensor, StoredTensor stored);
+  void check(const TensorLayout& tensor, const Record& record) const;
   c10::Device device(const std::string& name);
 
   const store::ByteSource& source_;

@@ -383,14 +383,14 @@ Item Machine::add_tensor(const Item& storage_item, std::optional<c10::ScalarType
       __builtin_add_overflow(offset, storage.first, &offset)) {
     corrupt("a tensor reaches outside of its storage");
   }
-  PickledTensor tensor{graph_.text(storage.key),
-                       graph_.text(storage.location),
-                       *dtype,
-                       storage.dtype ? storage.numel : storage.numel / item_bytes,
-                       offset,
-                       integers(offset_sizes_strides[1]),
-                       integers(offset_sizes_strides[2]),
-                       requires_grad};
+  TensorLayout tensor{graph_.text(storage.key),
+                      graph_.text(storage.location),
+                      *dtype,
+                      storage.dtype ? storage.numel : storage.numel / item_bytes,
+                      offset,
+                      integers(offset_sizes_strides[1]),
+                      integers(offset_sizes_strides[2]),
+                      requires_grad};
   if (tensor.sizes.size() != tensor.strides.size()) {
     corrupt("a tensor has another number of strides than of sizes");
   }

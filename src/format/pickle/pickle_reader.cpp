@@ -180,7 +180,7 @@ class Unfolder {
     const auto strides = numpy_strides(data, bytes.size());
     if (!dtype || !strides) return std::nullopt;
     budget_.charge(kStorageBytes);
-    PickledTensor tensor{
+    TensorLayout tensor{
         {}, "cpu",      *dtype,   static_cast<int64_t>(bytes.size()) / data.type.width,
         0,  data.sizes, *strides, false};
     tensor.big_endian = data.type.big_endian;
@@ -334,7 +334,7 @@ Value read_pickle(std::string_view bytes, const std::string& file, const TensorM
 std::vector<PickledStorage> read_storages(std::string_view bytes, const std::string& file,
                                           size_t* end) {
   Budget budget(bytes.size(), file);
-  const TensorMaker make_nothing = [](const PickledTensor&) { return at::Tensor(); };
+  const TensorMaker make_nothing = [](const TensorLayout&) { return at::Tensor(); };
   Machine machine(bytes, file, make_nothing, budget);
   machine.run();
   *end = machine.end();

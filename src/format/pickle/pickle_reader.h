@@ -1,5 +1,7 @@
 #pragma once
 
+#include "format/decode/tensor_layout.h"
+
 #include <checkpoint/value.h>
 
 #include <ATen/core/Tensor.h>
@@ -18,25 +20,8 @@ namespace checkpoint::format {
 /// The largest pickle that is read.
 constexpr uint64_t kMaxPickleBytes = uint64_t{1} << 27;
 
-/// A tensor as a pickle describes it. Nothing in it has been checked against anything; the views
-/// live for the call.
-struct PickledTensor {
-  std::string_view storage_key;  ///< Which storage: "0".
-  std::string_view location;     ///< The device that it was saved from: "cuda:0".
-  c10::ScalarType dtype;
-  int64_t storage_numel;   ///< Elements of the whole storage.
-  int64_t storage_offset;  ///< In elements.
-  std::vector<int64_t> sizes;
-  std::vector<int64_t> strides;  ///< As many as sizes.
-  bool requires_grad;
-  /// Its storage, where the pickle itself holds it, as it does a NumPy array: `storage_key` is
-  /// empty.
-  std::shared_ptr<const std::string> bytes = {};
-  bool big_endian = false;  ///< Of `bytes`.
-};
-
 /// Makes the tensor that goes into the tree. Throws Error if it cannot be.
-using TensorMaker = std::function<at::Tensor(const PickledTensor&)>;
+using TensorMaker = std::function<at::Tensor(const TensorLayout&)>;
 
 /// Reads one pickle, as LibTorch's own pickler or Python's write them (protocols 2 to 5), into a
 /// tree. Nothing that the pickle names is imported, looked up or called, and what is not known is

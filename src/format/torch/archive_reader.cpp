@@ -155,7 +155,7 @@ DecodedArchive read_archive(const store::ByteSource& source, BigEndian big_endia
 
   Records records(zip, root);
   Placeholders placeholders(source, other_order, zip.entries().size());
-  return placeholders.finish(read_pickle(pickle, source.name(), [&](const PickledTensor& tensor) {
+  return placeholders.finish(read_pickle(pickle, source.name(), [&](const TensorLayout& tensor) {
     if (tensor.bytes != nullptr) return placeholders.make_own(tensor);
     return placeholders.make(tensor, records.find(tensor.storage_key));
   }));

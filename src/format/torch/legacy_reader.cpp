@@ -27,7 +27,7 @@ constexpr std::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 constexpr int64_t kProtocol = 1001;
 constexpr uint64_t kFirstWindow = uint64_t{64} << 10;
 
-at::Tensor refuse_tensor(const PickledTensor&) {
+at::Tensor refuse_tensor(const TensorLayout&) {
   throw Error(ErrorCode::kCorrupt, "a tensor stands where the file describes itself");
 }
 
@@ -158,7 +158,7 @@ DecodedArchive read_legacy(const store::ByteSource& source) {
   std::string object(object_bytes, '\0');
   source.read_at(object_at, object.data(), object.size());
   Placeholders placeholders(source);
-  return placeholders.finish(read_pickle(object, source.name(), [&](const PickledTensor& tensor) {
+  return placeholders.finish(read_pickle(object, source.name(), [&](const TensorLayout& tensor) {
     if (tensor.bytes != nullptr) return placeholders.make_own(tensor);
     const auto record = records.find(std::string(tensor.storage_key));
     if (record == records.end()) {

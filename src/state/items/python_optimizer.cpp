@@ -8,7 +8,6 @@
 #include "compat/torch_compat.h"
 #include "state/items/optimizer_codec.h"
 #include "state/plan/restore_plan.h"
-#include "state/restore.h"
 
 #include "base/log.h"
 #include "format/tree/dense.h"
@@ -279,7 +278,7 @@ RestoreReport load_optimizer_state_dict(Optimizer& optimizer, const Value& state
   const RestoreOptions options;
   RestorePlan plan(source, options);
   Loader(optimizer, plan).load(state_dict.dict());
-  state::settle(plan, options.strict(), "");
+  plan.require_fit("");
   plan.run();
   return plan.report();
 }

@@ -6,9 +6,6 @@
 
 namespace checkpoint::state {
 
-/// The item that every State has unless rng(false).
-inline constexpr char kRngName[] = "rng";
-
 /// LibTorch's default random generators: the CPU's, and that of each CUDA device in use. A device
 /// counts as in use when this process has a context on it; none is ever created.
 class RngItem final : public Item {

@@ -14,6 +14,9 @@
 
 namespace checkpoint::state {
 
+/// The item that every State has unless rng(false).
+inline constexpr char kRngName[] = "rng";
+
 class RestorePlan;
 
 /// The dotted name of every parameter of every module in the State, by its identity.

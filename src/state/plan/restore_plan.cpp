@@ -1,10 +1,11 @@
 #include "state/plan/restore_plan.h"
 
 #include "base/aligned_buffer.h"
+#include "base/log.h"
 #include "base/meter.h"
 #include "compat/device.h"
-#include "format/torch/archive_writer.h"
 #include "format/tree/dense.h"
+#include "format/tree/dtype.h"
 #include "format/tree/scalar_text.h"
 #include "store/directory/verify.h"
 #include "store/io/segments.h"
@@ -92,6 +93,14 @@ std::string first_number(const at::Tensor& numbers) {
 // As LibTorch's own in-place functions do: a graph that saved the old values raises at backward.
 void note_change(const at::Tensor& tensor) {
   if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
+}
+
+[[noreturn]] void refuse(const RestoreReport& report, const std::string& path) {
+  throw Error(ErrorCode::kIncompatible,
+              "what was saved does not fit, and nothing was changed:\n" + report.to_string() + "\n",
+              path, 0,
+              "Restore it into what it was saved from, or into what has the same names and shapes; "
+              "rename() and Strict::kNo load a part.");
 }
 
 }  // namespace
@@ -348,6 +357,13 @@ void RestorePlan::read_indirect() {
     if (to.is_inference()) inference.emplace();
     to.copy_(load(copy.placeholder));
   }
+}
+
+void RestorePlan::require_fit(const std::string& path) const {
+  if (report_.fits()) return;
+  if (options_.strict() == Strict::kYes) refuse(report_, path);
+  store::log_warning("not everything of '" + path + "' fits, and what does is restored:\n" +
+                     report_.to_string());
 }
 
 }  // namespace checkpoint::state

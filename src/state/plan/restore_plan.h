@@ -1,6 +1,6 @@
 #pragma once
 
-#include "format/torch/archive_reader.h"
+#include "format/decode/decoded.h"
 #include "state/plan/selection.h"
 #include "store/io/byte_source.h"
 
@@ -110,6 +110,9 @@ class RestorePlan {
   void finally(std::function<void()> action) { last_.push_back(std::move(action)); }
 
   const RestoreReport& report() const { return report_; }
+  /// What becomes of a plan that does not fit: strict, Error(incompatible) with the whole report;
+  /// else a warning in the log. `path` is for both.
+  void require_fit(const std::string& path) const;
 
   /// Carries it out. If reading fails, some live tensors are already overwritten: throws
   /// HalfRestored, with the code io, or corrupt for bytes that are not those that were saved.

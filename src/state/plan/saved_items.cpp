@@ -1,6 +1,5 @@
 #include "state/plan/saved_items.h"
 
-#include "state/items/rng.h"
 #include "state/plan/renamed_tree.h"
 
 #include <algorithm>

@@ -14,8 +14,6 @@
 namespace checkpoint::store {
 namespace {
 
-// A manifest names items and files, never single tensors.
-constexpr uint64_t kMaxManifestBytes = uint64_t{16} << 20;
 // Somebody else's files may come and go all the time.
 constexpr int kMostLooks = 100;
 
@@ -41,15 +39,6 @@ bool may_be_ours(FileSystem& fs, const std::string& path) {
 
 }  // namespace
 
-std::string parent_of(const std::string& path) {
-  const size_t end = path.find_last_not_of('/');
-  if (end == std::string::npos) return "/";
-  const size_t slash = path.find_last_of('/', end);
-  if (slash == std::string::npos) return ".";
-  const size_t parent_end = path.find_last_not_of('/', slash);
-  return parent_end == std::string::npos ? "/" : path.substr(0, parent_end + 1);
-}
-
 void refuse_dangling(FileSystem& fs, const std::string& path) {
   const size_t end = path.find_last_not_of('/');
   if (end == std::string::npos) return;
@@ -66,23 +55,6 @@ void refuse_dangling(FileSystem& fs, const std::string& path) {
     if (mode != 0) return;
     at = parent_of(at);
   }
-}
-
-void create_with_parents(FileSystem& fs, const std::string& path) {
-  if (fs.mkdir(path.c_str(), 0777) != 0) {
-    if (errno == EEXIST) return;
-    if (errno != ENOENT) throw system_failure("create the directory", path, errno);
-    create_with_parents(fs, parent_of(path));
-    if (fs.mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
-      throw system_failure("create the directory", path, errno);
-    }
-  }
-  sync_directory(fs, parent_of(path));
-}
-
-Manifest read_manifest(FileSystem& fs, const std::string& checkpoint_path) {
-  const std::string path = join(checkpoint_path, kManifestFile);
-  return decode_manifest(read_whole(fs, path, kMaxManifestBytes), path);
 }
 
 Directory::Directory(FileSystem& fs, std::string path) : fs_(&fs), path_(std::move(path)) {

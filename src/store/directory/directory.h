@@ -81,15 +81,8 @@ class Directory {
   std::atomic<const WriterHold*> hold_ = nullptr;
 };
 
-/// The directory that a path stands in: "." where it names none.
-std::string parent_of(const std::string& path);
 /// Throws Error(not_found) if a link that leads nowhere is at the path or above it: a disk may not
 /// be mounted, and nobody knows what is there.
 void refuse_dangling(FileSystem& fs, const std::string& path);
-/// Creates a directory and its missing parents, and syncs the parent of each. Throws Error(io).
-void create_with_parents(FileSystem& fs, const std::string& path);
-
-/// Reads a checkpoint directory's manifest. Throws Error: not_found, corrupt, incompatible, io.
-Manifest read_manifest(FileSystem& fs, const std::string& checkpoint_path);
 
 }  // namespace checkpoint::store

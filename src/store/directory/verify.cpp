@@ -3,6 +3,7 @@
 #include "base/meter.h"
 #include "store/directory/directory.h"
 #include "store/io/segments.h"
+#include "store/records/manifest.h"
 #include "store/records/names.h"
 
 namespace checkpoint::store {

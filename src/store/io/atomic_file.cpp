@@ -1,7 +1,6 @@
 #include "store/io/atomic_file.h"
 
 #include "base/clock.h"
-#include "store/directory/directory.h"
 #include "store/io/file_sink.h"
 
 #include <unistd.h>

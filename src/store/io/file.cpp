@@ -205,6 +205,27 @@ void sync_directory(FileSystem& fs, const std::string& path) {
   directory.sync();
 }
 
+std::string parent_of(const std::string& path) {
+  const size_t end = path.find_last_not_of('/');
+  if (end == std::string::npos) return "/";
+  const size_t slash = path.find_last_of('/', end);
+  if (slash == std::string::npos) return ".";
+  const size_t parent_end = path.find_last_not_of('/', slash);
+  return parent_end == std::string::npos ? "/" : path.substr(0, parent_end + 1);
+}
+
+void create_with_parents(FileSystem& fs, const std::string& path) {
+  if (fs.mkdir(path.c_str(), 0777) != 0) {
+    if (errno == EEXIST) return;
+    if (errno != ENOENT) throw system_failure("create the directory", path, errno);
+    create_with_parents(fs, parent_of(path));
+    if (fs.mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
+      throw system_failure("create the directory", path, errno);
+    }
+  }
+  sync_directory(fs, parent_of(path));
+}
+
 std::string read_whole(FileSystem& fs, const std::string& path, uint64_t limit) {
   const File file = File::open(fs, path);
   const uint64_t size = file.size();

@@ -77,8 +77,12 @@ class File final : public ByteSource {
 
 /// Puts the parts of a path together.
 std::string join(const std::string& directory, const std::string& name);
+/// The directory that a path stands in: "." where it names none.
+std::string parent_of(const std::string& path);
 /// fsync of a directory: its entries, not their contents.
 void sync_directory(FileSystem& fs, const std::string& path);
+/// Creates a directory and its missing parents, and syncs the parent of each. Throws Error(io).
+void create_with_parents(FileSystem& fs, const std::string& path);
 /// The whole of a small file. Throws Error(corrupt) if it is larger than `limit`.
 std::string read_whole(FileSystem& fs, const std::string& path, uint64_t limit);
 /// What stands at `path` itself, links not followed; st_mode 0 if nothing does.

@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/in_quotes.h"
 #include "base/json.h"
+#include "store/io/file.h"
 #include "store/records/keep_json.h"
 #include "store/records/names.h"
 #include "store/records/progress_json.h"
@@ -19,6 +20,8 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
+// A manifest names items and files, never single tensors.
+constexpr uint64_t kMaxManifestBytes = uint64_t{16} << 20;
 constexpr char kFormat[] = "torch-checkpoint";
 constexpr char kSealStart[] = "  \"xxh3_128\": \"";
 constexpr char kSealEnd[] = "\"\n}\n";
@@ -150,6 +153,11 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
     }
   }
   return manifest;
+}
+
+Manifest read_manifest(FileSystem& fs, const std::string& checkpoint_path) {
+  const std::string path = join(checkpoint_path, kManifestFile);
+  return decode_manifest(read_whole(fs, path, kMaxManifestBytes), path);
 }
 
 }  // namespace checkpoint::store

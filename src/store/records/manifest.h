@@ -1,5 +1,7 @@
 #pragma once
 
+#include "store/io/file_system.h"
+
 #include <checkpoint/manifest.h>
 
 #include <string>
@@ -19,5 +21,8 @@ std::string encode_manifest(const Manifest& manifest);
 /// Reads it back. `path` is for error texts. Throws Error(corrupt) if a byte of it was changed or
 /// cut off, or if it is not one of ours; Error(incompatible) if a newer library wrote it.
 Manifest decode_manifest(const std::string& text, const std::string& path);
+
+/// Reads a checkpoint directory's manifest. Throws Error: not_found, corrupt, incompatible, io.
+Manifest read_manifest(FileSystem& fs, const std::string& checkpoint_path);
 
 }  // namespace checkpoint::store
