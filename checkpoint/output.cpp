@@ -79,7 +79,7 @@ std::string human_metrics(const Progress& progress) {
 }
 
 std::string age_since(const std::string& utc) {
-  const std::optional<int64_t> then = store::parse_utc(utc);
+  const std::optional<int64_t> then = base::parse_utc(utc);
   if (!then) return "";
   const double seconds = std::difftime(std::time(nullptr), static_cast<std::time_t>(*then));
   if (seconds < 0) return "in the future";

@@ -96,7 +96,7 @@ nlohmann::ordered_json to_json(const Points& points, const std::set<std::string>
                       {"created", entry.created},
                       {"progress", store::progress_to_json(entry.progress)},
                       {"bytes", entry.bytes},
-                      {"seconds", store::json_number(entry.seconds)},
+                      {"seconds", base::json_number(entry.seconds)},
                       {"kept", point.kept},
                       {"pinned", point.kept && pins.count(entry.name) != 0},
                       {"resumed_from", resumed_from.count(sequence) != 0}});
@@ -165,7 +165,7 @@ nlohmann::ordered_json gather_data(const Arguments& arguments) {
                                    [](const auto& point) { return point.second.kept; });
   const Best best = find_best(arguments, found, points);
   return {{"title", title_of(arguments.directory)},
-          {"created", store::utc_now()},
+          {"created", base::utc_now()},
           {"library_version", TORCH_CHECKPOINT_VERSION},
           {"x", arguments.x},
           {"latest_sequence", newest != points.rend() ? newest->first : 0},
@@ -179,7 +179,7 @@ nlohmann::ordered_json gather_data(const Arguments& arguments) {
 // So that no name in it can end the element that holds it.
 std::string for_script_element(const nlohmann::ordered_json& document) {
   std::string text;
-  for (const char c : store::dump_json(document, /*indent=*/-1)) {
+  for (const char c : base::dump_json(document, /*indent=*/-1)) {
     if (c == '<') {
       text += "\\u003c";
     } else {

@@ -66,7 +66,7 @@ class Renames {
       if (met_[i]) continue;
       throw Error(ErrorCode::kInvalidArgument,
                   "--rename " + texts_[i] + " meets no name of a module's tensors" +
-                      store::instead_of(store::Glob::of_prefix(from_of(texts_[i])), names_),
+                      base::instead_of(base::Glob::of_prefix(from_of(texts_[i])), names_),
                   file, 0, "The first that fits a name is used, and sees it without the item.");
     }
   }
@@ -93,7 +93,7 @@ Value chosen(const Value& tree, const Arguments& arguments) {
     }
     throw Error(
         ErrorCode::kNotFound,
-        "there is no item '" + arguments.item + "'" + store::instead_of(arguments.item, items),
+        "there is no item '" + arguments.item + "'" + base::instead_of(arguments.item, items),
         arguments.input, 0, "torch-checkpoint show lists a checkpoint's items.");
   }
   return *item;

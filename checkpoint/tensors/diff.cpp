@@ -128,8 +128,8 @@ void print_as_json(const std::vector<Entry>& entries) {
     if (!entry.before.empty()) row["before"] = entry.before;
     if (!entry.after.empty()) row["after"] = entry.after;
     if (entry.measured) {
-      row["largest"] = store::json_number(entry.difference.largest);
-      row["relative_l2"] = store::json_number(entry.difference.relative_l2);
+      row["largest"] = base::json_number(entry.difference.largest);
+      row["relative_l2"] = base::json_number(entry.difference.relative_l2);
     }
     list.push_back(std::move(row));
   }

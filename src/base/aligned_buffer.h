@@ -8,7 +8,7 @@
 
 #include <sys/mman.h>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// The size of a huge page, as x86-64 and AArch64 have them.
 constexpr size_t kHugePageBytes = size_t{2} << 20;
@@ -40,4 +40,4 @@ inline AlignedBuffer aligned_buffer(size_t bytes, Pages pages) {
   return buffer;
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

@@ -3,7 +3,7 @@
 #include <ctime>
 #include <random>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
@@ -36,4 +36,4 @@ std::string random_id() {
   return id;
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

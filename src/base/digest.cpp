@@ -13,7 +13,7 @@
 #include <memory>
 #include <new>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 namespace {
 
 using Canonical = XXH128_canonical_t;
@@ -90,4 +90,4 @@ std::string FileDigest::finish() {
   return xxh3_128(chunk_digests_.data(), chunk_digests_.size());
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// What is read or copied is digested in blocks of this size, while it is in the core's own cache.
 constexpr size_t kBlockBytes = size_t{256} << 10;
@@ -56,4 +56,4 @@ class FileDigest {
   std::string chunk_digests_;
 };
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

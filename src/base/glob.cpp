@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 namespace {
 
 // Above all of Unicode: a byte outside UTF-8 stays different from every character.
@@ -187,4 +187,4 @@ size_t Glob::length() const {
   }));
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

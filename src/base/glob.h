@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// A pattern as fnmatch(3) and the shell know it: `*` stands for any characters, `?` for one,
 /// `[a-z]` for one of these, `[!a-z]` and `[^a-z]` for any other, `[[:digit:]]` for one of a kind,
@@ -47,4 +47,4 @@ class Glob {
   std::vector<Part> parts_;
 };
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// Bytes as lower-case hexadecimal digits.
 inline std::string to_hex(std::string_view bytes) {
@@ -36,4 +36,4 @@ inline std::optional<std::string> from_hex(const std::string& text) {
   return bytes;
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

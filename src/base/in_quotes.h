@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// A name that comes out of a file, as an error may show it: in quotes, shortened, and with its
 /// control characters replaced, so that no file writes to anybody's terminal.
@@ -18,4 +18,4 @@ inline std::string in_quotes(std::string_view name) {
   return text + "'";
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 namespace {
 
 using nlohmann::json;
@@ -240,4 +240,4 @@ nlohmann::ordered_json json_number(double value) {
   return value;
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// Called with each object that ends `depth` levels below the top; returns whether to keep it in
 /// the array that it stands in. Large tables are consumed object by object, and never stand in
@@ -69,4 +69,4 @@ int64_t json_count(const nlohmann::json& value, const char* field, const std::st
 /// The other direction of JsonFields::number.
 nlohmann::ordered_json json_number(double value);
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace checkpoint::format {
+namespace checkpoint::base {
 
 /// Adds the lowest `width` bytes of a number, 8 at most, the lowest first.
 inline void append_little_endian(std::string& bytes, uint64_t value, size_t width) {
@@ -41,4 +41,4 @@ class LittleEndian {
   std::string bytes_;
 };
 
-}  // namespace checkpoint::format
+}  // namespace checkpoint::base

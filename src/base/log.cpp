@@ -2,7 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 namespace {
 
 void log(spdlog::level::level_enum level, const std::string& message) noexcept {
@@ -22,4 +22,4 @@ void log_info(const std::string& message) noexcept { log(spdlog::level::info, me
 void log_warning(const std::string& message) noexcept { log(spdlog::level::warn, message); }
 void log_error(const std::string& message) noexcept { log(spdlog::level::err, message); }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

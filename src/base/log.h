@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// Logs to spdlog's logger "torch_checkpoint" if the program has registered one, else to spdlog's
 /// default logger. Never throws. Thread-safe.
@@ -11,4 +11,4 @@ void log_info(const std::string& message) noexcept;
 void log_warning(const std::string& message) noexcept;
 void log_error(const std::string& message) noexcept;
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

@@ -9,7 +9,7 @@
 #include <mutex>
 #include <utility>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// Adds up what is done in one phase, and tells who wants to know. Thread-safe.
 class Meter {
@@ -32,4 +32,4 @@ class Meter {
   Transfer transfer_;
 };
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

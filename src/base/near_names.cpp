@@ -4,7 +4,7 @@
 #include <tuple>
 #include <utility>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 namespace {
 
 // Looking for near names costs wanted times known: a person reads no more than this anyway.
@@ -121,4 +121,4 @@ std::string instead_of(const Glob& wanted, const std::vector<std::string>& known
   return sentence(near_names(wanted, known), known);
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

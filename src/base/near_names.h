@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// For each of `wanted` the one of `known` that was most likely meant: one that differs little, or
 /// has the same dotted end ("head.weight", "module.head.weight"). Empty where none is near. None is
@@ -26,4 +26,4 @@ std::string instead_of(const std::string& wanted, const std::vector<std::string>
 /// The same about a glob.
 std::string instead_of(const Glob& wanted, const std::vector<std::string>& known);
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

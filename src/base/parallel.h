@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// The items of a parallel loop, handed out one by one: a thread that is kept waiting holds up
 /// nobody.
@@ -95,4 +95,4 @@ void side_by_side(const Other& other, const Own& own) {
   if (failure) std::rethrow_exception(failure);
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// Counts from its construction, and from each lap.
 class Stopwatch {
@@ -19,4 +19,4 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

@@ -6,7 +6,7 @@
 #include <emmintrin.h>
 #endif
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 #ifdef __SSE2__
 
@@ -52,4 +52,4 @@ void stream_copy(char* to, const char* from, size_t bytes) {
 
 #endif
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

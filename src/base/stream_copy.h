@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// Copies as memcpy does, for what will not be read again soon: on x86-64 the copy goes past the
 /// caches. A plain store fetches the line that it overwrites, which costs memory a third transfer;
@@ -11,4 +11,4 @@ namespace checkpoint::store {
 /// `to` is aligned to 16 bytes; the two do not overlap.
 void stream_copy(char* to, const char* from, size_t bytes);
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

@@ -5,7 +5,7 @@
 
 #include <signal.h>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// Starts one of this library's own threads. It takes no signals: the program's handlers run in the
 /// program's threads. Throws std::system_error if the system gives no thread.
@@ -25,4 +25,4 @@ std::thread start_thread(Work&& work) {
   }
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

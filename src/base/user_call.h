@@ -10,7 +10,7 @@
 #include <string>
 #include <typeinfo>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// The type of the exception that is being handled, as a program spells it.
 inline std::string type_in_flight() {
@@ -46,4 +46,4 @@ decltype(auto) call_user(const char* function, Call&& call) {
   }
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

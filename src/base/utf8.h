@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// How many bytes the character at `at` has; 0 if what stands there is not UTF-8 (RFC 3629: no
 /// overlong forms, no surrogates, nothing above U+10FFFF).
@@ -42,4 +42,4 @@ inline std::string valid_utf8(std::string_view text) {
 
 inline bool is_valid_utf8(std::string_view text) { return valid_utf8(text) == text; }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

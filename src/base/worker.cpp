@@ -5,7 +5,7 @@
 #include <system_error>
 #include <utility>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 Worker::~Worker() { stop(); }
 
@@ -73,4 +73,4 @@ void Worker::stop() noexcept {
   thread_.join();
 }
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

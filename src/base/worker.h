@@ -8,7 +8,7 @@
 #include <mutex>
 #include <thread>
 
-namespace checkpoint::store {
+namespace checkpoint::base {
 
 /// A thread that carries out tasks, one after the other. It is started by the first task; where the
 /// system gives no thread, tasks are carried out by who brings them. After a task has thrown, the
@@ -52,4 +52,4 @@ class Worker {
   std::exception_ptr failure_;
 };
 
-}  // namespace checkpoint::store
+}  // namespace checkpoint::base

@@ -4,7 +4,7 @@
 
 #include <torch/torch.h>
 
-namespace checkpoint::format {
+namespace checkpoint::compat {
 
 void check_device(c10::Device device, const std::string& key, const std::string& path) {
   if (!device.is_cuda()) return;
@@ -16,4 +16,4 @@ void check_device(c10::Device device, const std::string& key, const std::string&
               path, 0, "Pass torch::kCPU, or another map_location.");
 }
 
-}  // namespace checkpoint::format
+}  // namespace checkpoint::compat

@@ -33,7 +33,7 @@ Value load_file(const store::File& file, const LoadOptions& options) {
     const c10::Device saved = archive.find(placeholder)->device;
     const std::string key = place.key();
     const c10::Device device = options.map_location().device_for(key, saved, saved);
-    format::check_device(device, key, file.name());
+    compat::check_device(device, key, file.name());
     return to_device(loader.load(placeholder), device);
   };
   return format::map_tensors(archive.tree(), "", nullptr, load);

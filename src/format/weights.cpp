@@ -40,7 +40,7 @@ const Value& format::choose(const Value& tree, const std::string& item, const st
   std::vector<std::string> items;
   for (const auto& [key, value] : tree.dict()) items.push_back(to_string(key));
   throw Error(ErrorCode::kNotFound,
-              "the file has no item '" + item + "'" + store::instead_of(item, items), path);
+              "the file has no item '" + item + "'" + base::instead_of(item, items), path);
 }
 
 namespace {

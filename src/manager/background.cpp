@@ -32,12 +32,12 @@ void lower_priority() {
 void carry_out(internal::SaveResult& result, const std::function<void()>& work) noexcept {
   std::exception_ptr failure;
   try {
-    store::call_user("a function of the program", work);
+    base::call_user("a function of the program", work);
   } catch (const std::exception& error) {
-    store::log_error("the save of checkpoint '" + result.name() + "' failed: " + error.what());
+    base::log_error("the save of checkpoint '" + result.name() + "' failed: " + error.what());
     failure = std::current_exception();
   } catch (...) {
-    store::log_error("the save of checkpoint '" + result.name() + "' failed");
+    base::log_error("the save of checkpoint '" + result.name() + "' failed");
     failure = std::current_exception();
   }
   result.end(failure);
@@ -52,7 +52,7 @@ void Background::start(std::shared_ptr<internal::SaveResult> result, std::functi
   last_ = std::move(result);
   process_ = ::getpid();
   try {
-    thread_ = store::start_thread([result = last_, work] {
+    thread_ = base::start_thread([result = last_, work] {
       lower_priority();
       carry_out(*result, work);
     });

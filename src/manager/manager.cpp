@@ -47,7 +47,7 @@ bool attempt(const Step& step) {
     step();
     return true;
   } catch (const std::exception& error) {
-    store::log_warning(std::string("the checkpoint is saved, but: ") + error.what());
+    base::log_warning(std::string("the checkpoint is saved, but: ") + error.what());
     return false;
   }
 }
@@ -85,10 +85,10 @@ enum class Before {
 // Before anything is written: a manifest could not hold it.
 void check_metrics(const Progress& progress) {
   for (const auto& metric : progress.metrics) {
-    if (store::is_valid_utf8(metric.first)) continue;
+    if (base::is_valid_utf8(metric.first)) continue;
     throw Error(
         ErrorCode::kInvalidArgument,
-        "the name of a metric, '" + store::valid_utf8(metric.first) + "', is not valid UTF-8", "",
+        "the name of a metric, '" + base::valid_utf8(metric.first) + "', is not valid UTF-8", "",
         0, "Write Progress::metrics with names in UTF-8.");
   }
 }
@@ -132,7 +132,7 @@ struct CheckpointManager::Impl {
   const CheckpointManagerOptions options;
   store::Directory directory;  // Only `become_writer` changes it.
   const manager::NameTemplate name_template;
-  const std::string run_id = store::random_id();
+  const std::string run_id = base::random_id();
 
   std::mutex mutex;  // Guards what follows.
   std::optional<store::WriterHold> hold;
@@ -170,7 +170,7 @@ void CheckpointManager::Impl::warn_of_names(const State& state) const {
   try {
     state::check_item_names(state, options.format());
   } catch (const Error& error) {
-    store::log_warning(std::string("no save will succeed: ") + error.what());
+    base::log_warning(std::string("no save will succeed: ") + error.what());
   }
 }
 
@@ -239,8 +239,8 @@ Manifest CheckpointManager::Impl::describe(const Progress& progress) const {
   manifest.sequence = directory.next_sequence();
   manifest.name = directory.free_name(name_template.render(progress));
   // The directory may have been renamed, in another encoding.
-  manifest.parent = store::valid_utf8(resumed_from());
-  manifest.created = store::utc_now();
+  manifest.parent = base::valid_utf8(resumed_from());
+  manifest.created = base::utc_now();
   manifest.run_id = run_id;
   manifest.libtorch_version = compat::torch_version();
   manifest.library_version = TORCH_CHECKPOINT_VERSION;
@@ -263,7 +263,7 @@ void CheckpointManager::Impl::warn_of_missing_metrics(const store::FoundCheckpoi
   const Progress& progress = saved.manifest.progress;
   for (const std::string& metric : store::missing_metrics(progress, options.keep())) {
     if (std::find(told.begin(), told.end(), metric) != told.end()) continue;
-    store::log_warning("checkpoint '" + directory.path_of(saved.name) + "' has no " + metric +
+    base::log_warning("checkpoint '" + directory.path_of(saved.name) + "' has no " + metric +
                        " (missing or NaN): it ranks worst for keep_best");
   }
 }
@@ -295,7 +295,7 @@ void CheckpointManager::Impl::note_restored(const Restored& restored) {
   newest = restored.progress;
   doubts.note_restored();
   triggers.note(restored.progress);
-  store::log_info("restored checkpoint '" + directory.path_of(restored.manifest.name) + "'");
+  base::log_info("restored checkpoint '" + directory.path_of(restored.manifest.name) + "'");
   const std::lock_guard<std::mutex> hold(parent_mutex);
   parent = restored.manifest.name;
 }
@@ -331,7 +331,7 @@ std::optional<std::string> CheckpointManager::save_if_due(const State& state,
   impl_->must_write("save_if_due");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   if (const char* const doubt = impl_->doubts.note(progress)) {
-    store::log_warning("checkpoints in '" + directory() + "': " + doubt);
+    base::log_warning("checkpoints in '" + directory() + "': " + doubt);
   }
   const bool is_due = impl_->triggers.due(progress, impl_->saver.busy());
   const bool is_asked = impl_->signals.due();

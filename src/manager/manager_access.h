@@ -14,7 +14,7 @@ namespace checkpoint::internal {
 struct ManagerAccess {
   static CheckpointManager open(store::FileSystem& fs, std::string directory,
                                 const CheckpointManagerOptions& options = {},
-                                const manager::Triggers::Clock& clock = store::monotonic_now);
+                                const manager::Triggers::Clock& clock = base::monotonic_now);
 };
 
 }  // namespace checkpoint::internal

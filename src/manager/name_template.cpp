@@ -100,7 +100,7 @@ bool can_stand(const std::string& text, size_t at, size_t length) {
 std::string cleaned(const std::string& text) {
   std::string result;
   for (size_t at = 0; at < text.size();) {
-    const size_t length = store::utf8_length(text, at);
+    const size_t length = base::utf8_length(text, at);
     if (can_stand(text, at, length)) {
       result.append(text, at, length);
     } else {
@@ -131,7 +131,7 @@ void cut_to(std::string& name, size_t most) {
 }  // namespace
 
 NameTemplate::NameTemplate(const std::string& text) {
-  if (!store::is_valid_utf8(text)) refuse(store::valid_utf8(text), "is not valid UTF-8");
+  if (!base::is_valid_utf8(text)) refuse(base::valid_utf8(text), "is not valid UTF-8");
   std::string literal;
   const auto end_literal = [&] {
     if (!literal.empty()) parts_.push_back({false, std::move(literal), ""});

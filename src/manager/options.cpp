@@ -34,8 +34,8 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
     if (rule.count < 0 || rule.metric.empty()) {
       refuse_options("keep_best takes a number that is not negative, and a metric's name");
     }
-    if (!store::is_valid_utf8(rule.metric)) {
-      refuse_options("keep_best: the metric's name '" + store::valid_utf8(rule.metric) +
+    if (!base::is_valid_utf8(rule.metric)) {
+      refuse_options("keep_best: the metric's name '" + base::valid_utf8(rule.metric) +
                      "' is not valid UTF-8, and no checkpoint can have it");
     }
   }

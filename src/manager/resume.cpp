@@ -71,10 +71,10 @@ PassedOver pass_over(const store::Directory& directory, const std::string& name,
     try {
       passed.name = directory.set_aside(name);
     } catch (const Error& failure) {
-      store::log_warning(failure.what());
+      base::log_warning(failure.what());
     }
   }
-  store::log_warning("checkpoint '" + directory.path_of(name) + "' is passed over" +
+  base::log_warning("checkpoint '" + directory.path_of(name) + "' is passed over" +
                      (passed.name != name ? " and set aside as " + passed.name : "") + ": " +
                      error.what());
   return passed;
@@ -104,7 +104,7 @@ void warn_of_files(const store::Directory& directory) {
   if (files.empty()) return;
   std::string text;
   for (const std::string& file : files) text += (text.empty() ? "'" : ", '") + file + "'";
-  store::log_warning("nothing is restored from '" + directory.path() + "', which holds " + text +
+  base::log_warning("nothing is restored from '" + directory.path() + "', which holds " + text +
                      ": a checkpoint is a directory; read single files with checkpoint::load");
 }
 
@@ -124,7 +124,7 @@ bool is_fresh(const store::Directory& directory) {
 void warn_of_closed(const std::vector<store::FoundCheckpoint>& candidates) {
   for (const store::FoundCheckpoint& candidate : candidates) {
     if (!candidate.problem || candidate.problem->system_error() != EACCES) continue;
-    store::log_warning("there may be a newer checkpoint than the one that is restored: " +
+    base::log_warning("there may be a newer checkpoint than the one that is restored: " +
                        std::string(candidate.problem->what()));
   }
 }
@@ -140,7 +140,7 @@ Restored restore_one(store::FileSystem& fs, const std::string& path, State& stat
   // With many small tensors, each of the two takes long.
   std::optional<format::DecodedArchive> archive;
   store::TensorTable table;
-  store::side_by_side(
+  base::side_by_side(
       [&] {
         table =
             store::decode_tensor_table(table_text, checkpoint.file(store::kTensorTableFile).name());

@@ -19,7 +19,7 @@ void warn_of(const std::vector<std::string>& unsaved) {
   if (unsaved.empty()) return;
   std::string text = "not all that is trained is in this checkpoint, nor in those that follow:";
   for (const std::string& line : unsaved) text += "\n  " + line;
-  store::log_warning(text);
+  base::log_warning(text);
 }
 
 }  // namespace
@@ -36,7 +36,7 @@ void Saver::settle() {
 
 void Saver::save(const State& state, Manifest manifest, AfterCommit after_commit) {
   const auto result = std::make_shared<internal::SaveResult>(manifest.name);
-  store::Stopwatch watch;
+  base::Stopwatch watch;
   state::Unsaved unsaved;
   const auto captured = std::make_shared<state::Capture>(
       state::capture(state, manifest.progress,
@@ -71,16 +71,16 @@ void Saver::save(const State& state, Manifest manifest, AfterCommit after_commit
 bool Saver::take_snapshot(state::Capture& captured) {
   const uint64_t limit = options_.snapshot_limit();
   if (limit > 0 && captured.tensor_bytes > limit) {
-    store::log_warning("the state has " + std::to_string(captured.tensor_bytes) +
+    base::log_warning("the state has " + std::to_string(captured.tensor_bytes) +
                        " bytes, more than the snapshot limit of " + std::to_string(limit) +
                        ": it is saved synchronously");
     return false;
   }
-  store::Meter meter(options_.on_transfer(), Phase::kSnapshot, captured.tensor_bytes);
+  base::Meter meter(options_.on_transfer(), Phase::kSnapshot, captured.tensor_bytes);
   try {
     snapshot_.take(captured);
   } catch (const std::bad_alloc&) {
-    store::log_warning("there is no memory for a snapshot of " +
+    base::log_warning("there is no memory for a snapshot of " +
                        std::to_string(captured.tensor_bytes) +
                        " bytes: the state is saved synchronously");
     return false;

@@ -118,7 +118,7 @@ class SignalWatch {
     if (!slot.in_place) {
       put_in_place(signal_, slot);
     } else if (slot.watchers == 0) {
-      store::log_warning("a handler for signal " + std::to_string(signal_) +
+      base::log_warning("a handler for signal " + std::to_string(signal_) +
                          " was put over TorchCheckpoint's; it must call the earlier one");
     }
     ++slot.watchers;

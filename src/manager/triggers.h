@@ -19,7 +19,7 @@ class Triggers {
   /// A clock that nobody can set.
   using Clock = std::function<CheckpointManagerOptions::Seconds()>;
 
-  explicit Triggers(const CheckpointManagerOptions& options, Clock clock = store::monotonic_now)
+  explicit Triggers(const CheckpointManagerOptions& options, Clock clock = base::monotonic_now)
       : every_n_epochs_(options.every_n_epochs()),
         every_n_steps_(options.every_n_steps()),
         every_(options.every()),
@@ -70,7 +70,7 @@ class Triggers {
   bool any_wants(const Progress& progress) const {
     bool wanted = false;
     for (const auto& function : when_) {
-      wanted = store::call_user("a function given to when", [&] { return function(progress); }) ||
+      wanted = base::call_user("a function given to when", [&] { return function(progress); }) ||
                wanted;
     }
     return wanted;

@@ -43,14 +43,14 @@ void log_seconds(const Manifest& manifest) {
     std::snprintf(number, sizeof number, " %.4f s", seconds);
     text += ' ' + step + number;
   }
-  store::log_debug(text);
+  base::log_debug(text);
 }
 
 }  // namespace
 
 void write_checkpoint(const store::Directory& directory, const state::Capture& captured,
                       Manifest manifest, Format format, const OnTransfer& told) {
-  store::Stopwatch watch;
+  base::Stopwatch watch;
   store::TensorTable table;
   table.optimizer_parameters = captured.optimizer_parameters;
   table.eval_modules = captured.eval_modules;
@@ -58,7 +58,7 @@ void write_checkpoint(const store::Directory& directory, const state::Capture& c
       captured.tensor_bytes + captured.tensor_count * kBytesBesideEachTensor + kBytesBeside;
   store::Transaction transaction(
       directory, {manifest.library_version, manifest.run_id, manifest.sequence}, bytes_expected);
-  store::Meter meter(told, Phase::kWrite, captured.tensor_bytes);
+  base::Meter meter(told, Phase::kWrite, captured.tensor_bytes);
   const char* const content = format == Format::kPth ? store::kPthFile : store::kArchiveFile;
   manifest.files.push_back(transaction.write_file(
       content, [&](store::ByteSink& sink) { table.tensors = encode(captured, format, sink); },
@@ -73,7 +73,7 @@ void write_checkpoint(const store::Directory& directory, const state::Capture& c
 
   transaction.commit(manifest);
   manifest.seconds["commit"] = watch.lap();  // The manifest itself cannot know.
-  store::log_info("saved checkpoint '" + directory.path_of(manifest.name) + "'");
+  base::log_info("saved checkpoint '" + directory.path_of(manifest.name) + "'");
   log_seconds(manifest);
 }
 

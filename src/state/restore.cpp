@@ -47,7 +47,7 @@ void check_items(const std::vector<std::string>& wanted, const SavedItems::Items
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     throw Error(ErrorCode::kInvalidArgument,
                 "RestoreOptions::items names '" + name + "', which is not in the State" +
-                    store::instead_of(name, known),
+                    base::instead_of(name, known),
                 path);
   }
 }

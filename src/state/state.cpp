@@ -26,11 +26,11 @@ void check_name(const std::vector<std::unique_ptr<state::Item>>& items, const st
   static constexpr std::array<const char*, 4> kReserved = {"epoch", "loss", "step", "rng"};
   const auto refuse = [&](const std::string& why) {
     throw Error(ErrorCode::kInvalidArgument,
-                "State::add(\"" + store::valid_utf8(name) + "\"): the name " + why, "", 0,
+                "State::add(\"" + base::valid_utf8(name) + "\"): the name " + why, "", 0,
                 "Give the item another name.");
   };
   if (name.empty()) refuse("is empty");
-  if (!store::is_valid_utf8(name)) refuse("is not valid UTF-8");
+  if (!base::is_valid_utf8(name)) refuse("is not valid UTF-8");
   if (std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end()) {
     refuse("belongs to the checkpoint itself");
   }

@@ -8,7 +8,7 @@ using namespace checkpoint;
 namespace {
 
 bool matches(const std::string& glob, const std::string& text) {
-  return store::Glob(glob).matches(text);
+  return base::Glob(glob).matches(text);
 }
 
 using Names = std::vector<std::string>;
@@ -78,22 +78,22 @@ TEST_CASE("Globs mean what they mean elsewhere") {
 
 TEST_CASE("Names near to a glob are found, whatever its stars stand for") {
   const Names keys = {"model.conv.weight", "model.conv.bias", "model.head.weight", "optimizer"};
-  CHECK(store::near_names(store::Glob("modle.head.*"), keys) == Names{"model.head.weight"});
-  CHECK(store::near_names(store::Glob("optimizer.*"), keys) == Names{"optimizer"});
-  CHECK(store::near_names(store::Glob::of_prefix("model.cnv."), keys) ==
+  CHECK(base::near_names(base::Glob("modle.head.*"), keys) == Names{"model.head.weight"});
+  CHECK(base::near_names(base::Glob("optimizer.*"), keys) == Names{"optimizer"});
+  CHECK(base::near_names(base::Glob::of_prefix("model.cnv."), keys) ==
         Names{"model.conv.weight", "model.conv.bias"});
-  CHECK(store::near_names(store::Glob("nothing.like.it"), keys).empty());
-  CHECK(store::instead_of(store::Glob("nothing.like.it"), {"a", "b", "c"}) ==
+  CHECK(base::near_names(base::Glob("nothing.like.it"), keys).empty());
+  CHECK(base::instead_of(base::Glob("nothing.like.it"), {"a", "b", "c"}) ==
         "; there are 'a', 'b' and 'c'");
-  CHECK(store::instead_of("modle", {"model", "optimizer"}) == "; near it is 'model'");
-  CHECK(store::instead_of("modle", {}) == "; there are none");
+  CHECK(base::instead_of("modle", {"model", "optimizer"}) == "; near it is 'model'");
+  CHECK(base::instead_of("modle", {}) == "; there are none");
 }
 
 TEST_CASE("No near name is given twice") {
-  CHECK(store::nearest_names({"fc1.weight", "fc2.weight", "fc3.weight"}, {"fc2_.weight"}) ==
+  CHECK(base::nearest_names({"fc1.weight", "fc2.weight", "fc3.weight"}, {"fc2_.weight"}) ==
         Names{"", "fc2_.weight", ""});
   // Each its own, though all of them share an end.
-  CHECK(store::nearest_names({"encoder.0.weight", "decoder.0.weight"},
+  CHECK(base::nearest_names({"encoder.0.weight", "decoder.0.weight"},
                              {"module.decoder.0.weight", "module.encoder.0.weight"}) ==
         Names{"module.encoder.0.weight", "module.decoder.0.weight"});
 }

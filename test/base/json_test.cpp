@@ -9,17 +9,16 @@
 #include <limits>
 
 using namespace checkpoint;
-using namespace checkpoint::store;
 
 TEST_CASE("JSON nested a million deep is refused, and overflows no stack") {
-  CHECK_THROWS_AS(parse_json(std::string(1000000, '['), "p"), Error);
-  CHECK_THROWS_AS(parse_json("{\"a\":" + std::string(1000000, '['), "p"), Error);
+  CHECK_THROWS_AS(base::parse_json(std::string(1000000, '['), "p"), Error);
+  CHECK_THROWS_AS(base::parse_json("{\"a\":" + std::string(1000000, '['), "p"), Error);
 }
 
 TEST_CASE("JSON that is none, or no object, is refused as corrupt") {
   const std::string text = GENERATE("", "{", "[]", "1", "{\"a\":1}x", "{\"a\":\"\xff\"}");
   try {
-    parse_json(text, "the path");
+    base::parse_json(text, "the path");
     FAIL("accepted: " + text);
   } catch (const Error& error) {
     CHECK(error.code() == ErrorCode::kCorrupt);
@@ -48,7 +47,7 @@ TEST_CASE("A JSON text is one document: nothing stands before or behind it, and 
       {"{\"a\":1,}", "at byte 8"},
       {"{}\f", "at byte 3"},
   }));
-  const std::string error = error_of([&, &text = text] { parse_json(text, "the path"); });
+  const std::string error = error_of([&, &text = text] { base::parse_json(text, "the path"); });
   INFO(error);
   CHECK(contains(error, "corrupt: the JSON cannot be read, "));
   CHECK(contains(error, reason));
@@ -56,15 +55,15 @@ TEST_CASE("A JSON text is one document: nothing stands before or behind it, and 
 }
 
 TEST_CASE("Blanks may stand around a JSON text, and a NUL in it as an escape") {
-  const nlohmann::json object = parse_json(" \t\r\n{\"a\":\"\\u0000\"} \t\r\n", "p");
+  const nlohmann::json object = base::parse_json(" \t\r\n{\"a\":\"\\u0000\"} \t\r\n", "p");
   CHECK(object.at("a") == std::string(1, '\0'));
 }
 
 TEST_CASE("Fields of the wrong type are refused by name") {
   const std::string path = "p";
   const nlohmann::json object =
-      parse_json(R"({"text": "x", "big": 18446744073709551615, "minus": -1, "half": 0.5})", path);
-  const JsonFields fields(object, path);
+      base::parse_json(R"({"text": "x", "big": 18446744073709551615, "minus": -1, "half": 0.5})", path);
+  const base::JsonFields fields(object, path);
   CHECK(fields.string("text") == "x");
   CHECK(fields.integer("minus") == -1);
   CHECK(fields.number("half") == 0.5);
@@ -80,9 +79,9 @@ TEST_CASE("Numbers that JSON does not know survive") {
   const std::string path = "p";
   for (const double value : {0.1, -0.0, 1e300, std::numeric_limits<double>::infinity(),
                              -std::numeric_limits<double>::infinity()}) {
-    const nlohmann::json object = parse_json(dump_json({{"x", json_number(value)}}, -1), path);
-    CHECK(JsonFields(object, path).number("x") == value);
+    const nlohmann::json object = base::parse_json(base::dump_json({{"x", base::json_number(value)}}, -1), path);
+    CHECK(base::JsonFields(object, path).number("x") == value);
   }
-  const nlohmann::json object = parse_json(dump_json({{"x", json_number(std::nan(""))}}, -1), path);
-  CHECK(std::isnan(JsonFields(object, path).number("x")));
+  const nlohmann::json object = base::parse_json(base::dump_json({{"x", base::json_number(std::nan(""))}}, -1), path);
+  CHECK(std::isnan(base::JsonFields(object, path).number("x")));
 }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-using namespace checkpoint::store;
+using namespace checkpoint;
 
 namespace {
 
@@ -25,12 +25,12 @@ std::string what_of(const Call& call) {
 
 TEST_CASE("A parallel loop reaches each item once, and passes on what one of them throws") {
   std::vector<std::atomic<int>> seen(1000);
-  parallel_for(seen.size(), [&](Items& items) {
+  base::parallel_for(seen.size(), [&](base::Items& items) {
     for (size_t i = 0; items.next(i);) ++seen[i];
   });
   for (const auto& count : seen) CHECK(count == 1);
   CHECK(what_of([] {
-          parallel_for(100, [](Items& items) {
+          base::parallel_for(100, [](base::Items& items) {
             for (size_t i = 0; items.next(i);) {
               if (i == 50) throw std::runtime_error("the fiftieth");
             }
@@ -41,17 +41,17 @@ TEST_CASE("A parallel loop reaches each item once, and passes on what one of the
 TEST_CASE("Two things side by side are both done, whatever one of them throws") {
   bool own = false;
   bool other = false;
-  side_by_side([&] { other = true; }, [&] { own = true; });
+  base::side_by_side([&] { other = true; }, [&] { own = true; });
   CHECK(own);
   CHECK(other);
 
   own = other = false;
   const auto fail_with = [](const char* what) { throw std::runtime_error(what); };
-  CHECK(what_of([&] { side_by_side([&] { fail_with("other"); }, [&] { own = true; }); }) ==
+  CHECK(what_of([&] { base::side_by_side([&] { fail_with("other"); }, [&] { own = true; }); }) ==
         "other");
   CHECK(own);
-  CHECK(what_of([&] { side_by_side([&] { other = true; }, [&] { fail_with("own"); }); }) == "own");
+  CHECK(what_of([&] { base::side_by_side([&] { other = true; }, [&] { fail_with("own"); }); }) == "own");
   CHECK(other);
-  CHECK(what_of([&] { side_by_side([&] { fail_with("other"); }, [&] { fail_with("own"); }); }) ==
+  CHECK(what_of([&] { base::side_by_side([&] { fail_with("other"); }, [&] { fail_with("own"); }); }) ==
         "own");
 }

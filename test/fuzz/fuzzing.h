@@ -24,7 +24,7 @@ void allow_errors(F&& call) {
 
 /// The bytes of a manifest that stand before its digest, with the digest behind them.
 inline std::string sealed(const std::string& body) {
-  return body + "  \"xxh3_128\": \"" + checkpoint::store::xxh3_128(body.data(), body.size()) +
+  return body + "  \"xxh3_128\": \"" + checkpoint::base::xxh3_128(body.data(), body.size()) +
          "\"\n}\n";
 }
 

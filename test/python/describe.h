@@ -31,7 +31,7 @@ class Describer {
   static std::string bits(double value) {
     std::string bytes(sizeof(value), '\0');
     std::memcpy(bytes.data(), &value, sizeof(value));
-    return store::to_hex(std::string(bytes.rbegin(), bytes.rend()));
+    return base::to_hex(std::string(bytes.rbegin(), bytes.rend()));
   }
 
   template <typename Numbers>
@@ -93,9 +93,9 @@ class Describer {
       case Value::Kind::kDevice:
         return line(path, "device " + value.to_device().str());
       case Value::Kind::kBytes:
-        return line(path, "bytes " + store::to_hex(value.to_bytes()));
+        return line(path, "bytes " + base::to_hex(value.to_bytes()));
       case Value::Kind::kBigInt:
-        return line(path, "big " + store::to_hex(value.to_big_int().bytes));
+        return line(path, "big " + base::to_hex(value.to_big_int().bytes));
       case Value::Kind::kOpaque:
         line(path, "opaque " + value.opaque().class_name);
         return add_all(path, value.opaque().parts);
@@ -109,7 +109,7 @@ class Describer {
     std::string text = "tensor " + format::dtype_name(tensor.scalar_type()) + " [" +
                        joined(tensor.sizes()) + "] [" +
                        (tensor.numel() > 0 ? joined(tensor.strides()) : "any") + "] " +
-                       (tensor.requires_grad() ? "true " : "false ") + store::to_hex(bytes);
+                       (tensor.requires_grad() ? "true " : "false ") + base::to_hex(bytes);
     const auto* const begin = static_cast<const char*>(tensor.data_ptr());
     const char* const end = begin + reach(tensor);
     for (const Place& place : places_) {

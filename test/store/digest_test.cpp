@@ -13,14 +13,14 @@ using namespace checkpoint::store;
 
 TEST_CASE("xxh3_128 is the reference's digest") {
   // From xxHash's own sanity checks and xxhsum: the digest of no bytes and of "abc".
-  CHECK(xxh3_128("", 0) == "99aa06d3014798d86001c324468d497f");
-  CHECK(xxh3_128("abc", 3) == "06b05ab6733a618578af5f94892f3950");
+  CHECK(base::xxh3_128("", 0) == "99aa06d3014798d86001c324468d497f");
+  CHECK(base::xxh3_128("abc", 3) == "06b05ab6733a618578af5f94892f3950");
 }
 
 TEST_CASE("A file's digest is that of its chunks' digests") {
   const test::TemporaryDirectory directory;
-  const uint64_t size = GENERATE(uint64_t{0}, uint64_t{1}, uint64_t{kChunkBytes} - 1,
-                                 uint64_t{kChunkBytes}, 3 * uint64_t{kChunkBytes} + 17);
+  const uint64_t size = GENERATE(uint64_t{0}, uint64_t{1}, uint64_t{base::kChunkBytes} - 1,
+                                 uint64_t{base::kChunkBytes}, 3 * uint64_t{base::kChunkBytes} + 17);
   std::string content(size, '\0');
   for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 31 + i / 4099);
 
@@ -35,9 +35,9 @@ TEST_CASE("A file's digest is that of its chunks' digests") {
   CHECK((test::read_file(directory / "file") == content));
   const File file = File::open(posix_file_system(), directory / "file");
   CHECK(digest_of(file, size) == written.xxh3_128);
-  FileDigest serial;
-  for (size_t at = 0; at < content.size(); at += kChunkBytes) {
-    serial.add(content.data() + at, std::min(kChunkBytes, content.size() - at));
+  base::FileDigest serial;
+  for (size_t at = 0; at < content.size(); at += base::kChunkBytes) {
+    serial.add(content.data() + at, std::min(base::kChunkBytes, content.size() - at));
   }
   CHECK(serial.finish() == written.xxh3_128);
 }

@@ -29,7 +29,7 @@ std::string noise(size_t size) {
   return content;
 }
 
-constexpr size_t kLarge = 2 * kChunkBytes + 3 * kDirectAlignment + 17;
+constexpr size_t kLarge = 2 * base::kChunkBytes + 3 * kDirectAlignment + 17;
 
 FileEntry write_lasting(FileSystem& fs, const std::string& path, const std::string& content) {
   FileSink sink(fs, path, content.size());
@@ -53,7 +53,7 @@ int call_of(test::FaultyFileSystem& faulty, const std::string& path, const std::
 TEST_CASE("Lasting bytes and others arrive in order, with a digest of each") {
   const test::TemporaryDirectory root;
   const std::string content = noise(kLarge);
-  std::vector<size_t> pieces = {1, 63, 70000, 3, kChunkBytes, 100, 0, 200000, 64};
+  std::vector<size_t> pieces = {1, 63, 70000, 3, base::kChunkBytes, 100, 0, 200000, 64};
   for (size_t sum = 8659231; sum < kLarge; sum += 1000003) pieces.push_back(1000003);
 
   FileSink sink(posix_file_system(), root / "file");
@@ -76,7 +76,7 @@ TEST_CASE("Lasting bytes and others arrive in order, with a digest of each") {
   sink.drain();
   for (size_t i = 0; i < starts.size(); i += 2) {
     const size_t count = std::min(pieces[i], kLarge - starts[i]);
-    CHECK(digests[i] == xxh3_128(content.data() + starts[i], count));
+    CHECK(digests[i] == base::xxh3_128(content.data() + starts[i], count));
   }
   const FileEntry entry = sink.finish("file");
   CHECK(entry.bytes == kLarge);
@@ -147,7 +147,7 @@ TEST_CASE("A disk that has not the room says so before anything is written") {
 TEST_CASE("A size limit in the middle of a large file is no_space") {
   const test::TemporaryDirectory root;
   const std::string content = noise(kLarge);
-  const test::FileSizeLimit limit(kChunkBytes + 5);
+  const test::FileSizeLimit limit(base::kChunkBytes + 5);
   for (const bool reserved : {false, true}) {
     CHECK(contains(error_of([&] {
                      FileSink sink(posix_file_system(), root / (reserved ? "a" : "b"),
@@ -172,7 +172,7 @@ TEST_CASE("A sink that is given up in the middle neither waits nor writes on") {
 }
 
 TEST_CASE("A worker drops what comes after a failure, and throws it until the end") {
-  Worker worker(1000);
+  base::Worker worker(1000);
   int done = 0;
   worker.push([&] { ++done; }, 1);
   worker.push([] { throw std::runtime_error("no"); }, 1);
@@ -184,10 +184,10 @@ TEST_CASE("A worker drops what comes after a failure, and throws it until the en
 
 TEST_CASE("What was reserved and not written is given back") {
   const test::TemporaryDirectory root;
-  const size_t size = GENERATE(size_t{0}, size_t{100}, kChunkBytes, kLarge);
+  const size_t size = GENERATE(size_t{0}, size_t{100}, base::kChunkBytes, kLarge);
   CAPTURE(size);
   const std::string content = noise(size);
-  FileSink sink(posix_file_system(), root / "file", size + kChunkBytes + 1);
+  FileSink sink(posix_file_system(), root / "file", size + base::kChunkBytes + 1);
   std::string digest;
   sink.write_lasting(content.data(), content.size(), &digest);
   CHECK(sink.finish("file").bytes == size);

@@ -36,7 +36,7 @@ std::string resealed(std::string text, const std::string& from, const std::strin
   const size_t at = body.find(from);
   REQUIRE(at != std::string::npos);
   body.replace(at, from.size(), to);
-  return body + "  \"xxh3_128\": \"" + xxh3_128(body.data(), body.size()) + "\"\n}\n";
+  return body + "  \"xxh3_128\": \"" + base::xxh3_128(body.data(), body.size()) + "\"\n}\n";
 }
 
 ErrorCode code_of(const std::string& text) {

@@ -14,11 +14,11 @@ using namespace checkpoint::store;
 
 namespace {
 
-constexpr size_t kSize = 3 * kChunkBytes + 12345;
+constexpr size_t kSize = 3 * base::kChunkBytes + 12345;
 
 // Pieces of all sizes, with and without gaps, over the borders of chunks and beyond each other.
 const std::vector<std::pair<uint64_t, size_t>> kPieces = {
-    {kChunkBytes - 5, 10},
+    {base::kChunkBytes - 5, 10},
     {100, 7},
     {107, 1},
     {0, 0},
@@ -26,15 +26,15 @@ const std::vector<std::pair<uint64_t, size_t>> kPieces = {
     {600000, 10},
     {600000, 10},
     {kSize - 1, 1},
-    {kChunkBytes + 1000, 2 * kChunkBytes - 500},
-    {2 * kChunkBytes, 1 << 20},
-    {8, kBlockBytes * 2}};
+    {base::kChunkBytes + 1000, 2 * base::kChunkBytes - 500},
+    {2 * base::kChunkBytes, 1 << 20},
+    {8, base::kBlockBytes * 2}};
 
 }  // namespace
 
 TEST_CASE("Pieces of a file arrive in their places, and the digest is that of the whole") {
   const MemorySource source = MemorySource::of_size(kSize);
-  FileDigest expected;
+  base::FileDigest expected;
   expected.add(source.bytes().data(), kSize);
   const std::string digest = expected.finish();
   CHECK(digest_of(source, kSize) == digest);
@@ -60,7 +60,7 @@ TEST_CASE("Pieces of a file arrive in their places, and the digest is that of th
 TEST_CASE("Nothing to read, and more to read than there is") {
   const MemorySource source = MemorySource::of_size(100);
   read_segments(source, {}, nullptr);
-  CHECK(digest_of(source, 0) == FileDigest().finish());
+  CHECK(digest_of(source, 0) == base::FileDigest().finish());
   char place[200];
   CHECK(contains(error_of([&] {
                    read_segments(source, {{50, place, 51}}, nullptr);
@@ -73,7 +73,7 @@ TEST_CASE("A meter adds up what all threads read") {
   const MemorySource source = MemorySource::of_size(kSize);
   Transfer last{Phase::kSnapshot};
   const OnTransfer told = [&](const Transfer& transfer) { last = transfer; };
-  Meter meter(told, Phase::kVerify, kSize);
+  base::Meter meter(told, Phase::kVerify, kSize);
   digest_of(source, kSize, &meter);
   CHECK(last.phase == Phase::kVerify);
   CHECK(last.bytes_done == kSize);

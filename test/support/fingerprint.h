@@ -85,7 +85,7 @@ class Fingerprint {
     }
     const torch::Tensor plain = tensor.detach().cpu().contiguous();
     lines_ << tensor.scalar_type() << ' ' << tensor.sizes() << ' '
-           << checkpoint::store::xxh3_128(
+           << checkpoint::base::xxh3_128(
                   plain.numel() > 0 ? plain.data_ptr() : nullptr,
                   static_cast<size_t>(plain.numel()) * plain.element_size());
   }

@@ -1,6 +1,6 @@
 #include "format/decode/placeholders.h"
 
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 
 #include <checkpoint/error.h>
 
@@ -93,7 +93,7 @@ void Placeholders::check(const TensorLayout& tensor, const Record& record) const
   // LibTorch rounds down where a storage ends within an element.
   if (tensor.storage_numel < 0 ||
       static_cast<uint64_t>(tensor.storage_numel) != record.bytes / item_bytes) {
-    store::throw_corrupt("record " + in_quotes(record.name) + " has " +
+    store::throw_corrupt("record " + base::in_quotes(record.name) + " has " +
                              std::to_string(record.bytes) + " bytes, which are not the " +
                              std::to_string(tensor.storage_numel) + " " +
                              c10::toString(tensor.dtype) + " elements that it should hold",
@@ -103,7 +103,7 @@ void Placeholders::check(const TensorLayout& tensor, const Record& record) const
   if (!reach || tensor.storage_offset < 0 ||
       (*reach > 0 && (tensor.storage_offset > tensor.storage_numel ||
                       *reach > tensor.storage_numel - tensor.storage_offset))) {
-    store::throw_corrupt("a tensor reaches outside of its record " + in_quotes(record.name),
+    store::throw_corrupt("a tensor reaches outside of its record " + base::in_quotes(record.name),
                          source_);
   }
   if (tensor.requires_grad && !may_require_grad(tensor.dtype)) {
@@ -124,7 +124,7 @@ c10::Device Placeholders::device(const std::string& name) {
   }
   if (!device || device->str() != name) {
     throw Error(ErrorCode::kUnsupported,
-                "a tensor was saved from the device " + in_quotes(name) +
+                "a tensor was saved from the device " + base::in_quotes(name) +
                     ", which this LibTorch does not know",
                 source_.name());
   }

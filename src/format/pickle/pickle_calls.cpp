@@ -1,6 +1,6 @@
 #include "format/pickle/pickle_globals.h"
 #include "format/pickle/pickle_machine.h"
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 
 #include <algorithm>
 #include <string>
@@ -25,20 +25,20 @@ bool may_require_grad(const at::Tensor& tensor) {
 
 std::string Machine::quoted_class(ClassName name) const {
   const auto& [module, short_name] = graph_.classes[name.index];
-  return in_quotes(std::string(graph_.text(module)) + '.' + std::string(graph_.text(short_name)));
+  return base::in_quotes(std::string(graph_.text(module)) + '.' + std::string(graph_.text(short_name)));
 }
 
 void Machine::wrong(const Item& item, const char* wanted) const {
   if (const auto* name = std::get_if<ForeignName>(&item)) {
     const Name& foreign = graph_.foreign[name->index];
     unsupported("there is " +
-                in_quotes(std::string(foreign.module) + '.' + std::string(foreign.name)) +
+                base::in_quotes(std::string(foreign.module) + '.' + std::string(foreign.name)) +
                 ", which this library does not know, instead of " + wanted);
   }
   if (const auto* at = std::get_if<OpaqueAt>(&item)) {
     const Name& name = graph_.opaques[at->index].name;
     unsupported("there is an object of the class " +
-                in_quotes(std::string(name.module) + '.' + std::string(name.name)) +
+                base::in_quotes(std::string(name.module) + '.' + std::string(name.name)) +
                 ", which this library does not know, instead of " + wanted);
   }
   corrupt(std::string("there is something else than ") + wanted);
@@ -61,7 +61,7 @@ void Machine::need_known_dtype(const Item& item) const {
   const Name& foreign = graph_.foreign[name->index];
   if (foreign.module != "torch" && foreign.module != "torch.cuda") return;
   unsupported("a tensor is of " +
-                  in_quotes(std::string(foreign.module) + '.' + std::string(foreign.name)) +
+                  base::in_quotes(std::string(foreign.module) + '.' + std::string(foreign.name)) +
                   ", a dtype that this LibTorch does not have",
               "Read it with a newer LibTorch, or convert the tensor before it is saved");
 }
@@ -292,7 +292,7 @@ Item Machine::call_known(Global global, Items arguments) {
       const Text encoded = text(arguments[0], "bytes, as text");
       const std::string_view code = graph_.text(text(arguments[1], "the name of a code"));
       if (code != "latin1" && code != "latin-1") {
-        unsupported("it holds bytes in the code " + in_quotes(code));
+        unsupported("it holds bytes in the code " + base::in_quotes(code));
       }
       return Latin1Text{encoded};
     }

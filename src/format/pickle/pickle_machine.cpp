@@ -1,7 +1,7 @@
 #include "format/pickle/pickle_machine.h"
 
 #include "format/pickle/pickle_globals.h"
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 
 #include <algorithm>
 #include <cstring>
@@ -404,7 +404,7 @@ void Machine::push_global(std::string_view module, std::string_view name) {
     return;
   }
   if (acts(module, name)) {
-    unsupported("it refers to " + in_quotes(std::string(module) + "." + std::string(name)) +
+    unsupported("it refers to " + base::in_quotes(std::string(module) + "." + std::string(name)) +
                     ", by which a file does something in Python that no data needs",
                 "Nothing was run. Do not load this file in Python");
   }

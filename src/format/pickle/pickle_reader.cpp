@@ -4,7 +4,7 @@
 #include "format/pickle/pickle_machine.h"
 #include "format/pickle/pickle_numpy.h"
 #include "format/pickle/utf8.h"
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 #include "format/tree/tagged.h"
 
 #include <checkpoint/error.h>
@@ -80,7 +80,7 @@ class Unfolder {
       return Value(c10::Device(text));
     } catch (const std::exception&) {
       fail(ErrorCode::kUnsupported,
-           "it holds the device " + in_quotes(text) + ", which this LibTorch does not know");
+           "it holds the device " + base::in_quotes(text) + ", which this LibTorch does not know");
     }
   }
 
@@ -108,7 +108,7 @@ class Unfolder {
       Key key = make_key(items[i]);
       if (dict.contains(key)) {
         fail(ErrorCode::kCorrupt,
-             "it has the key " + in_quotes(to_string(key)) + " twice in one dict");
+             "it has the key " + base::in_quotes(to_string(key)) + " twice in one dict");
       }
       dict.insert(std::move(key), unfold(items[i + 1]));
     }
@@ -231,8 +231,8 @@ class Unfolder {
     if (const auto* truth = std::get_if<bool>(&item)) return *truth ? "True" : "False";
     if (const auto* number = std::get_if<int64_t>(&item)) return std::to_string(*number);
     if (const auto* number = std::get_if<double>(&item)) return std::to_string(*number);
-    if (const auto* text = std::get_if<Text>(&item)) return in_quotes(graph_.text(*text));
-    if (const auto* text = std::get_if<OldText>(&item)) return in_quotes(graph_.text(text->text));
+    if (const auto* text = std::get_if<Text>(&item)) return base::in_quotes(graph_.text(*text));
+    if (const auto* text = std::get_if<OldText>(&item)) return base::in_quotes(graph_.text(text->text));
     if (const auto* name = std::get_if<ForeignName>(&item)) {
       return full_name(graph_.foreign[name->index]);
     }

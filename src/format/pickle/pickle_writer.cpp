@@ -3,7 +3,7 @@
 #include "base/little_endian.h"
 #include "format/pickle/utf8.h"
 #include "format/tree/dtype.h"
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 #include "format/tree/opaque.h"
 #include "format/tree/path.h"
 
@@ -262,7 +262,7 @@ class Pickler {
       }
     }
     if (!is_utf8(text)) {
-      throw Error(ErrorCode::kUnsupported, "the text " + in_quotes(path.text()) +
+      throw Error(ErrorCode::kUnsupported, "the text " + base::in_quotes(path.text()) +
                                                " is not valid UTF-8, and Python could not read it");
     }
     put_plain_text(text);
@@ -303,7 +303,7 @@ class Pickler {
     little(number, number < 0x100 ? 1 : 4);
   }
 
-  void little(uint64_t value, size_t width) { append_little_endian(out_, value, width); }
+  void little(uint64_t value, size_t width) { base::append_little_endian(out_, value, width); }
 
   const PthStorages& storages_;
   std::string out_;

@@ -5,7 +5,7 @@
 #include "format/decode/placeholders.h"
 #include "format/safetensors/safetensors_header.h"
 #include "format/tree/dtype.h"
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 #include "format/tree/tree_json.h"
 
 #include <checkpoint/error.h>
@@ -40,7 +40,7 @@ std::vector<int64_t> contiguous_strides(const std::vector<int64_t>& shape) {
   return strides;
 }
 
-std::string quoted(const std::string& text) { return store::dump_json(text, -1); }
+std::string quoted(const std::string& text) { return base::dump_json(text, -1); }
 
 struct Named {
   std::string name;
@@ -54,7 +54,7 @@ std::vector<Named> sorted_tensors(const Value& tree) {
     const int rank = safetensors_rank(tensor.scalar_type());
     if (rank < 0) {
       throw Error(ErrorCode::kUnsupported,
-                  "the tensor " + in_quotes(name) + " is of the dtype " +
+                  "the tensor " + base::in_quotes(name) + " is of the dtype " +
                       dtype_name(tensor.scalar_type()) + ", for which safetensors has no name",
                   "", 0, "Convert it, or save as .pth.");
     }
@@ -126,7 +126,7 @@ DecodedArchive read_safetensors(const store::ByteSource& source) {
     const auto found = by_name.find(name);
     if (found == by_name.end()) {
       throw Error(ErrorCode::kCorrupt,
-                  "the tree in the metadata names the tensor " + in_quotes(name) +
+                  "the tree in the metadata names the tensor " + base::in_quotes(name) +
                       ", which the file does not hold",
                   source.name());
     }
@@ -136,7 +136,7 @@ DecodedArchive read_safetensors(const store::ByteSource& source) {
   for (const SafetensorsEntry& entry : header.tensors) {
     if (used.count(entry.name) == 0) {
       throw Error(ErrorCode::kCorrupt,
-                  "the tree in the metadata does not name the tensor " + in_quotes(entry.name),
+                  "the tree in the metadata does not name the tensor " + base::in_quotes(entry.name),
                   source.name(), 0,
                   std::string("Whoever changed the file has to remove the metadata's entry ") +
                       kTreeKey + ".");
@@ -159,7 +159,7 @@ void write_safetensors(const Value& tree, const std::map<std::string, std::strin
   const std::vector<Named> tensors = sorted_tensors(tree);
   const std::string header = make_header(tensors, all_metadata);
   std::string length;
-  append_little_endian(length, header.size(), sizeof(uint64_t));
+  base::append_little_endian(length, header.size(), sizeof(uint64_t));
   sink.write(length.data(), length.size());
   sink.write(header.data(), header.size());
   std::string digest;  // Nobody asks for it.

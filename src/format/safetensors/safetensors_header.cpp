@@ -2,7 +2,7 @@
 
 #include "base/json.h"
 #include "format/tree/dtype.h"
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 
 #include <checkpoint/error.h>
 
@@ -71,7 +71,7 @@ uint64_t little_endian(const char* bytes) {
 // Takes the header's JSON event by event: nothing is built that it should not hold. As the
 // reference implementation does, it ignores a tensor's fields that it does not know, whatever they
 // hold.
-class HeaderParser final : public store::JsonEvents {
+class HeaderParser final : public base::JsonEvents {
  public:
   HeaderParser(SafetensorsHeader& header, const std::string& file) : header_(header), file_(file) {}
 
@@ -97,7 +97,7 @@ class HeaderParser final : public store::JsonEvents {
   bool end_object() override {
     if (place_ == Place::kIgnored) return end_ignored();
     if (place_ == Place::kTensor) {
-      if (seen_ != kAllFields) fail("the tensor " + in_quotes(entry_.name) + " lacks a field");
+      if (seen_ != kAllFields) fail("the tensor " + base::in_quotes(entry_.name) + " lacks a field");
       header_.tensors.push_back(std::move(entry_));
     }
     place_ = place_ == Place::kHeader ? Place::kOutside : Place::kHeader;
@@ -107,7 +107,7 @@ class HeaderParser final : public store::JsonEvents {
   bool key(std::string& name) override {
     switch (place_) {
       case Place::kHeader:
-        if (!names_.insert(name).second) fail("the name " + in_quotes(name) + " comes twice");
+        if (!names_.insert(name).second) fail("the name " + base::in_quotes(name) + " comes twice");
         place_ = name == kMetadata ? Place::kMetadataBegin : Place::kTensorBegin;
         entry_ = SafetensorsEntry{};
         entry_.name = std::move(name);
@@ -126,7 +126,7 @@ class HeaderParser final : public store::JsonEvents {
   bool string(std::string& text) override {
     if (place_ == Place::kMetadata) {
       if (!header_.metadata.emplace(metadata_key_, std::move(text)).second) {
-        fail("the metadata has " + in_quotes(metadata_key_) + " twice");
+        fail("the metadata has " + base::in_quotes(metadata_key_) + " twice");
       }
       return true;
     }
@@ -152,7 +152,7 @@ class HeaderParser final : public store::JsonEvents {
     if (is_ignored_value()) return true;
     if (!in_array_) fail("a number stands where none can be");
     if (numbers_.size() >= kMaxDimensions) {
-      fail("the tensor " + in_quotes(entry_.name) + " has too many dimensions");
+      fail("the tensor " + base::in_quotes(entry_.name) + " has too many dimensions");
     }
     numbers_.push_back(number);
     return true;
@@ -164,13 +164,13 @@ class HeaderParser final : public store::JsonEvents {
     if (place_ == Place::kShape) {
       for (const uint64_t size : numbers_) {
         if (size > uint64_t{std::numeric_limits<int64_t>::max()}) {
-          fail("the tensor " + in_quotes(entry_.name) + " has an impossible shape");
+          fail("the tensor " + base::in_quotes(entry_.name) + " has an impossible shape");
         }
         entry_.shape.push_back(static_cast<int64_t>(size));
       }
     } else {
       if (numbers_.size() != 2) {
-        fail("the tensor " + in_quotes(entry_.name) + " has not two offsets");
+        fail("the tensor " + base::in_quotes(entry_.name) + " has not two offsets");
       }
       entry_.begin = numbers_[0];
       entry_.end = numbers_[1];
@@ -237,7 +237,7 @@ class HeaderParser final : public store::JsonEvents {
       return;
     }
     if ((seen_ & field) != 0) {
-      fail("the tensor " + in_quotes(entry_.name) + " has " + in_quotes(name) + " twice");
+      fail("the tensor " + base::in_quotes(entry_.name) + " has " + base::in_quotes(name) + " twice");
     }
     seen_ |= field;
   }
@@ -245,7 +245,7 @@ class HeaderParser final : public store::JsonEvents {
   bool begin_ignored() {
     constexpr size_t kHeaderAndTensor = 2;
     if (++ignored_depth_ + kHeaderAndTensor > kMaxDepth) {
-      fail("the tensor " + in_quotes(entry_.name) + " has a field that is nested too deep");
+      fail("the tensor " + base::in_quotes(entry_.name) + " has a field that is nested too deep");
     }
     return true;
   }
@@ -268,11 +268,11 @@ class HeaderParser final : public store::JsonEvents {
       if (text != known.safetensors) continue;
       if (const auto dtype = find_dtype(known.python)) return *dtype;
       throw Error(ErrorCode::kUnsupported,
-                  "the tensor " + in_quotes(entry_.name) + " is of the dtype " + text +
+                  "the tensor " + base::in_quotes(entry_.name) + " is of the dtype " + text +
                       ", which this LibTorch does not have",
                   file_);
     }
-    fail("the tensor " + in_quotes(entry_.name) + " is of the unknown dtype " + in_quotes(text));
+    fail("the tensor " + base::in_quotes(entry_.name) + " is of the unknown dtype " + base::in_quotes(text));
   }
 
   [[noreturn]] void fail(const std::string& what) const {
@@ -296,7 +296,7 @@ void check_places(const SafetensorsHeader& header, const store::ByteSource& sour
   const uint64_t data_bytes = source.size() - header.data_offset;
   uint64_t position = 0;
   for (const SafetensorsEntry& entry : header.tensors) {
-    const std::string name = "the tensor " + in_quotes(entry.name);
+    const std::string name = "the tensor " + base::in_quotes(entry.name);
     if (entry.begin != position || entry.end < entry.begin) {
       store::throw_corrupt(name + " overlaps another one, or leaves a gap", source);
     }

@@ -2,7 +2,7 @@
 
 #include "format/decode/placeholders.h"
 #include "format/pickle/pickle_reader.h"
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 #include "format/zip/zip_reader.h"
 #include "store/io/buffered_source.h"
 
@@ -79,7 +79,7 @@ std::string read_data_pickle(const ZipReader& zip, const ZipEntry& entry) {
   const uint64_t packed = std::min(entry.compressed_bytes, kMaxPickleBytes);
   if (entry.deflated() && entry.bytes > kFree + kMostPerByte * packed) {
     throw Error(ErrorCode::kUnsupported,
-                "record " + in_quotes(entry.name) +
+                "record " + base::in_quotes(entry.name) +
                     " would unfold into far more memory than its size explains",
                 zip.source().name());
   }
@@ -93,7 +93,7 @@ bool is_big_endian(const ZipReader& zip, const std::string& root) {
   const std::string order = zip.read(*entry, kMaxSmallRecord);
   if (order == "big") return true;
   if (order != "little") {
-    throw Error(ErrorCode::kUnsupported, "the archive's byte order is " + in_quotes(order),
+    throw Error(ErrorCode::kUnsupported, "the archive's byte order is " + base::in_quotes(order),
                 zip.source().name());
   }
   return false;
@@ -110,7 +110,7 @@ class Records {
     const ZipEntry* entry = find_entry();
     if (entry == nullptr) {
       store::throw_corrupt(
-          "the archive has a tensor, but not its record " + in_quotes(short_name()), zip_.source());
+          "the archive has a tensor, but not its record " + base::in_quotes(short_name()), zip_.source());
     }
     const auto index = static_cast<size_t>(entry - zip_.entries().data());
     next_ = index + 1;

@@ -43,7 +43,7 @@ class Recorder {
     entry.dtype = dtype_name(tensor.scalar_type());
     entry.shape = tensor.sizes().vec();
     entry.bytes = static_cast<uint64_t>(tensor.numel()) * tensor.element_size();
-    if (entry.bytes == 0) entry.xxh3_128 = store::xxh3_128(nullptr, 0);
+    if (entry.bytes == 0) entry.xxh3_128 = base::xxh3_128(nullptr, 0);
     if (entry.bytes > 0) by_pointer_[tensor.data_ptr()].push_back(entries_.size());
     entries_.push_back(std::move(entry));
   }

@@ -21,7 +21,7 @@ c10::Device MapLocation::device_for(const std::string& key, const c10::Device& s
                                     const c10::Device& live) const {
   if (!function_) return live;
   const std::optional<c10::Device> chosen =
-      store::call_user("the function given to map_location", [&] { return function_(key, saved); });
+      base::call_user("the function given to map_location", [&] { return function_(key, saved); });
   return chosen ? *chosen : live;
 }
 

@@ -1,6 +1,6 @@
 #include "format/tree/opaque.h"
 
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 
 #include <checkpoint/error.h>
 
@@ -33,7 +33,7 @@ void check_plain(const Value& value, const Path& path) {
     case Value::Kind::kOpaque:
       if (!has_tensor(value)) return;
       throw Error(ErrorCode::kUnsupported,
-                  "the tensors of " + in_quotes(path.text()) + " are parts of an " +
+                  "the tensors of " + base::in_quotes(path.text()) + " are parts of an " +
                       kind_text(value) + ", which this library does not know",
                   "", 0, what_to_do(value.opaque().class_name));
     default:
@@ -64,8 +64,8 @@ std::string what_to_do(std::string_view class_name) {
 
 void refuse_to_save(const Opaque& opaque, const std::string& path) {
   throw Error(ErrorCode::kUnsupported,
-              (path.empty() ? "this" : in_quotes(path)) + " cannot be saved: it is an object of the class " +
-                  in_quotes(opaque.class_name) + ", which this library does not know",
+              (path.empty() ? "this" : base::in_quotes(path)) + " cannot be saved: it is an object of the class " +
+                  base::in_quotes(opaque.class_name) + ", which this library does not know",
               "", 0, "Leave it out, or save its parts (Value::opaque()) as what they are.");
 }
 

@@ -1,6 +1,6 @@
 #include "format/tree/scalar_text.h"
 
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 
 #include <array>
 #include <charconv>
@@ -19,7 +19,7 @@ std::string scalar_text(const Value& value) {
       return std::string(text.data(), end.ptr);
     }
     case Value::Kind::kString:
-      return in_quotes(value.to_string());
+      return base::in_quotes(value.to_string());
     default:
       return {};
   }

@@ -30,7 +30,7 @@ std::optional<Value> from_text(const std::string& kind, const std::string& text)
       return std::nullopt;
     }
   }
-  const auto bytes = store::from_hex(text);
+  const auto bytes = base::from_hex(text);
   if (bytes && kind == "bytes") return Value(Bytes{*bytes});
   if (bytes && kind == "int") return Value(BigInt{*bytes});
   return std::nullopt;
@@ -47,9 +47,9 @@ Value to_tagged(const Value& value) {
     case Value::Kind::kDevice:
       return pair("device", value.to_device().str());
     case Value::Kind::kBytes:
-      return pair("bytes", store::to_hex(value.to_bytes()));
+      return pair("bytes", base::to_hex(value.to_bytes()));
     case Value::Kind::kBigInt:
-      return pair("int", store::to_hex(value.to_big_int().bytes));
+      return pair("int", base::to_hex(value.to_big_int().bytes));
     default:
       return value;
   }

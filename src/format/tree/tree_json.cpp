@@ -3,7 +3,7 @@
 #include "base/hex.h"
 #include "base/json.h"
 #include "format/tree/dtype.h"
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 #include "format/tree/opaque.h"
 #include "format/tree/path.h"
 
@@ -108,21 +108,21 @@ class Encoder {
         put_special(kDevice, value.to_device().str());
         break;
       case Value::Kind::kBytes:
-        put_special(kBytes, store::to_hex(value.to_bytes()));
+        put_special(kBytes, base::to_hex(value.to_bytes()));
         break;
       case Value::Kind::kBigInt:
-        put_special(kBigInt, store::to_hex(value.to_big_int().bytes));
+        put_special(kBigInt, base::to_hex(value.to_big_int().bytes));
         break;
       case Value::Kind::kOpaque:
         refuse_to_save(value.opaque(), path.text());
     }
   }
 
-  void put_text(const std::string& text) { out_ += store::dump_json(text, -1); }
+  void put_text(const std::string& text) { out_ += base::dump_json(text, -1); }
 
   void put_double(double value) {
     if (std::isfinite(value)) {
-      out_ += store::dump_json(value, -1);
+      out_ += base::dump_json(value, -1);
     } else {
       put_special(kDouble, std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
     }
@@ -170,7 +170,7 @@ class Encoder {
 };
 
 // Makes the values while the JSON is read; nothing else is built.
-class Decoder final : public store::JsonEvents {
+class Decoder final : public base::JsonEvents {
  public:
   Decoder(const std::string& file, const std::function<at::Tensor(const std::string&)>& find)
       : file_(file), find_(find) {}
@@ -236,7 +236,7 @@ class Decoder final : public store::JsonEvents {
   }
 
   void insert(Dict& dict, Key key, Value value) const {
-    if (dict.contains(key)) fail("the key " + in_quotes(to_string(key)) + " comes twice");
+    if (dict.contains(key)) fail("the key " + base::in_quotes(to_string(key)) + " comes twice");
     dict.insert(std::move(key), std::move(value));
   }
 
@@ -246,20 +246,20 @@ class Decoder final : public store::JsonEvents {
     const std::string& text = content.to_string();
     if (kind == kTensor) return find_(text);
     if (kind == kDouble) return special_double(text);
-    if (kind == kBytes) return Bytes{from_hex(text)};
-    if (kind == kBigInt) return BigInt{from_hex(text)};
+    if (kind == kBytes) return Bytes{base::from_hex(text)};
+    if (kind == kBigInt) return BigInt{base::from_hex(text)};
     if (kind == kDtype) {
       if (const auto dtype = find_dtype(text)) return *dtype;
-      fail("the dtype " + in_quotes(text) + " is none of this LibTorch");
+      fail("the dtype " + base::in_quotes(text) + " is none of this LibTorch");
     }
     if (kind == kDevice) {
       try {
         return c10::Device(text);
       } catch (const std::exception&) {
-        fail("the device " + in_quotes(text) + " is none of this LibTorch");
+        fail("the device " + base::in_quotes(text) + " is none of this LibTorch");
       }
     }
-    fail(in_quotes(kind) + " is no kind of value");
+    fail(base::in_quotes(kind) + " is no kind of value");
   }
 
   Value special_list(const std::string& kind, const std::vector<Value>& items) const {
@@ -280,7 +280,7 @@ class Decoder final : public store::JsonEvents {
       }
       return c10::complex<double>(items[0].to_double(), items[1].to_double());
     }
-    fail(in_quotes(kind) + " is no kind of value");
+    fail(base::in_quotes(kind) + " is no kind of value");
   }
 
   Value special_dict(const std::vector<Value>& pairs) const {
@@ -305,11 +305,11 @@ class Decoder final : public store::JsonEvents {
     if (text == "nan") return std::numeric_limits<double>::quiet_NaN();
     if (text == "inf") return std::numeric_limits<double>::infinity();
     if (text == "-inf") return -std::numeric_limits<double>::infinity();
-    fail(in_quotes(text) + " is no number");
+    fail(base::in_quotes(text) + " is no number");
   }
 
-  std::string from_hex(const std::string& text) const {
-    const auto bytes = store::from_hex(text);
+  std::string base::from_hex(const std::string& text) const {
+    const auto bytes = base::from_hex(text);
     if (!bytes) fail("bytes in it are not written in hexadecimal");
     return *bytes;
   }
@@ -344,7 +344,7 @@ std::vector<std::pair<std::string, at::Tensor>> named_tensors(const Value& tree)
     if (names.insert(tensors.back().first).second) return;
     throw Error(
         ErrorCode::kUnsupported,
-        "two tensors would both be called " + in_quotes(tensors.back().first) + " in a flat file",
+        "two tensors would both be called " + base::in_quotes(tensors.back().first) + " in a flat file",
         "", 0, "Rename one of them, or save as .pth.");
   });
   return tensors;

@@ -1,4 +1,4 @@
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 #include "format/tree/opaque.h"
 #include "format/tree/scalar_text.h"
 
@@ -145,7 +145,7 @@ double exact_double(int64_t integer) {
 
 std::string kind_text(const Value& value) {
   if (value.kind() != Value::Kind::kOpaque) return to_string(value.kind());
-  return "object of the class " + format::in_quotes(value.opaque().class_name);
+  return "object of the class " + base::in_quotes(value.opaque().class_name);
 }
 
 const Opaque& Value::opaque() const { return get_or_throw<Opaque>(data_, *this, Kind::kOpaque); }

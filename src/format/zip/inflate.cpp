@@ -1,6 +1,6 @@
 #include "format/zip/inflate.h"
 
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 
 #include <checkpoint/error.h>
 
@@ -31,12 +31,12 @@ void inflate(const store::ByteSource& source, const Deflated& deflated, const st
   const auto result = libdeflate_deflate_decompress(decompressor.get(), packed.data(),
                                                     packed.size(), to, deflated.bytes, nullptr);
   if (result != LIBDEFLATE_SUCCESS) {
-    store::throw_corrupt("record " + in_quotes(record) + " does not unpack to the " +
+    store::throw_corrupt("record " + base::in_quotes(record) + " does not unpack to the " +
                              std::to_string(deflated.bytes) + " bytes that it should have",
                          source);
   }
   if (libdeflate_crc32(0, to, deflated.bytes) != deflated.crc32) {
-    store::throw_corrupt("record " + in_quotes(record) + " has another checksum once unpacked",
+    store::throw_corrupt("record " + base::in_quotes(record) + " has another checksum once unpacked",
                          source);
   }
 }

@@ -1,6 +1,6 @@
 #include "format/zip/zip_reader.h"
 
-#include "format/tree/in_quotes.h"
+#include "base/in_quotes.h"
 #include "format/zip/inflate.h"
 #include "format/zip/zip_records.h"
 
@@ -176,21 +176,21 @@ void apply_zip64_extra(ZipEntry& entry, std::string_view extra, const store::Byt
   Fields all(extra);
   while (all.left() > 0) {
     if (all.left() < 4)
-      store::throw_corrupt("record " + in_quotes(entry.name) + " has a torn extra field", source);
+      store::throw_corrupt("record " + base::in_quotes(entry.name) + " has a torn extra field", source);
     const uint16_t id = all.u16();
     const uint16_t size = all.u16();
     if (size > all.left()) {
-      store::throw_corrupt("record " + in_quotes(entry.name) + " has a torn extra field", source);
+      store::throw_corrupt("record " + base::in_quotes(entry.name) + " has a torn extra field", source);
     }
     Fields field(all.take(size));
     if (id != kZip64Extra) continue;
     if (found)
-      store::throw_corrupt("record " + in_quotes(entry.name) + " has two zip64 fields", source);
+      store::throw_corrupt("record " + base::in_quotes(entry.name) + " has two zip64 fields", source);
     found = true;
     for (uint64_t* value : {&entry.bytes, &entry.compressed_bytes, &entry.header_offset}) {
       if (*value != kIn64of32) continue;
       if (field.left() < 8) {
-        store::throw_corrupt("record " + in_quotes(entry.name) + " has a short zip64 field",
+        store::throw_corrupt("record " + base::in_quotes(entry.name) + " has a short zip64 field",
                              source);
       }
       *value = field.u64();
@@ -229,15 +229,15 @@ ZipEntry read_entry(Fields& directory, const store::ByteSource& source) {
   directory.take(comment_bytes);
 
   if ((flags & kEncryptionFlags) != 0) {
-    unsupported("record " + in_quotes(entry.name) + " is encrypted", source);
+    unsupported("record " + base::in_quotes(entry.name) + " is encrypted", source);
   }
-  if (disk != 0) unsupported("record " + in_quotes(entry.name) + " lies on another disk", source);
+  if (disk != 0) unsupported("record " + base::in_quotes(entry.name) + " lies on another disk", source);
   if (entry.stored() && entry.bytes != entry.compressed_bytes) {
-    store::throw_corrupt("record " + in_quotes(entry.name) + " is stored, but has two sizes",
+    store::throw_corrupt("record " + base::in_quotes(entry.name) + " is stored, but has two sizes",
                          source);
   }
   if (entry.deflated() && !can_be_deflated(entry.bytes, entry.compressed_bytes)) {
-    store::throw_corrupt("record " + in_quotes(entry.name) + " claims " +
+    store::throw_corrupt("record " + base::in_quotes(entry.name) + " claims " +
                              std::to_string(entry.bytes) + " bytes, more than can be packed into " +
                              std::to_string(entry.compressed_bytes),
                          source);
@@ -265,7 +265,7 @@ void check_places(std::vector<ZipEntry>& entries, uint64_t directory_offset,
     ZipEntry& entry = entries[index];
     if (!fits_before(entry, limit)) {
       store::throw_corrupt(
-          "record " + in_quotes(entry.name) + " overlaps the next one, or lies outside the file",
+          "record " + base::in_quotes(entry.name) + " overlaps the next one, or lies outside the file",
           source);
     }
     entry.end_limit = limit;
@@ -288,7 +288,7 @@ ZipReader::ZipReader(const store::ByteSource& source) : source_(source) {
   by_name_.reserve(entries_.size());
   for (size_t i = 0; i < entries_.size(); ++i) {
     if (!by_name_.emplace(entries_[i].name, i).second) {
-      store::throw_corrupt("two records are called " + in_quotes(entries_[i].name), source);
+      store::throw_corrupt("two records are called " + base::in_quotes(entries_[i].name), source);
     }
   }
 }
@@ -303,7 +303,7 @@ uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
       bytes_at(source_, entry.header_offset, kLocalHeaderBytes + entry.name.size());
   Fields fields(bytes);
   const auto damaged = [&](const char* how) {
-    store::throw_corrupt("the local header of record " + in_quotes(entry.name) + how, source_);
+    store::throw_corrupt("the local header of record " + base::in_quotes(entry.name) + how, source_);
   };
   if (fields.u32() != kLocalHeader) damaged(" is not in its place");
   fields.take(2);  // The version of zip that can read it.
@@ -320,7 +320,7 @@ uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
   const uint64_t offset = entry.header_offset + kLocalHeaderBytes + entry.name.size() + extra_bytes;
   // `entry` passed check_places: the subtraction cannot wrap once the offset is below the limit.
   if (offset > entry.end_limit || entry.end_limit - offset < entry.compressed_bytes) {
-    store::throw_corrupt("record " + in_quotes(entry.name) + " reaches into the next one", source_);
+    store::throw_corrupt("record " + base::in_quotes(entry.name) + " reaches into the next one", source_);
   }
   return offset;
 }
@@ -328,7 +328,7 @@ uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
 void ZipReader::need_known_method(const ZipEntry& entry) const {
   if (entry.stored() || entry.deflated()) return;
   throw Error(ErrorCode::kUnsupported,
-              "record " + in_quotes(entry.name) + " is packed by method " +
+              "record " + base::in_quotes(entry.name) + " is packed by method " +
                   std::to_string(entry.method) + ", not by deflate",
               source_.name(), 0, "Unpack the archive, and pack it again with zip -0.");
 }
@@ -336,7 +336,7 @@ void ZipReader::need_known_method(const ZipEntry& entry) const {
 std::string ZipReader::read(const ZipEntry& entry, uint64_t limit) const {
   need_known_method(entry);
   if (entry.bytes > limit) {
-    store::throw_corrupt("record " + in_quotes(entry.name) + " has " + std::to_string(entry.bytes) +
+    store::throw_corrupt("record " + base::in_quotes(entry.name) + " has " + std::to_string(entry.bytes) +
                              " bytes, more than the " + std::to_string(limit) + " that it may have",
                          source_);
   }

@@ -70,10 +70,10 @@ uint64_t ZipWriter::begin_record(const std::string& name, const void* data, size
 void ZipWriter::finish() {
   const uint64_t directory = written_;
   for (const Entry& entry : entries_) {
-    LittleEndian zip64;
+    base::LittleEndian zip64;
     if (entry.bytes >= kMax32) zip64.u64(entry.bytes).u64(entry.bytes);
     if (entry.header_offset >= kMax32) zip64.u64(entry.header_offset);
-    LittleEndian extra;
+    base::LittleEndian extra;
     if (zip64.size() > 0) extra.u16(kZip64Extra).u16(zip64.size()).text(zip64.bytes());
     const uint16_t version = zip64.size() > 0 ? kVersionOfZip64 : kVersion;
     fields_.u32(kDirectoryHeader).u16(version).u16(version).u16(kUtf8Names).u16(0);

@@ -40,7 +40,7 @@ class ZipWriter {
   store::ByteSink& sink_;
   std::string root_;
   uint64_t written_ = 0;
-  LittleEndian fields_;  // A header in the making.
+  base::LittleEndian fields_;  // A header in the making.
   std::vector<Entry> entries_;
 };
 

@@ -16,7 +16,7 @@ namespace {
 template <typename F>
 auto call(const std::string& what, ErrorCode code, F&& function) {
   try {
-    return store::call_user("it", function);
+    return base::call_user("it", function);
   } catch (const Error& error) {
     throw Error(error.code(), what + ": " + error.what());
   } catch (const std::exception& error) {

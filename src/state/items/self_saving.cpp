@@ -23,7 +23,7 @@ using torch::serialize::OutputArchive;
 template <typename Call>
 void call(ErrorCode code, const std::string& doing, const Call& user_code) {
   try {
-    store::call_user(doing.c_str(), user_code);
+    base::call_user(doing.c_str(), user_code);
   } catch (const Error&) {
     throw;
   } catch (const c10::Error& error) {
@@ -40,7 +40,7 @@ SelfSaving::SelfSaving(std::string path, std::function<void(OutputArchive&)> sav
     : path_(std::move(path)), save_(std::move(save)), load_(std::move(load)) {}
 
 Dict SelfSaving::capture() const {
-  store::log_debug("'" + path_ + "' is read by its own save, through an archive in memory");
+  base::log_debug("'" + path_ + "' is read by its own save, through an archive in memory");
   OutputArchive archive;
   call(ErrorCode::kUnsupported, "'" + path_ + "' cannot be saved: its own save",
        [&] { save_(archive); });
@@ -48,7 +48,7 @@ Dict SelfSaving::capture() const {
 }
 
 void SelfSaving::load(const Dict& tree) const {
-  store::log_debug("'" + path_ + "' is restored by its own load, through an archive in memory");
+  base::log_debug("'" + path_ + "' is restored by its own load, through an archive in memory");
   InputArchive archive = format::to_archive(tree, path_);
   call(ErrorCode::kIncompatible, "'" + path_ + "' cannot be restored: its own load",
        [&] { load_(archive); });

@@ -22,14 +22,14 @@ std::string RestoreReport::to_string() const {
   if (!file_items.empty()) {
     candidates.insert(candidates.end(), ignored_items.begin(), ignored_items.end());
   }
-  const std::vector<std::string> nearest = store::nearest_names(missing, candidates);
+  const std::vector<std::string> nearest = base::nearest_names(missing, candidates);
   std::vector<std::string> missing_lines = missing;
   for (size_t i = 0; i < missing.size(); ++i) {
     if (!nearest[i].empty()) missing_lines[i] += "   (the file has " + nearest[i] + ")";
   }
   std::string text;
   add(text, "missing in the file", missing_lines);
-  if (!file_items.empty()) add(text, "items of the file", {store::listed(file_items)});
+  if (!file_items.empty()) add(text, "items of the file", {base::listed(file_items)});
   add(text, "in the file only", unexpected);
   add(text, "different", mismatched);
   return text;

@@ -210,7 +210,7 @@ at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Te
                          claimed_.count(reuse.data_ptr()) == 0;
   if (!can_reuse) {
     to = empty_like_on(placeholder, device);
-    if (device.is_cpu()) store::ask_for_huge_pages(to.data_ptr(), format::bytes_of(to));
+    if (device.is_cpu()) base::ask_for_huge_pages(to.data_ptr(), format::bytes_of(to));
   }
   add_copy(to, placeholder);
   return to;
@@ -220,7 +220,7 @@ c10::Device RestorePlan::device_for(const at::Tensor& placeholder, const std::st
                                     c10::Device live) const {
   const c10::Device device =
       options_.map_location().device_for(key, source_.saved_device(placeholder), live);
-  format::check_device(device, key, source_.name());
+  compat::check_device(device, key, source_.name());
   return device;
 }
 
@@ -337,7 +337,7 @@ void RestorePlan::read_direct() {
     note_change(copy.to);
   }
   if (source_.unchecked != nullptr) bytes = source_.unchecked->bytes;
-  store::Meter meter(options_.on_transfer(), Phase::kRead, bytes);
+  base::Meter meter(options_.on_transfer(), Phase::kRead, bytes);
   if (source_.unchecked == nullptr) {
     if (!segments.empty()) store::read_segments(*source_.file, std::move(segments), &meter);
   } else {
@@ -362,7 +362,7 @@ void RestorePlan::read_indirect() {
 void RestorePlan::require_fit(const std::string& path) const {
   if (report_.fits()) return;
   if (options_.strict() == Strict::kYes) refuse(report_, path);
-  store::log_warning("not everything of '" + path + "' fits, and what does is restored:\n" +
+  base::log_warning("not everything of '" + path + "' fits, and what does is restored:\n" +
                      report_.to_string());
 }
 

@@ -13,26 +13,26 @@ namespace checkpoint {
 namespace state {
 namespace {
 
-std::vector<store::Glob> compiled(const std::vector<std::string>& globs) {
-  return std::vector<store::Glob>(globs.begin(), globs.end());
+std::vector<base::Glob> compiled(const std::vector<std::string>& globs) {
+  return std::vector<base::Glob>(globs.begin(), globs.end());
 }
 
-bool matches_any(const std::vector<store::Glob>& globs, const std::string& key) {
+bool matches_any(const std::vector<base::Glob>& globs, const std::string& key) {
   return std::any_of(globs.begin(), globs.end(),
-                     [&](const store::Glob& glob) { return glob.matches(key); });
+                     [&](const base::Glob& glob) { return glob.matches(key); });
 }
 
 bool begins_with(const std::string& text, const std::string& prefix) {
   return text.compare(0, prefix.size(), prefix) == 0;
 }
 
-bool meets_any(const store::Glob& glob, const std::vector<std::string>& keys) {
+bool meets_any(const base::Glob& glob, const std::vector<std::string>& keys) {
   return std::any_of(keys.begin(), keys.end(),
                      [&](const std::string& key) { return glob.matches(key); });
 }
 
 std::string renamed_by_user(const RestoreOptions::Rename& function, const std::string& key) {
-  return store::call_user("the function given to rename", [&] { return function(key); });
+  return base::call_user("the function given to rename", [&] { return function(key); });
 }
 
 [[noreturn]] void refuse_selection(const std::string& what, const std::string& path,
@@ -42,7 +42,7 @@ std::string renamed_by_user(const RestoreOptions::Rename& function, const std::s
 
 // What would choose something where this glob does not; empty if nothing comes to mind.
 std::string hint_for(const std::string& glob, const std::vector<std::string>& keys) {
-  if (meets_any(store::Glob(glob + ".*"), keys)) {
+  if (meets_any(base::Glob(glob + ".*"), keys)) {
     return "Write '" + glob + ".*' for all that is below it.";
   }
   for (const std::string& key : keys) {
@@ -135,11 +135,11 @@ void SelectionCheck::require_globs(const char* option, const std::vector<std::st
   if (globs.empty()) return;
   const std::vector<std::string> keys = choosable();
   for (const std::string& text : globs) {
-    const store::Glob glob(text);
+    const base::Glob glob(text);
     if (meets_any(glob, keys)) continue;
     refuse_selection(std::string("RestoreOptions::") + option + ": '" + text +
                          "' meets no key of the file or of what is live" +
-                         store::instead_of(glob, keys),
+                         base::instead_of(glob, keys),
                      path, hint_for(text, keys));
   }
 }
@@ -182,11 +182,11 @@ void SelectionCheck::require_prefix(size_t which, const std::string& path) const
   }
   // A training that is started again with the same command meets what it has renamed before.
   if (!to.empty() && has_all_below(to)) {
-    store::log_info(call + " meets no key of '" + path + "', which has what it would give already");
+    base::log_info(call + " meets no key of '" + path + "', which has what it would give already");
     return;
   }
   refuse_selection(
-      call + " meets no key of the file" + store::instead_of(store::Glob::of_prefix(from), keys),
+      call + " meets no key of the file" + base::instead_of(base::Glob::of_prefix(from), keys),
       path, "Keys are dotted and begin with the item's name.");
 }
 
@@ -205,7 +205,7 @@ void SelectionCheck::require_function(const std::string& path) const {
   }
   if (has_all_below("")) return;
   refuse_selection("RestoreOptions::rename: the function changes no key of the file; there are " +
-                       store::listed(keys),
+                       base::listed(keys),
                    path, "Keys are dotted and begin with the item's name.");
 }
 
@@ -217,7 +217,7 @@ void SelectionCheck::require_choice(const std::string& path) const {
   refuse_selection(
       "RestoreOptions: items, include and exclude together choose nothing of what is live; there "
       "are " +
-          store::listed({live_.begin(), live_.end()}),
+          base::listed({live_.begin(), live_.end()}),
       path, "Keys are dotted and begin with the item's name.");
 }
 

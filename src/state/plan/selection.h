@@ -42,8 +42,8 @@ class Selection {
   std::string follow_item(const std::string& key) const;
 
   const RestoreOptions& options_;
-  std::vector<store::Glob> include_;
-  std::vector<store::Glob> exclude_;
+  std::vector<base::Glob> include_;
+  std::vector<base::Glob> exclude_;
   std::map<std::string, std::string> items_;  // From names of the file to live ones, if others.
 };
 

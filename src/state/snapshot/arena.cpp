@@ -21,7 +21,7 @@
 namespace checkpoint::state {
 namespace {
 
-using store::kHugePageBytes;
+using base::kHugePageBytes;
 
 // Half of what training gets where both want a core: the pages should be there at the first save.
 constexpr int kPrefaultNice = 3;
@@ -51,7 +51,7 @@ void Arena::prefault(size_t bytes) noexcept {
   try {
     stop_prefaulting();
     grow(bytes);
-    prefaulting_ = store::start_thread([this, end = base_ + round_up(bytes)] {
+    prefaulting_ = base::start_thread([this, end = base_ + round_up(bytes)] {
       ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kPrefaultNice);
       for (char* page = base_; page < end && !stopping_; page += kHugePageBytes) {
         // Leaves alone what is in them. Older kernels say EINVAL: the pages come when they are

@@ -46,9 +46,9 @@ std::vector<at::Tensor> shared_tensors(const Capture& captured) {
 }
 
 void copy_all(const std::vector<Piece>& pieces) {
-  store::parallel_for(pieces.size(), [&](store::Items& items) {
+  base::parallel_for(pieces.size(), [&](base::Items& items) {
     for (size_t i = 0; items.next(i);) {
-      store::stream_copy(pieces[i].to, pieces[i].from, pieces[i].bytes);
+      base::stream_copy(pieces[i].to, pieces[i].from, pieces[i].bytes);
     }
   });
 }
@@ -95,8 +95,8 @@ void Snapshot::take(Capture& captured) {
     }
     const auto* const from = static_cast<const char*>(live.data_ptr());
     const size_t size = format::bytes_of(live);
-    for (size_t at = 0; at < size; at += store::kChunkBytes) {
-      pieces.push_back({from + at, place + at, std::min(store::kChunkBytes, size - at)});
+    for (size_t at = 0; at < size; at += base::kChunkBytes) {
+      pieces.push_back({from + at, place + at, std::min(base::kChunkBytes, size - at)});
     }
     at::Tensor copy = at::from_blob(place, live.sizes(), live.strides(),
                                     at::TensorOptions().dtype(live.scalar_type()));

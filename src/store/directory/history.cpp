@@ -14,20 +14,20 @@ namespace {
 constexpr uint64_t kMaxBytes = uint64_t{512} << 20;
 
 std::string encode(const HistoryEntry& entry) {
-  return dump_json({{"sequence", entry.sequence},
+  return base::dump_json({{"sequence", entry.sequence},
                     {"name", entry.name},
                     {"parent", entry.parent},
                     {"run_id", entry.run_id},
                     {"created", entry.created},
                     {"progress", progress_to_json(entry.progress)},
                     {"bytes", entry.bytes},
-                    {"seconds", json_number(entry.seconds)}},
+                    {"seconds", base::json_number(entry.seconds)}},
                    /*indent=*/-1);
 }
 
 HistoryEntry decode(const std::string& line, const std::string& path) {
-  const nlohmann::json document = parse_json(line, path);
-  const JsonFields fields(document, path);
+  const nlohmann::json document = base::parse_json(line, path);
+  const base::JsonFields fields(document, path);
   HistoryEntry entry;
   entry.sequence = fields.integer("sequence");
   entry.name = fields.string("name");

@@ -80,7 +80,7 @@ bool may_be_pinned(const Directory& directory, const std::string& name) noexcept
   try {
     return is_pinned(directory, name);
   } catch (const std::exception& error) {
-    log_warning(error.what());
+    base::log_warning(error.what());
     return true;
   }
 }
@@ -92,7 +92,7 @@ bool finish_retiring(const Directory& directory, const std::string& name) {
     put_back(directory, name);
     return false;
   }
-  const std::string decided = kRetiredPrefix + random_id();
+  const std::string decided = kRetiredPrefix + base::random_id();
   if (directory.move_aside(kRetiringPrefix + name, decided) != 0) {
     if (errno == ENOENT) return false;  // A pin has brought it back.
     throw system_failure("move the retired checkpoint out of sight", directory.path_of(name),
@@ -112,7 +112,7 @@ void sweep_one(const Directory& directory, const std::string& name) {
   if (is_undecided(name)) {
     if (has_marker(fs, path)) finish_retiring(directory, name.substr(sizeof kRetiringPrefix - 1));
   } else if (is_leftover(fs, name, path)) {
-    log_debug("removing '" + path + "', which a dead writer left");
+    base::log_debug("removing '" + path + "', which a dead writer left");
     remove_checkpoint_files(fs, path);
   } else {
     // Empty, it is nobody's loss; anything else is not ours, and rmdir refuses.
@@ -134,7 +134,7 @@ std::string obstacle_to_retiring(const Directory& directory, const std::string& 
 bool retire(const Directory& directory, const std::string& name) {
   const std::string obstacle = obstacle_to_retiring(directory, name);
   if (!obstacle.empty()) {
-    log_warning("checkpoint '" + directory.path_of(name) +
+    base::log_warning("checkpoint '" + directory.path_of(name) +
                 "' is kept although retention has no use for it: " + obstacle);
     return false;
   }
@@ -156,7 +156,7 @@ bool put_back(const Directory& directory, const std::string& name) {
   if (directory.fs().rename_noreplace(from.c_str(), to.c_str()) != 0) {
     if (errno == ENOENT) return false;  // Somebody else was faster.
     if (errno != EEXIST) throw system_failure("put the pinned checkpoint back", to, errno);
-    log_warning("'" + from + "' is pinned, and cannot be put back: its name is taken");
+    base::log_warning("'" + from + "' is pinned, and cannot be put back: its name is taken");
     return false;
   }
   sync_directory(directory.fs(), directory.path());
@@ -167,11 +167,11 @@ void put_back_pinned(const Directory& directory) noexcept {
   try {
     for (const std::string& name : read_pins(directory)) {
       if (is_checkpoint_name(name) && put_back(directory, name)) {
-        log_info("put back the pinned checkpoint '" + directory.path_of(name) + "'");
+        base::log_info("put back the pinned checkpoint '" + directory.path_of(name) + "'");
       }
     }
   } catch (const std::exception& error) {
-    log_warning(std::string("a pinned checkpoint may be out of sight: ") + error.what());
+    base::log_warning(std::string("a pinned checkpoint may be out of sight: ") + error.what());
   }
 }
 
@@ -192,7 +192,7 @@ void sweep(const Directory& directory) {
     try {
       sweep_one(directory, name);
     } catch (const Error& error) {
-      log_warning(std::string("what a dead writer left is still there: ") + error.what());
+      base::log_warning(std::string("what a dead writer left is still there: ") + error.what());
     }
   }
 }

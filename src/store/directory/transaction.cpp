@@ -49,7 +49,7 @@ void check_free_space(const Directory& directory, uint64_t bytes_expected) {
 }  // namespace
 
 Transaction::Transaction(const Directory& directory, const Marker& marker, uint64_t bytes_expected)
-    : directory_(directory), staging_(directory.path_of(kStagingPrefix + random_id())) {
+    : directory_(directory), staging_(directory.path_of(kStagingPrefix + base::random_id())) {
   directory_.require_held();
   if (directory_.fs().mkdir(staging_.c_str(), 0777) != 0) {
     throw system_failure("create the directory", staging_, errno);
@@ -69,7 +69,7 @@ Transaction::~Transaction() {
 
 FileEntry Transaction::write_file(const std::string& name,
                                   const std::function<void(ByteSink&)>& content, uint64_t reserved,
-                                  Meter* meter) {
+                                  base::Meter* meter) {
   // Else a directory that was moved away would be told as a file that cannot be created.
   directory_.require_held();
   FileSink sink(directory_.fs(), join(staging_, name), reserved, meter);
@@ -94,7 +94,7 @@ void Transaction::remove_staging() noexcept {
   try {
     remove_checkpoint_files(directory_.fs(), staging_);
   } catch (const std::exception& error) {
-    log_warning(
+    base::log_warning(
         std::string("a failed save left its files behind, and the next one removes them: ") +
         error.what());
   }

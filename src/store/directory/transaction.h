@@ -28,7 +28,7 @@ class Transaction {
   /// `reserved` bytes are reserved for it on the disk. `meter` may be null. Throws Error: locked,
   /// no_space, io, and what `content` or the meter throws.
   FileEntry write_file(const std::string& name, const std::function<void(ByteSink&)>& content,
-                       uint64_t reserved = 0, Meter* meter = nullptr);
+                       uint64_t reserved = 0, base::Meter* meter = nullptr);
 
   /// Steps 5 to 8: writes the manifest and commits under `manifest.name`, which must be free.
   /// Throws Error: locked, no_space, io; if the last sync fails, the checkpoint may be there all

@@ -67,8 +67,8 @@ std::string checkpoint_in(FileSystem& fs, const std::string& path) {
 std::optional<std::string> why_below(FileSystem& fs, const std::string& path) {
   const std::string inner = checkpoint_in(fs, path);
   if (inner.empty()) return std::nullopt;
-  return "a directory that holds checkpoints (" + in_quotes(inner) + "): to go on with that run, " +
-         "name " + in_quotes(path) + " as the directory";
+  return "a directory that holds checkpoints (" + base::in_quotes(inner) + "): to go on with that run, " +
+         "name " + base::in_quotes(path) + " as the directory";
 }
 
 std::optional<std::string> why_directory(FileSystem& fs, const std::string& name,
@@ -76,7 +76,7 @@ std::optional<std::string> why_directory(FileSystem& fs, const std::string& name
   if (begins_with(name, kRetiringPrefix)) {
     if (!looks_like_checkpoint(fs, path)) return std::nullopt;
     return "a checkpoint whose removal was begun and not decided: rename it to " +
-           in_quotes(name.substr(sizeof kRetiringPrefix - 1));
+           base::in_quotes(name.substr(sizeof kRetiringPrefix - 1));
   }
   if (name[0] == '.') {
     if (!looks_like_checkpoint(fs, path)) return std::nullopt;
@@ -94,16 +94,16 @@ std::optional<std::string> why_link(FileSystem& fs, const std::string& name,
     if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
       throw system_failure("follow the link", path, errno);
     }
-    return "a link that leads nowhere, to " + in_quotes(target) +
+    return "a link that leads nowhere, to " + base::in_quotes(target) +
            ": mount or restore what it leads to, or remove it";
   }
   if (!S_ISDIR(info.st_mode)) {
     if (name != kLatestLink && name != kBestLink) return std::nullopt;
-    return "the link to a checkpoint leads to a file, " + in_quotes(target) +
+    return "the link to a checkpoint leads to a file, " + base::in_quotes(target) +
            ": unpack it, or remove the link";
   }
   if (looks_like_checkpoint(fs, path)) {
-    return "a link to a checkpoint, " + in_quotes(target) +
+    return "a link to a checkpoint, " + base::in_quotes(target) +
            ", and links are not followed: put the directory itself in its place";
   }
   return why_below(fs, path);
@@ -125,7 +125,7 @@ std::optional<std::string> why_history(const Directory& directory) {
   const std::vector<HistoryEntry> entries = read_history(directory);
   if (entries.empty()) return std::nullopt;
   return "says that checkpoints were saved here, the last of them " +
-         in_quotes(entries.back().name) +
+         base::in_quotes(entries.back().name) +
          ", and they are gone: mount or copy back what held them, or remove this file too";
 }
 
@@ -136,7 +136,7 @@ std::vector<Unseen> find_unseen(const Directory& directory) {
   if (looks_like_checkpoint(directory.fs(), directory.path())) {
     result.push_back(
         {".", "this directory is a checkpoint itself: name the one that it stands in, " +
-                  in_quotes(parent_of(directory.path()))});
+                  base::in_quotes(parent_of(directory.path()))});
   }
   for (const std::string& name : sorted_names(directory.fs(), directory.path())) {
     const auto reason = name == kHistoryFile ? why_history(directory) : why(directory, name);

@@ -34,7 +34,7 @@ VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
   checkpoint.path = path;
   if (from == ReadFrom::kDisk) File::open(fs, join(path, kManifestFile)).drop_cache();
   checkpoint.manifest = read_manifest(fs, path);
-  Meter meter(told, Phase::kVerify, checkpoint.manifest.total_bytes());
+  base::Meter meter(told, Phase::kVerify, checkpoint.manifest.total_bytes());
   for (const FileEntry& expected : checkpoint.manifest.files) {
     if (!wanted(expected.name)) continue;
     File file = File::open(fs, join(path, expected.name));

@@ -148,7 +148,7 @@ void write_atomically(FileSystem& fs, const std::string& given,
   check_replaceable(fs, target);
   const std::string parent = parent_of(target.path);
   create_with_parents(fs, parent);
-  const std::string hidden = join(parent, ".writing-" + random_id());
+  const std::string hidden = join(parent, ".writing-" + base::random_id());
   try {
     FileSink sink(create_in_place_of(fs, hidden, target));
     content(sink);

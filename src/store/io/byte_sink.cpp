@@ -5,7 +5,7 @@
 namespace checkpoint::store {
 
 void ByteSink::write_lasting(const void* data, size_t count, std::string* digest) {
-  *digest = xxh3_128(data, count);
+  *digest = base::xxh3_128(data, count);
   write(data, count);
 }
 

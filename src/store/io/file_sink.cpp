@@ -30,16 +30,16 @@ constexpr size_t kTaskBytes = 256;
 
 }  // namespace
 
-FileSink::FileSink(FileSystem& fs, const std::string& path, uint64_t reserved, Meter* meter)
+FileSink::FileSink(FileSystem& fs, const std::string& path, uint64_t reserved, base::Meter* meter)
     : FileSink(File::create(fs, path), reserved, meter) {}
 
-FileSink::FileSink(File file, uint64_t reserved, Meter* meter)
+FileSink::FileSink(File file, uint64_t reserved, base::Meter* meter)
     : file_(std::move(file)),
       meter_(meter),
       reserved_(reserved),
-      pages_(reserved >= kChunkBytes ? Pages::kHuge : Pages::kSmall),
-      writer_(2 * kChunkBytes),
-      filler_(kChunkBytes) {
+      pages_(reserved >= base::kChunkBytes ? base::Pages::kHuge : base::Pages::kSmall),
+      writer_(2 * base::kChunkBytes),
+      filler_(base::kChunkBytes) {
   file_.allocate(reserved_);
 }
 
@@ -59,7 +59,7 @@ void FileSink::write_lasting(const void* data, size_t count, std::string* digest
   }
   filler_.push(
       [this, data, count, digest] {
-        StreamDigest own;
+        base::StreamDigest own;
         fill(data, count, &own);
         *digest = own.finish();
       },
@@ -76,10 +76,10 @@ FileEntry FileSink::finish(const std::string& name) {
   return {name, written_, digest_.finish()};
 }
 
-void FileSink::fill(const void* data, size_t count, StreamDigest* own) {
+void FileSink::fill(const void* data, size_t count, base::StreamDigest* own) {
   const char* cursor = static_cast<const char*>(data);
   while (count > 0) {
-    const size_t piece = std::min({count, kBlockBytes, kChunkBytes - filled_});
+    const size_t piece = std::min({count, base::kBlockBytes, base::kChunkBytes - filled_});
     char* const to = buffer() + filled_;
     std::memcpy(to, cursor, piece);
     digest_.add(to, piece);
@@ -87,20 +87,20 @@ void FileSink::fill(const void* data, size_t count, StreamDigest* own) {
     filled_ += piece;
     cursor += piece;
     count -= piece;
-    if (filled_ == kChunkBytes) hand_over();
+    if (filled_ == base::kChunkBytes) hand_over();
   }
 }
 
 char* FileSink::buffer() {
-  AlignedBuffer& buffer = buffers_[current_];
-  if (!buffer) buffer = aligned_buffer(kChunkBytes, pages_);
+  base::AlignedBuffer& buffer = buffers_[current_];
+  if (!buffer) buffer = base::aligned_buffer(base::kChunkBytes, pages_);
   return buffer.get();
 }
 
 // Two chunks may wait to be written; so the third buffer is free when `push` returns.
 void FileSink::hand_over() {
   const char* const full = buffer();
-  writer_.push([this, full] { write_chunk(full, kChunkBytes); }, kChunkBytes);
+  writer_.push([this, full] { write_chunk(full, base::kChunkBytes); }, base::kChunkBytes);
   current_ = (current_ + 1) % buffers_.size();
   filled_ = 0;
 }

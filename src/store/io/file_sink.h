@@ -24,9 +24,9 @@ class FileSink final : public ByteSink {
   /// Creates the file, which must not exist. `reserved` bytes are reserved on the disk; it may
   /// become longer, or shorter.
   /// `meter` may be null. Throws Error: no_space, io.
-  FileSink(FileSystem& fs, const std::string& path, uint64_t reserved = 0, Meter* meter = nullptr);
+  FileSink(FileSystem& fs, const std::string& path, uint64_t reserved = 0, base::Meter* meter = nullptr);
   /// The same for an empty file that has been created already.
-  explicit FileSink(File file, uint64_t reserved = 0, Meter* meter = nullptr);
+  explicit FileSink(File file, uint64_t reserved = 0, base::Meter* meter = nullptr);
 
   /// Throws Error: no_space, io, also for what was written earlier.
   void write(const void* data, size_t count) override;
@@ -37,7 +37,7 @@ class FileSink final : public ByteSink {
   FileEntry finish(const std::string& name);
 
  private:
-  void fill(const void* data, size_t count, StreamDigest* own);
+  void fill(const void* data, size_t count, base::StreamDigest* own);
   char* buffer();
   void hand_over();
   void write_chunk(const char* data, size_t count);
@@ -45,20 +45,20 @@ class FileSink final : public ByteSink {
   void note_written(size_t count);
 
   File file_;
-  Meter* const meter_;
+  base::Meter* const meter_;
   const uint64_t reserved_;
-  const Pages pages_;
+  const base::Pages pages_;
   // Of the filling thread.
-  std::array<AlignedBuffer, 3> buffers_;
+  std::array<base::AlignedBuffer, 3> buffers_;
   size_t current_ = 0;  // The buffer that is being filled,
   size_t filled_ = 0;   // and how far.
-  FileDigest digest_;
+  base::FileDigest digest_;
   // Of the writing thread.
   uint64_t written_ = 0;
   bool direct_ = false;
   // The threads end before what they use does: first the one that fills, then the one that writes.
-  Worker writer_;
-  Worker filler_;
+  base::Worker writer_;
+  base::Worker filler_;
 };
 
 }  // namespace checkpoint::store

@@ -62,7 +62,7 @@ class ChunkReader {
  private:
   void take(uint64_t from, uint64_t to, char* place) {
     while (from < to) {
-      const auto bytes = static_cast<size_t>(std::min<uint64_t>(kBlockBytes, to - from));
+      const auto bytes = static_cast<size_t>(std::min<uint64_t>(base::kBlockBytes, to - from));
       source_.read_at(from, place, bytes);
       if (all_) digest_.add(place, bytes);
       from += bytes;
@@ -73,9 +73,9 @@ class ChunkReader {
 
   void skip(uint64_t from, uint64_t to) {
     if (!all_) return;
-    if (!block_) block_.reset(new char[kBlockBytes]);
-    for (; from < to; from += kBlockBytes) {
-      take(from, std::min<uint64_t>(to, from + kBlockBytes), block_.get());
+    if (!block_) block_.reset(new char[base::kBlockBytes]);
+    for (; from < to; from += base::kBlockBytes) {
+      take(from, std::min<uint64_t>(to, from + base::kBlockBytes), block_.get());
     }
   }
 
@@ -83,7 +83,7 @@ class ChunkReader {
   const std::vector<Segment>& segments_;
   const bool all_;
   std::unique_ptr<char[]> block_;
-  StreamDigest digest_;
+  base::StreamDigest digest_;
   uint64_t read_ = 0;
 };
 
@@ -98,12 +98,12 @@ bool holds_any(const std::vector<Segment>& segments, uint64_t begin, uint64_t en
 // While one chunk is read and digested, the disk fetches the one that this thread, about, takes
 // next.
 void tell_ahead(const ByteSource& source, uint64_t begin, uint64_t end) {
-  const uint64_t ahead = begin + thread_count() * kChunkBytes;
-  if (ahead < end) source.will_read(ahead, std::min<uint64_t>(kChunkBytes, end - ahead));
+  const uint64_t ahead = begin + base::thread_count() * base::kChunkBytes;
+  if (ahead < end) source.will_read(ahead, std::min<uint64_t>(base::kChunkBytes, end - ahead));
 }
 
 void read_overlapping(const ByteSource& source, const std::vector<Segment>& segments,
-                      Meter* meter) {
+                      base::Meter* meter) {
   for (const Segment& segment : segments) {
     source.read_at(segment.offset, segment.to, segment.bytes);
     if (meter != nullptr) meter->add(segment.bytes);
@@ -112,15 +112,15 @@ void read_overlapping(const ByteSource& source, const std::vector<Segment>& segm
 
 }  // namespace
 
-void read_segments(const ByteSource& source, std::vector<Segment> segments, Meter* meter) {
+void read_segments(const ByteSource& source, std::vector<Segment> segments, base::Meter* meter) {
   const std::vector<Segment> overlapping = take_overlapping(segments);
   const uint64_t count = segments.empty() ? 0 : end_of(segments.back());
-  const auto chunks = static_cast<size_t>((count + kChunkBytes - 1) / kChunkBytes);
-  parallel_for(chunks, [&](Items& items) {
+  const auto chunks = static_cast<size_t>((count + base::kChunkBytes - 1) / base::kChunkBytes);
+  base::parallel_for(chunks, [&](base::Items& items) {
     ChunkReader reader(source, segments, false);
     for (size_t chunk = 0; items.next(chunk);) {
-      const uint64_t begin = static_cast<uint64_t>(chunk) * kChunkBytes;
-      const uint64_t end = std::min<uint64_t>(count, begin + kChunkBytes);
+      const uint64_t begin = static_cast<uint64_t>(chunk) * base::kChunkBytes;
+      const uint64_t end = std::min<uint64_t>(count, begin + base::kChunkBytes);
       if (!holds_any(segments, begin, end)) continue;
       tell_ahead(source, begin, count);
       const uint64_t bytes = reader.read(begin, end, nullptr);
@@ -131,25 +131,25 @@ void read_segments(const ByteSource& source, std::vector<Segment> segments, Mete
 }
 
 std::string read_and_digest(const ByteSource& source, uint64_t count, std::vector<Segment> segments,
-                            Meter* meter) {
+                            base::Meter* meter) {
   const std::vector<Segment> overlapping = take_overlapping(segments);
-  const auto chunks = static_cast<size_t>((count + kChunkBytes - 1) / kChunkBytes);
-  std::string digests(chunks * kDigestBytes, '\0');
-  parallel_for(chunks, [&](Items& items) {
+  const auto chunks = static_cast<size_t>((count + base::kChunkBytes - 1) / base::kChunkBytes);
+  std::string digests(chunks * base::kDigestBytes, '\0');
+  base::parallel_for(chunks, [&](base::Items& items) {
     ChunkReader reader(source, segments, true);
     for (size_t chunk = 0; items.next(chunk);) {
-      const uint64_t begin = static_cast<uint64_t>(chunk) * kChunkBytes;
-      const uint64_t end = std::min<uint64_t>(count, begin + kChunkBytes);
+      const uint64_t begin = static_cast<uint64_t>(chunk) * base::kChunkBytes;
+      const uint64_t end = std::min<uint64_t>(count, begin + base::kChunkBytes);
       tell_ahead(source, begin, count);
-      const uint64_t bytes = reader.read(begin, end, &digests[chunk * kDigestBytes]);
+      const uint64_t bytes = reader.read(begin, end, &digests[chunk * base::kDigestBytes]);
       if (meter != nullptr) meter->add(bytes);
     }
   });
   read_overlapping(source, overlapping, nullptr);
-  return xxh3_128(digests.data(), digests.size());
+  return base::xxh3_128(digests.data(), digests.size());
 }
 
-std::string digest_of(const ByteSource& source, uint64_t count, Meter* meter) {
+std::string digest_of(const ByteSource& source, uint64_t count, base::Meter* meter) {
   return read_and_digest(source, count, {}, meter);
 }
 

@@ -14,7 +14,7 @@ constexpr char kMin[] = "min";
 constexpr char kMax[] = "max";
 
 BestRule decode_best(const json& object, const std::string& path) {
-  const JsonFields fields(object, path);
+  const base::JsonFields fields(object, path);
   BestRule rule{fields.integer("count"), fields.string("metric"), Mode::kMin};
   const std::string mode = fields.string("mode");
   if (mode == kMax) rule.mode = Mode::kMax;
@@ -36,12 +36,12 @@ ordered_json keep_to_json(const KeepRules& rules) {
   }
   if (rules.every_n_epochs > 0) object["every_n_epochs"] = rules.every_n_epochs;
   if (rules.every_n_steps > 0) object["every_n_steps"] = rules.every_n_steps;
-  if (rules.every.count() > 0) object["every_seconds"] = json_number(rules.every.count());
+  if (rules.every.count() > 0) object["every_seconds"] = base::json_number(rules.every.count());
   return object;
 }
 
 KeepRules keep_from_json(const json& object, const std::string& path) {
-  const JsonFields fields(object, path);
+  const base::JsonFields fields(object, path);
   const auto number = [&](const char* field) {
     const int64_t value = fields.has(field) ? fields.integer(field) : 0;
     if (value >= 0) return value;

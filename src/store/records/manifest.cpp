@@ -29,11 +29,11 @@ constexpr size_t kDigits = 32;
 constexpr size_t kSealBytes = sizeof kSealStart - 1 + kDigits + sizeof kSealEnd - 1;
 
 std::string seal_for(std::string_view body) {
-  return kSealStart + xxh3_128(body.data(), body.size()) + kSealEnd;
+  return kSealStart + base::xxh3_128(body.data(), body.size()) + kSealEnd;
 }
 
 FileEntry decode_file(const json& object, const std::string& path) {
-  const JsonFields fields(object, path);
+  const base::JsonFields fields(object, path);
   FileEntry file{fields.string("name"), fields.size("bytes"), fields.string("xxh3_128")};
   if (!is_plain_name(file.name)) {
     throw Error(ErrorCode::kCorrupt, "the manifest names a file outside the checkpoint", path);
@@ -42,14 +42,14 @@ FileEntry decode_file(const json& object, const std::string& path) {
 }
 
 ItemEntry decode_item(const json& object, const std::string& path) {
-  const JsonFields fields(object, path);
+  const base::JsonFields fields(object, path);
   ItemEntry item;
   item.name = fields.string("name");
   item.kind = fields.string("kind");
   if (fields.has("type")) item.type = fields.string("type");
   if (fields.has("group_sizes")) {
     for (const json& size : fields.array("group_sizes")) {
-      item.group_sizes.push_back(json_count(size, "group_sizes", path));
+      item.group_sizes.push_back(base::json_count(size, "group_sizes", path));
     }
   }
   return item;
@@ -80,7 +80,7 @@ std::string encode_manifest(const Manifest& manifest) {
     items.push_back(std::move(entry));
   }
   ordered_json seconds = ordered_json::object();
-  for (const auto& [step, value] : manifest.seconds) seconds[step] = json_number(value);
+  for (const auto& [step, value] : manifest.seconds) seconds[step] = base::json_number(value);
   ordered_json document = {
       {"format", kFormat},
       {"format_version", manifest.format_version},
@@ -98,7 +98,7 @@ std::string encode_manifest(const Manifest& manifest) {
   ordered_json keep = keep_to_json(manifest.keep);
   if (!keep.empty()) document["keep"] = std::move(keep);
   if (!seconds.empty()) document["seconds"] = std::move(seconds);
-  std::string body = dump_json(document, 2);
+  std::string body = base::dump_json(document, 2);
   body.resize(body.size() - 2);  // The closing "\n}" comes after the seal.
   body += ",\n";
   return body + seal_for(body);
@@ -106,8 +106,8 @@ std::string encode_manifest(const Manifest& manifest) {
 
 Manifest decode_manifest(const std::string& text, const std::string& path) {
   check_seal(text, path);
-  const json document = parse_json(text, path);
-  const JsonFields fields(document, path);
+  const json document = base::parse_json(text, path);
+  const base::JsonFields fields(document, path);
   if (fields.string("format") != kFormat) {
     throw Error(ErrorCode::kCorrupt, "this is no manifest of TorchCheckpoint", path);
   }
@@ -122,7 +122,7 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
                 "the checkpoint has format version " + std::to_string(manifest.format_version) +
                     ", and this library reads up to " + std::to_string(kFormatVersion),
                 path, 0,
-                "Use TorchCheckpoint " + in_quotes(manifest.library_version) + " or later.");
+                "Use TorchCheckpoint " + base::in_quotes(manifest.library_version) + " or later.");
   }
   manifest.name = fields.string("name");
   manifest.sequence = fields.integer("sequence");
@@ -147,7 +147,7 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
   if (fields.has("keep")) manifest.keep = keep_from_json(fields.object("keep"), path);
   if (fields.has("seconds")) {
     const json& steps = fields.object("seconds");
-    const JsonFields seconds(steps, path);
+    const base::JsonFields seconds(steps, path);
     for (const auto& step : steps.items()) {
       manifest.seconds[step.key()] = seconds.number(step.key().c_str());
     }

@@ -32,7 +32,7 @@ bool has_our_manifest(FileSystem& fs, const std::string& directory) {
 }  // namespace
 
 void write_marker(FileSystem& fs, const std::string& directory, const Marker& marker) {
-  const std::string text = dump_json({{"made_by", "TorchCheckpoint " + marker.library_version},
+  const std::string text = base::dump_json({{"made_by", "TorchCheckpoint " + marker.library_version},
                                       {"run_id", marker.run_id},
                                       {"sequence", marker.sequence}},
                                      -1) +
@@ -58,8 +58,8 @@ bool looks_like_checkpoint(FileSystem& fs, const std::string& directory) {
 int64_t marked_sequence(FileSystem& fs, const std::string& directory) {
   const std::string path = join(directory, kMarkerFile);
   try {
-    const nlohmann::json marker = parse_json(read_whole(fs, path, kMaxMarkerBytes), path);
-    const int64_t sequence = JsonFields(marker, path).integer("sequence");
+    const nlohmann::json marker = base::parse_json(read_whole(fs, path, kMaxMarkerBytes), path);
+    const int64_t sequence = base::JsonFields(marker, path).integer("sequence");
     return sequence >= 0 && sequence <= kMaxSequence ? sequence : 0;
   } catch (const Error&) {
     return 0;  // It is a help for damaged checkpoints, and may be damaged itself.

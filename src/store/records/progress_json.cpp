@@ -10,23 +10,23 @@ nlohmann::ordered_json progress_to_json(const Progress& progress) {
   nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
   // At the end: by name, it would be looked for among all before it.
   auto& entries = metrics.get_ref<nlohmann::ordered_json::object_t&>();
-  for (const auto& [name, value] : progress.metrics) entries.emplace_back(name, json_number(value));
+  for (const auto& [name, value] : progress.metrics) entries.emplace_back(name, base::json_number(value));
   return {{"epoch", progress.epoch},
           {"epoch_done", progress.epoch_done},
           {"step", progress.step},
-          {"loss", json_number(progress.loss)},
+          {"loss", base::json_number(progress.loss)},
           {"metrics", std::move(metrics)}};
 }
 
 Progress progress_from_json(const nlohmann::json& object, const std::string& path) {
-  const JsonFields fields(object, path);
+  const base::JsonFields fields(object, path);
   Progress progress;
   progress.epoch = fields.integer("epoch");
   progress.epoch_done = fields.boolean("epoch_done");
   progress.step = fields.integer("step");
   progress.loss = fields.number("loss");
   const nlohmann::json& metrics = fields.object("metrics");
-  const JsonFields metric_fields(metrics, path);
+  const base::JsonFields metric_fields(metrics, path);
   for (const auto& metric : metrics.items()) {
     progress.metrics[metric.key()] = metric_fields.number(metric.key());
   }

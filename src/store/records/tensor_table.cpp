@@ -28,7 +28,7 @@ void append_text(std::string& line, const std::string& text) {
   if (is_plain) {
     line.append("\"").append(text).append("\"");
   } else {
-    line += dump_json(ordered_json(text), -1);
+    line += base::dump_json(ordered_json(text), -1);
   }
 }
 
@@ -50,12 +50,12 @@ void append_tensor(std::string& line, const TensorEntry& tensor) {
 }
 
 TensorEntry decode_tensor(const json& object, const std::string& path) {
-  const JsonFields fields(object, path);
+  const base::JsonFields fields(object, path);
   TensorEntry tensor;
   tensor.key = fields.string("key");
   tensor.dtype = fields.string("dtype");
   for (const json& size : fields.array("shape")) {
-    tensor.shape.push_back(json_count(size, "shape", path));
+    tensor.shape.push_back(base::json_count(size, "shape", path));
   }
   tensor.device = fields.string("device");
   tensor.file = fields.string("file");
@@ -70,7 +70,7 @@ TensorEntry decode_tensor(const json& object, const std::string& path) {
 
 // A field that maps items to lists of names. One that is absent is empty: older files lack some.
 template <typename Lists>
-std::map<std::string, Lists> decode_names(const JsonFields& fields, const char* field,
+std::map<std::string, Lists> decode_names(const base::JsonFields& fields, const char* field,
                                           const std::string& path) {
   std::map<std::string, Lists> result;
   if (!fields.has(field)) return result;
@@ -93,24 +93,24 @@ void write_tensor_table(const TensorTable& table, ByteSink& sink) {
   for (const TensorEntry& tensor : table.tensors) {
     append_tensor(text += separator, tensor);
     separator = ",\n";
-    if (text.size() < kBlockBytes) continue;
+    if (text.size() < base::kBlockBytes) continue;
     sink.write(text.data(), text.size());
     text.clear();
   }
   text +=
-      "\n],\n\"optimizer_parameters\": " + dump_json(ordered_json(table.optimizer_parameters), -1) +
-      ",\n\"eval_modules\": " + dump_json(ordered_json(table.eval_modules), -1) + "\n}\n";
+      "\n],\n\"optimizer_parameters\": " + base::dump_json(ordered_json(table.optimizer_parameters), -1) +
+      ",\n\"eval_modules\": " + base::dump_json(ordered_json(table.eval_modules), -1) + "\n}\n";
   sink.write(text.data(), text.size());
 }
 
 TensorTable decode_tensor_table(const std::string& text, const std::string& path) {
   TensorTable table;
-  const json document = parse_json(text, path, [&](int depth, json& object) {
+  const json document = base::parse_json(text, path, [&](int depth, json& object) {
     if (depth != kTensorDepth) return true;
     table.tensors.push_back(decode_tensor(object, path));
     return false;
   });
-  const JsonFields fields(document, path);
+  const base::JsonFields fields(document, path);
   if (fields.string("format") != kFormat || fields.integer("format_version") != kVersion) {
     throw Error(ErrorCode::kCorrupt, "this is no table of tensors that this library knows", path);
   }

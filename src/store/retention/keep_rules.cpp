@@ -111,7 +111,7 @@ class Judgement {
   void keep_every(double seconds) {
     std::optional<int64_t> last;
     for (const size_t i : whole_) {
-      const std::optional<int64_t> time = parse_utc(found_[i].manifest.created);
+      const std::optional<int64_t> time = base::parse_utc(found_[i].manifest.created);
       if (time && last && std::abs(static_cast<double>(*time - *last)) < seconds) continue;
       keep(i, fmt::format("keep_every({:.6g} h)", seconds / 3600));
       if (time) last = time;
@@ -123,7 +123,7 @@ class Judgement {
       Manifest manifest = found_[i].manifest;
       manifest.name = found_[i].name;  // It may have been renamed since it was written.
       const bool wanted =
-          call_user("a function given to keep_if", [&] { return predicate(manifest); });
+          base::call_user("a function given to keep_if", [&] { return predicate(manifest); });
       if (wanted) keep(i, "keep_if");
     }
   }

@@ -63,7 +63,7 @@ Plan Retention::apply(const Directory& directory, const std::string& resumed_fro
     if (!plan.reasons[i].empty()) continue;
     const FoundCheckpoint& found = plan.found[i];
     if (retire(directory, found.name)) {
-      log_info("removed checkpoint '" + found.path + "': no rule keeps it");
+      base::log_info("removed checkpoint '" + found.path + "': no rule keeps it");
       read_back_.erase(found.name);
     } else {
       plan.reasons[i].push_back("pinned at the last moment");
@@ -76,7 +76,7 @@ Plan Retention::apply(const Directory& directory, const std::string& resumed_fro
 void Retention::warn_once_of_unranked(const Directory& directory, const Plan& plan) {
   for (const std::string& metric : plan.unranked_metrics) {
     if (!warned_of_.insert(metric).second) continue;
-    log_warning("no checkpoint in '" + directory.path() + "' has the metric '" + metric +
+    base::log_warning("no checkpoint in '" + directory.path() + "' has the metric '" + metric +
                 "' that keep_best asks for (missing or NaN): all stay until one has it. Name it as "
                 "the saves' Progress does.");
   }
@@ -97,7 +97,7 @@ bool Retention::reads_back(const Directory& directory, const std::string& name) 
   try {
     verify_checkpoint(directory.fs(), directory.path_of(name), ReadFrom::kDisk);
   } catch (const Error& error) {
-    log_error("checkpoint '" + directory.path_of(name) +
+    base::log_error("checkpoint '" + directory.path_of(name) +
               "' cannot be read back, so the older ones are kept: " + error.what());
     return false;
   }
