@@ -3,6 +3,7 @@
 #include "support/models.h"
 #include "support/round_trip.h"
 
+#include <cmath>
 #include <filesystem>
 #include <set>
 
