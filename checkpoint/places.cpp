@@ -58,12 +58,12 @@ void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& pat
 }
 
 void refuse_if_file(store::FileSystem& fs, const std::string& path) {
+  store::refuse_dangling(fs, path);
   if (is_there(fs, path) && !store::is_directory(fs, path)) refuse_file(fs, path);
 }
 
 void need_checkpoint(store::FileSystem& fs, const std::string& path) {
   if (!store::is_directory(fs, path)) {
-    store::refuse_dangling(fs, path);
     refuse_if_file(fs, path);
     throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path);
   }
