@@ -88,8 +88,8 @@ void check_metrics(const Progress& progress) {
     if (base::is_valid_utf8(metric.first)) continue;
     throw Error(
         ErrorCode::kInvalidArgument,
-        "the name of a metric, '" + base::valid_utf8(metric.first) + "', is not valid UTF-8", "",
-        0, "Write Progress::metrics with names in UTF-8.");
+        "the name of a metric, '" + base::valid_utf8(metric.first) + "', is not valid UTF-8", "", 0,
+        "Write Progress::metrics with names in UTF-8.");
   }
 }
 
@@ -264,7 +264,7 @@ void CheckpointManager::Impl::warn_of_missing_metrics(const store::FoundCheckpoi
   for (const std::string& metric : store::missing_metrics(progress, options.keep())) {
     if (std::find(told.begin(), told.end(), metric) != told.end()) continue;
     base::log_warning("checkpoint '" + directory.path_of(saved.name) + "' has no " + metric +
-                       " (missing or NaN): it ranks worst for keep_best");
+                      " (missing or NaN): it ranks worst for keep_best");
   }
 }
 

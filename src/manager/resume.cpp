@@ -75,8 +75,8 @@ PassedOver pass_over(const store::Directory& directory, const std::string& name,
     }
   }
   base::log_warning("checkpoint '" + directory.path_of(name) + "' is passed over" +
-                     (passed.name != name ? " and set aside as " + passed.name : "") + ": " +
-                     error.what());
+                    (passed.name != name ? " and set aside as " + passed.name : "") + ": " +
+                    error.what());
   return passed;
 }
 
@@ -105,7 +105,7 @@ void warn_of_files(const store::Directory& directory) {
   std::string text;
   for (const std::string& file : files) text += (text.empty() ? "'" : ", '") + file + "'";
   base::log_warning("nothing is restored from '" + directory.path() + "', which holds " + text +
-                     ": a checkpoint is a directory; read single files with checkpoint::load");
+                    ": a checkpoint is a directory; read single files with checkpoint::load");
 }
 
 // Whether a start from scratch is right, now that nothing was found. False if a checkpoint has come
@@ -125,7 +125,7 @@ void warn_of_closed(const std::vector<store::FoundCheckpoint>& candidates) {
   for (const store::FoundCheckpoint& candidate : candidates) {
     if (!candidate.problem || candidate.problem->system_error() != EACCES) continue;
     base::log_warning("there may be a newer checkpoint than the one that is restored: " +
-                       std::string(candidate.problem->what()));
+                      std::string(candidate.problem->what()));
   }
 }
 

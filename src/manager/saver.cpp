@@ -72,8 +72,8 @@ bool Saver::take_snapshot(state::Capture& captured) {
   const uint64_t limit = options_.snapshot_limit();
   if (limit > 0 && captured.tensor_bytes > limit) {
     base::log_warning("the state has " + std::to_string(captured.tensor_bytes) +
-                       " bytes, more than the snapshot limit of " + std::to_string(limit) +
-                       ": it is saved synchronously");
+                      " bytes, more than the snapshot limit of " + std::to_string(limit) +
+                      ": it is saved synchronously");
     return false;
   }
   base::Meter meter(options_.on_transfer(), Phase::kSnapshot, captured.tensor_bytes);
@@ -81,8 +81,8 @@ bool Saver::take_snapshot(state::Capture& captured) {
     snapshot_.take(captured);
   } catch (const std::bad_alloc&) {
     base::log_warning("there is no memory for a snapshot of " +
-                       std::to_string(captured.tensor_bytes) +
-                       " bytes: the state is saved synchronously");
+                      std::to_string(captured.tensor_bytes) +
+                      " bytes: the state is saved synchronously");
     return false;
   }
   meter.add(captured.tensor_bytes);

@@ -119,7 +119,7 @@ class SignalWatch {
       put_in_place(signal_, slot);
     } else if (slot.watchers == 0) {
       base::log_warning("a handler for signal " + std::to_string(signal_) +
-                         " was put over TorchCheckpoint's; it must call the earlier one");
+                        " was put over TorchCheckpoint's; it must call the earlier one");
     }
     ++slot.watchers;
     if (!ends_) return;

@@ -70,8 +70,8 @@ class Triggers {
   bool any_wants(const Progress& progress) const {
     bool wanted = false;
     for (const auto& function : when_) {
-      wanted = base::call_user("a function given to when", [&] { return function(progress); }) ||
-               wanted;
+      wanted =
+          base::call_user("a function given to when", [&] { return function(progress); }) || wanted;
     }
     return wanted;
   }

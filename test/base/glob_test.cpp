@@ -94,6 +94,6 @@ TEST_CASE("No near name is given twice") {
         Names{"", "fc2_.weight", ""});
   // Each its own, though all of them share an end.
   CHECK(base::nearest_names({"encoder.0.weight", "decoder.0.weight"},
-                             {"module.decoder.0.weight", "module.encoder.0.weight"}) ==
+                            {"module.decoder.0.weight", "module.encoder.0.weight"}) ==
         Names{"module.encoder.0.weight", "module.decoder.0.weight"});
 }

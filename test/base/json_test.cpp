@@ -61,8 +61,8 @@ TEST_CASE("Blanks may stand around a JSON text, and a NUL in it as an escape") {
 
 TEST_CASE("Fields of the wrong type are refused by name") {
   const std::string path = "p";
-  const nlohmann::json object =
-      base::parse_json(R"({"text": "x", "big": 18446744073709551615, "minus": -1, "half": 0.5})", path);
+  const nlohmann::json object = base::parse_json(
+      R"({"text": "x", "big": 18446744073709551615, "minus": -1, "half": 0.5})", path);
   const base::JsonFields fields(object, path);
   CHECK(fields.string("text") == "x");
   CHECK(fields.integer("minus") == -1);
@@ -79,9 +79,11 @@ TEST_CASE("Numbers that JSON does not know survive") {
   const std::string path = "p";
   for (const double value : {0.1, -0.0, 1e300, std::numeric_limits<double>::infinity(),
                              -std::numeric_limits<double>::infinity()}) {
-    const nlohmann::json object = base::parse_json(base::dump_json({{"x", base::json_number(value)}}, -1), path);
+    const nlohmann::json object =
+        base::parse_json(base::dump_json({{"x", base::json_number(value)}}, -1), path);
     CHECK(base::JsonFields(object, path).number("x") == value);
   }
-  const nlohmann::json object = base::parse_json(base::dump_json({{"x", base::json_number(std::nan(""))}}, -1), path);
+  const nlohmann::json object =
+      base::parse_json(base::dump_json({{"x", base::json_number(std::nan(""))}}, -1), path);
   CHECK(std::isnan(base::JsonFields(object, path).number("x")));
 }

@@ -85,9 +85,8 @@ class Fingerprint {
     }
     const torch::Tensor plain = tensor.detach().cpu().contiguous();
     lines_ << tensor.scalar_type() << ' ' << tensor.sizes() << ' '
-           << checkpoint::base::xxh3_128(
-                  plain.numel() > 0 ? plain.data_ptr() : nullptr,
-                  static_cast<size_t>(plain.numel()) * plain.element_size());
+           << checkpoint::base::xxh3_128(plain.numel() > 0 ? plain.data_ptr() : nullptr,
+                                         static_cast<size_t>(plain.numel()) * plain.element_size());
   }
 
   void add_all(const std::vector<checkpoint::Value>& values, const std::string& path) {

@@ -1,6 +1,6 @@
+#include "base/in_quotes.h"
 #include "format/pickle/pickle_globals.h"
 #include "format/pickle/pickle_machine.h"
-#include "base/in_quotes.h"
 
 #include <algorithm>
 #include <string>
@@ -25,7 +25,8 @@ bool may_require_grad(const at::Tensor& tensor) {
 
 std::string Machine::quoted_class(ClassName name) const {
   const auto& [module, short_name] = graph_.classes[name.index];
-  return base::in_quotes(std::string(graph_.text(module)) + '.' + std::string(graph_.text(short_name)));
+  return base::in_quotes(std::string(graph_.text(module)) + '.' +
+                         std::string(graph_.text(short_name)));
 }
 
 void Machine::wrong(const Item& item, const char* wanted) const {

@@ -1,7 +1,7 @@
 #include "format/pickle/pickle_machine.h"
 
-#include "format/pickle/pickle_globals.h"
 #include "base/in_quotes.h"
+#include "format/pickle/pickle_globals.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,10 +1,10 @@
 #include "format/pickle/pickle_reader.h"
 
+#include "base/in_quotes.h"
 #include "format/pickle/pickle_globals.h"
 #include "format/pickle/pickle_machine.h"
 #include "format/pickle/pickle_numpy.h"
 #include "format/pickle/utf8.h"
-#include "base/in_quotes.h"
 #include "format/tree/tagged.h"
 
 #include <checkpoint/error.h>
@@ -232,7 +232,8 @@ class Unfolder {
     if (const auto* number = std::get_if<int64_t>(&item)) return std::to_string(*number);
     if (const auto* number = std::get_if<double>(&item)) return std::to_string(*number);
     if (const auto* text = std::get_if<Text>(&item)) return base::in_quotes(graph_.text(*text));
-    if (const auto* text = std::get_if<OldText>(&item)) return base::in_quotes(graph_.text(text->text));
+    if (const auto* text = std::get_if<OldText>(&item))
+      return base::in_quotes(graph_.text(text->text));
     if (const auto* name = std::get_if<ForeignName>(&item)) {
       return full_name(graph_.foreign[name->index]);
     }

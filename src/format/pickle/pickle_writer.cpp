@@ -1,9 +1,9 @@
 #include "format/pickle/pickle_writer.h"
 
+#include "base/in_quotes.h"
 #include "base/little_endian.h"
 #include "format/pickle/utf8.h"
 #include "format/tree/dtype.h"
-#include "base/in_quotes.h"
 #include "format/tree/opaque.h"
 #include "format/tree/path.h"
 

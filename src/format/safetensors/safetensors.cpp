@@ -1,11 +1,11 @@
 #include "format/safetensors/safetensors.h"
 
+#include "base/in_quotes.h"
 #include "base/json.h"
 #include "base/little_endian.h"
 #include "format/decode/placeholders.h"
 #include "format/safetensors/safetensors_header.h"
 #include "format/tree/dtype.h"
-#include "base/in_quotes.h"
 #include "format/tree/tree_json.h"
 
 #include <checkpoint/error.h>
@@ -135,11 +135,12 @@ DecodedArchive read_safetensors(const store::ByteSource& source) {
   });
   for (const SafetensorsEntry& entry : header.tensors) {
     if (used.count(entry.name) == 0) {
-      throw Error(ErrorCode::kCorrupt,
-                  "the tree in the metadata does not name the tensor " + base::in_quotes(entry.name),
-                  source.name(), 0,
-                  std::string("Whoever changed the file has to remove the metadata's entry ") +
-                      kTreeKey + ".");
+      throw Error(
+          ErrorCode::kCorrupt,
+          "the tree in the metadata does not name the tensor " + base::in_quotes(entry.name),
+          source.name(), 0,
+          std::string("Whoever changed the file has to remove the metadata's entry ") + kTreeKey +
+              ".");
     }
   }
   return placeholders.finish(std::move(value));

@@ -1,8 +1,8 @@
 #include "format/safetensors/safetensors_header.h"
 
+#include "base/in_quotes.h"
 #include "base/json.h"
 #include "format/tree/dtype.h"
-#include "base/in_quotes.h"
 
 #include <checkpoint/error.h>
 
@@ -97,7 +97,8 @@ class HeaderParser final : public base::JsonEvents {
   bool end_object() override {
     if (place_ == Place::kIgnored) return end_ignored();
     if (place_ == Place::kTensor) {
-      if (seen_ != kAllFields) fail("the tensor " + base::in_quotes(entry_.name) + " lacks a field");
+      if (seen_ != kAllFields)
+        fail("the tensor " + base::in_quotes(entry_.name) + " lacks a field");
       header_.tensors.push_back(std::move(entry_));
     }
     place_ = place_ == Place::kHeader ? Place::kOutside : Place::kHeader;
@@ -237,7 +238,8 @@ class HeaderParser final : public base::JsonEvents {
       return;
     }
     if ((seen_ & field) != 0) {
-      fail("the tensor " + base::in_quotes(entry_.name) + " has " + base::in_quotes(name) + " twice");
+      fail("the tensor " + base::in_quotes(entry_.name) + " has " + base::in_quotes(name) +
+           " twice");
     }
     seen_ |= field;
   }
@@ -272,7 +274,8 @@ class HeaderParser final : public base::JsonEvents {
                       ", which this LibTorch does not have",
                   file_);
     }
-    fail("the tensor " + base::in_quotes(entry_.name) + " is of the unknown dtype " + base::in_quotes(text));
+    fail("the tensor " + base::in_quotes(entry_.name) + " is of the unknown dtype " +
+         base::in_quotes(text));
   }
 
   [[noreturn]] void fail(const std::string& what) const {

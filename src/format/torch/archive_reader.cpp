@@ -1,8 +1,8 @@
 #include "format/torch/archive_reader.h"
 
+#include "base/in_quotes.h"
 #include "format/decode/placeholders.h"
 #include "format/pickle/pickle_reader.h"
-#include "base/in_quotes.h"
 #include "format/zip/zip_reader.h"
 #include "store/io/buffered_source.h"
 
@@ -110,7 +110,8 @@ class Records {
     const ZipEntry* entry = find_entry();
     if (entry == nullptr) {
       store::throw_corrupt(
-          "the archive has a tensor, but not its record " + base::in_quotes(short_name()), zip_.source());
+          "the archive has a tensor, but not its record " + base::in_quotes(short_name()),
+          zip_.source());
     }
     const auto index = static_cast<size_t>(entry - zip_.entries().data());
     next_ = index + 1;

@@ -7,9 +7,9 @@
 
 #include "format/torch/legacy_reader.h"
 
+#include "base/in_quotes.h"
 #include "format/decode/placeholders.h"
 #include "format/pickle/pickle_reader.h"
-#include "base/in_quotes.h"
 
 #include <checkpoint/error.h>
 
@@ -78,8 +78,8 @@ StoragesByKey by_key(const std::vector<PickledStorage>& storages, const store::B
   for (const PickledStorage& storage : storages) {
     const auto& known = result.emplace(storage.key, storage).first->second;
     if (known.dtype != storage.dtype || known.numel != storage.numel) {
-      store::throw_corrupt("the storage " + base::in_quotes(storage.key) + " is described in two ways",
-                           source);
+      store::throw_corrupt(
+          "the storage " + base::in_quotes(storage.key) + " is described in two ways", source);
     }
   }
   return result;
@@ -113,7 +113,8 @@ std::unordered_map<std::string, Record> find_records(const Value& keys, uint64_t
     if (__builtin_mul_overflow(numel, dtype ? c10::elementSize(*dtype) : 1, &bytes) ||
         bytes > file_bytes - position) {
       store::throw_corrupt(
-          "the storage " + base::in_quotes(key) + " claims more elements than the file holds", source);
+          "the storage " + base::in_quotes(key) + " claims more elements than the file holds",
+          source);
     }
     if (!records.emplace(key, Record{"storage " + key, position, bytes}).second) {
       store::throw_corrupt("two storages have the key " + base::in_quotes(key), source);
@@ -162,8 +163,8 @@ DecodedArchive read_legacy(const store::ByteSource& source) {
     if (tensor.bytes != nullptr) return placeholders.make_own(tensor);
     const auto record = records.find(std::string(tensor.storage_key));
     if (record == records.end()) {
-      store::throw_corrupt("the storage " + base::in_quotes(tensor.storage_key) + " is not in the file",
-                           source);
+      store::throw_corrupt(
+          "the storage " + base::in_quotes(tensor.storage_key) + " is not in the file", source);
     }
     return placeholders.make(tensor, record->second);
   }));

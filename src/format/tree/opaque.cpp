@@ -64,7 +64,8 @@ std::string what_to_do(std::string_view class_name) {
 
 void refuse_to_save(const Opaque& opaque, const std::string& path) {
   throw Error(ErrorCode::kUnsupported,
-              (path.empty() ? "this" : base::in_quotes(path)) + " cannot be saved: it is an object of the class " +
+              (path.empty() ? "this" : base::in_quotes(path)) +
+                  " cannot be saved: it is an object of the class " +
                   base::in_quotes(opaque.class_name) + ", which this library does not know",
               "", 0, "Leave it out, or save its parts (Value::opaque()) as what they are.");
 }

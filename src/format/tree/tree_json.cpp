@@ -1,9 +1,9 @@
 #include "format/tree/tree_json.h"
 
 #include "base/hex.h"
+#include "base/in_quotes.h"
 #include "base/json.h"
 #include "format/tree/dtype.h"
-#include "base/in_quotes.h"
 #include "format/tree/opaque.h"
 #include "format/tree/path.h"
 
@@ -246,8 +246,8 @@ class Decoder final : public base::JsonEvents {
     const std::string& text = content.to_string();
     if (kind == kTensor) return find_(text);
     if (kind == kDouble) return special_double(text);
-    if (kind == kBytes) return Bytes{base::from_hex(text)};
-    if (kind == kBigInt) return BigInt{base::from_hex(text)};
+    if (kind == kBytes) return Bytes{bytes_from_hex(text)};
+    if (kind == kBigInt) return BigInt{bytes_from_hex(text)};
     if (kind == kDtype) {
       if (const auto dtype = find_dtype(text)) return *dtype;
       fail("the dtype " + base::in_quotes(text) + " is none of this LibTorch");
@@ -308,7 +308,7 @@ class Decoder final : public base::JsonEvents {
     fail(base::in_quotes(text) + " is no number");
   }
 
-  std::string base::from_hex(const std::string& text) const {
+  std::string bytes_from_hex(const std::string& text) const {
     const auto bytes = base::from_hex(text);
     if (!bytes) fail("bytes in it are not written in hexadecimal");
     return *bytes;
@@ -342,10 +342,10 @@ std::vector<std::pair<std::string, at::Tensor>> named_tensors(const Value& tree)
   for_each_tensor(tree, Path(), [&](const Value& value, const Path& path) {
     tensors.emplace_back(path.text(), value.to_tensor());
     if (names.insert(tensors.back().first).second) return;
-    throw Error(
-        ErrorCode::kUnsupported,
-        "two tensors would both be called " + base::in_quotes(tensors.back().first) + " in a flat file",
-        "", 0, "Rename one of them, or save as .pth.");
+    throw Error(ErrorCode::kUnsupported,
+                "two tensors would both be called " + base::in_quotes(tensors.back().first) +
+                    " in a flat file",
+                "", 0, "Rename one of them, or save as .pth.");
   });
   return tensors;
 }

@@ -36,8 +36,8 @@ void inflate(const store::ByteSource& source, const Deflated& deflated, const st
                          source);
   }
   if (libdeflate_crc32(0, to, deflated.bytes) != deflated.crc32) {
-    store::throw_corrupt("record " + base::in_quotes(record) + " has another checksum once unpacked",
-                         source);
+    store::throw_corrupt(
+        "record " + base::in_quotes(record) + " has another checksum once unpacked", source);
   }
 }
 

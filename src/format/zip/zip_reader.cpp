@@ -176,16 +176,19 @@ void apply_zip64_extra(ZipEntry& entry, std::string_view extra, const store::Byt
   Fields all(extra);
   while (all.left() > 0) {
     if (all.left() < 4)
-      store::throw_corrupt("record " + base::in_quotes(entry.name) + " has a torn extra field", source);
+      store::throw_corrupt("record " + base::in_quotes(entry.name) + " has a torn extra field",
+                           source);
     const uint16_t id = all.u16();
     const uint16_t size = all.u16();
     if (size > all.left()) {
-      store::throw_corrupt("record " + base::in_quotes(entry.name) + " has a torn extra field", source);
+      store::throw_corrupt("record " + base::in_quotes(entry.name) + " has a torn extra field",
+                           source);
     }
     Fields field(all.take(size));
     if (id != kZip64Extra) continue;
     if (found)
-      store::throw_corrupt("record " + base::in_quotes(entry.name) + " has two zip64 fields", source);
+      store::throw_corrupt("record " + base::in_quotes(entry.name) + " has two zip64 fields",
+                           source);
     found = true;
     for (uint64_t* value : {&entry.bytes, &entry.compressed_bytes, &entry.header_offset}) {
       if (*value != kIn64of32) continue;
@@ -231,7 +234,8 @@ ZipEntry read_entry(Fields& directory, const store::ByteSource& source) {
   if ((flags & kEncryptionFlags) != 0) {
     unsupported("record " + base::in_quotes(entry.name) + " is encrypted", source);
   }
-  if (disk != 0) unsupported("record " + base::in_quotes(entry.name) + " lies on another disk", source);
+  if (disk != 0)
+    unsupported("record " + base::in_quotes(entry.name) + " lies on another disk", source);
   if (entry.stored() && entry.bytes != entry.compressed_bytes) {
     store::throw_corrupt("record " + base::in_quotes(entry.name) + " is stored, but has two sizes",
                          source);
@@ -264,9 +268,9 @@ void check_places(std::vector<ZipEntry>& entries, uint64_t directory_offset,
   for (const size_t index : order) {
     ZipEntry& entry = entries[index];
     if (!fits_before(entry, limit)) {
-      store::throw_corrupt(
-          "record " + base::in_quotes(entry.name) + " overlaps the next one, or lies outside the file",
-          source);
+      store::throw_corrupt("record " + base::in_quotes(entry.name) +
+                               " overlaps the next one, or lies outside the file",
+                           source);
     }
     entry.end_limit = limit;
     limit = entry.header_offset;
@@ -303,7 +307,8 @@ uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
       bytes_at(source_, entry.header_offset, kLocalHeaderBytes + entry.name.size());
   Fields fields(bytes);
   const auto damaged = [&](const char* how) {
-    store::throw_corrupt("the local header of record " + base::in_quotes(entry.name) + how, source_);
+    store::throw_corrupt("the local header of record " + base::in_quotes(entry.name) + how,
+                         source_);
   };
   if (fields.u32() != kLocalHeader) damaged(" is not in its place");
   fields.take(2);  // The version of zip that can read it.
@@ -320,7 +325,8 @@ uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
   const uint64_t offset = entry.header_offset + kLocalHeaderBytes + entry.name.size() + extra_bytes;
   // `entry` passed check_places: the subtraction cannot wrap once the offset is below the limit.
   if (offset > entry.end_limit || entry.end_limit - offset < entry.compressed_bytes) {
-    store::throw_corrupt("record " + base::in_quotes(entry.name) + " reaches into the next one", source_);
+    store::throw_corrupt("record " + base::in_quotes(entry.name) + " reaches into the next one",
+                         source_);
   }
   return offset;
 }
@@ -336,8 +342,9 @@ void ZipReader::need_known_method(const ZipEntry& entry) const {
 std::string ZipReader::read(const ZipEntry& entry, uint64_t limit) const {
   need_known_method(entry);
   if (entry.bytes > limit) {
-    store::throw_corrupt("record " + base::in_quotes(entry.name) + " has " + std::to_string(entry.bytes) +
-                             " bytes, more than the " + std::to_string(limit) + " that it may have",
+    store::throw_corrupt("record " + base::in_quotes(entry.name) + " has " +
+                             std::to_string(entry.bytes) + " bytes, more than the " +
+                             std::to_string(limit) + " that it may have",
                          source_);
   }
   if (entry.stored()) return bytes_at(source_, data_offset(entry), entry.bytes);

@@ -216,7 +216,7 @@ class Loader {
                                        [&](const PythonOption& o) { return name == o.name; });
       if (option == python.end()) {
         base::log_warning("the option '" + dotted(path, name) + "' of Python's " + codec_.type() +
-                           " is left out: LibTorch has none like it");
+                          " is left out: LibTorch has none like it");
       } else if (option->changes_steps && !is_same(value, option->normal)) {
         plan_.mismatched(dotted(path, name), std::string("LibTorch's ") + codec_.type() +
                                                  " cannot do what Python's does with it");

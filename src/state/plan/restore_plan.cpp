@@ -363,7 +363,7 @@ void RestorePlan::require_fit(const std::string& path) const {
   if (report_.fits()) return;
   if (options_.strict() == Strict::kYes) refuse(report_, path);
   base::log_warning("not everything of '" + path + "' fits, and what does is restored:\n" +
-                     report_.to_string());
+                    report_.to_string());
 }
 
 }  // namespace checkpoint::state

@@ -15,14 +15,14 @@ constexpr uint64_t kMaxBytes = uint64_t{512} << 20;
 
 std::string encode(const HistoryEntry& entry) {
   return base::dump_json({{"sequence", entry.sequence},
-                    {"name", entry.name},
-                    {"parent", entry.parent},
-                    {"run_id", entry.run_id},
-                    {"created", entry.created},
-                    {"progress", progress_to_json(entry.progress)},
-                    {"bytes", entry.bytes},
-                    {"seconds", base::json_number(entry.seconds)}},
-                   /*indent=*/-1);
+                          {"name", entry.name},
+                          {"parent", entry.parent},
+                          {"run_id", entry.run_id},
+                          {"created", entry.created},
+                          {"progress", progress_to_json(entry.progress)},
+                          {"bytes", entry.bytes},
+                          {"seconds", base::json_number(entry.seconds)}},
+                         /*indent=*/-1);
 }
 
 HistoryEntry decode(const std::string& line, const std::string& path) {

@@ -135,7 +135,7 @@ bool retire(const Directory& directory, const std::string& name) {
   const std::string obstacle = obstacle_to_retiring(directory, name);
   if (!obstacle.empty()) {
     base::log_warning("checkpoint '" + directory.path_of(name) +
-                "' is kept although retention has no use for it: " + obstacle);
+                      "' is kept although retention has no use for it: " + obstacle);
     return false;
   }
   if (may_be_pinned(directory, name)) return false;

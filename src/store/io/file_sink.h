@@ -24,7 +24,8 @@ class FileSink final : public ByteSink {
   /// Creates the file, which must not exist. `reserved` bytes are reserved on the disk; it may
   /// become longer, or shorter.
   /// `meter` may be null. Throws Error: no_space, io.
-  FileSink(FileSystem& fs, const std::string& path, uint64_t reserved = 0, base::Meter* meter = nullptr);
+  FileSink(FileSystem& fs, const std::string& path, uint64_t reserved = 0,
+           base::Meter* meter = nullptr);
   /// The same for an empty file that has been created already.
   explicit FileSink(File file, uint64_t reserved = 0, base::Meter* meter = nullptr);
 

@@ -32,11 +32,12 @@ bool has_our_manifest(FileSystem& fs, const std::string& directory) {
 }  // namespace
 
 void write_marker(FileSystem& fs, const std::string& directory, const Marker& marker) {
-  const std::string text = base::dump_json({{"made_by", "TorchCheckpoint " + marker.library_version},
-                                      {"run_id", marker.run_id},
-                                      {"sequence", marker.sequence}},
-                                     -1) +
-                           '\n';
+  const std::string text =
+      base::dump_json({{"made_by", "TorchCheckpoint " + marker.library_version},
+                       {"run_id", marker.run_id},
+                       {"sequence", marker.sequence}},
+                      -1) +
+      '\n';
   File file = File::create(fs, join(directory, kMarkerFile));
   file.write_at(0, text.data(), text.size());
   file.sync();

@@ -10,7 +10,8 @@ nlohmann::ordered_json progress_to_json(const Progress& progress) {
   nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
   // At the end: by name, it would be looked for among all before it.
   auto& entries = metrics.get_ref<nlohmann::ordered_json::object_t&>();
-  for (const auto& [name, value] : progress.metrics) entries.emplace_back(name, base::json_number(value));
+  for (const auto& [name, value] : progress.metrics)
+    entries.emplace_back(name, base::json_number(value));
   return {{"epoch", progress.epoch},
           {"epoch_done", progress.epoch_done},
           {"step", progress.step},

@@ -97,9 +97,9 @@ void write_tensor_table(const TensorTable& table, ByteSink& sink) {
     sink.write(text.data(), text.size());
     text.clear();
   }
-  text +=
-      "\n],\n\"optimizer_parameters\": " + base::dump_json(ordered_json(table.optimizer_parameters), -1) +
-      ",\n\"eval_modules\": " + base::dump_json(ordered_json(table.eval_modules), -1) + "\n}\n";
+  text += "\n],\n\"optimizer_parameters\": " +
+          base::dump_json(ordered_json(table.optimizer_parameters), -1) +
+          ",\n\"eval_modules\": " + base::dump_json(ordered_json(table.eval_modules), -1) + "\n}\n";
   sink.write(text.data(), text.size());
 }
 

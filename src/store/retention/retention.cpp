@@ -76,9 +76,10 @@ Plan Retention::apply(const Directory& directory, const std::string& resumed_fro
 void Retention::warn_once_of_unranked(const Directory& directory, const Plan& plan) {
   for (const std::string& metric : plan.unranked_metrics) {
     if (!warned_of_.insert(metric).second) continue;
-    base::log_warning("no checkpoint in '" + directory.path() + "' has the metric '" + metric +
-                "' that keep_best asks for (missing or NaN): all stay until one has it. Name it as "
-                "the saves' Progress does.");
+    base::log_warning(
+        "no checkpoint in '" + directory.path() + "' has the metric '" + metric +
+        "' that keep_best asks for (missing or NaN): all stay until one has it. Name it as "
+        "the saves' Progress does.");
   }
 }
 
@@ -98,7 +99,7 @@ bool Retention::reads_back(const Directory& directory, const std::string& name) 
     verify_checkpoint(directory.fs(), directory.path_of(name), ReadFrom::kDisk);
   } catch (const Error& error) {
     base::log_error("checkpoint '" + directory.path_of(name) +
-              "' cannot be read back, so the older ones are kept: " + error.what());
+                    "' cannot be read back, so the older ones are kept: " + error.what());
     return false;
   }
   read_back_.insert(name);
