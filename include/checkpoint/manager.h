@@ -72,6 +72,12 @@ class CHECKPOINT_API CheckpointManager {
   /// What a signal asked for is durable when this returns, with `async(true)` too.
   std::optional<std::string> save_if_due(const State& state, const Progress& progress);
 
+  /// Whether `save_if_due` would save now, for work that only a saved epoch needs (a validation
+  /// pass). Asks the functions of `when`; if the answer is true, fill in the metrics and call
+  /// `save_if_due` or `save`. `save_if_due` with the same epoch and step then gives the same
+  /// answer, and does not ask again. Throws what those functions throw.
+  bool is_due(const Progress& progress);
+
   /// For the end of a loop, whatever ended it: saves what is newer than the last checkpoint, and
   /// waits for it, with `async(true)` too. `every_n_epochs(5)` alone would lose the last two of
   /// seven epochs. Saves nothing, and returns empty, if the progress, metrics included, is that of
@@ -102,6 +108,20 @@ class CHECKPOINT_API CheckpointManager {
   /// Error(incompatible) if it does not fit the State: then no live object has changed. Where
   /// nothing may be written it is Error(io): set read_only(true) there.
   std::optional<Restored> restore_latest(State& state, const RestoreOptions& options = {});
+
+  /// The first line of a training loop: restores the newest checkpoint that is whole, as
+  /// restore_latest does, sets `progress` to what it had reached, and returns the epoch that
+  /// training goes on with: the next one, or the same one after a save in its middle. In an empty
+  /// directory that is 0, and `progress` is left as it is. Throws as restore_latest does.
+  ///
+  ///     checkpoint::Progress progress;
+  ///     for (int64_t epoch = manager.resume(state, progress); epoch < epochs; ++epoch) {
+  ///       progress.loss = train_one_epoch(model, optimizer);
+  ///       progress.epoch = epoch;
+  ///       manager.save_if_due(state, progress);
+  ///     }
+  ///     manager.save_final(state, progress);
+  int64_t resume(State& state, Progress& progress, const RestoreOptions& options = {});
 
   /// Restores one checkpoint by name. Throws Error: not_found, corrupt, incompatible, io.
   Restored restore(State& state, const std::string& name, const RestoreOptions& options = {});
@@ -143,6 +163,8 @@ class CHECKPOINT_API CheckpointManager {
 
   /// The absolute path.
   const std::string& directory() const;
+  /// The options that this manager was made with.
+  const CheckpointManagerOptions& options() const;
 
  private:
   friend struct internal::ManagerAccess;

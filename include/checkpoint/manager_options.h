@@ -77,6 +77,9 @@ class CHECKPOINT_API CheckpointManagerOptions {
   // pinned ones and the one that the run was resumed from stay in any case. Others are removed
   // after each save, once the new checkpoint is on disk.
 
+  /// Replaces all keep_ rules, for instance by those of an earlier run:
+  /// `options.keep(info.manifest.keep)`. Those set after this one change or add to them.
+  CheckpointManagerOptions& keep(KeepRules rules) { return set(keep_, std::move(rules)); }
   /// The newest n. 0 (default): no such rule.
   CheckpointManagerOptions& keep_last(int64_t n) { return set(keep_.last, n); }
   /// The best k by a metric ("loss" is Progress::loss). May be called for several metrics; the

@@ -23,6 +23,8 @@ class CHECKPOINT_API SaveHandle {
   const std::string& name() const;
   /// Whether it has ended, well or not. Never waits.
   bool done() const;
+  /// Whether it has ended with an error, which `wait` throws. Never waits, never throws.
+  bool failed() const;
   /// Waits until the checkpoint is durable: written, synced, in its place. Throws what the save
   /// threw, each time.
   void wait() const;

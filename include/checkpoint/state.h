@@ -206,6 +206,8 @@ class CHECKPOINT_API State {
   /// Whether the random generators (CPU, and every CUDA device in use) are part of it. Default:
   /// yes.
   State& rng(bool value);
+  /// The items' names, in the order in which they were added.
+  std::vector<std::string> names() const;
 
  private:
   friend struct internal::StateAccess;

@@ -8,6 +8,7 @@
 #include <c10/util/complex.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <type_traits>
 #include <unordered_map>
@@ -33,6 +34,9 @@ class CHECKPOINT_API Dict {
   Dict(Dict&&) noexcept;
   Dict& operator=(const Dict&);
   Dict& operator=(Dict&&) noexcept;
+  /// These entries, in this order: `Dict{{"lr", 0.1}, {"layers", Value::List{2, 3}}}`. Throws
+  /// Error(invalid_argument) if a key comes twice.
+  Dict(std::initializer_list<std::pair<Key, Value>> entries);
   ~Dict();
 
   bool empty() const noexcept;
@@ -40,6 +44,8 @@ class CHECKPOINT_API Dict {
   /// Adds an entry. Throws Error(invalid_argument) if the key is there already: no entry is ever
   /// replaced silently.
   void insert(Key key, Value value);
+  /// Sets the value of an entry; a new key is added at the end.
+  void set(Key key, Value value);
   /// The entry's value, or null. The pointer lives until the next insert.
   const Value* find(const Key& key) const;
   Value* find(const Key& key);
@@ -175,6 +181,19 @@ class CHECKPOINT_API Value {
   const BigInt& to_big_int() const;
   const Opaque& opaque() const;
   Opaque& opaque();
+
+  /// The entry of a dict: `tree["optimizer"]["lr"].to_double()`. Adds nothing. Throws
+  /// Error(incompatible) if this is not a dict, Error(not_found), with the nearest key, if it has
+  /// no such entry.
+  const Value& operator[](const std::string& key) const;
+  const Value& operator[](const char* key) const { return (*this)[std::string(key)]; }
+  /// The element of a list or tuple, or the entry of a dict with this integer as its key. Throws
+  /// Error(incompatible), or Error(not_found) with the size.
+  const Value& operator[](int64_t index) const;
+  const Value& operator[](int index) const { return (*this)[static_cast<int64_t>(index)]; }
+  const Value& operator[](size_t index) const { return (*this)[static_cast<int64_t>(index)]; }
+  /// Whether this is a dict with this entry. Never throws.
+  bool contains(const std::string& key) const;
 
  private:
   [[noreturn]] static void refuse_integer(uint64_t value);

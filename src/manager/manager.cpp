@@ -96,6 +96,17 @@ void check_metrics(const Progress& progress) {
 }  // namespace
 
 struct CheckpointManager::Impl {
+  // An answer of `is_due`.
+  struct Answer {
+    int64_t epoch, step;
+    bool epoch_done;
+    bool due;
+
+    bool is_for(const Progress& progress) const {
+      return epoch == progress.epoch && step == progress.step && epoch_done == progress.epoch_done;
+    }
+  };
+
   Impl(store::FileSystem& fs, const std::string& path, const CheckpointManagerOptions& given,
        const manager::Triggers::Clock& clock)
       : options(manager::checked(given)),
@@ -117,6 +128,7 @@ struct CheckpointManager::Impl {
   std::string save(const State& state, const Progress& progress,
                    Before before = Before::kTellFirst);
   bool is_newest(const Progress& progress) const;
+  bool due(const Progress& progress);
   Manifest describe(const Progress& progress) const;
   void retire(const std::string& newest);
   void warn_of_missing_metrics(const store::FoundCheckpoint& saved, const store::Plan& plan) const;
@@ -139,6 +151,7 @@ struct CheckpointManager::Impl {
   pid_t writer_process = 0;
   std::optional<Progress> newest;  // Of what was saved or restored last.
   manager::Doubts doubts;
+  std::optional<Answer> answered;  // What `is_due` said last, until `save_if_due` comes.
   manager::Triggers triggers;
   store::Retention retention;  // `plan` needs no guard.
   manager::Signals signals;    // `should_stop` needs no guard.
@@ -225,6 +238,13 @@ std::string CheckpointManager::Impl::save(const State& state, const Progress& pr
   signals.answer(asked);
   if (last && before == Before::kTellAfter) last->tell_once();
   return manifest.name;
+}
+
+// What `is_due` was told of this very point is not asked again: a function given to `when` may
+// count its calls.
+bool CheckpointManager::Impl::due(const Progress& progress) {
+  if (answered && answered->is_for(progress)) return answered->due;
+  return triggers.due(progress, saver.busy());
 }
 
 // Nothing is in flight. What was to be the newest checkpoint may have failed since.
@@ -333,7 +353,8 @@ std::optional<std::string> CheckpointManager::save_if_due(const State& state,
   if (const char* const doubt = impl_->doubts.note(progress)) {
     base::log_warning("checkpoints in '" + directory() + "': " + doubt);
   }
-  const bool is_due = impl_->triggers.due(progress, impl_->saver.busy());
+  const bool is_due = impl_->due(progress);
+  impl_->answered.reset();
   const bool is_asked = impl_->signals.due();
   if (!is_due && !is_asked) {
     if (!impl_->saver.busy()) impl_->saver.settle();
@@ -342,6 +363,13 @@ std::optional<std::string> CheckpointManager::save_if_due(const State& state,
   const bool may_skip = !is_asked && impl_->options.on_busy() == OnBusy::kSkip;
   if (may_skip && impl_->saver.busy()) return std::nullopt;
   return impl_->save(state, progress);
+}
+
+bool CheckpointManager::is_due(const Progress& progress) {
+  const std::lock_guard<std::mutex> hold(impl_->mutex);
+  const bool due = impl_->due(progress);
+  impl_->answered = Impl::Answer{progress.epoch, progress.step, progress.epoch_done, due};
+  return due || impl_->signals.due();
 }
 
 std::optional<std::string> CheckpointManager::save_final(const State& state,
@@ -386,6 +414,13 @@ std::optional<Restored> CheckpointManager::restore_latest(State& state,
   if (restored) impl_->note_restored(*restored);
   if (!impl_->options.read_only()) impl_->saver.prepare_for(state);
   return restored;
+}
+
+int64_t CheckpointManager::resume(State& state, Progress& progress, const RestoreOptions& options) {
+  const std::optional<Restored> restored = restore_latest(state, options);
+  if (!restored) return 0;
+  progress = restored->progress;
+  return progress.next_epoch();
 }
 
 Restored CheckpointManager::restore(State& state, const std::string& name,
@@ -470,5 +505,9 @@ void CheckpointManager::verify(const std::string& name) const {
 }
 
 const std::string& CheckpointManager::directory() const { return impl_->directory.path(); }
+
+const CheckpointManagerOptions& CheckpointManager::options() const { return impl_->options; }
+
+const char* version() noexcept { return TORCH_CHECKPOINT_VERSION; }
 
 }  // namespace checkpoint

@@ -15,6 +15,8 @@ const std::string& SaveHandle::name() const {
 
 bool SaveHandle::done() const { return !result_ || result_->done(); }
 
+bool SaveHandle::failed() const { return result_ && result_->failed(); }
+
 void SaveHandle::wait() const {
   if (!result_) return;
   result_->wait();

@@ -46,6 +46,12 @@ State::State(State&&) noexcept = default;
 State& State::operator=(State&&) noexcept = default;
 State::~State() = default;
 
+std::vector<std::string> State::names() const {
+  std::vector<std::string> names;
+  for (const auto& item : impl_->items) names.push_back(item->name());
+  return names;
+}
+
 State& State::rng(bool value) {
   impl_->rng = value;
   return *this;

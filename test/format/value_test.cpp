@@ -57,6 +57,38 @@ TEST_CASE("a dict keeps its order and replaces nothing", "[value]") {
   CHECK(moved.at("a").to_int() == 9);
 }
 
+TEST_CASE("a dict is written as it is read", "[value]") {
+  const Dict dict{{"lr", 0.1}, {"layers", Value::List{2, 3}}, {7, "seven"}};
+  CHECK(dict.size() == 3);
+  CHECK(to_string(dict.begin()->first) == "lr");
+  CHECK(Dict{{"a", "b"}}.at("a").to_string() == "b");
+  CHECK(Dict{{0, 1.5}}.at(0).to_double() == 1.5);
+  CHECK(Dict{}.empty());
+  CHECK(Dict{dict}.size() == 3);
+  CHECK_THROWS_AS((Dict{{"a", 1}, {"a", 2}}), Error);
+  Dict changed = dict;
+  changed.set("lr", 0.2);
+  changed.set("new", true);
+  CHECK(changed.at("lr").to_double() == 0.2);
+  CHECK(changed.size() == 4);
+  CHECK(to_string((--changed.end())->first) == "new");
+
+  const Value tree = Dict{{"optimizer", dict}, {"pair", Tuple{{1, "two"}}}};
+  CHECK(tree["optimizer"]["lr"].to_double() == 0.1);
+  CHECK(tree["optimizer"]["layers"][1].to_int() == 3);
+  CHECK(tree["optimizer"][7].to_string() == "seven");
+  CHECK(tree["pair"][size_t{1}].to_string() == "two");
+  CHECK(tree.contains("pair"));
+  CHECK_FALSE(tree.contains("pear"));
+  CHECK_FALSE(tree["pair"].contains("1"));
+  CHECK(contains(error_of([&] { tree["optimiser"]; }), "there is no key 'optimiser'"));
+  CHECK(contains(error_of([&] { tree["optimiser"]; }), "'optimizer'"));
+  CHECK(contains(error_of([&] { tree["pair"][2]; }), "there is no element 2: there are 2"));
+  CHECK(contains(error_of([&] { tree["pair"][-1]; }), "there is no element -1"));
+  CHECK(contains(error_of([&] { tree["pair"]["two"]; }), "incompatible: "));
+  CHECK(contains(error_of([&] { tree["optimizer"]["lr"][0]; }), "incompatible: "));
+}
+
 TEST_CASE("a dict finds its entries whatever its size", "[value]") {
   Dict dict;
   for (int64_t i = 0; i < 100; ++i) {

@@ -130,6 +130,7 @@ TEST_CASE("What an asynchronous save throws is told once by the manager, always 
   const SaveHandle handle = manager.last_save();
   CHECK(handle.name() == "e1");
   CHECK_FALSE(handle.done());
+  CHECK_FALSE(handle.failed());
   gated.open_gate(EIO);
 
   SECTION("by wait") {
@@ -152,6 +153,7 @@ TEST_CASE("What an asynchronous save throws is told once by the manager, always 
     manager.wait();
   }
   CHECK(handle.done());
+  CHECK(handle.failed());
   CHECK(contains(error_of([&] { handle.wait(); }), "io: "));
   gated.open_gate();
   CHECK(manager.list().size() == 1);
@@ -318,6 +320,7 @@ TEST_CASE("Memory that was given back is taken anew") {
 TEST_CASE("Handles of no save, and of a synchronous one") {
   const SaveHandle none;
   CHECK(none.done());
+  CHECK_FALSE(none.failed());
   CHECK(none.name().empty());
   none.wait();
 

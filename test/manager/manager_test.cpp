@@ -65,6 +65,34 @@ TEST_CASE("keep_last keeps the newest, by the order of saving") {
         std::vector<std::string>{".lock", "e1", "e9", "history.jsonl", "latest"});
 }
 
+TEST_CASE("All rules of an earlier run may be taken at once") {
+  const test::TemporaryDirectory root;
+  Net net;
+  State state;
+  state.add("model", net);
+  {
+    CheckpointManager manager(
+        root.path(), CheckpointManagerOptions().keep_last(2).keep_best(1, "loss", Mode::kMin));
+    manager.save(state, {0});
+  }
+  const KeepRules rules = CheckpointManager(root.path()).latest()->manifest.keep;
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().keep_last(5).keep(rules));
+  CHECK(manager.options().keep().last == 2);
+  REQUIRE(manager.options().keep().best.size() == 1);
+  CHECK(manager.options().keep().best.front().metric == "loss");
+  CHECK(state.names() == std::vector<std::string>{"model"});
+}
+
+TEST_CASE("The version as text, in numbers, and of the library at run time") {
+  const std::string text = std::to_string(TORCH_CHECKPOINT_VERSION_MAJOR) + '.' +
+                           std::to_string(TORCH_CHECKPOINT_VERSION_MINOR) + '.' +
+                           std::to_string(TORCH_CHECKPOINT_VERSION_PATCH);
+  CHECK(text == TORCH_CHECKPOINT_VERSION);
+  CHECK(text == version());
+  CHECK(TORCH_CHECKPOINT_AT_LEAST(0, 1, 0));
+  CHECK_FALSE(TORCH_CHECKPOINT_AT_LEAST(0, TORCH_CHECKPOINT_VERSION_MINOR + 1, 0));
+}
+
 TEST_CASE("Equal names get a version; a rollback's newest save is the latest") {
   const test::TemporaryDirectory root;
   Number number;

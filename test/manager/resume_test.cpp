@@ -267,3 +267,55 @@ TEST_CASE("What is beside a run, and no checkpoint, hinders no start") {
   fs::create_directory(root / ".staging-0123456789abcdef");
   CHECK_FALSE(CheckpointManager(root.path(), kOptions).restore_latest(live));
 }
+
+TEST_CASE("resume says with which epoch a loop goes on") {
+  const test::TemporaryDirectory root;
+  double value = 0;
+  State state;
+  state.add("value", value);
+  std::vector<int64_t> trained;
+  // What a program does from its start to its end, or to where it is killed.
+  const auto train = [&](int64_t epochs, int64_t killed_before) {
+    CheckpointManager manager(root.path(), CheckpointManagerOptions(kOptions).every_n_epochs(2));
+    Progress progress;
+    for (int64_t epoch = manager.resume(state, progress); epoch < epochs; ++epoch) {
+      if (epoch == killed_before) return;
+      trained.push_back(epoch);
+      value = static_cast<double>(epoch);
+      progress.epoch = epoch;
+      progress.step += 10;
+      manager.save_if_due(state, progress);
+    }
+    manager.save_final(state, progress);
+  };
+  train(7, 5);
+  CHECK(trained == std::vector<int64_t>{0, 1, 2, 3, 4});
+  trained.clear();
+  train(7, -1);
+  CHECK(trained == std::vector<int64_t>{4, 5, 6});
+  CHECK(CheckpointManager(root.path()).latest()->manifest.progress.step == 70);
+  // Nothing is left to train, and nothing is saved.
+  trained.clear();
+  const size_t count = CheckpointManager(root.path()).list().size();
+  value = -1;
+  train(7, -1);
+  CHECK(trained.empty());
+  CHECK(value == 6);
+  CHECK(CheckpointManager(root.path()).list().size() == count);
+}
+
+TEST_CASE("resume after a save in the middle of an epoch goes on with that epoch") {
+  const test::TemporaryDirectory root;
+  double value = 1;
+  State state;
+  state.add("value", value);
+  {
+    CheckpointManager manager(root.path(), kOptions);
+    manager.save(state, {3, 35, 0.5, {{"accuracy", 0.9}}, false});
+  }
+  Progress progress;
+  CHECK(CheckpointManager(root.path(), kOptions).resume(state, progress) == 3);
+  CHECK(progress.step == 35);
+  CHECK(progress.loss == 0.5);
+  CHECK(progress.metrics.at("accuracy") == 0.9);
+}

@@ -1,6 +1,11 @@
 #include "support/catch.h"
 
 #include "manager/triggers.h"
+#include "support/temporary_directory.h"
+
+#include <checkpoint/checkpoint.h>
+
+#include <vector>
 
 using namespace checkpoint;
 using checkpoint::manager::Triggers;
@@ -135,4 +140,35 @@ TEST_CASE("No overhead is asked about, and none is measured") {
   Triggers triggers(CheckpointManagerOptions(), [&] { return now; });
   now += std::chrono::hours(10);
   CHECK_FALSE(triggers.due(at_step(1)));
+}
+
+TEST_CASE("is_due says what save_if_due will do, and asks a function once") {
+  const test::TemporaryDirectory root;
+  double value = 0;
+  State state;
+  state.add("value", value);
+  int asked = 0;
+  CheckpointManager manager(root.path(), CheckpointManagerOptions()
+                                             .name("e{epoch}")
+                                             .every_n_epochs(3)
+                                             .when([&](const Progress& progress) {
+                                               ++asked;
+                                               return progress.epoch == 3;
+                                             }));
+  std::vector<int64_t> saved;
+  for (int64_t epoch = 0; epoch < 6; ++epoch) {
+    Progress progress{epoch};
+    const bool due = manager.is_due(progress);
+    CHECK(manager.is_due(progress) == due);
+    if (due) progress.metrics["accuracy"] = 0.5;
+    CHECK(manager.save_if_due(state, progress).has_value() == due);
+    if (due) saved.push_back(epoch);
+  }
+  CHECK(saved == std::vector<int64_t>{2, 3, 5});
+  CHECK(asked == 6);
+  // Without the question, the function is asked by save_if_due.
+  CHECK_FALSE(manager.save_if_due(state, {6}));
+  CHECK(asked == 7);
+  CHECK(manager.list().front().manifest.progress.metrics.count("accuracy") == 1);
+  CHECK(manager.options().every_n_epochs() == 3);
 }

@@ -1,4 +1,5 @@
 #include "base/in_quotes.h"
+#include "base/near_names.h"
 #include "format/tree/opaque.h"
 #include "format/tree/scalar_text.h"
 
@@ -6,6 +7,9 @@
 #include <checkpoint/value.h>
 
 #include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace checkpoint {
 
@@ -69,6 +73,18 @@ Dict::~Dict() = default;
 bool Dict::empty() const noexcept { return entries_.empty(); }
 
 size_t Dict::size() const noexcept { return entries_.size(); }
+
+Dict::Dict(std::initializer_list<std::pair<Key, Value>> entries) {
+  for (const auto& [key, value] : entries) insert(key, value);
+}
+
+void Dict::set(Key key, Value value) {
+  if (Value* const old = find(key)) {
+    *old = std::move(value);
+  } else {
+    insert(std::move(key), std::move(value));
+  }
+}
 
 void Dict::insert(Key key, Value value) {
   if (contains(key)) {
@@ -212,5 +228,26 @@ const std::string& Value::to_bytes() const {
 const BigInt& Value::to_big_int() const {
   return get_or_throw<BigInt>(data_, *this, Kind::kBigInt);
 }
+
+const Value& Value::operator[](const std::string& key) const {
+  const Value* const value = dict().find(key);
+  if (value != nullptr) return *value;
+  std::vector<std::string> keys;
+  for (const auto& entry : dict()) keys.push_back(checkpoint::to_string(entry.first));
+  throw Error(ErrorCode::kNotFound,
+              "there is no key " + base::in_quotes(key) + base::instead_of(key, keys));
+}
+
+const Value& Value::operator[](int64_t index) const {
+  if (is_dict()) return dict().at(index);
+  const std::vector<Value>& items = kind() == Kind::kTuple ? tuple() : list();
+  if (index >= 0 && static_cast<size_t>(index) < items.size()) {
+    return items[static_cast<size_t>(index)];
+  }
+  throw Error(ErrorCode::kNotFound, "there is no element " + std::to_string(index) +
+                                        ": there are " + std::to_string(items.size()));
+}
+
+bool Value::contains(const std::string& key) const { return is_dict() && dict().contains(key); }
 
 }  // namespace checkpoint
