@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every test that docs/state.md names must be there: whole, or with "…" for what it leaves out.
+# Every test that docs/libtorch-traps.md names must be there: whole, or with "…" for what it leaves out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,17 +23,17 @@ exists() {
   return 1
 }
 
-rows() { sed -n '/^| LibTorch | here | test |$/,/^$/p' docs/state.md | grep -v -e '^| ---' -e '^| LibTorch' -e '^$'; }
+rows() { sed -n '/^| LibTorch | here | test |$/,/^$/p' docs/libtorch-traps.md | grep -v -e '^| ---' -e '^| LibTorch' -e '^$'; }
 
 status=0
 if rows | awk -F'|' '$(NF - 1) !~ /`|the same/' | grep .; then
-  echo "docs/state.md: the rows above name no test"
+  echo "docs/libtorch-traps.md: the rows above name no test"
   status=1
 fi
 checked=0
 while IFS= read -r wanted; do
   checked=$((checked + 1))
-  exists "$wanted" || { echo "docs/state.md names a test that is not there: $wanted"; status=1; }
+  exists "$wanted" || { echo "docs/libtorch-traps.md names a test that is not there: $wanted"; status=1; }
 done < <(rows | awk -F'|' '{print $(NF - 1)}' | grep -o '`[^`]*`' | tr -d '`')
 echo "$checked names checked"
 (( checked > 40 )) || { echo "too few names were found"; status=1; }
