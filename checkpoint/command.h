@@ -16,6 +16,7 @@ using Run = std::function<ExitCode()>;
 void add_list(CLI::App& app, Run& run);
 void add_pin(CLI::App& app, Run& run);
 void add_prune(CLI::App& app, Run& run);
+void add_remove(CLI::App& app, Run& run);
 void add_report(CLI::App& app, Run& run);
 void add_show(CLI::App& app, Run& run);
 void add_unpin(CLI::App& app, Run& run);

@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
     add_pin(app, run);
     add_unpin(app, run);
     add_prune(app, run);
+    add_remove(app, run);
     add_report(app, run);
     forward_to_tensors_program(app, run, argv, kDiff, kDiffText);
     forward_to_tensors_program(app, run, argv, kConvert, kConvertText);

@@ -19,7 +19,7 @@ _torch_checkpoint() {
   elif [[ $word == -* ]]; then
     mapfile -t names < <("$program" "$command" --help 2>/dev/null |
       grep -oE '^ +(-[a-z], *)?--[a-z-]+' | grep -oE -- '--[a-z-]+')
-  elif [[ ($command == pin || $command == unpin) && COMP_CWORD -gt 2 ]]; then
+  elif [[ $command =~ ^(pin|unpin|remove)$ && COMP_CWORD -gt 2 ]]; then
     _torch_checkpoint_names_in "${COMP_WORDS[2]}"
   fi
   # Nothing: paths, by `-o default`. Whoever made a directory chose its name: nothing here may

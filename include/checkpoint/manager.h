@@ -36,10 +36,10 @@ struct CheckpointInfo {
 /// A directory of checkpoints of one training run.
 ///
 /// Writing managers exclude each other, in this process and in others, from the first `save`,
-/// `restore_latest` or `prune(DryRun::kNo)` until the manager is destroyed: Error(locked). Any
-/// number may read and pin. One manager may be used from several threads: `save`, the restores and
-/// `prune` follow one another; `list`, `latest`, `best`, `verify`, `pin`, `unpin` and `should_stop`
-/// wait for nobody.
+/// `restore_latest`, `remove` or `prune(DryRun::kNo)` until the manager is destroyed:
+/// Error(locked). Any number may read and pin. One manager may be used from several threads:
+/// `save`, the restores and `prune` follow one another; `list`, `latest`, `best`, `verify`, `pin`,
+/// `unpin` and `should_stop` wait for nobody.
 ///
 /// A writing manager writes to the directory that it has opened. When that is moved, removed or
 /// replaced, or its `.lock` is removed, writing is Error(locked), and nothing is written or removed
@@ -153,6 +153,12 @@ class CHECKPOINT_API CheckpointManager {
   /// Takes the pin away; the next save removes the checkpoint if no rule keeps it. Returns whether
   /// it was pinned. Throws Error: io, invalid_argument.
   bool unpin(const std::string& name);
+
+  /// Removes one checkpoint, whatever the rules say: the newest too, damaged ones, and those that
+  /// were set aside as NAME.corrupt. The links "latest" and "best" follow. Waits for a save in
+  /// flight. Throws Error: not_found; invalid_argument if it is pinned (unpin it first), if it
+  /// holds files that this library did not write, or in a read-only manager; locked; io.
+  void remove(const std::string& name);
 
   /// Removes what the options' rules do not keep, as each save does, or only says what that would
   /// be; and why each other one stays. kYes takes no lock. Throws Error: locked (kNo), io.

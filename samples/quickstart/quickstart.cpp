@@ -19,10 +19,9 @@ int main() {
   checkpoint::CheckpointManager manager(
       "runs/quickstart", checkpoint::CheckpointManagerOptions().every_n_epochs(5).keep_last(3));
 
-  // Empty at the first start; after a crash all of the above is back, and the random generators.
-  const auto restored = manager.restore_latest(state);
-  checkpoint::Progress progress = restored ? restored->progress : checkpoint::Progress();
-  const int64_t first = restored ? progress.next_epoch() : 0;
+  // 0 at the first start. After a crash all of the above is back, and the random generators too.
+  checkpoint::Progress progress;
+  const int64_t first = manager.resume(state, progress);
   std::printf("starting at epoch %d\n", static_cast<int>(first));
 
   for (int64_t epoch = first; epoch < 20; ++epoch) {

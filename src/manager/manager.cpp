@@ -18,6 +18,7 @@
 #include "state/snapshot/capture.h"
 #include "store/directory/history.h"
 #include "store/directory/pins.h"
+#include "store/directory/remove.h"
 #include "store/directory/retire.h"
 #include "store/directory/verify.h"
 #include "store/directory/writer_hold.h"
@@ -149,6 +150,7 @@ struct CheckpointManager::Impl {
   std::mutex mutex;  // Guards what follows.
   std::optional<store::WriterHold> hold;
   pid_t writer_process = 0;
+  int64_t removed_sequence = 0;    // No later checkpoint takes the place of one that was removed.
   std::optional<Progress> newest;  // Of what was saved or restored last.
   manager::Doubts doubts;
   std::optional<Answer> answered;  // What `is_due` said last, until `save_if_due` comes.
@@ -194,6 +196,8 @@ void CheckpointManager::Impl::become_writer() {
                  options.lock() ? store::TakeLock::kYes : store::TakeLock::kNo);
     directory.write_under(*hold);
     writer_process = ::getpid();
+    // No training fails to start because of a file on which nothing depends.
+    attempt([&] { removed_sequence = store::highest_removed(directory); });
     store::put_back_pinned(directory);
   } else if (writer_process != ::getpid()) {
     throw Error(ErrorCode::kLocked, "this manager writes for the process that was forked",
@@ -256,7 +260,7 @@ bool CheckpointManager::Impl::is_newest(const Progress& progress) const {
 Manifest CheckpointManager::Impl::describe(const Progress& progress) const {
   check_metrics(progress);
   Manifest manifest;
-  manifest.sequence = directory.next_sequence();
+  manifest.sequence = std::max(directory.next_sequence(), removed_sequence + 1);
   manifest.name = directory.free_name(name_template.render(progress));
   // The directory may have been renamed, in another encoding.
   manifest.parent = base::valid_utf8(resumed_from());
@@ -486,6 +490,17 @@ void CheckpointManager::pin(const std::string& name) {
 bool CheckpointManager::unpin(const std::string& name) {
   impl_->must_write("unpin");
   return store::unpin(impl_->directory, name);
+}
+
+void CheckpointManager::remove(const std::string& name) {
+  impl_->must_write("remove");
+  const std::lock_guard<std::mutex> hold(impl_->mutex);
+  impl_->become_writer();
+  impl_->saver.wait();
+  const int64_t sequence = store::remove_checkpoint(impl_->directory, name);
+  impl_->removed_sequence = std::max(impl_->removed_sequence, sequence);
+  impl_->newest.reset();  // It may be gone: `save_final` must not rely on it.
+  attempt([&] { impl_->point_best(); });
 }
 
 PruneReport CheckpointManager::prune(DryRun dry_run) {

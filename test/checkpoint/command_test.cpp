@@ -215,6 +215,35 @@ TEST_CASE("pin and unpin are seen by list, and hold against prune") {
   CHECK(run("unpin " + at(" gone")).status == 0);
 }
 
+TEST_CASE("remove takes checkpoints away by name, and the links follow") {
+  const Run at;
+  CHECK(fs::read_symlink(at("/latest")) == "e1");
+  const Result removed = run("remove " + at(" e1"));
+  CHECK(removed.status == 0);
+  CHECK(removed.output == "removed e1\n");
+  CHECK_FALSE(fs::exists(at("/e1")));
+  CHECK(fs::read_symlink(at("/latest")) == "e0");
+  CHECK(run("remove " + at(" nowhere")).status == 2);
+  CHECK(run("remove " + at(" ../run")).status == 2);
+  CHECK(run("remove " + at(" .pins")).status == 2);
+  CHECK(run("remove " + at("")).status == 2);
+  CHECK(run("pin " + at(" e0")).status == 0);
+  const Result pinned = run("remove " + at(" e0"));
+  CHECK(pinned.status == 2);
+  CHECK(contains(pinned.output, "pinned"));
+  CHECK(fs::exists(at("/e0")));
+  CHECK(run("unpin " + at(" e0")).status == 0);
+  {
+    CheckpointManager writer(at(""));
+    double value = 0;
+    State state;
+    state.add("value", value);
+    writer.save(state, {9});
+    CHECK(contains(run("remove " + at(" e0")).output, "locked"));
+  }
+  CHECK(nlohmann::json::parse(run("remove --json " + at(" e0")).output)["removed"][0] == "e0");
+}
+
 TEST_CASE("prune says what would go and why, then does it") {
   const Run at;
   const std::string rules = "--keep-best 1 acc max --keep-best 0 loss min --keep-every-hours 0 ";

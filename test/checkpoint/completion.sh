@@ -18,7 +18,7 @@ expect() {
   [[ $found == "$wanted" ]] || fail "for '$*': '$found', not '$wanted'"
 }
 
-expect "--help --version list show verify pin unpin prune report diff convert" ""
+expect "--help --version list show verify pin unpin prune remove report diff convert" ""
 expect "prune" pr
 expect "--dry-run" prune --d
 expect "--item" convert --it
@@ -29,6 +29,7 @@ mkdir "$folder"/{one,two,three}
 touch "$folder"/{one,two}/manifest.json
 expect "one two" pin "$folder/" ""
 expect "two" unpin "$folder" t
+expect "two" remove "$folder" t
 expect "two" unpin "$folder" one t
 
 # A name is data, whatever it looks like: nothing in it is run or split, and it comes quoted.

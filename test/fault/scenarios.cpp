@@ -186,6 +186,17 @@ std::vector<Scenario> keepings() {
   pruning.gone = {2, 3};
   result.push_back(pruning);
 
+  Scenario removing{"a removal of the newest by its name", options()};
+  removing.prepare = filled({1, 2, 3});
+  removing.act = [=](FileSystem& fs, const CheckpointManagerOptions& given) {
+    open(fs, given).remove("e3");
+  };
+  removing.newest_before = 3;
+  removing.newest_after = 2;
+  removing.always = {1, 2};
+  removing.gone = {3};
+  result.push_back(removing);
+
   Scenario best{"a save that keeps the best, and what is pinned",
                 options().keep_last(1).keep_best(1, "loss", checkpoint::Mode::kMin)};
   best.prepare = [=](MemoryFileSystem& memory) {

@@ -68,9 +68,8 @@ void train(int64_t epochs, torch::Device device) {
                                               .keep_best(1, "accuracy", Mode::kMax)
                                               .name("epoch{epoch:04d}-accuracy{accuracy:.3f}"));
 
-  const auto restored = manager.restore_latest(state);
-  Progress progress = restored ? restored->progress : Progress();
-  for (int64_t epoch = restored ? progress.next_epoch() : 0; epoch < epochs; ++epoch) {
+  Progress progress;
+  for (int64_t epoch = manager.resume(state, progress); epoch < epochs; ++epoch) {
     progress.epoch = epoch;
     progress.step += 1;
     progress.loss = train_one_epoch(net, optimizer);

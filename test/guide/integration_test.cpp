@@ -105,10 +105,9 @@ TEST_CASE("integration: a classifier whose epochs count from 1") {
     state.add("model", model).add("optimizer", optimizer);
     CheckpointManager manager("runs/classifier",
                               CheckpointManagerOptions().every_n_epochs(1).keep_last(3));
-    const auto restored = manager.restore_latest(state);
-    Progress progress = restored ? restored->progress : Progress();
+    Progress progress;
 
-    for (int64_t epoch = restored ? progress.next_epoch() + 1 : 1; epoch <= epochs; ++epoch) {
+    for (int64_t epoch = manager.resume(state, progress) + 1; epoch <= epochs; ++epoch) {
       progress.loss = train(model, *train_loader, optimizer);
       progress.epoch = epoch - 1;  // the library counts from 0
       manager.save_if_due(state, progress);
@@ -166,10 +165,9 @@ TEST_CASE("integration: two networks, saved every so many batches") {
     state.add("sampler", sampler);
     CheckpointManager manager(
         "runs/gan", CheckpointManagerOptions().every_n_steps(kCheckpointEvery).keep_last(2));
-    const auto restored = manager.restore_latest(state);
-    Progress progress = restored ? restored->progress : Progress();
+    Progress progress;
 
-    for (int64_t epoch = restored ? progress.next_epoch() : 0; epoch < epochs; ++epoch) {
+    for (int64_t epoch = manager.resume(state, progress); epoch < epochs; ++epoch) {
       progress.epoch = epoch;
       progress.epoch_done = false;
       sampler.set_epoch(epoch);
@@ -337,10 +335,9 @@ TEST_CASE("integration: an agent with a replay memory") {
     state.add("memory", memory).add("epsilon", epsilon);
     CheckpointManager manager("runs/agent",
                               CheckpointManagerOptions().every_n_epochs(1).keep_last(1));
-    const auto restored = manager.restore_latest(state);
-    Progress progress = restored ? restored->progress : Progress();
+    Progress progress;
 
-    for (int64_t episode = restored ? progress.next_epoch() : 0; episode < episodes; ++episode) {
+    for (int64_t episode = manager.resume(state, progress); episode < episodes; ++episode) {
       for (environment.reset(); !environment.done(); progress.step += 1) {
         memory.transitions.push_back(environment.act(policy, epsilon));
         if (memory.transitions.size() > kCapacity) memory.transitions.pop_front();
@@ -498,10 +495,9 @@ TEST_CASE("integration: a search with two optimizers and a scheduler") {
     state.add("mix", mix).add("mix_optimizer", mix_optimizer);
     CheckpointManager manager("runs/search",
                               CheckpointManagerOptions().every_n_epochs(1).keep_last(2));
-    const auto restored = manager.restore_latest(state);
-    Progress progress = restored ? restored->progress : Progress();
+    Progress progress;
 
-    for (int64_t epoch = restored ? progress.next_epoch() : 0; epoch < epochs; ++epoch) {
+    for (int64_t epoch = manager.resume(state, progress); epoch < epochs; ++epoch) {
       search_step(model, mix, mix_optimizer);
       progress.loss = train(model, *train_loader, optimizer);
       scheduler.step();
@@ -554,10 +550,9 @@ TEST_CASE("integration: transfer learning, with a frozen backbone and the best k
     CheckpointManager manager("runs/head",
                               CheckpointManagerOptions().every_n_epochs(1).keep_last(1).keep_best(
                                   1, "accuracy", Mode::kMax));
-    const auto restored = manager.restore_latest(state);
-    Progress progress = restored ? restored->progress : Progress();
+    Progress progress;
 
-    for (int64_t epoch = restored ? progress.next_epoch() : 0; epoch < epochs; ++epoch) {
+    for (int64_t epoch = manager.resume(state, progress); epoch < epochs; ++epoch) {
       progress.metrics["accuracy"] = train_head(head, optimizer);
       progress.epoch = epoch;
       manager.save_if_due(state, progress);
@@ -609,10 +604,9 @@ TEST_CASE("integration: fine-tuning of a TorchScript module") {
     state.add("module", module).add("optimizer", optimizer);
     CheckpointManager manager("runs/script",
                               CheckpointManagerOptions().every_n_epochs(1).keep_last(2));
-    const auto restored = manager.restore_latest(state);
-    Progress progress = restored ? restored->progress : Progress();
+    Progress progress;
 
-    for (int64_t epoch = restored ? progress.next_epoch() : 0; epoch < epochs; ++epoch) {
+    for (int64_t epoch = manager.resume(state, progress); epoch < epochs; ++epoch) {
       tune(module, optimizer);
       progress.epoch = epoch;
       manager.save_if_due(state, progress);
@@ -662,11 +656,12 @@ TEST_CASE("integration: several processes, each with a part of the data") {
       CheckpointManager manager(
           "runs/ranks",
           CheckpointManagerOptions().every_n_epochs(1).keep_last(2).read_only(rank != 0));
-      const auto restored = manager.restore_latest(state);  // all of them the same one
-      Progress progress = restored ? restored->progress : Progress();
-      barrier();  // none saves before all have restored
+      Progress progress;
+      // The same one for all; none saves before all have restored.
+      const int64_t first = manager.resume(state, progress);
+      barrier();
 
-      for (int64_t epoch = restored ? progress.next_epoch() : 0; epoch < epochs; ++epoch) {
+      for (int64_t epoch = first; epoch < epochs; ++epoch) {
         train_rank(*model, optimizer);
         progress.epoch = epoch;
         if (rank == 0) manager.save_if_due(state, progress);

@@ -66,9 +66,8 @@ torch::nn::Linear train_from_one(int64_t epochs) {
   CheckpointManager manager("runs/from_one",
                             CheckpointManagerOptions().every_n_epochs(2).name("epoch{epoch:04d}"));
   // [guide]
-  const auto restored = manager.restore_latest(state);
-  Progress progress = restored ? restored->progress : Progress();
-  const int64_t first = restored ? progress.next_epoch() + 1 : 1;
+  Progress progress;
+  const int64_t first = manager.resume(state, progress) + 1;
   for (int64_t epoch = first; epoch <= epochs; ++epoch) {
     progress.epoch = epoch - 1;  // the library counts from 0
     progress.step += 1;
@@ -90,10 +89,9 @@ torch::nn::Linear train_in_batches(const torch::Tensor& examples, int64_t epochs
   state.add("model", model).add("optimizer", optimizer).add("order", order).add("next", next);
   CheckpointManager manager("runs/batches",
                             CheckpointManagerOptions().every_n_steps(3).keep_last(2));
-  const auto restored = manager.restore_latest(state);
-  Progress progress = restored ? restored->progress : Progress();
+  Progress progress;
 
-  for (int64_t epoch = restored ? progress.next_epoch() : 0; epoch < epochs; ++epoch) {
+  for (int64_t epoch = manager.resume(state, progress); epoch < epochs; ++epoch) {
     if (next == 0) order = torch::randperm(examples.size(0));
     progress.epoch = epoch;
     progress.epoch_done = false;

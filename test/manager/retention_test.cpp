@@ -368,3 +368,85 @@ TEST_CASE("Pins, list and best from other threads while one saves") {
     CHECK(std::find(left.begin(), left.end(), name) != left.end());
   }
 }
+
+TEST_CASE("remove takes one checkpoint away, whatever the rules say") {
+  const test::TemporaryDirectory root;
+  double value = 0;
+  State state;
+  state.add("value", value);
+  const auto options = CheckpointManagerOptions().name("e{epoch}").keep_best(5, "loss", Mode::kMin);
+  const auto save = [&](CheckpointManager& manager, int64_t epoch, double loss) {
+    value = static_cast<double>(epoch);
+    return manager.save(state, {epoch, 0, loss});
+  };
+  {
+    CheckpointManager manager(root.path(), options);
+    for (const auto& [epoch, loss] : {std::pair<int64_t, double>{0, 3}, {1, 1}, {2, 2}}) {
+      save(manager, epoch, loss);
+    }
+    CHECK(fs::read_symlink(root / "best") == "e1");
+    manager.remove("e1");
+    CHECK(fs::read_symlink(root / "best") == "e2");
+    manager.remove("e2");
+    CHECK(fs::read_symlink(root / "latest") == "e0");
+    CHECK(fs::read_symlink(root / "best") == "e0");
+    CHECK(manager.list().size() == 1);
+
+    // What was saved last is gone: the end of the loop saves it again, in a place of its own.
+    CHECK(manager.save_final(state, {2, 0, 2}) == "e2");
+    CHECK(manager.latest()->manifest.sequence == 4);
+    manager.remove("e2");
+  }
+  CheckpointManager manager(root.path(), options);
+  CHECK(manager.restore_latest(state)->manifest.name == "e0");
+  CHECK(value == 0);
+  save(manager, 1, 1);
+  CHECK(manager.latest()->manifest.sequence == 5);
+
+  SECTION("a pinned one stays") {
+    manager.pin("e0");
+    CHECK(contains(error_of([&] { manager.remove("e0"); }),
+                   "invalid_argument: this checkpoint is pinned"));
+    manager.verify("e0");
+  }
+  SECTION("one with somebody's files in it stays") {
+    test::write_file(root / "e0/notes.txt", "mine");
+    CHECK(contains(error_of([&] { manager.remove("e0"); }), "files that are not ours"));
+    manager.verify("e0");
+  }
+  SECTION("names of nothing are errors") {
+    CHECK(contains(error_of([&] { manager.remove("e7"); }), "not_found: "));
+    for (const char* name : {"", ".", "..", "../e0", "latest", ".lock", "history.jsonl"}) {
+      INFO(name);
+      CHECK(error_of([&] { manager.remove(name); }).find("io: ") == std::string::npos);
+      CHECK_FALSE(error_of([&] { manager.remove(name); }).empty());
+    }
+    CHECK(manager.list().size() == 2);
+  }
+  SECTION("a damaged one goes, and one that was set aside") {
+    test::flip_bit(root / "e1/checkpoint.pt", 100);
+    CHECK(manager.restore_latest(state)->manifest.name == "e0");
+    REQUIRE(fs::exists(root / "e1.corrupt"));
+    manager.remove("e1.corrupt");
+    CHECK_FALSE(fs::exists(root / "e1.corrupt"));
+    test::flip_bit(root / "e0/manifest.json", 100);
+    manager.remove("e0");
+    CHECK(manager.list().empty());
+  }
+  SECTION("a reader removes nothing") {
+    CheckpointManager reader(root.path(), CheckpointManagerOptions().read_only(true));
+    CHECK(contains(error_of([&] { reader.remove("e0"); }), "read-only"));
+  }
+  SECTION("the last one goes, and a new run may begin there") {
+    manager.remove("e0");
+    manager.remove("e1");
+    CHECK_FALSE(fs::is_symlink(root / "latest"));
+    CHECK_FALSE(fs::is_symlink(root / "best"));
+    CHECK_FALSE(manager.restore_latest(state));
+    CHECK(save(manager, 0, 1) == "e0");
+    CHECK(manager.latest()->manifest.sequence == 6);
+    // But what goes by itself afterwards is missed.
+    fs::remove_all(root / "e0");
+    CHECK(contains(error_of([&] { manager.restore_latest(state); }), "history.jsonl"));
+  }
+}

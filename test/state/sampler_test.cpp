@@ -458,9 +458,8 @@ torch::nn::Linear train(Points points, int64_t epochs, const std::string& direct
   checkpoint::CheckpointManager manager(
       directory, checkpoint::CheckpointManagerOptions().every_n_steps(5).keep_last(3));
 
-  const auto restored = manager.restore_latest(state);
-  checkpoint::Progress progress = restored ? restored->progress : checkpoint::Progress();
-  const int64_t first = restored ? progress.next_epoch() : 0;
+  checkpoint::Progress progress;
+  const int64_t first = manager.resume(state, progress);
   for (int64_t epoch = first; epoch < epochs; ++epoch) {
     progress.epoch = epoch;
     progress.epoch_done = false;

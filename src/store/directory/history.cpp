@@ -5,6 +5,7 @@
 #include "store/records/names.h"
 #include "store/records/progress_json.h"
 
+#include <algorithm>
 #include <sstream>
 
 namespace checkpoint::store {
@@ -48,6 +49,41 @@ bool is_torn(const File& file, uint64_t end) {
   return last != '\n';
 }
 
+constexpr char kRemoved[] = "removed";
+
+std::string encode(const Removal& removal) {
+  return base::dump_json(
+      {{kRemoved, removal.name}, {"sequence", removal.sequence}, {"was_last", removal.was_last}},
+      /*indent=*/-1);
+}
+
+void append_line(const Directory& directory, const std::string& text) {
+  directory.require_held();
+  File file = File::open_or_create(directory.fs(), directory.path_of(kHistoryFile));
+  const uint64_t end = file.size();
+  const std::string line = (is_torn(file, end) ? "\n" : "") + text + "\n";
+  file.write_at(end, line.data(), line.size());
+  file.close();
+}
+
+// Empty if there is none.
+std::string history_text(const Directory& directory) {
+  const std::string path = directory.path_of(kHistoryFile);
+  if (look(directory.fs(), path).st_mode == 0) return {};
+  return read_whole(directory.fs(), path, kMaxBytes);
+}
+
+bool is_removal(const std::string& line) {
+  static const std::string kStart = std::string("{\"") + kRemoved + '"';
+  return line.compare(0, kStart.size(), kStart) == 0;
+}
+
+Removal decode_removal(const std::string& line, const std::string& path) {
+  const nlohmann::json document = base::parse_json(line, path);
+  const base::JsonFields fields(document, path);
+  return {fields.string(kRemoved), fields.integer("sequence"), fields.boolean("was_last")};
+}
+
 }  // namespace
 
 HistoryEntry history_entry(const Manifest& manifest) {
@@ -67,23 +103,39 @@ HistoryEntry history_entry(const Manifest& manifest) {
 }
 
 void append_history(const Directory& directory, const HistoryEntry& entry) {
-  directory.require_held();
-  File file = File::open_or_create(directory.fs(), directory.path_of(kHistoryFile));
-  const uint64_t end = file.size();
-  const std::string line = (is_torn(file, end) ? "\n" : "") + encode(entry) + "\n";
-  file.write_at(end, line.data(), line.size());
-  file.close();
+  append_line(directory, encode(entry));
+}
+
+void append_removal(const Directory& directory, const Removal& removal) {
+  append_line(directory, encode(removal));
+}
+
+int64_t highest_removed(const Directory& directory) {
+  int64_t highest = 0;
+  std::istringstream text(history_text(directory));
+  for (std::string line; std::getline(text, line);) {
+    if (!is_removal(line)) continue;
+    try {
+      highest = std::max(highest, decode_removal(line, directory.path()).sequence);
+    } catch (const Error&) {
+      // A torn line.
+    }
+  }
+  return highest;
 }
 
 std::vector<HistoryEntry> read_history(const Directory& directory) {
   const std::string path = directory.path_of(kHistoryFile);
-  if (look(directory.fs(), path).st_mode == 0) return {};
-  std::istringstream text(read_whole(directory.fs(), path, kMaxBytes));
+  std::istringstream text(history_text(directory));
   std::vector<HistoryEntry> entries;
   for (std::string line; std::getline(text, line);) {
     if (line.empty()) continue;
     try {
-      entries.push_back(decode(line, path));
+      if (!is_removal(line)) {
+        entries.push_back(decode(line, path));
+      } else if (decode_removal(line, path).was_last) {
+        for (HistoryEntry& entry : entries) entry.given_up = true;
+      }
     } catch (const Error&) {
       // Nothing depends on it.
     }

@@ -11,7 +11,7 @@
 
 namespace checkpoint::store {
 
-/// What stays known of a checkpoint when retention has removed it.
+/// What stays known of a checkpoint when it is gone.
 struct HistoryEntry {
   int64_t sequence = 0;
   std::string name;
@@ -22,6 +22,15 @@ struct HistoryEntry {
   uint64_t bytes = 0;  ///< Of all its files.
   /// What the save took, in seconds; NaN if that is not known.
   double seconds = std::numeric_limits<double>::quiet_NaN();
+  /// Somebody has emptied the directory since, one checkpoint after the other: nobody misses it.
+  bool given_up = false;
+};
+
+/// A checkpoint that somebody has removed by its name.
+struct Removal {
+  std::string name;
+  int64_t sequence = 0;   ///< 0: unknown.
+  bool was_last = false;  ///< No checkpoint was left.
 };
 
 /// A checkpoint's entry, from its manifest.
@@ -31,6 +40,13 @@ HistoryEntry history_entry(const Manifest& manifest);
 /// depends. It is not synced: a crash of the machine may lose the last lines. The caller holds the
 /// writer lock. Throws Error: no_space, io.
 void append_history(const Directory& directory, const HistoryEntry& entry);
+
+/// The same for a removal.
+void append_removal(const Directory& directory, const Removal& removal);
+
+/// The highest sequence of those that were removed by name; 0 if none was. No later checkpoint may
+/// have it again. Throws Error(io).
+int64_t highest_removed(const Directory& directory);
 
 /// The directory's history, oldest first. Lines that cannot be read (one may be torn) are passed
 /// by. Empty if there is none. Throws Error(io).

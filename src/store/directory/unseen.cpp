@@ -11,7 +11,8 @@
 // Left out is what a scan lists or set_aside_names gives; .staging-… (never acknowledged);
 // .retired-… (its removal was decided, as a newer one stood beside it); and pins (names alone).
 // Retention leaves the newest, so that no directory of ours becomes empty by itself: who has
-// removed all checkpoints by hand is asked to remove history.jsonl too.
+// removed all checkpoints by hand is asked to remove history.jsonl too. Who has removed them by
+// `remove` has said so there.
 
 #include "store/directory/unseen.h"
 
@@ -123,7 +124,7 @@ std::optional<std::string> why(const Directory& directory, const std::string& na
 
 std::optional<std::string> why_history(const Directory& directory) {
   const std::vector<HistoryEntry> entries = read_history(directory);
-  if (entries.empty()) return std::nullopt;
+  if (entries.empty() || entries.back().given_up) return std::nullopt;
   return "says that checkpoints were saved here, the last of them " +
          base::in_quotes(entries.back().name) +
          ", and they are gone: mount or copy back what held them, or remove this file too";

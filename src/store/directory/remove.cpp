@@ -1,0 +1,65 @@
+#include "store/directory/remove.h"
+
+#include "base/log.h"
+#include "store/directory/history.h"
+#include "store/directory/pins.h"
+#include "store/directory/retire.h"
+#include "store/io/file.h"
+#include "store/records/marker.h"
+#include "store/records/names.h"
+
+#include <vector>
+
+namespace checkpoint::store {
+namespace {
+
+Error is_pinned_error(const std::string& path) {
+  return Error(ErrorCode::kInvalidArgument, "this checkpoint is pinned, and is not removed", path,
+               0, "Unpin it first.");
+}
+
+// Of what can be removed.
+void check(const Directory& directory, const std::string& name) {
+  const std::string path = directory.path_of(name);
+  if (!is_checkpoint_name(name) && !is_set_aside(name)) {
+    throw Error(ErrorCode::kInvalidArgument, "'" + name + "' is no name of a checkpoint",
+                directory.path(), 0, "list gives the names.");
+  }
+  if (!S_ISDIR(look(directory.fs(), path).st_mode)) {
+    throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path, 0,
+                "list gives the names.");
+  }
+  if (is_pinned(directory, name)) throw is_pinned_error(path);
+  const std::string obstacle = obstacle_to_retiring(directory, name);
+  if (!obstacle.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "this is not removed: " + obstacle, path, 0,
+                "If nothing in it is needed, remove the directory by hand.");
+  }
+}
+
+// The newest that can be read.
+std::string newest_of(const std::vector<FoundCheckpoint>& found) {
+  std::string newest;
+  for (const FoundCheckpoint& checkpoint : found) {
+    if (!checkpoint.problem) newest = checkpoint.name;
+  }
+  return newest;
+}
+
+}  // namespace
+
+int64_t remove_checkpoint(const Directory& directory, const std::string& name) {
+  check(directory, name);
+  const int64_t sequence = marked_sequence(directory.fs(), directory.path_of(name));
+  if (!retire(directory, name)) throw is_pinned_error(directory.path_of(name));
+  base::log_info("removed checkpoint '" + directory.path_of(name) + "': it was asked for");
+  const std::vector<FoundCheckpoint> found = directory.scan();
+  append_removal(directory, {name, sequence, found.empty()});
+  const std::string newest = newest_of(found);
+  if (!newest.empty()) directory.point_link(kLatestLink, newest);
+  directory.remove_dangling_link(kLatestLink);
+  directory.remove_dangling_link(kBestLink);
+  return sequence;
+}
+
+}  // namespace checkpoint::store
