@@ -15,13 +15,21 @@
     if (className) element.className = className;
     return element;
   };
-  const bytesText = (bytes) => {
-    const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  const unitOf = (bytes) => {
     let unit = 0;
     while (bytes >= 1024 && unit + 1 < units.length) { bytes /= 1024; ++unit; }
-    return (unit ? bytes.toFixed(1) : bytes) + " " + units[unit];
+    return unit;
   };
-  const secondsText = (value) => (Number.isFinite(number(value)) ? number(value).toPrecision(3) + " s" : "–");
+  const bytesText = (bytes) => {
+    const unit = unitOf(bytes);
+    return (unit ? (bytes / 1024 ** unit).toFixed(1) : bytes) + " " + units[unit];
+  };
+  // Three digits; whole seconds where there are more, which toPrecision would tell as 1.20e+3.
+  const secondsText = (value) => {
+    if (!Number.isFinite(number(value))) return "–";
+    return (value < 100 ? value.toPrecision(3) : value.toFixed(0)) + " s";
+  };
   const valueText = (value) => (typeof value === "number" ? String(+value.toPrecision(6)) : value ?? "–");
   const timeText = (utc) => utc.replace("T", " ").replace("Z", " UTC");
   const metricOf = (point, metric) => (metric === "loss" ? point.progress.loss : point.progress.metrics[metric]);
@@ -66,6 +74,69 @@
   const shapeOf = (point) =>
     isBest(point) ? "best" : point.resumed_from ? "resumed" : point.kept ? "kept" : "gone";
 
+  // ---- axes: their ticks and labels
+
+  // The digits after the point that tell one tick from the next.
+  const decimalsOf = (step) => {
+    const [digits, power] = Number(step.toPrecision(6)).toExponential().split("e");
+    const after = (digits.split(".")[1] ?? "").length - Number(power);
+    return Math.min(100, Math.max(0, after));  // toFixed takes no more
+  };
+  const longest = (texts) => Math.max(...texts.map((text) => text.length));
+  const powerText = (value) => (value ? Number(value.toPrecision(12)).toExponential().replace("+", "") : "0");
+  // All with the same digits; as 2e12 or 8e-6 where they would be long, and this makes them shorter.
+  const numberTicks = (splits, step) => {
+    const plain = splits.map((value) => value.toFixed(decimalsOf(step)));
+    if (longest(plain) <= 7) return plain;
+    const powers = splits.map(powerText);
+    return longest(powers) < longest(plain) ? powers : plain;
+  };
+  // In one unit, that of the largest. Steps are powers of two, so no label is a rounded number.
+  const bytesTicks = (splits) => {
+    const unit = unitOf(Math.max(...splits));
+    return splits.map((bytes) => bytes / 1024 ** unit + " " + units[unit]);
+  };
+  const secondsTicks = (splits, step) => numberTicks(splits, step).map((text) => text + " s");
+  const twoToThe = (first, count) => [...Array(count).keys()].map((i) => 2 ** (first + i));
+
+  // What a chart shows: how a value is told, where an axis of such values ticks and how it tells that.
+  const kinds = {
+    value: { text: valueText, ticks: numberTicks },
+    bytes: { text: bytesText, ticks: bytesTicks, steps: twoToThe(3, 60) },
+    seconds: { text: secondsText, ticks: secondsTicks },
+  };
+
+  // Epochs, steps and saves are whole: there is no save 1.5.
+  const wholeSteps = [...Array(15).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
+  const letter = 8;  // pixels: no digit is wider
+  const roomFor = (value) => String(Math.ceil(value)).length * letter;
+
+  const textWidth = (chart, axis, text) => {
+    chart.ctx.font = axis.font[0];
+    return chart.ctx.measureText(text).width / devicePixelRatio;
+  };
+  // As wide as the labels are: a fixed width cuts long ones off. It decides where ticks stand, so it is
+  // found in rounds; the second one's is kept, as uPlot's own example does.
+  const widthOfLabels = (chart, labels, index, round) => {
+    const axis = chart.axes[index];
+    if (round > 1) return axis._size;
+    const widths = (labels ?? []).map((label) => textWidth(chart, axis, label));
+    return Math.ceil(Math.max(0, ...widths)) + axis.ticks.size + axis.gap;
+  };
+
+  const axisOf = (options) => {
+    const line = { stroke: color("line"), width: 1, size: 6 };
+    return { stroke: color("quiet"), grid: line, ticks: line, ...options };
+  };
+  const axes = (kind) => [
+    axisOf({ incrs: wholeSteps, values: (_, splits, axis, space, step) => numberTicks(splits, step),
+             space: (_, axis, min, max) => roomFor(max) + 24, size: 28 }),
+    axisOf({ incrs: kind.steps, values: (_, splits, axis, space, step) => kind.ticks(splits, step),
+             size: widthOfLabels }),
+  ];
+  // Above, room for half of the top label's height; on the right, for half of the last label's width.
+  const paddingFor = (last) => [12, Math.max(8, roomFor(last) / 2), 0, 0];
+
   // ---- charts
 
   const x = points.map((point) => (data.x === "step" ? point.progress.step : epochsDone(point)));
@@ -101,12 +172,6 @@
     context.restore();
   };
 
-  const axes = (format) => [
-    { stroke: color("quiet"), grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 } },
-    { stroke: color("quiet"), grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 },
-      size: 70, values: (_, splits) => splits.map(format) },
-  ];
-
   // What stands under the pointer, in words.
   const tell = (output, pointAt, value, format) => (chart) => {
     const at = chart.cursor.idx;
@@ -124,44 +189,45 @@
   const frame = { width: 300, height: 240, legend: { show: false }, cursor: { y: false } };
 
   // One line a run, and a mark at each save.
-  const curveOf = (title, value, format) => {
+  const curveOf = (title, value, kind) => {
     const { card, output } = cardOf(title);
     const from = xs[0], to = xs[xs.length - 1], margin = Math.max((to - from) * 0.03, 0.5);
     const lines = linesOf(value);
     const series = lines.map((_, run) => ({ stroke: color("run" + (run % 5)), width: 2, spanGaps: true, points: { show: false } }));
     const options = {
-      ...frame, axes: axes(format), series: [{}, ...series],
+      ...frame, axes: axes(kind), padding: paddingFor(to), series: [{}, ...series],
       scales: { x: { time: false, range: [from - margin, to + margin] } },
-      hooks: { setCursor: [tell(output, (at) => points[order[at]], value, format)], draw: [drawMarks(value)] },
+      hooks: { setCursor: [tell(output, (at) => points[order[at]], value, kind.text)], draw: [drawMarks(value)] },
     };
     return { card, build: () => new uPlot(options, [xs, ...lines], card) };
   };
 
   // One bar a save, in the order in which they were made.
-  const barsOf = (title, value, format) => {
+  const barsOf = (title, value, kind) => {
     const { card, output } = cardOf(title);
     const heights = points.map((point) => (Number.isFinite(value(point)) ? value(point) : null));
     const options = {
-      ...frame, axes: axes(format),
+      ...frame, axes: axes(kind), padding: paddingFor(points.length),
       series: [{}, { fill: color("kept"), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.7, 24] }) }],
       scales: { x: { time: false, range: [0.4, points.length + 0.6] }, y: { range: (_, min, max) => [0, (max || 1) * 1.1] } },
-      hooks: { setCursor: [tell(output, (at) => points[at], value, format)] },
+      hooks: { setCursor: [tell(output, (at) => points[at], value, kind.text)] },
     };
     return { card, build: () => new uPlot(options, [points.map((_, i) => i + 1), heights], card) };
   };
 
+  const metrics = [...new Set(points.flatMap((point) => Object.keys(point.progress.metrics)))];
+  const curves = ["loss", ...metrics]
+    .filter((metric) => points.some((point) => Number.isFinite(number(metricOf(point, metric)))));
+  const timed = points.some((point) => Number.isFinite(number(point.seconds)));
+
   const drawCharts = () => {
     const place = document.getElementById("charts");
     place.replaceChildren();
-    const metrics = ["loss", ...new Set(points.flatMap((point) => Object.keys(point.progress.metrics)))];
     const over = data.x === "step" ? " over steps" : " over epochs";
-    const charts = metrics
-      .filter((metric) => points.some((point) => Number.isFinite(number(metricOf(point, metric)))))
-      .map((metric) => curveOf(metric + over, (point) => number(metricOf(point, metric)), valueText));
-    charts.push(barsOf("size, save by save", (point) => point.bytes, bytesText));
-    if (points.some((point) => Number.isFinite(number(point.seconds)))) {
-      charts.push(barsOf("time, save by save", (point) => number(point.seconds), secondsText));
-    }
+    const charts = curves
+      .map((metric) => curveOf(metric + over, (point) => number(metricOf(point, metric)), kinds.value));
+    charts.push(barsOf("size, save by save", (point) => point.bytes, kinds.bytes));
+    if (timed) charts.push(barsOf("time, save by save", (point) => number(point.seconds), kinds.seconds));
     for (const { card, build } of charts) {
       place.append(card);
       const chart = build();
@@ -229,7 +295,6 @@
         return { cells: [run.slice(0, 8), first.parent || "–", timeText(first.created), timeText(last.created), String(own.length),
                          `${epochsDone(first)} to ${epochsDone(last)}`] };
       }));
-    const metrics = [...new Set(points.flatMap((point) => Object.keys(point.progress.metrics)))];
     fillTable("checkpoints",
       [["name"], [""], ["epoch", true], ["step", true], ["loss", true], ...metrics.map((metric) => [metric, true]),
        ["size", true], ["save", true], ["created"]],
