@@ -172,18 +172,20 @@
     context.restore();
   };
 
-  // What stands under the pointer, in words.
+  // What the pointer is at, in words; the last save while it is elsewhere. The value comes first, as a
+  // long name is cut off at the end.
   const tell = (output, pointAt, value, format) => (chart) => {
-    const at = chart.cursor.idx;
-    if (at === null || at === undefined) { output.textContent = ""; return; }
-    const point = pointAt(at);
-    output.textContent = `${point.name}: ${format(value(point))} ${marksOf(point).map((mark) => markText[mark]).join(", ")}`;
+    const point = pointAt(chart.cursor.idx ?? points.length - 1);
+    const marks = marksOf(point).map((mark) => markText[mark]).join(", ");
+    const place = point.name + (marks && ` (${marks})`);
+    output.textContent = `${Number.isFinite(value(point)) ? format(value(point)) : "no value"}, ${place}`;
   };
 
   const cardOf = (title) => {
-    const card = make("div", undefined, "chart");
+    const card = make("div", undefined, "chart"), head = make("div", undefined, "head");
     const output = make("output");
-    card.append(make("h3", title), output);
+    head.append(make("h3", title), output);
+    card.append(head);
     return { card, output };
   };
   const frame = { width: 300, height: 240, legend: { show: false }, cursor: { y: false } };
@@ -262,19 +264,20 @@
       `Made by torch-checkpoint ${data.library_version}. Charts: uPlot, MIT licence.`;
     const kept = points.filter((point) => point.kept);
     const last = points[points.length - 1];
-    const tile = (label, text) => {
-      const box = make("div", undefined, "tile");
+    // Always the same eight, which make whole rows of two, four and eight.
+    const tile = (label, text, className = "") => {
+      const box = make("div", undefined, `tile ${className}`.trim());
       box.append(make("span", label), make("b", text));
       document.getElementById("tiles").append(box);
     };
     tile("checkpoints here", String(kept.length + data.damaged.length));
     tile("saves known", String(points.length));
-    if (last) tile("epochs done, steps", `${epochsDone(last)}, ${last.progress.step}`);
-    if (last) tile("last loss", valueText(last.progress.loss));
-    if (data.best) tile(`best ${data.best_metric || ""}`.trim(), data.best);
+    tile("epochs done, steps", last ? `${epochsDone(last)}, ${last.progress.step}` : "–");
+    tile("last loss", last ? valueText(last.progress.loss) : "–");
+    tile(`best ${data.best_metric || ""}`.trim(), data.best || "–");
     tile("restarts", String(Math.max(0, runIds.length - 1)));
     tile("on disk", bytesText(kept.reduce((sum, point) => sum + point.bytes, 0)));
-    if (data.damaged.length) tile("damaged", String(data.damaged.length));
+    tile("damaged", String(data.damaged.length), data.damaged.length ? "damaged" : "");
     for (const [shape, text] of [["kept", "kept"], ["best", "best"], ["resumed", "resumed from"], ["gone", "removed since"]]) {
       const path = { d: "", moveTo(a, b) { this.d += `M${a} ${b}`; }, lineTo(a, b) { this.d += `${this.d ? "L" : "M"}${a} ${b}`; },
                      closePath() { this.d += "Z"; }, arc(a, b, r) { this.d += `M${a - r} ${b}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`; } };
