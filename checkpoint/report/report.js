@@ -15,6 +15,8 @@
     if (className) element.className = className;
     return element;
   };
+  // A long name breaks after these signs rather than where the line happens to end.
+  const breakable = (text) => text.split(/(?<=[/_])/).flatMap((part) => [part, make("wbr")]).slice(0, -1);
   const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
   const unitOf = (bytes) => {
     let unit = 0;
@@ -56,7 +58,7 @@
 
   // ---- shapes: the same ones in the charts and in the legend
 
-  const shapes = {
+  const shapes = {  // the rarer ones last, as these lie over the others
     gone: (path, x, y, r) => path.arc(x, y, r * 0.7, 0, 2 * Math.PI),
     kept: (path, x, y, r) => path.arc(x, y, r, 0, 2 * Math.PI),
     resumed: (path, x, y, r) => {
@@ -154,22 +156,34 @@
     });
   });
 
+  // Where there is no room for all marks, those of which there may be many shrink, down to this part.
+  const smallest = { gone: 0.3, kept: 0.6 };
+  const radiusOf = (shape, room) => {
+    const full = 3.5 * devicePixelRatio;
+    return Math.min(full, Math.max(room * 0.4, full * (smallest[shape] ?? 1)));
+  };
+
+  const drawMark = (chart, shape, left, top) => {
+    const context = chart.ctx, radius = radiusOf(shape, chart.bbox.width / xs.length);
+    context.beginPath();
+    shapes[shape](context, left, top, radius);
+    context.fillStyle = shape === "gone" ? color("card") : color(shape);
+    context.strokeStyle = color(shape);
+    context.lineWidth = Math.min(1.5 * devicePixelRatio, radius);
+    context.fill();
+    context.stroke();
+  };
+
   const drawMarks = (value) => (chart) => {
-    const context = chart.ctx, r = 3.5 * devicePixelRatio;
-    context.save();
-    for (const i of order) {
-      const y = value(points[i]);
-      if (!Number.isFinite(y)) continue;
-      const shape = shapeOf(points[i]);
-      context.beginPath();
-      shapes[shape](context, chart.valToPos(x[i], "x", true), chart.valToPos(y, "y", true), r);
-      context.fillStyle = shape === "gone" ? color("card") : color(shape);
-      context.strokeStyle = color(shape);
-      context.lineWidth = 1.5 * devicePixelRatio;
-      context.fill();
-      context.stroke();
+    chart.ctx.save();
+    for (const shape of Object.keys(shapes)) {
+      for (const i of order) {
+        const y = value(points[i]);
+        if (!Number.isFinite(y) || shapeOf(points[i]) !== shape) continue;
+        drawMark(chart, shape, chart.valToPos(x[i], "x", true), chart.valToPos(y, "y", true));
+      }
     }
-    context.restore();
+    chart.ctx.restore();
   };
 
   // What the pointer is at, in words; the last save while it is elsewhere. The value comes first, as a
@@ -183,8 +197,9 @@
 
   const cardOf = (title) => {
     const card = make("div", undefined, "chart"), head = make("div", undefined, "head");
-    const output = make("output");
-    head.append(make("h3", title), output);
+    const heading = make("h3"), output = make("output");
+    heading.append(...breakable(title));
+    head.append(heading, output);
     card.append(head);
     return { card, output };
   };
@@ -243,7 +258,11 @@
 
   const fillTable = (section, columns, rows) => {
     const head = make("tr");
-    for (const [title, isNumber] of columns) head.append(make("th", title, isNumber ? "number" : ""));
+    for (const [title, isNumber] of columns) {
+      const place = make("th", undefined, (isNumber ? "number" : "") + (title.length > 20 ? " long" : ""));
+      place.append(...breakable(title));
+      head.append(place);
+    }
     document.querySelector(`#${section} thead`).append(head);
     for (const { cells, className } of rows) {
       const row = make("tr", undefined, className);
@@ -258,7 +277,7 @@
 
   const writeTexts = () => {
     document.title = `${data.title}: checkpoints`;
-    document.getElementById("title").textContent = data.title;
+    document.getElementById("title").append(...breakable(data.title));
     document.getElementById("subtitle").textContent = `as of ${timeText(data.created)}`;
     document.getElementById("footer").textContent =
       `Made by torch-checkpoint ${data.library_version}. Charts: uPlot, MIT licence.`;
@@ -267,7 +286,10 @@
     // Always the same eight, which make whole rows of two, four and eight.
     const tile = (label, text, className = "") => {
       const box = make("div", undefined, `tile ${className}`.trim());
-      box.append(make("span", label), make("b", text));
+      const name = make("span"), value = make("b");
+      name.append(...breakable(label));
+      value.append(...breakable(text));
+      box.append(name, value);
       document.getElementById("tiles").append(box);
     };
     tile("checkpoints here", String(kept.length + data.damaged.length));
@@ -278,15 +300,27 @@
     tile("restarts", String(Math.max(0, runIds.length - 1)));
     tile("on disk", bytesText(kept.reduce((sum, point) => sum + point.bytes, 0)));
     tile("damaged", String(data.damaged.length), data.damaged.length ? "damaged" : "");
+  };
+
+  // The path of a shape as SVG wants it, from the calls that draw it on a canvas.
+  const svgPath = (shape) => {
+    const path = { d: "", moveTo(a, b) { this.d += `M${a} ${b}`; }, lineTo(a, b) { this.d += `${this.d ? "L" : "M"}${a} ${b}`; },
+                   closePath() { this.d += "Z"; }, arc(a, b, r) { this.d += `M${a - r} ${b}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`; } };
+    shapes[shape](path, 8, 8, 3.5);
+    return path.d;
+  };
+
+  // Of the curves' marks, those that there are.
+  const writeLegend = () => {
+    const legend = document.getElementById("legend");
+    const shown = new Set(curves.length ? points.map(shapeOf) : []);
     for (const [shape, text] of [["kept", "kept"], ["best", "best"], ["resumed", "resumed from"], ["gone", "removed since"]]) {
-      const path = { d: "", moveTo(a, b) { this.d += `M${a} ${b}`; }, lineTo(a, b) { this.d += `${this.d ? "L" : "M"}${a} ${b}`; },
-                     closePath() { this.d += "Z"; }, arc(a, b, r) { this.d += `M${a - r} ${b}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`; } };
-      shapes[shape](path, 8, 8, 3.5);
+      if (!shown.has(shape)) continue;
       const entry = make("span");
-      entry.innerHTML = `<svg width="16" height="16" aria-hidden="true"><path d="${path.d}" stroke="var(--${shape})"
+      entry.innerHTML = `<svg width="16" height="16" aria-hidden="true"><path d="${svgPath(shape)}" stroke="var(--${shape})"
         fill="${shape === "gone" ? "var(--card)" : `var(--${shape})`}" stroke-width="1.5"/></svg>`;
       entry.append(text);
-      document.getElementById("legend").append(entry);
+      legend.append(entry);
     }
   };
 
@@ -295,8 +329,9 @@
       runIds.map((run) => {
         const own = points.filter((point) => point.run_id === run);
         const first = own[0], last = own[own.length - 1];
+        const epochs = [...new Set([epochsDone(first), epochsDone(last)])].join(" to ");
         return { cells: [run.slice(0, 8), first.parent || "–", timeText(first.created), timeText(last.created), String(own.length),
-                         `${epochsDone(first)} to ${epochsDone(last)}`] };
+                         epochs] };
       }));
     fillTable("checkpoints",
       [["name"], [""], ["epoch", true], ["step", true], ["loss", true], ...metrics.map((metric) => [metric, true]),
@@ -311,10 +346,20 @@
         cells: [name, make("span", "damaged", "mark damaged"), ...Array(6 + metrics.length).fill("")] }))));
   };
 
+  // Without saves, a sentence in place of charts and tables that have nothing in them.
+  const writeEmpty = () => {
+    document.getElementById("charts").append(make("p", "No save is known here, so there is nothing to draw.", "empty"));
+    document.getElementById("runs").remove();
+    if (!data.damaged.length) document.getElementById("checkpoints").remove();
+  };
+
   writeTexts();
   writeTables();
   if (points.length) {
+    writeLegend();
     drawCharts();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawCharts);
+  } else {
+    writeEmpty();
   }
 })();
