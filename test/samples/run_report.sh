@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # run_report.sh BINARIES DATA COMMAND: the page of a run that was resumed once holds every save, also
-# those that retention has removed, and a browser draws its curves. Without Chromium only the page's
-# text is looked at; TORCH_CHECKPOINT_NEEDS_CHROMIUM=1, as CI sets it, makes that a failure.
+# those that retention has removed; a browser draws its curves, and lays it out well on a phone and
+# wider. Without Chromium only the page's text is looked at; TORCH_CHECKPOINT_NEEDS_CHROMIUM=1, as CI
+# sets it, makes that a failure.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 binaries=$(realpath "$1") data=$(realpath "$2") command=$(realpath "$3")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -18,7 +20,7 @@ kept=$(grep -o '"kept":true' "$page" | wc -l)
 echo "$saves saves, $kept kept"
 [[ $saves == 7 && $kept -ge 2 && $kept -lt 7 ]]
 grep -q '"resumed_from":true' "$page"
-! grep -Eq '(src|href)=' "$page"  # all in one file
+if grep -Eq '(src|href)=' "$page"; then echo "the page is not all in one file" >&2; exit 1; fi
 
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 if [[ -z "$chromium" ]]; then
@@ -88,3 +90,13 @@ for mark in latest best; do
   marked=$(grep -o "<span class=\"mark $mark\">" "$work/again" | wc -l)
   [[ $marked == 1 ]] || { echo "$marked saves are marked as $mark" >&2; exit 1; }
 done
+
+# How it is laid out, with these and with other data, on a phone and wider: labels, tiles, charts.
+sed "/<script id=\"data\"/r $here/report_layout.html" "$page" >"$work/layout.html"
+cp "$here/report_frames.html" "$work/frames.html"
+drawn "$work/frames.html" | grep -oE '<p>(looked at|fault of) [^<]*' | sed 's/^<p>//' >"$work/layout"
+looked_at=$(grep -c '^looked at' "$work/layout" || true)
+echo "laid out $looked_at times"
+[[ $looked_at == 45 ]]
+grep -q '^looked at as_it_is, 390 wide: 4 charts' "$work/layout"
+if grep '^fault of' "$work/layout" >&2; then exit 1; fi
