@@ -31,9 +31,8 @@ case $way in
     "$prefix/bin/torch-checkpoint" verify "$work/checkpoints"
     ;;
   subdirectory)
-    # Compiles all of the library anew, and without sanitizers: once is enough.
     CXXFLAGS='' configure subdirectory
-    [[ "${CXXFLAGS:-}" == *-fsanitize* ]] || build_and_run
+    build_and_run
     ;;
   other_torch)
     install_library
