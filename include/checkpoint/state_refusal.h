@@ -22,29 +22,16 @@ namespace checkpoint::internal {
 template <typename>
 constexpr bool kAlwaysFalse = false;
 
-// What leads to an object, and is not the object.
-template <typename T>
-struct IsUniquePtr : std::false_type {};
-template <typename T, typename Delete>
-struct IsUniquePtr<std::unique_ptr<T, Delete>> : std::true_type {};
-template <typename T>
-struct IsWeakPtr : std::false_type {};
-template <typename T>
-struct IsWeakPtr<std::weak_ptr<T>> : std::true_type {};
-template <typename T>
-struct IsReference : std::false_type {};
-template <typename T>
-struct IsReference<std::reference_wrapper<T>> : std::true_type {};
-
 /// Texts that cannot be written to.
 template <typename T>
 constexpr bool kIsFixedText =
     std::is_same_v<T, std::string_view> ||
     std::is_same_v<std::remove_cv_t<std::remove_pointer_t<std::decay_t<T>>>, char>;
 
+/// What leads to an object, and is not the object.
 template <typename T>
-constexpr bool kIsHandle = IsUniquePtr<T>::value || IsWeakPtr<T>::value || IsReference<T>::value ||
-                           std::is_pointer_v<std::decay_t<T>> ||
+constexpr bool kIsHandle = kIsA<T, std::unique_ptr> || kIsA<T, std::weak_ptr> ||
+                           kIsA<T, std::reference_wrapper> || std::is_pointer_v<std::decay_t<T>> ||
                            std::is_same_v<T, torch::nn::AnyModule> ||
                            (kIsFixedText<T> && !std::is_arithmetic_v<T>);
 
@@ -53,9 +40,9 @@ template <typename T>
 constexpr void refuse_handle() {
   if constexpr (std::is_same_v<T, torch::nn::AnyModule>) {
     static_assert(kAlwaysFalse<T>, "State::add: pass any_module.ptr(), not the AnyModule");
-  } else if constexpr (IsWeakPtr<T>::value) {
+  } else if constexpr (kIsA<T, std::weak_ptr>) {
     static_assert(kAlwaysFalse<T>, "State::add: pass pointer.lock(), not the std::weak_ptr");
-  } else if constexpr (IsReference<T>::value) {
+  } else if constexpr (kIsA<T, std::reference_wrapper>) {
     static_assert(kAlwaysFalse<T>, "State::add: pass reference.get(), not the reference_wrapper");
   } else if constexpr (kIsFixedText<T>) {
     static_assert(kAlwaysFalse<T>,
@@ -103,11 +90,6 @@ struct HasSomeLoad : std::false_type {};
 template <typename T>
 struct HasSomeLoad<T, std::void_t<decltype(std::declval<T&>().load(
                           std::declval<torch::serialize::InputArchive&>()))>> : std::true_type {};
-
-template <typename T>
-struct IsVariant : std::false_type {};
-template <typename... T>
-struct IsVariant<std::variant<T...>> : std::true_type {};
 
 template <typename T, typename = void>
 struct IsTimePoint : std::false_type {};
@@ -164,7 +146,7 @@ constexpr void refuse() {
     static_assert(kAlwaysFalse<T>,
                   "State::add: use std::mt19937: a std::random_device has no state that could be "
                   "saved");
-  } else if constexpr (IsVariant<T>::value) {
+  } else if constexpr (kIsA<T, std::variant>) {
     static_assert(
         kAlwaysFalse<T>,
         "State::add: use a checkpoint::Value, which holds a value of any kind, instead of "
