@@ -88,9 +88,7 @@ Value chosen(const Value& tree, const Arguments& arguments) {
   const Value* const item = tree.is_dict() ? tree.dict().find(arguments.item) : nullptr;
   if (item == nullptr) {
     std::vector<std::string> items;
-    if (tree.is_dict()) {
-      for (const auto& [key, value] : tree.dict()) items.push_back(to_string(key));
-    }
+    if (tree.is_dict()) items = format::keys_of(tree.dict());
     throw Error(
         ErrorCode::kNotFound,
         "there is no item '" + arguments.item + "'" + base::instead_of(arguments.item, items),

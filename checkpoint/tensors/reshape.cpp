@@ -47,15 +47,6 @@ Value map_modules(const Value& tree, const std::function<Value(const Dict&)>& ch
   });
 }
 
-void find_empty(const Dict& module, const std::string& path, std::vector<std::string>& names) {
-  for (const auto& [key, value] : module) {
-    if (!value.is_dict()) continue;
-    const std::string name = format::dotted(path, to_string(key));
-    if (value.dict().empty()) names.push_back(name);
-    find_empty(value.dict(), name, names);
-  }
-}
-
 }  // namespace
 
 Value with_flat_modules(const Value& tree, const Renaming& rename, const std::string& file,
@@ -69,7 +60,7 @@ Value with_flat_modules(const Value& tree, const Renaming& rename, const std::st
     }
     if (empty_modules == EmptyModules::kLeftOut) return Value(std::move(result));
     std::vector<std::string> names;
-    find_empty(module, "", names);
+    format::find_empty_modules(module, "", names);
     for (const std::string& name : names) {
       const std::string renamed = rename(name);
       if (!result.contains(renamed)) result.insert(renamed, Dict());

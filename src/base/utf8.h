@@ -40,6 +40,13 @@ inline std::string valid_utf8(std::string_view text) {
   return result;
 }
 
-inline bool is_valid_utf8(std::string_view text) { return valid_utf8(text) == text; }
+inline bool is_valid_utf8(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = utf8_length(text, at);
+    if (length == 0) return false;
+    at += length;
+  }
+  return true;
+}
 
 }  // namespace checkpoint::base

@@ -1,6 +1,7 @@
 #include "format/foreign.h"
 
-#include "format/pickle/utf8.h"
+#include "base/text.h"
+#include "base/utf8.h"
 #include "store/io/file.h"
 #include "store/records/marker.h"
 #include "store/records/names.h"
@@ -64,21 +65,13 @@ std::string front_of_text(std::string_view begin) {
   return text;
 }
 
-bool begins_with(std::string_view text, std::string_view begin) {
-  return text.substr(0, begin.size()) == begin;
-}
-
-bool ends_with(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
-
 bool is_text(std::string_view begin) {
   // The last character may be cut off.
   size_t end = begin.size();
   while (end > 0 && end + 4 > begin.size() && static_cast<unsigned char>(begin[end - 1]) >= 0x80) {
     --end;
   }
-  if (!is_utf8(begin.substr(0, end))) return false;
+  if (!base::is_valid_utf8(begin.substr(0, end))) return false;
   return std::all_of(begin.begin(), begin.end(), [](unsigned char c) {
     return c >= 0x20 || c == '\n' || c == '\r' || c == '\t';
   });
@@ -86,17 +79,17 @@ bool is_text(std::string_view begin) {
 
 Foreign foreign_text(std::string_view begin, const std::string& name) {
   const std::string text = front_of_text(begin);
-  if (begins_with(text, "<!doctype html") || begins_with(text, "<html")) {
+  if (base::begins_with(text, "<!doctype html") || base::begins_with(text, "<html")) {
     return {"an HTML page, as a download that failed leaves it", "Download the file again."};
   }
-  if (begins_with(text, "<?xml")) {
+  if (base::begins_with(text, "<?xml")) {
     return {"an XML text, as a download that failed leaves it", "Download the file again."};
   }
-  if (begins_with(text, "{") && ends_with(name, ".index.json")) {
+  if (base::begins_with(text, "{") && base::ends_with(name, ".index.json")) {
     return {"the index of a model in several files (shards), and holds no tensors",
             "Load each of the files that its weight_map names, which lie beside it."};
   }
-  if (begins_with(text, "{") || begins_with(text, "[")) {
+  if (base::begins_with(text, "{") || base::begins_with(text, "[")) {
     return {"a JSON text, and holds no tensors", "Name the file with the tensors."};
   }
   return {"a text", "Look into it: perhaps a download failed."};
@@ -114,7 +107,7 @@ bool exists(store::FileSystem& fs, const std::string& path, const std::string& n
 bool is_model_file(const std::string& name) {
   const char* const kEnds[] = {".safetensors", ".pth", ".pt", ".ckpt", "pytorch_model.bin"};
   return std::any_of(std::begin(kEnds), std::end(kEnds),
-                     [&](const char* end) { return ends_with(name, end); });
+                     [&](const char* end) { return base::ends_with(name, end); });
 }
 
 // What in the directory may be meant, the likeliest first.
@@ -145,7 +138,7 @@ void throw_foreign(const store::ByteSource& source, std::string_view begin) {
                 "Copy or save it again: perhaps the disk was full.");
   }
   for (const Magic& magic : kMagics) {
-    if (begin.size() > magic.at && begins_with(begin.substr(magic.at), magic.bytes)) {
+    if (begin.size() > magic.at && base::begins_with(begin.substr(magic.at), magic.bytes)) {
       refuse(magic.kind, source);
     }
   }

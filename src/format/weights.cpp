@@ -37,10 +37,9 @@ const Value& format::choose(const Value& tree, const std::string& item, const st
   }
   const Value* const chosen = tree.dict().find(item);
   if (chosen != nullptr) return *chosen;
-  std::vector<std::string> items;
-  for (const auto& [key, value] : tree.dict()) items.push_back(to_string(key));
   throw Error(ErrorCode::kNotFound,
-              "the file has no item '" + item + "'" + base::instead_of(item, items), path);
+              "the file has no item '" + item + "'" + base::instead_of(item, keys_of(tree.dict())),
+              path);
 }
 
 namespace {
@@ -56,20 +55,11 @@ Dict to_archive(const StateDict& dict) {
   return modules && format::can_be_archive(*modules) ? std::move(*modules) : std::move(flat);
 }
 
-void find_empty_modules(const Value& tree, const std::string& path,
-                        std::vector<std::string>& names) {
-  if (!tree.is_dict()) return;
-  if (tree.dict().empty() && !path.empty()) names.push_back(path);
-  for (const auto& [key, value] : tree.dict()) {
-    find_empty_modules(value, format::dotted(path, to_string(key)), names);
-  }
-}
-
 StateDict weights_of(const Value& tree) {
   StateDict weights;
   for (const auto& [name, tensor] : format::named_tensors(tree)) weights.insert(name, tensor);
   std::vector<std::string> empty_modules;
-  find_empty_modules(tree, "", empty_modules);
+  if (tree.is_dict()) format::find_empty_modules(tree.dict(), "", empty_modules);
   weights.empty_modules(std::move(empty_modules));
   return weights;
 }

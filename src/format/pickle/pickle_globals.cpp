@@ -1,5 +1,6 @@
 #include "format/pickle/pickle_globals.h"
 
+#include "base/text.h"
 #include "format/tree/dtype.h"
 
 #include <algorithm>
@@ -89,10 +90,6 @@ std::optional<c10::ScalarType> quantized_storage(std::string_view name) {
 
 bool is_builtins(std::string_view module) { return is_one_of(kBuiltins, module); }
 
-bool ends_with(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
-
 }  // namespace
 
 std::optional<Item> find_global(std::string_view module, std::string_view name) {
@@ -104,7 +101,7 @@ std::optional<Item> find_global(std::string_view module, std::string_view name) 
     return Item(UntypedStorageClass{});
   }
   // Before 0.4 a storage of CUDA was of a class of its own.
-  if ((module == "torch" || module == "torch.cuda") && ends_with(name, kStorage)) {
+  if ((module == "torch" || module == "torch.cuda") && base::ends_with(name, kStorage)) {
     static const auto classes = storage_classes();
     const auto found = classes.find(std::string(name));
     if (const auto integers = quantized_storage(name)) return Item(StorageClass{*integers});

@@ -1,6 +1,7 @@
 #include "format/pickle/pickle_reader.h"
 
 #include "base/in_quotes.h"
+#include "base/utf8.h"
 #include "format/pickle/pickle_globals.h"
 #include "format/pickle/pickle_machine.h"
 #include "format/pickle/pickle_numpy.h"
@@ -291,7 +292,7 @@ class Unfolder {
   // Python 2 does not say what its bytes mean: mostly they are UTF-8, and any bytes are Latin-1.
   std::string copy_old(Text text) {
     const std::string_view bytes = graph_.text(text);
-    if (is_utf8(bytes)) return copy(text);
+    if (base::is_valid_utf8(bytes)) return copy(text);
     budget_.charge(2 * bytes.size());
     std::string utf8;
     for (const char c : bytes) append_latin1(utf8, c);

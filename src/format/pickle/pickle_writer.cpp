@@ -2,7 +2,7 @@
 
 #include "base/in_quotes.h"
 #include "base/little_endian.h"
-#include "format/pickle/utf8.h"
+#include "base/utf8.h"
 #include "format/tree/dtype.h"
 #include "format/tree/opaque.h"
 #include "format/tree/path.h"
@@ -261,7 +261,7 @@ class Pickler {
         return;
       }
     }
-    if (!is_utf8(text)) {
+    if (!base::is_valid_utf8(text)) {
       throw Error(ErrorCode::kUnsupported, "the text " + base::in_quotes(path.text()) +
                                                " is not valid UTF-8, and Python could not read it");
     }

@@ -1,10 +1,13 @@
 #pragma once
 
+#include "format/tree/path.h"
+
 #include <checkpoint/value.h>
 
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace checkpoint::format {
 
@@ -37,6 +40,17 @@ inline std::optional<Dict> nested(const Dict& flat) {
     }
   }
   return root;
+}
+
+/// Adds the dotted names of the empty dicts in a tree of nested ones: submodules without tensors.
+inline void find_empty_modules(const Dict& module, const std::string& path,
+                               std::vector<std::string>& names) {
+  for (const auto& [key, value] : module) {
+    if (!value.is_dict()) continue;
+    const std::string name = dotted(path, to_string(key));
+    if (value.dict().empty()) names.push_back(name);
+    find_empty_modules(value.dict(), name, names);
+  }
 }
 
 }  // namespace checkpoint::format

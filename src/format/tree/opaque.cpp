@@ -1,16 +1,13 @@
 #include "format/tree/opaque.h"
 
 #include "base/in_quotes.h"
+#include "base/text.h"
 
 #include <checkpoint/error.h>
 
 namespace checkpoint::format {
 
 namespace {
-
-bool begins_with(std::string_view text, std::string_view begin) {
-  return text.substr(0, begin.size()) == begin;
-}
 
 bool has_tensor(const Value& tree) {
   bool found = false;
@@ -44,17 +41,17 @@ void check_plain(const Value& value, const Path& path) {
 }  // namespace
 
 std::string what_to_do(std::string_view class_name) {
-  if (begins_with(class_name, "numpy")) {
+  if (base::begins_with(class_name, "numpy")) {
     return "Nothing was run. In Python, save a number as x.item() and an array as "
            "torch.from_numpy(x).";
   }
-  if (begins_with(class_name, "argparse")) {
+  if (base::begins_with(class_name, "argparse")) {
     return "Nothing was run. In Python, save vars(args); or use its parts (Value::opaque()).";
   }
-  if (begins_with(class_name, "pathlib")) {
+  if (base::begins_with(class_name, "pathlib")) {
     return "Nothing was run. In Python, save str(path); or use its parts (Value::opaque()).";
   }
-  if (begins_with(class_name, "torch._utils._rebuild")) {
+  if (base::begins_with(class_name, "torch._utils._rebuild")) {
     return "Nothing was run. In Python, convert the tensor to a dense one of a common dtype before "
            "saving it; or use its parts (Value::opaque()).";
   }

@@ -13,6 +13,13 @@ inline std::string dotted(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + '.' + name;
 }
 
+/// The keys of a dict, in its order, as people read them.
+inline std::vector<std::string> keys_of(const Dict& dict) {
+  std::vector<std::string> keys;
+  for (const auto& entry : dict) keys.push_back(to_string(entry.first));
+  return keys;
+}
+
 /// Where in a tree a value stands. It becomes text only when somebody asks, and for most values
 /// nobody does. Lives on the stack of who walks through the tree: what it is made from must outlive
 /// it.

@@ -1,6 +1,7 @@
 #include "base/in_quotes.h"
 #include "base/near_names.h"
 #include "format/tree/opaque.h"
+#include "format/tree/path.h"
 #include "format/tree/scalar_text.h"
 
 #include <checkpoint/error.h>
@@ -232,10 +233,8 @@ const BigInt& Value::to_big_int() const {
 const Value& Value::operator[](const std::string& key) const {
   const Value* const value = dict().find(key);
   if (value != nullptr) return *value;
-  std::vector<std::string> keys;
-  for (const auto& entry : dict()) keys.push_back(checkpoint::to_string(entry.first));
-  throw Error(ErrorCode::kNotFound,
-              "there is no key " + base::in_quotes(key) + base::instead_of(key, keys));
+  throw Error(ErrorCode::kNotFound, "there is no key " + base::in_quotes(key) +
+                                        base::instead_of(key, format::keys_of(dict())));
 }
 
 const Value& Value::operator[](int64_t index) const {

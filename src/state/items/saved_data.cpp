@@ -1,6 +1,7 @@
 #include <checkpoint/state_data.h>
 
 #include "format/tree/path.h"
+#include "state/items/numbers.h"
 
 #include <array>
 #include <charconv>
@@ -12,14 +13,6 @@ namespace {
 
 // A container may hold millions: the first few say what is wrong.
 constexpr size_t kMostMisfits = 10;
-
-// The number that the whole of a text is. `format` as std::from_chars takes it.
-template <typename T, typename Format>
-bool whole_number(const std::string& text, T& number, Format format) {
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number, format);
-  return stop == end && error == std::errc();
-}
 
 std::string a_kind(Value::Kind kind) { return std::string("a ") + to_string(kind); }
 
@@ -70,7 +63,7 @@ bool SavedData::read(int64_t& into, int64_t least, int64_t most) const {
 }
 
 bool SavedData::read(uint64_t& into) const {
-  if (kind() == Value::Kind::kString && whole_number(value_.to_string(), into, /*base=*/10)) {
+  if (kind() == Value::Kind::kString && state::parse_unsigned(value_.to_string(), into)) {
     return true;
   }
   int64_t number = 0;
@@ -95,8 +88,7 @@ bool SavedData::read(double& into) const {
 }
 
 bool SavedData::read(long double& into) const {
-  if (kind() == Value::Kind::kString &&
-      whole_number(value_.to_string(), into, std::chars_format::hex)) {
+  if (kind() == Value::Kind::kString && state::parse_long_double(value_.to_string(), into)) {
     return true;
   }
   if (kind() == Value::Kind::kInt) {

@@ -5,10 +5,8 @@
 #include "state/plan/restore_plan.h"
 
 #include <checkpoint/error.h>
+#include <checkpoint/state_data.h>
 
-#include <array>
-#include <charconv>
-#include <limits>
 #include <memory>
 #include <utility>
 
@@ -41,11 +39,7 @@ std::unique_ptr<Item> make_number_item(std::string name, NumberType type,
 
 std::unique_ptr<Item> make_unsigned_item(std::string name, std::function<uint64_t()> read,
                                          std::function<void(uint64_t)> write) {
-  auto to_value = [read = std::move(read)] {
-    const uint64_t number = read();
-    const bool is_int = number <= uint64_t{std::numeric_limits<int64_t>::max()};
-    return is_int ? Value(number) : Value(std::to_string(number));
-  };
+  auto to_value = [read = std::move(read)] { return internal::unsigned_value(read()); };
   auto from_value = [write = std::move(write)](const Value& value) {
     uint64_t number = 0;
     if (value.kind() == Value::Kind::kString) {
@@ -61,15 +55,7 @@ std::unique_ptr<Item> make_unsigned_item(std::string name, std::function<uint64_
 }
 
 std::unique_ptr<Item> make_long_double_item(std::string name, long double& number) {
-  auto to_value = [&number] {
-    const auto narrow = static_cast<double>(number);
-    // One that is not equal to itself is not a number, and becomes that.
-    if (static_cast<long double>(narrow) == number || number != number) return Value(narrow);
-    std::array<char, 64> text;
-    const auto end =
-        std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::hex);
-    return Value(std::string(text.data(), end.ptr));
-  };
+  auto to_value = [&number] { return internal::long_double_value(number); };
   auto from_value = [&number](const Value& value) {
     if (value.kind() == Value::Kind::kString) {
       parse_long_double(value.to_string(), number);

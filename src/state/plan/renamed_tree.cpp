@@ -1,7 +1,5 @@
 #include "state/plan/renamed_tree.h"
 
-#include "format/tree/path.h"
-
 #include <utility>
 
 namespace checkpoint::state {

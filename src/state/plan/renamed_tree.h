@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/tree/path.h"
 #include "state/plan/restore_plan.h"
 #include "state/plan/selection.h"
 
@@ -29,7 +30,7 @@ void for_saved_keys(const Value& tree, const std::string& path, const Visit& vis
     return;
   }
   for (const auto& [key, entry] : tree.dict()) {
-    for_saved_keys(entry, path.empty() ? to_string(key) : path + '.' + to_string(key), visit);
+    for_saved_keys(entry, format::dotted(path, to_string(key)), visit);
   }
 }
 

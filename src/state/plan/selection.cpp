@@ -2,11 +2,13 @@
 
 #include "base/log.h"
 #include "base/near_names.h"
+#include "base/text.h"
 #include "base/user_call.h"
 
 #include <checkpoint/error.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace checkpoint {
@@ -20,10 +22,6 @@ std::vector<base::Glob> compiled(const std::vector<std::string>& globs) {
 bool matches_any(const std::vector<base::Glob>& globs, const std::string& key) {
   return std::any_of(globs.begin(), globs.end(),
                      [&](const base::Glob& glob) { return glob.matches(key); });
-}
-
-bool begins_with(const std::string& text, const std::string& prefix) {
-  return text.compare(0, prefix.size(), prefix) == 0;
 }
 
 bool meets_any(const base::Glob& glob, const std::vector<std::string>& keys) {
@@ -46,7 +44,8 @@ std::string hint_for(const std::string& glob, const std::vector<std::string>& ke
     return "Write '" + glob + ".*' for all that is below it.";
   }
   for (const std::string& key : keys) {
-    if (begins_with(glob, key + '.')) return "'" + key + "' is chosen as a whole, by this name.";
+    if (base::begins_with(glob, key + '.'))
+      return "'" + key + "' is chosen as a whole, by this name.";
   }
   return "Keys are dotted and begin with the item's name; `*` stands for any characters, and only "
          "modules have keys below their names.";
@@ -56,7 +55,7 @@ std::string hint_for(const std::string& glob, const std::vector<std::string>& ke
 
 bool is_at_or_below(const std::string& key, const std::string& path) {
   return path.empty() ||
-         (begins_with(key, path) && (key.size() == path.size() || key[path.size()] == '.'));
+         (base::begins_with(key, path) && (key.size() == path.size() || key[path.size()] == '.'));
 }
 
 Selection::Selection(const RestoreOptions& options)
@@ -144,6 +143,21 @@ void SelectionCheck::require_globs(const char* option, const std::vector<std::st
   }
 }
 
+// All that a rename may meet in the file; empty once one is met.
+template <typename Meets>
+std::optional<std::vector<std::string>> SelectionCheck::keys_unless_met(const Meets& meets) const {
+  std::vector<std::string> keys;
+  for (const auto& [key, live] : saved_) {
+    if (meets(key)) return {};
+    keys.push_back(key);
+  }
+  for (const std::string& name : names_) {
+    if (meets(name) || meets(name + '.')) return {};
+    keys.push_back(name);
+  }
+  return keys;
+}
+
 void SelectionCheck::require_prefixes(const std::string& path) const {
   for (size_t i = 0; i < selection_.options().renamed_prefixes().size(); ++i) {
     require_prefix(i, path);
@@ -158,23 +172,16 @@ void SelectionCheck::require_prefix(size_t which, const std::string& path) const
   const auto is_taken_before = [&](const std::string& key) {
     if (function && renamed_by_user(function, key) != key) return true;
     return std::any_of(prefixes.begin(), prefixes.begin() + static_cast<std::ptrdiff_t>(which),
-                       [&](const auto& earlier) { return begins_with(key, earlier.first); });
+                       [&](const auto& earlier) { return base::begins_with(key, earlier.first); });
   };
-  std::vector<std::string> keys;
   bool is_hidden = false;
   const auto meets = [&](const std::string& key) {
-    if (!begins_with(key, from)) return false;
+    if (!base::begins_with(key, from)) return false;
     is_hidden = is_hidden || is_taken_before(key);
     return !is_taken_before(key);
   };
-  for (const auto& [key, live] : saved_) {
-    if (meets(key)) return;
-    keys.push_back(key);
-  }
-  for (const std::string& name : names_) {
-    if (meets(name) || meets(name + '.')) return;
-    keys.push_back(name);
-  }
+  const std::optional<std::vector<std::string>> keys = keys_unless_met(meets);
+  if (!keys) return;
   const std::string call = "RestoreOptions::rename('" + from + "', '" + to + "')";
   if (is_hidden) {
     refuse_selection(call + " is never reached: an earlier rename takes every key that it fits",
@@ -186,7 +193,7 @@ void SelectionCheck::require_prefix(size_t which, const std::string& path) const
     return;
   }
   refuse_selection(
-      call + " meets no key of the file" + base::instead_of(base::Glob::of_prefix(from), keys),
+      call + " meets no key of the file" + base::instead_of(base::Glob::of_prefix(from), *keys),
       path, "Keys are dotted and begin with the item's name.");
 }
 
@@ -194,18 +201,10 @@ void SelectionCheck::require_function(const std::string& path) const {
   const RestoreOptions::Rename& function = selection_.options().renaming_function();
   if (!function) return;
   const auto meets = [&](const std::string& key) { return renamed_by_user(function, key) != key; };
-  std::vector<std::string> keys;
-  for (const auto& [key, live] : saved_) {
-    if (meets(key)) return;
-    keys.push_back(key);
-  }
-  for (const std::string& name : names_) {
-    if (meets(name) || meets(name + '.')) return;
-    keys.push_back(name);
-  }
-  if (has_all_below("")) return;
+  const std::optional<std::vector<std::string>> keys = keys_unless_met(meets);
+  if (!keys || has_all_below("")) return;
   refuse_selection("RestoreOptions::rename: the function changes no key of the file; there are " +
-                       base::listed(keys),
+                       base::listed(*keys),
                    path, "Keys are dotted and begin with the item's name.");
 }
 
@@ -244,9 +243,9 @@ bool SelectionCheck::has_all_below(const std::string& prefix) const {
   for (const auto& [key, live] : saved_) in_file.insert(live);
   bool any = false;
   for (auto key = chosen_.lower_bound(prefix); key != chosen_.end(); ++key) {
-    if (!begins_with(*key, prefix)) break;
+    if (!base::begins_with(*key, prefix)) break;
     const auto below = in_file.lower_bound(*key + '.');  // Of what is restored whole.
-    const bool has_below = below != in_file.end() && begins_with(*below, *key + '.');
+    const bool has_below = below != in_file.end() && base::begins_with(*below, *key + '.');
     if (!has_below && in_file.count(*key) == 0) return false;
     any = true;
   }

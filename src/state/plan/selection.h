@@ -74,6 +74,8 @@ class SelectionCheck {
                      const std::string& path) const;
   void require_prefixes(const std::string& path) const;
   void require_prefix(size_t which, const std::string& path) const;
+  template <typename Meets>
+  std::optional<std::vector<std::string>> keys_unless_met(const Meets& meets) const;
   void require_function(const std::string& path) const;
   void require_choice(const std::string& path) const;
   std::vector<std::string> choosable() const;

@@ -66,11 +66,20 @@ void append_line(const Directory& directory, const std::string& text) {
   file.close();
 }
 
-// Empty if there is none.
-std::string history_text(const Directory& directory) {
+// Calls `visit` for each line. What it throws as an Error means that the line cannot be read (one
+// may be torn), and is passed by: nothing depends on it.
+template <typename Visit>
+void for_each_line(const Directory& directory, const Visit& visit) {
   const std::string path = directory.path_of(kHistoryFile);
-  if (look(directory.fs(), path).st_mode == 0) return {};
-  return read_whole(directory.fs(), path, kMaxBytes);
+  if (look(directory.fs(), path).st_mode == 0) return;
+  std::istringstream text(read_whole(directory.fs(), path, kMaxBytes));
+  for (std::string line; std::getline(text, line);) {
+    if (line.empty()) continue;
+    try {
+      visit(line, path);
+    } catch (const Error&) {
+    }
+  }
 }
 
 bool is_removal(const std::string& line) {
@@ -112,34 +121,21 @@ void append_removal(const Directory& directory, const Removal& removal) {
 
 int64_t highest_removed(const Directory& directory) {
   int64_t highest = 0;
-  std::istringstream text(history_text(directory));
-  for (std::string line; std::getline(text, line);) {
-    if (!is_removal(line)) continue;
-    try {
-      highest = std::max(highest, decode_removal(line, directory.path()).sequence);
-    } catch (const Error&) {
-      // A torn line.
-    }
-  }
+  for_each_line(directory, [&](const std::string& line, const std::string& path) {
+    if (is_removal(line)) highest = std::max(highest, decode_removal(line, path).sequence);
+  });
   return highest;
 }
 
 std::vector<HistoryEntry> read_history(const Directory& directory) {
-  const std::string path = directory.path_of(kHistoryFile);
-  std::istringstream text(history_text(directory));
   std::vector<HistoryEntry> entries;
-  for (std::string line; std::getline(text, line);) {
-    if (line.empty()) continue;
-    try {
-      if (!is_removal(line)) {
-        entries.push_back(decode(line, path));
-      } else if (decode_removal(line, path).was_last) {
-        for (HistoryEntry& entry : entries) entry.given_up = true;
-      }
-    } catch (const Error&) {
-      // Nothing depends on it.
+  for_each_line(directory, [&](const std::string& line, const std::string& path) {
+    if (!is_removal(line)) {
+      entries.push_back(decode(line, path));
+    } else if (decode_removal(line, path).was_last) {
+      for (HistoryEntry& entry : entries) entry.given_up = true;
     }
-  }
+  });
   return entries;
 }
 

@@ -17,6 +17,7 @@
 #include "store/directory/unseen.h"
 
 #include "base/in_quotes.h"
+#include "base/text.h"
 #include "store/directory/history.h"
 #include "store/io/file.h"
 #include "store/records/marker.h"
@@ -34,20 +35,8 @@ namespace {
 // Somebody's directory of pictures is not searched to its end.
 constexpr size_t kMostBelow = 1000;
 
-bool begins_with(const std::string& name, std::string_view start) {
-  return name.compare(0, start.size(), start) == 0;
-}
-
-bool ends_with(const std::string& name, std::string_view end) {
-  return name.size() > end.size() &&
-         name.compare(name.size() - end.size(), end.size(), end.data(), end.size()) == 0;
-}
-
 std::vector<std::string> sorted_names(FileSystem& fs, const std::string& path) {
-  std::vector<std::string> names;
-  if (fs.list(path.c_str(), &names) != 0 && errno != ENOENT) {
-    throw system_failure("list the directory", path, errno);
-  }
+  std::vector<std::string> names = list_directory(fs, path);
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -74,7 +63,7 @@ std::optional<std::string> why_below(FileSystem& fs, const std::string& path) {
 
 std::optional<std::string> why_directory(FileSystem& fs, const std::string& name,
                                          const std::string& path) {
-  if (begins_with(name, kRetiringPrefix)) {
+  if (base::begins_with(name, kRetiringPrefix)) {
     if (!looks_like_checkpoint(fs, path)) return std::nullopt;
     return "a checkpoint whose removal was begun and not decided: rename it to " +
            base::in_quotes(name.substr(sizeof kRetiringPrefix - 1));
@@ -112,7 +101,7 @@ std::optional<std::string> why_link(FileSystem& fs, const std::string& name,
 
 std::optional<std::string> why(const Directory& directory, const std::string& name) {
   for (const char* const own : {kStagingPrefix, kRetiredPrefix}) {
-    if (begins_with(name, own)) return std::nullopt;
+    if (base::begins_with(name, own)) return std::nullopt;
   }
   if (name == kPinsDirectory || is_set_aside(name)) return std::nullopt;
   const std::string path = directory.path_of(name);
@@ -151,8 +140,9 @@ std::vector<std::string> files_like_checkpoints(const Directory& directory) {
       ".pt", ".pth", ".ckpt", ".safetensors", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".zip"};
   std::vector<std::string> result;
   for (const std::string& name : sorted_names(directory.fs(), directory.path())) {
-    const bool fits = std::any_of(kEndings.begin(), kEndings.end(),
-                                  [&](std::string_view end) { return ends_with(name, end); });
+    const bool fits = std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view end) {
+      return name.size() > end.size() && base::ends_with(name, end);
+    });
     if (fits && S_ISREG(look(directory.fs(), directory.path_of(name)).st_mode)) {
       result.push_back(name);
     }

@@ -249,6 +249,14 @@ struct stat look(FileSystem& fs, const std::string& path) {
   return info;
 }
 
+std::vector<std::string> list_directory(FileSystem& fs, const std::string& path) {
+  std::vector<std::string> names;
+  if (fs.list(path.c_str(), &names) != 0 && errno != ENOENT) {
+    throw reading_failure("list the directory", path, errno);
+  }
+  return names;
+}
+
 bool is_directory(FileSystem& fs, const std::string& path) {
   return S_ISDIR(look(fs, join(path, ".")).st_mode);
 }

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string_view>
+
+namespace checkpoint::base {
+
+// As C++20's std::string_view has them.
+
+inline bool begins_with(std::string_view text, std::string_view begin) {
+  return text.substr(0, begin.size()) == begin;
+}
+
+inline bool ends_with(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+}  // namespace checkpoint::base
