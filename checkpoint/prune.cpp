@@ -60,10 +60,8 @@ store::Plan prune(const Arguments& arguments) {
   const KeepRules rules = arguments.keep.rules();
   std::optional<store::WriterHold> hold;
   if (!arguments.dry_run) {
-    hold.emplace(fs, arguments.directory,
-                 arguments.lock ? store::TakeLock::kYes : store::TakeLock::kNo);
-    directory.write_under(*hold);
-    store::put_back_pinned(directory);
+    store::begin_writing(directory, arguments.lock ? store::TakeLock::kYes : store::TakeLock::kNo,
+                         hold);
   }
   check_metrics(directory.scan(), rules, arguments.directory);
   store::Retention retention(rules, true);

@@ -41,14 +41,17 @@
 namespace checkpoint {
 namespace {
 
-// What must not cost a checkpoint that is safe already. Returns whether it succeeded.
+constexpr char kSaved[] = "the checkpoint is saved";
+
+// What must not undo what is done already, which the log says with the failure. Returns whether it
+// succeeded.
 template <typename Step>
-bool attempt(const Step& step) {
+bool attempt(const char* done, const Step& step) {
   try {
     step();
     return true;
   } catch (const std::exception& error) {
-    base::log_warning(std::string("the checkpoint is saved, but: ") + error.what());
+    base::log_warning(std::string(done) + ", but: " + error.what());
     return false;
   }
 }
@@ -192,13 +195,12 @@ void CheckpointManager::Impl::warn_of_names(const State& state) const {
 void CheckpointManager::Impl::become_writer() {
   if (writer_process == 0) {
     directory.create();
-    hold.emplace(directory.fs(), directory.path(),
-                 options.lock() ? store::TakeLock::kYes : store::TakeLock::kNo);
-    directory.write_under(*hold);
+    store::begin_writing(directory, options.lock() ? store::TakeLock::kYes : store::TakeLock::kNo,
+                         hold);
     writer_process = ::getpid();
     // No training fails to start because of a file on which nothing depends.
-    attempt([&] { removed_sequence = store::highest_removed(directory); });
-    store::put_back_pinned(directory);
+    attempt("the directory is ready",
+            [&] { removed_sequence = store::highest_removed(directory); });
   } else if (writer_process != ::getpid()) {
     throw Error(ErrorCode::kLocked, "this manager writes for the process that was forked",
                 directory.path(), 0, "Make a CheckpointManager of its own in the child.");
@@ -294,17 +296,17 @@ void CheckpointManager::Impl::warn_of_missing_metrics(const store::FoundCheckpoi
 
 // The checkpoint is safe by now: what fails here is logged, and tried again after the next save.
 void CheckpointManager::Impl::tidy_up(const std::string& newest) {
-  attempt([&] { directory.point_link(store::kLatestLink, newest); });
-  attempt([&] { point_best(); });
-  attempt([&] {
+  attempt(kSaved, [&] { directory.point_link(store::kLatestLink, newest); });
+  attempt(kSaved, [&] { point_best(); });
+  attempt(kSaved, [&] {
     const Manifest manifest = store::read_manifest(directory.fs(), directory.path_of(newest));
     store::append_history(directory, store::history_entry(manifest));
   });
-  const bool retired = options.keep().empty() || attempt([&] { retire(newest); });
+  const bool retired = options.keep().empty() || attempt(kSaved, [&] { retire(newest); });
   // Not after a failure: where the directory could not be synced, what was renamed out of sight may
   // be back under its name after a crash, and must be whole. And without the lock another writer
   // may be at work in its staging directory.
-  if (options.lock() && retired) attempt([&] { store::sweep(directory); });
+  if (options.lock() && retired) attempt(kSaved, [&] { store::sweep(directory); });
 }
 
 // Only where the options say what is best: a link of the user's own making is nobody else's matter.
@@ -500,7 +502,7 @@ void CheckpointManager::remove(const std::string& name) {
   const int64_t sequence = store::remove_checkpoint(impl_->directory, name);
   impl_->removed_sequence = std::max(impl_->removed_sequence, sequence);
   impl_->newest.reset();  // It may be gone: `save_final` must not rely on it.
-  attempt([&] { impl_->point_best(); });
+  attempt("the checkpoint is removed", [&] { impl_->point_best(); });
 }
 
 PruneReport CheckpointManager::prune(DryRun dry_run) {

@@ -39,6 +39,11 @@ bool may_be_ours(FileSystem& fs, const std::string& path) {
 
 }  // namespace
 
+Error no_name_error(const Directory& directory, const std::string& name) {
+  return Error(ErrorCode::kInvalidArgument, "'" + name + "' is no name of a checkpoint",
+               directory.path(), 0, "list gives the names.");
+}
+
 void refuse_dangling(FileSystem& fs, const std::string& path) {
   const size_t end = path.find_last_not_of('/');
   if (end == std::string::npos) return;

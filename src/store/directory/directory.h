@@ -81,6 +81,8 @@ class Directory {
   std::atomic<const WriterHold*> hold_ = nullptr;
 };
 
+/// Error(invalid_argument): what is to be a checkpoint's name can never be one.
+Error no_name_error(const Directory& directory, const std::string& name);
 /// Throws Error(not_found) if a link that leads nowhere is at the path or above it: a disk may not
 /// be mounted, and nobody knows what is there.
 void refuse_dangling(FileSystem& fs, const std::string& path);

@@ -16,10 +16,7 @@ std::string pin_path(const Directory& directory, const std::string& name) {
 }
 
 void check_name(const Directory& directory, const std::string& name) {
-  if (!is_checkpoint_name(name)) {
-    throw Error(ErrorCode::kInvalidArgument, "'" + name + "' is no name of a checkpoint",
-                directory.path(), 0, "list gives the names.");
-  }
+  if (!is_checkpoint_name(name)) throw no_name_error(directory, name);
 }
 
 // Whether there is a directory of pins. A link in its place might lead anywhere.

@@ -21,10 +21,7 @@ Error is_pinned_error(const std::string& path) {
 // Of what can be removed.
 void check(const Directory& directory, const std::string& name) {
   const std::string path = directory.path_of(name);
-  if (!is_checkpoint_name(name) && !is_set_aside(name)) {
-    throw Error(ErrorCode::kInvalidArgument, "'" + name + "' is no name of a checkpoint",
-                directory.path(), 0, "list gives the names.");
-  }
+  if (!is_checkpoint_name(name) && !is_set_aside(name)) throw no_name_error(directory, name);
   if (!S_ISDIR(look(directory.fs(), path).st_mode)) {
     throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path, 0,
                 "list gives the names.");

@@ -44,11 +44,8 @@ bool is_ours(const std::string& name) {
 }
 
 bool holds_only_ours(FileSystem& fs, const std::string& path) {
-  std::vector<std::string> names;
   // Gone meanwhile: for a reader, beside the writer, that is nothing special.
-  if (fs.list(path.c_str(), &names) != 0 && errno != ENOENT) {
-    throw reading_failure("list the directory", path, errno);
-  }
+  const std::vector<std::string> names = list_directory(fs, path);
   return std::all_of(names.begin(), names.end(), is_ours);
 }
 
@@ -161,6 +158,12 @@ bool put_back(const Directory& directory, const std::string& name) {
   }
   sync_directory(directory.fs(), directory.path());
   return true;
+}
+
+void begin_writing(Directory& directory, TakeLock lock, std::optional<WriterHold>& hold) {
+  hold.emplace(directory.fs(), directory.path(), lock);
+  directory.write_under(*hold);
+  put_back_pinned(directory);
 }
 
 void put_back_pinned(const Directory& directory) noexcept {

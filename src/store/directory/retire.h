@@ -1,7 +1,9 @@
 #pragma once
 
 #include "store/directory/directory.h"
+#include "store/directory/writer_hold.h"
 
+#include <optional>
 #include <string>
 
 namespace checkpoint::store {
@@ -21,6 +23,10 @@ bool put_back(const Directory& directory, const std::string& name);
 /// The same for all that are pinned: what a writer left that died at that very moment. Failures are
 /// logged.
 void put_back_pinned(const Directory& directory) noexcept;
+
+/// What every writer begins with: takes the lock, ties the directory's changes to `hold`, which
+/// must outlive it, and puts back what is pinned. Throws what WriterHold throws.
+void begin_writing(Directory& directory, TakeLock lock, std::optional<WriterHold>& hold);
 
 /// Removes what dead writers left: hidden staging and retired directories with our marker; puts
 /// back what is pinned. The caller holds the writer lock, so that there is no living one.

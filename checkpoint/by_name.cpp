@@ -4,11 +4,17 @@
 
 #include "store/directory/directory.h"
 #include "store/directory/pins.h"
+#include "store/directory/remove.h"
+#include "store/directory/retire.h"
+#include "store/directory/writer_hold.h"
 
 #include <checkpoint/error.h>
 
 #include <cstdio>
 #include <memory>
+#include <optional>
+
+// The commands that do something with each checkpoint that is named.
 
 namespace checkpoint::cli {
 namespace {
@@ -16,6 +22,7 @@ namespace {
 struct Arguments {
   std::string directory;
   std::vector<std::string> names;
+  bool lock = true;
   bool json = false;
 };
 
@@ -65,6 +72,20 @@ ExitCode unpin(const Arguments& arguments) {
   return done["not_pinned"].empty() ? kAllWell : kWrongUse;
 }
 
+ExitCode remove(const Arguments& arguments) {
+  store::Directory directory = directory_of(arguments);
+  std::optional<store::WriterHold> hold;
+  store::begin_writing(directory, arguments.lock ? store::TakeLock::kYes : store::TakeLock::kNo,
+                       hold);
+  nlohmann::ordered_json done = {{"removed", Names()}};
+  for_each_name(arguments, done, [&](const std::string& name) {
+    store::remove_checkpoint(directory, name);
+    done["removed"].push_back(name);
+    print(arguments, "removed", name);
+  });
+  return kAllWell;
+}
+
 std::shared_ptr<Arguments> add_arguments(CLI::App& command) {
   auto arguments = std::make_shared<Arguments>();
   command.add_option("DIR", arguments->directory, "The directory of checkpoints")->required();
@@ -91,6 +112,19 @@ void add_unpin(CLI::App& app, Run& run) {
   const auto arguments = add_arguments(*command);
   command->footer("Example: torch-checkpoint unpin runs/digits epoch0005");
   command->callback([arguments, &run] { run = [arguments] { return unpin(*arguments); }; });
+}
+
+void add_remove(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand(
+      "remove",
+      "Removes the checkpoints that are named, whatever the rules say: the newest too, damaged "
+      "ones, and those that were set aside as NAME.corrupt. Pinned ones stay. No training may run "
+      "in the directory.");
+  const auto arguments = add_arguments(*command);
+  command->add_flag("!--no-lock", arguments->lock,
+                    "For file systems without flock: see to it that nobody writes there");
+  command->footer("Example: torch-checkpoint remove runs/digits epoch0005");
+  command->callback([arguments, &run] { run = [arguments] { return remove(*arguments); }; });
 }
 
 }  // namespace checkpoint::cli
