@@ -1,6 +1,6 @@
 #include "command.h"
+#include "directory_view.h"
 #include "keep_options.h"
-#include "listing.h"
 #include "output.h"
 
 #include "store/directory/directory.h"

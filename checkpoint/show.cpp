@@ -1,5 +1,5 @@
 #include "command.h"
-#include "listing.h"
+#include "directory_view.h"
 #include "output.h"
 #include "places.h"
 

@@ -3,10 +3,10 @@
 #include <checkpoint/state.h>
 
 #include "base/utf8.h"
-#include "state/items/archived_item.h"
+#include "state/items/custom_archive_item.h"
+#include "state/items/custom_state_dict_item.h"
 #include "state/items/data_item.h"
 #include "state/items/module.h"
-#include "state/items/object_item.h"
 #include "state/items/optimizer.h"
 #include "state/items/scheduler.h"
 #include "state/items/script_item.h"

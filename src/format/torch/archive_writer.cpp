@@ -1,8 +1,8 @@
 #include "format/torch/archive_writer.h"
 
 #include "base/digest.h"
-#include "format/torch/fail_safe.h"
 #include "format/torch/ivalue.h"
+#include "format/torch/writer_guard.h"
 #include "format/tree/opaque.h"
 #include "format/tree/path.h"
 #include "format/tree/tagged.h"

@@ -1,7 +1,7 @@
 #include <checkpoint/error.h>
 #include <checkpoint/script.h>
 
-#include "format/torch/fail_safe.h"
+#include "format/torch/writer_guard.h"
 #include "format/tree/dense.h"
 #include "store/io/atomic_file.h"
 #include "store/io/file.h"

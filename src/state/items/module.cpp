@@ -1,8 +1,8 @@
 #include "state/items/module.h"
 
-#include "state/items/overrides.h"
-#include "state/items/overriding_module.h"
-#include "state/items/self_saving.h"
+#include "state/items/custom_methods.h"
+#include "state/items/custom_module.h"
+#include "state/items/custom_save_load.h"
 #include "state/plan/renamed_tree.h"
 #include "state/plan/restore_plan.h"
 

@@ -30,7 +30,7 @@ class ModuleItem final : public Item {
   std::shared_ptr<torch::nn::Module> module_;
 };
 
-/// Whether a module's own `save` and `load` (overriding_module.h) have a say.
+/// Whether a module's own `save` and `load` (custom_module.h) have a say.
 enum class OwnLoad { kCalled, kIgnored };
 
 /// Plans to restore a module from saved trees, nested or with dotted names. `path` is what its keys

@@ -1,7 +1,7 @@
 #include "state/items/optimizer.h"
 
 #include "compat/torch_compat.h"
-#include "state/items/archived_optimizer.h"
+#include "state/items/custom_optimizer.h"
 #include "state/items/optimizer_codec.h"
 #include "state/plan/restore_plan.h"
 

@@ -14,7 +14,7 @@ namespace checkpoint::state {
 /// of its own: the options of every group and the state of every parameter. Its tree has the layout
 /// of Optimizer::save, so that plain LibTorch's Optimizer::load reads it, but with the parameters'
 /// indices as keys where LibTorch writes addresses. Any other class: what its own `save` writes
-/// (archived_optimizer.h).
+/// (custom_optimizer.h).
 std::unique_ptr<Item> make_optimizer_item(std::string name, torch::optim::Optimizer& optimizer);
 
 /// How many parameters each group has.

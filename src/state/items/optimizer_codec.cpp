@@ -1,7 +1,7 @@
 #include "state/items/optimizer_codec.h"
 
+#include "state/items/custom_methods.h"
 #include "state/items/optimizer_fields.h"
-#include "state/items/overrides.h"
 #include "state/plan/item.h"
 
 #include <checkpoint/error.h>

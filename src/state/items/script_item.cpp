@@ -2,8 +2,8 @@
 
 #include "format/torch/ivalue.h"
 #include "format/torch/memory_archive.h"
+#include "state/items/custom_save_load.h"
 #include "state/items/module.h"
-#include "state/items/self_saving.h"
 #include "state/plan/restore_plan.h"
 
 #include <torch/torch.h>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "state/items/self_saving.h"
+#include "state/items/custom_save_load.h"
 #include "state/plan/item.h"
 
 #include <string>

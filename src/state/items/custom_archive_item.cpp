@@ -1,4 +1,4 @@
-#include "state/items/archived_item.h"
+#include "state/items/custom_archive_item.h"
 
 #include "state/plan/restore_plan.h"
 

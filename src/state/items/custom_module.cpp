@@ -1,6 +1,6 @@
-#include "state/items/overriding_module.h"
+#include "state/items/custom_module.h"
 
-#include "state/items/self_saving.h"
+#include "state/items/custom_save_load.h"
 #include "state/plan/item.h"
 
 #include <torch/torch.h>

@@ -1,4 +1,4 @@
-#include "manager/listing.h"
+#include "manager/checkpoint_info.h"
 
 #include "store/retention/ranking.h"
 

@@ -1,4 +1,4 @@
-#include "state/items/overrides.h"
+#include "state/items/custom_methods.h"
 #include "support/catch.h"
 #include "support/error_of.h"
 #include "support/models.h"

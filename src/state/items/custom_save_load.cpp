@@ -1,4 +1,4 @@
-#include "state/items/self_saving.h"
+#include "state/items/custom_save_load.h"
 
 #include "base/log.h"
 #include "base/user_call.h"

@@ -18,7 +18,7 @@
 // they ever to differ without one, the object would be saved and loaded by its own functions, which
 // is slower and as right.
 
-#include "state/items/overrides.h"
+#include "state/items/custom_methods.h"
 
 #include <checkpoint/error.h>
 

@@ -1,9 +1,9 @@
-#include "state/items/archived_optimizer.h"
+#include "state/items/custom_optimizer.h"
 
 #include "compat/torch_compat.h"
 #include "format/torch/memory_archive.h"
+#include "state/items/custom_save_load.h"
 #include "state/items/optimizer.h"
-#include "state/items/self_saving.h"
 #include "state/plan/restore_plan.h"
 
 #include <torch/torch.h>

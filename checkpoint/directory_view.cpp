@@ -1,4 +1,4 @@
-#include "listing.h"
+#include "directory_view.h"
 
 #include "places.h"
 

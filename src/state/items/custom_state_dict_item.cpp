@@ -1,7 +1,7 @@
-#include "state/items/object_item.h"
+#include "state/items/custom_state_dict_item.h"
 
 #include "base/user_call.h"
-#include "state/items/self_saving.h"
+#include "state/items/custom_save_load.h"
 #include "state/plan/restore_plan.h"
 
 #include <checkpoint/error.h>

@@ -1,4 +1,4 @@
-#include "format/torch/fail_safe.h"
+#include "format/torch/writer_guard.h"
 
 #include <checkpoint/error.h>
 
