@@ -20,20 +20,21 @@ KeepRules rules_of_last_run(const std::vector<store::FoundCheckpoint>& found) {
 
 }  // namespace
 
-Listing look_at(const std::string& path, const KeepRules& given) {
+DirectoryView read_directory(const std::string& path, const KeepRules& given) {
   store::FileSystem& fs = store::posix_file_system();
   need_directory_of_checkpoints(fs, path);
   const store::Directory directory(fs, path);
   std::vector<store::FoundCheckpoint> found = directory.scan();
   const bool rules_given = !given.empty();
   const KeepRules rules = rules_given ? given : rules_of_last_run(found);
-  return {store::Retention(rules, true).plan(directory, std::move(found), ""), rules, rules_given};
+  return {store::Retention(rules, true).decide(directory, std::move(found), ""), rules,
+          rules_given};
 }
 
-nlohmann::ordered_json standing(const Listing& listing, size_t i) {
+nlohmann::ordered_json retention_fields(const DirectoryView& view, size_t i) {
   nlohmann::ordered_json fields;
-  fields["pinned"] = listing.plan.pins.count(listing.plan.found[i].name) != 0;
-  if (!listing.rules.empty()) fields["reasons"] = listing.plan.reasons[i];
+  fields["pinned"] = view.decision.pins.count(view.decision.found[i].name) != 0;
+  if (!view.rules.empty()) fields["reasons"] = view.decision.reasons[i];
   return fields;
 }
 

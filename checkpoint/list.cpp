@@ -26,14 +26,14 @@ struct Arguments {
 
 // What no rule keeps goes by the rules that were given. By those of the run it may be there for a
 // keep_if of its own, or until the next save.
-std::string why_kept(const Listing& listing, size_t i) {
-  if (!listing.plan.reasons[i].empty()) return printable(joined(listing.plan.reasons[i]));
-  return listing.rules_given ? "nothing: it goes" : "-";
+std::string why_kept(const DirectoryView& view, size_t i) {
+  if (!view.decision.reasons[i].empty()) return printable(joined(view.decision.reasons[i]));
+  return view.rules_given ? "nothing: it goes" : "-";
 }
 
-std::vector<std::string> pins_of_nothing(const store::Plan& plan) {
-  std::set<std::string> pins = plan.pins;
-  for (const store::FoundCheckpoint& checkpoint : plan.found) pins.erase(checkpoint.name);
+std::vector<std::string> pins_of_nothing(const store::Decision& decision) {
+  std::set<std::string> pins = decision.pins;
+  for (const store::FoundCheckpoint& checkpoint : decision.found) pins.erase(checkpoint.name);
   std::vector<std::string> names;
   std::copy_if(pins.begin(), pins.end(), std::back_inserter(names), store::is_checkpoint_name);
   return names;
@@ -50,14 +50,14 @@ std::string state_of(const store::FoundCheckpoint& checkpoint, bool is_pinned,
   return state;
 }
 
-void print(const Listing& listing) {
-  const store::Plan& plan = listing.plan;
-  const KeepRules& rules = listing.rules;
+void print(const DirectoryView& view) {
+  const store::Decision& decision = view.decision;
+  const KeepRules& rules = view.rules;
   std::vector<std::vector<std::string>> rows = {
       {"NAME", ">EPOCH", ">STEP", ">LOSS", "METRICS", ">SIZE", ">AGE", "STATE"}};
   if (!rules.empty()) rows[0].push_back("KEPT BY");
-  for (size_t i = 0; i < plan.found.size(); ++i) {
-    const store::FoundCheckpoint& checkpoint = plan.found[i];
+  for (size_t i = 0; i < decision.found.size(); ++i) {
+    const store::FoundCheckpoint& checkpoint = decision.found[i];
     const std::string name = printable(checkpoint.name);
     if (checkpoint.problem) {
       rows.push_back(
@@ -69,39 +69,39 @@ void print(const Listing& listing) {
                     std::to_string(manifest.progress.step), human_number(manifest.progress.loss),
                     human_metrics(manifest.progress), human_bytes(manifest.total_bytes()),
                     age_since(manifest.created),
-                    state_of(checkpoint, plan.pins.count(checkpoint.name) != 0, rules)});
-    if (!rules.empty()) rows.back().push_back(why_kept(listing, i));
+                    state_of(checkpoint, decision.pins.count(checkpoint.name) != 0, rules)});
+    if (!rules.empty()) rows.back().push_back(why_kept(view, i));
   }
   print_table(rows);
-  for (const std::string& name : pins_of_nothing(plan)) {
+  for (const std::string& name : pins_of_nothing(decision)) {
     std::printf("pinned, and not there: %s\n", printable(name).c_str());
   }
 }
 
-void print_as_json(const Listing& listing) {
-  const store::Plan& plan = listing.plan;
+void print_as_json(const DirectoryView& view) {
+  const store::Decision& decision = view.decision;
   nlohmann::ordered_json checkpoints = nlohmann::ordered_json::array();
-  for (size_t i = 0; i < plan.found.size(); ++i) {
-    const store::FoundCheckpoint& checkpoint = plan.found[i];
+  for (size_t i = 0; i < decision.found.size(); ++i) {
+    const store::FoundCheckpoint& checkpoint = decision.found[i];
     nlohmann::ordered_json entry = {{"name", checkpoint.name}, {"path", checkpoint.path}};
     entry["damage"] = nullptr;
     if (checkpoint.problem) entry["damage"] = checkpoint.problem->what();
-    entry.update(standing(listing, i));
+    entry.update(retention_fields(view, i));
     if (!checkpoint.problem) entry.update(to_json(checkpoint.manifest));
     checkpoints.push_back(std::move(entry));
   }
   print_json({{"checkpoints", std::move(checkpoints)},
-              {"pins_without_checkpoint", pins_of_nothing(plan)}});
+              {"pins_without_checkpoint", pins_of_nothing(decision)}});
 }
 
 ExitCode list(const Arguments& arguments) {
-  const Listing listing = look_at(arguments.directory, arguments.keep.rules());
+  const DirectoryView view = read_directory(arguments.directory, arguments.keep.rules());
   if (arguments.json) {
-    print_as_json(listing);
+    print_as_json(view);
   } else {
-    print(listing);
+    print(view);
   }
-  for (const store::FoundCheckpoint& checkpoint : listing.plan.found) {
+  for (const store::FoundCheckpoint& checkpoint : view.decision.found) {
     if (checkpoint.problem) return kDamageFound;
   }
   return kAllWell;

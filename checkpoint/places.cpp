@@ -11,11 +11,11 @@ namespace checkpoint::cli {
 namespace {
 
 bool has(store::FileSystem& fs, const std::string& path, const char* name) {
-  return store::look(fs, store::join(path, name)).st_mode != 0;
+  return store::status_of(fs, store::join(path, name)).st_mode != 0;
 }
 
 bool is_there(store::FileSystem& fs, const std::string& path) {
-  return store::look(fs, path).st_mode != 0;
+  return store::status_of(fs, path).st_mode != 0;
 }
 
 [[noreturn]] void refuse_file(store::FileSystem& fs, const std::string& path) {

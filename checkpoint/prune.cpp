@@ -43,7 +43,7 @@ void check_metrics(const std::vector<store::FoundCheckpoint>& found, const KeepR
   const std::vector<std::string> unranked = store::unranked_metrics(found, rules);
   if (unranked.empty()) return;
   const std::string& metric = unranked.front();
-  const std::set<std::string> names = store::metrics_with_figures(found);
+  const std::set<std::string> names = store::metrics_with_values(found);
   throw Error(ErrorCode::kInvalidArgument,
               is_named(metric, found)
                   ? "the metric '" + metric + "' is NaN in all checkpoints that have it"
@@ -53,7 +53,7 @@ void check_metrics(const std::vector<store::FoundCheckpoint>& found, const KeepR
                             : "They have: " + joined({names.begin(), names.end()}) + ".");
 }
 
-store::Plan prune(const Arguments& arguments) {
+store::Decision prune(const Arguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
   need_directory_of_checkpoints(fs, arguments.directory);
   store::Directory directory(fs, arguments.directory);
@@ -65,7 +65,7 @@ store::Plan prune(const Arguments& arguments) {
   }
   check_metrics(directory.scan(), rules, arguments.directory);
   store::Retention retention(rules, true);
-  return arguments.dry_run ? retention.plan(directory, "") : retention.apply(directory, "");
+  return arguments.dry_run ? retention.decide(directory, "") : retention.apply(directory, "");
 }
 
 void print(const PruneReport& report, bool dry_run) {
@@ -114,13 +114,13 @@ void add_prune(CLI::App& app, Run& run) {
       throw CLI::ValidationError("prune", "needs at least one rule that says what stays");
     }
     run = [arguments] {
-      const store::Plan plan = prune(*arguments);
+      const store::Decision decision = prune(*arguments);
       if (arguments->json) {
-        print_as_json(plan.report(), arguments->dry_run);
+        print_as_json(decision.report(), arguments->dry_run);
       } else {
-        print(plan.report(), arguments->dry_run);
+        print(decision.report(), arguments->dry_run);
       }
-      return plan.is_safe ? kAllWell : kDamageFound;
+      return decision.is_safe ? kAllWell : kDamageFound;
     };
   });
 }

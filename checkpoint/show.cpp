@@ -44,15 +44,15 @@ Shown read(const std::string& path) {
 
 // What the directory that it is in says of it. Nothing if that directory does not list it, as one
 // that was set aside.
-nlohmann::ordered_json standing_of(const std::string& path) {
+nlohmann::ordered_json retention_fields_of(const std::string& path) {
   const std::filesystem::path place = std::filesystem::canonical(path);
-  const Listing listing = look_at(place.parent_path(), {});
-  const std::vector<store::FoundCheckpoint>& found = listing.plan.found;
+  const DirectoryView view = read_directory(place.parent_path(), {});
+  const std::vector<store::FoundCheckpoint>& found = view.decision.found;
   const auto own = std::find_if(found.begin(), found.end(), [&](const auto& checkpoint) {
     return checkpoint.name == place.filename();
   });
   if (own == found.end()) return {{"pinned", false}};
-  return standing(listing, static_cast<size_t>(own - found.begin()));
+  return retention_fields(view, static_cast<size_t>(own - found.begin()));
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -116,7 +116,7 @@ void print(const Shown& shown) {
 
 void print_as_json(const Shown& shown) {
   nlohmann::ordered_json document = {{"name", shown.manifest.name}, {"path", shown.path}};
-  document.update(standing_of(shown.path));
+  document.update(retention_fields_of(shown.path));
   document.update(to_json(shown.manifest));
   nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
   for (const store::TensorEntry& tensor : shown.table.tensors) {

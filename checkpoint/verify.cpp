@@ -69,11 +69,12 @@ std::vector<Target> targets_at(store::FileSystem& fs, const std::string& path) {
   }
 }
 
-Result verify(store::FileSystem& fs, const Target& target, const OnTransfer& told) {
+Result verify(store::FileSystem& fs, const Target& target, const OnTransfer& on_transfer) {
   const std::string& path = target.path;
   if (!target.error.empty()) return {path, 0, target.error, kWrongUse};
   try {
-    const auto checkpoint = store::verify_checkpoint(fs, path, store::ReadFrom::kCache, told);
+    const auto checkpoint =
+        store::verify_checkpoint(fs, path, store::ReadFrom::kCache, on_transfer);
     return {path, checkpoint.manifest.total_bytes(), "", kAllWell};
   } catch (const Error& error) {
     // A checkpoint that lacks a file is damaged; one that cannot be read may not be.

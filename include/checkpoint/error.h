@@ -21,11 +21,11 @@ enum class ErrorCode {
 };
 
 /// The code as docs and logs spell it: "not_found", "corrupt", …
-CHECKPOINT_API const char* to_string(ErrorCode code) noexcept;
+TORCH_CHECKPOINT_API const char* to_string(ErrorCode code) noexcept;
 
 /// The one exception of this library. `what()` says what happened, to which file or tensor, the
 /// system's own text where there is one, and what to do next.
-class CHECKPOINT_API Error : public std::runtime_error {
+class TORCH_CHECKPOINT_API Error : public std::runtime_error {
  public:
   /// `message` is a sentence without the path; `hint` says what to do next. `system_error` is an
   /// errno value, or 0.

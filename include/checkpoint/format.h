@@ -18,7 +18,7 @@ enum class Format {
 };
 
 /// How `save` writes.
-class CHECKPOINT_API SaveOptions {
+class TORCH_CHECKPOINT_API SaveOptions {
  public:
   /// The format, whatever the path's extension is.
   SaveOptions& format(Format format) {
@@ -44,7 +44,7 @@ class CHECKPOINT_API SaveOptions {
 };
 
 /// How `load` reads.
-class CHECKPOINT_API LoadOptions {
+class TORCH_CHECKPOINT_API LoadOptions {
  public:
   LoadOptions() = default;
   /// With what a MapLocation is made from alone: `load(path, torch::kCPU)`.

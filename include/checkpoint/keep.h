@@ -49,7 +49,7 @@ struct KeepRules {
 enum class DryRun { kNo, kYes };
 
 /// What `prune` removes, and why the others stay. Both in the order of saving.
-struct CHECKPOINT_API PruneReport {
+struct TORCH_CHECKPOINT_API PruneReport {
   struct Kept {
     std::string name;
     std::vector<std::string> reasons;  ///< One at least: "pinned", "keep_last(3)", …

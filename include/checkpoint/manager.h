@@ -44,7 +44,7 @@ struct CheckpointInfo {
 /// A writing manager writes to the directory that it has opened. When that is moved, removed or
 /// replaced, or its `.lock` is removed, writing is Error(locked), and nothing is written or removed
 /// at the path: make a new manager.
-class CHECKPOINT_API CheckpointManager {
+class TORCH_CHECKPOINT_API CheckpointManager {
  public:
   /// Creates nothing: the directory and its missing parents are made by the first `save` or
   /// `restore_latest`. A relative directory is taken from the one that is current now; a later

@@ -23,7 +23,7 @@ enum class OnBusy {
 };
 
 /// What a manager does by itself. Chained, as LibTorch's own options are.
-class CHECKPOINT_API CheckpointManagerOptions {
+class TORCH_CHECKPOINT_API CheckpointManagerOptions {
  public:
   using Seconds = std::chrono::duration<double>;
   using When = std::function<bool(const Progress&)>;

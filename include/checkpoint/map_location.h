@@ -16,7 +16,7 @@ namespace checkpoint {
 /// Otherwise the live tensor moves to the device that this names for its key and the device it was
 /// saved from, as after `module->to(device)`. An optimizer's state is not asked for: it goes where
 /// its parameter is after the restore.
-class CHECKPOINT_API MapLocation {
+class TORCH_CHECKPOINT_API MapLocation {
   template <typename F>
   static constexpr bool kHearsDevice =
       std::is_invocable_r_v<std::optional<c10::Device>, F&, const c10::Device&>;

@@ -30,7 +30,7 @@ enum class Strict {
 /// for a name in items that the State does not have; for a glob that meets no key, neither a live
 /// one nor one of the file; for a rename that meets no key of the file; and if items, include and
 /// exclude together leave nothing.
-class CHECKPOINT_API RestoreOptions {
+class TORCH_CHECKPOINT_API RestoreOptions {
  public:
   /// From the key in the file to the key of the live tensor.
   using Rename = std::function<std::string(const std::string&)>;
@@ -122,7 +122,7 @@ class CHECKPOINT_API RestoreOptions {
 };
 
 /// What a restore found that does not fit. Keys are dotted: "model.conv.weight".
-struct CHECKPOINT_API RestoreReport {
+struct TORCH_CHECKPOINT_API RestoreReport {
   std::vector<std::string> missing;     ///< Live, but not in the file.
   std::vector<std::string> unexpected;  ///< In the file, but not live.
   std::vector<std::string> mismatched;  ///< In both, with another dtype, shape or kind; says which.

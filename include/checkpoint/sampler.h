@@ -36,7 +36,7 @@ namespace checkpoint {
 /// Restore between passes over the DataLoader: batches that its workers hold already would still
 /// come. All functions are thread-safe, also among copies; `next` and `reset` are for the
 /// DataLoader to call. docs/sampler.md has the details.
-class CHECKPOINT_API ResumableSampler final : public torch::data::samplers::Sampler<> {
+class TORCH_CHECKPOINT_API ResumableSampler final : public torch::data::samplers::Sampler<> {
  public:
   /// The examples 0 to size - 1 in this order.
   static ResumableSampler sequential(size_t size);

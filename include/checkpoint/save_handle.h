@@ -13,7 +13,7 @@ class SaveResult;
 
 /// A save that was begun: to ask how it went. Copies speak of the same save, and may outlive the
 /// manager. Thread-safe.
-class CHECKPOINT_API SaveHandle {
+class TORCH_CHECKPOINT_API SaveHandle {
  public:
   /// Of no save: done, and without a name.
   SaveHandle() = default;

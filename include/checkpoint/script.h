@@ -17,7 +17,7 @@ namespace checkpoint {
 ///
 /// Throws Error: no_space, io, unsupported (LibTorch cannot save
 /// this module). Never ends the process. The module must not change meanwhile.
-CHECKPOINT_API void save_script(const torch::jit::Module& module, const std::string& path);
+TORCH_CHECKPOINT_API void save_script(const torch::jit::Module& module, const std::string& path);
 
 /// Loads a TorchScript module whole. **This runs code from the file**: TorchScript in it is
 /// compiled, its `__setstate__` methods are called at once, and `forward` whenever you call it.
@@ -27,7 +27,7 @@ CHECKPOINT_API void save_script(const torch::jit::Module& module, const std::str
 /// The tensors go to `device`, or else where they were saved from. LibTorch checks no digest: a
 /// damaged file may load with wrong values. Throws Error: not_found, io, incompatible (LibTorch
 /// cannot load it).
-CHECKPOINT_API torch::jit::Module load_script(const std::string& path,
-                                              std::optional<c10::Device> device = std::nullopt);
+TORCH_CHECKPOINT_API torch::jit::Module load_script(
+    const std::string& path, std::optional<c10::Device> device = std::nullopt);
 
 }  // namespace checkpoint

@@ -40,9 +40,9 @@ constexpr bool kIsModuleHolder = std::is_base_of_v<torch::detail::ModuleHolderIn
 
 // Whether it has `save(OutputArchive&) const` and `load(InputArchive&)`.
 template <typename T, typename = void>
-struct SavesItself : std::false_type {};
+struct HasSaveLoad : std::false_type {};
 template <typename T>
-struct SavesItself<T, std::void_t<decltype(std::declval<const T&>().save(
+struct HasSaveLoad<T, std::void_t<decltype(std::declval<const T&>().save(
                                       std::declval<torch::serialize::OutputArchive&>())),
                                   decltype(std::declval<T&>().load(
                                       std::declval<torch::serialize::InputArchive&>()))>>
@@ -94,7 +94,7 @@ constexpr NumberType number_type() {
 ///
 /// Names are a checkpoint's top level: they must not be empty, must not be "epoch", "loss", "step"
 /// or "rng", and must not come twice: Error(invalid_argument).
-class CHECKPOINT_API State {
+class TORCH_CHECKPOINT_API State {
  public:
   State();
   State(State&&) noexcept;
@@ -187,7 +187,7 @@ class CHECKPOINT_API State {
         return add_object(
             std::move(name), [&object] { return Value(std::as_const(object).state_dict()); },
             [&object](const Value& saved) { object.load_state_dict(saved); });
-      } else if constexpr (internal::SavesItself<Plain>::value) {
+      } else if constexpr (internal::HasSaveLoad<Plain>::value) {
         return add_archived(
             std::move(name), typeid(object),
             [&object](torch::serialize::OutputArchive& archive) {

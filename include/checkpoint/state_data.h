@@ -30,7 +30,7 @@ struct Misfit {
 
 /// A saved value, and where in its item it stands. The place becomes text only when something does
 /// not fit. Lives on the stack of who reads: what it is made from must outlive it.
-class CHECKPOINT_API SavedData {
+class TORCH_CHECKPOINT_API SavedData {
  public:
   /// A whole item.
   SavedData(const Value& value, const std::string& item, std::vector<Misfit>& misfits)
@@ -76,8 +76,8 @@ class CHECKPOINT_API SavedData {
 };
 
 /// Those that a tree's own numbers cannot hold are texts.
-CHECKPOINT_API Value unsigned_value(uint64_t number);
-CHECKPOINT_API Value long_double_value(long double number);
+TORCH_CHECKPOINT_API Value unsigned_value(uint64_t number);
+TORCH_CHECKPOINT_API Value long_double_value(long double number);
 
 template <typename T>
 Value to_value(const T& object);

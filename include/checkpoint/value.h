@@ -24,10 +24,10 @@ class Value;
 using Key = std::variant<std::string, int64_t>;
 
 /// The key as people read it: the string itself, or the number.
-CHECKPOINT_API std::string to_string(const Key& key);
+TORCH_CHECKPOINT_API std::string to_string(const Key& key);
 
 /// A dict that keeps the order in which its entries came, as Python's does. Not thread-safe.
-class CHECKPOINT_API Dict {
+class TORCH_CHECKPOINT_API Dict {
  public:
   Dict();
   Dict(const Dict&);
@@ -105,7 +105,7 @@ struct Opaque {
 
 /// The tree in the middle: what a checkpoint holds, whatever the file's format. Copying a Value
 /// copies the tree but shares its tensors, as copying a torch::Tensor does. Not thread-safe.
-class CHECKPOINT_API Value {
+class TORCH_CHECKPOINT_API Value {
  public:
   using List = std::vector<Value>;
   enum class Kind {
@@ -215,8 +215,8 @@ void Dict::for_each(Visit visit) const {
 }
 
 /// The kind as error texts and manifests spell it: "int", "tensor", …
-CHECKPOINT_API const char* to_string(Value::Kind kind) noexcept;
+TORCH_CHECKPOINT_API const char* to_string(Value::Kind kind) noexcept;
 /// The same, but of an opaque value its class: "object of the class 'argparse.Namespace'".
-CHECKPOINT_API std::string kind_text(const Value& value);
+TORCH_CHECKPOINT_API std::string kind_text(const Value& value);
 
 }  // namespace checkpoint

@@ -17,6 +17,6 @@
 namespace checkpoint {
 
 /// The version of the library that the program runs with: "0.1.0".
-CHECKPOINT_API const char* version() noexcept;
+TORCH_CHECKPOINT_API const char* version() noexcept;
 
 }  // namespace checkpoint

@@ -14,20 +14,20 @@ namespace checkpoint::base {
 /// Adds up what is done in one phase, and tells who wants to know. Thread-safe.
 class Meter {
  public:
-  /// `told` may be empty; it must outlive the meter.
-  Meter(const OnTransfer& told, Phase phase, uint64_t bytes_total)
-      : told_(told), transfer_{phase, 0, bytes_total} {}
+  /// `on_transfer` may be empty; it must outlive the meter.
+  Meter(const OnTransfer& on_transfer, Phase phase, uint64_t bytes_total)
+      : on_transfer_(on_transfer), transfer_{phase, 0, bytes_total} {}
 
   void add(uint64_t bytes) {
-    if (!told_) return;
+    if (!on_transfer_) return;
     const std::lock_guard<std::mutex> hold(mutex_);
     transfer_.bytes_done += bytes;
     transfer_.bytes_total = std::max(transfer_.bytes_total, transfer_.bytes_done);
-    call_user("the function given to on_transfer", [&] { told_(transfer_); });
+    call_user("the function given to on_transfer", [&] { on_transfer_(transfer_); });
   }
 
  private:
-  const OnTransfer& told_;
+  const OnTransfer& on_transfer_;
   std::mutex mutex_;
   Transfer transfer_;
 };

@@ -13,15 +13,15 @@
 
 namespace checkpoint::base {
 
-/// The items of a parallel loop, handed out one by one: a thread that is kept waiting holds up
+/// The indices of a parallel loop, handed out one by one: a thread that is kept waiting holds up
 /// nobody.
-class Items {
+class Indices {
  public:
-  explicit Items(size_t count) : count_(count) {}
-  /// Whether there is another; `item` is its index.
-  bool next(size_t& item) {
-    item = next_.fetch_add(1, std::memory_order_relaxed);
-    return item < count_;
+  explicit Indices(size_t count) : count_(count) {}
+  /// Whether there is another; `index` is its number.
+  bool next(size_t& index) {
+    index = next_.fetch_add(1, std::memory_order_relaxed);
+    return index < count_;
   }
   /// After a failure there are no more.
   void stop() { next_.store(count_, std::memory_order_relaxed); }
@@ -36,19 +36,19 @@ inline size_t thread_count() {
   return std::min<size_t>(16, std::max(1u, std::thread::hardware_concurrency()));
 }
 
-/// Calls `work(Items&)` on as many threads as there are cores, this one included, which share
+/// Calls `work(Indices&)` on as many threads as there are cores, this one included, which share
 /// `count` items. Returns when all are done; rethrows the first exception of any of them. Plain
 /// threads: the store does not know LibTorch's pool, and shares no settings with the training.
 template <typename Work>
 void parallel_for(size_t count, const Work& work) {
-  Items items(count);
+  Indices indices(count);
   std::mutex mutex;
   std::exception_ptr failure;
   const auto guarded = [&] {
     try {
-      work(items);
+      work(indices);
     } catch (...) {
-      items.stop();
+      indices.stop();
       const std::lock_guard<std::mutex> hold(mutex);
       if (!failure) failure = std::current_exception();
     }

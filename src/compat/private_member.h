@@ -5,12 +5,12 @@
 /// to a function that anybody may call. There is no copy of the class's layout, and no undefined
 /// behaviour; if a LibTorch renames the member, the file no longer compiles.
 ///
-///     CHECKPOINT_OPEN(ModuleOf, torch::serialize::InputArchive::module_)
+///     TORCH_CHECKPOINT_OPEN_MEMBER(ModuleOf, torch::serialize::InputArchive::module_)
 ///     ...
 ///     archive.*member_of(ModuleOf())
 ///
 /// Use it in source files alone, inside a namespace.
-#define CHECKPOINT_OPEN(Tag, member)               \
+#define TORCH_CHECKPOINT_OPEN_MEMBER(Tag, member)  \
   struct Tag {                                     \
     friend auto member_of(Tag);                    \
   };                                               \

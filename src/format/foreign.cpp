@@ -101,7 +101,7 @@ Foreign foreign_text(std::string_view begin, const std::string& name) {
 }
 
 bool exists(store::FileSystem& fs, const std::string& path, const std::string& name) {
-  return store::look(fs, store::join(path, name)).st_mode != 0;
+  return store::status_of(fs, store::join(path, name)).st_mode != 0;
 }
 
 bool is_model_file(const std::string& name) {

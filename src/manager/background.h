@@ -26,7 +26,7 @@ class Background {
   void wait() noexcept;
   /// Throws what the last save threw, if nobody was told so far.
   void throw_failure() {
-    if (last_) last_->tell_once();
+    if (last_) last_->rethrow_once();
   }
   /// The save that was begun last; null if there was none.
   std::shared_ptr<internal::SaveResult> last() const { return last_; }

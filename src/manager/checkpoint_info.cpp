@@ -6,16 +6,16 @@
 
 namespace checkpoint::manager {
 
-std::vector<CheckpointInfo> describe(store::Plan plan, const KeepRules& rules) {
+std::vector<CheckpointInfo> checkpoint_infos(store::Decision decision, const KeepRules& rules) {
   std::vector<CheckpointInfo> result;
-  for (size_t i = 0; i < plan.found.size(); ++i) {
-    store::FoundCheckpoint& found = plan.found[i];
+  for (size_t i = 0; i < decision.found.size(); ++i) {
+    store::FoundCheckpoint& found = decision.found[i];
     CheckpointInfo info;
     info.name = std::move(found.name);
     info.path = std::move(found.path);
     info.manifest = std::move(found.manifest);
-    info.pinned = plan.pins.count(info.name) != 0;
-    info.reasons = std::move(plan.reasons[i]);
+    info.pinned = decision.pins.count(info.name) != 0;
+    info.reasons = std::move(decision.reasons[i]);
     if (found.problem) {
       info.damage = found.problem->what();
     } else {

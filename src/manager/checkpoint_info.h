@@ -8,7 +8,7 @@
 
 namespace checkpoint::manager {
 
-/// What `list` says of all checkpoints of a plan, in its order.
-std::vector<CheckpointInfo> describe(store::Plan plan, const KeepRules& rules);
+/// What `list` says of all checkpoints of a decision, in its order.
+std::vector<CheckpointInfo> checkpoint_infos(store::Decision decision, const KeepRules& rules);
 
 }  // namespace checkpoint::manager

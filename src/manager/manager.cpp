@@ -81,9 +81,9 @@ bool is_same(const Progress& left, const Progress& right) {
 
 // How a save treats what an asynchronous save before it threw.
 enum class Before {
-  kTellFirst,   // Then nothing is begun.
-  kTellAfter,   // Time is short after a signal: when the state is safe.
-  kSuperseded,  // Not at all: what it could not save is saved, or this throws.
+  kRethrowFirst,  // Then nothing is begun.
+  kRethrowAfter,  // Time is short after a signal: when the state is safe.
+  kSuperseded,    // Not at all: what it could not save is saved, or this throws.
 };
 
 // Before anything is written: a manifest could not hold it.
@@ -125,28 +125,29 @@ struct CheckpointManager::Impl {
   // Throws Error(invalid_argument) for a name that leads out of the directory.
   std::string path_of(const std::string& name) const;
   // Throws Error(invalid_argument) in a read-only manager.
-  void must_write(const char* call) const;
-  void become_writer();
+  void require_writable(const char* call) const;
+  void take_lock();
   void warn_of_names(const State& state) const;
-  void become_writer_to_restore();
+  void take_lock_to_restore();
   std::string save(const State& state, const Progress& progress,
-                   Before before = Before::kTellFirst);
+                   Before before = Before::kRethrowFirst);
   bool is_newest(const Progress& progress) const;
   bool due(const Progress& progress);
-  Manifest describe(const Progress& progress) const;
+  Manifest new_manifest(const Progress& progress) const;
   void retire(const std::string& newest);
-  void warn_of_missing_metrics(const store::FoundCheckpoint& saved, const store::Plan& plan) const;
+  void warn_of_missing_metrics(const store::FoundCheckpoint& saved,
+                               const store::Decision& decision) const;
   void tidy_up(const std::string& newest);
   void point_best();
   void note_restored(const Restored& restored);
   std::string resumed_from() const;
-  store::Plan plan() const {
+  store::Decision decide() const {
     directory.require_held();
-    return retention.plan(directory, resumed_from());
+    return retention.decide(directory, resumed_from());
   }
 
   const CheckpointManagerOptions options;
-  store::Directory directory;  // Only `become_writer` changes it.
+  store::Directory directory;  // Only `take_lock` changes it.
   const manager::NameTemplate name_template;
   const std::string run_id = base::random_id();
 
@@ -158,7 +159,7 @@ struct CheckpointManager::Impl {
   manager::Doubts doubts;
   std::optional<Answer> answered;  // What `is_due` said last, until `save_if_due` comes.
   manager::Triggers triggers;
-  store::Retention retention;  // `plan` needs no guard.
+  store::Retention retention;  // `decide` needs no guard.
   manager::Signals signals;    // `should_stop` needs no guard.
 
   mutable std::mutex parent_mutex;  // Guards `parent`, so that `list` need not wait for a save.
@@ -176,7 +177,7 @@ std::string CheckpointManager::Impl::path_of(const std::string& name) const {
   return directory.path_of(name);
 }
 
-void CheckpointManager::Impl::must_write(const char* call) const {
+void CheckpointManager::Impl::require_writable(const char* call) const {
   if (options.read_only()) {
     throw Error(ErrorCode::kInvalidArgument, std::string(call) + ": this manager is read-only",
                 directory.path(), 0, "Make one without read_only for that.");
@@ -192,7 +193,7 @@ void CheckpointManager::Impl::warn_of_names(const State& state) const {
   }
 }
 
-void CheckpointManager::Impl::become_writer() {
+void CheckpointManager::Impl::take_lock() {
   if (writer_process == 0) {
     directory.create();
     store::begin_writing(directory, options.lock() ? store::TakeLock::kYes : store::TakeLock::kNo,
@@ -211,9 +212,9 @@ void CheckpointManager::Impl::become_writer() {
 }
 
 // Nobody has to write in order to restore, and the error says so.
-void CheckpointManager::Impl::become_writer_to_restore() {
+void CheckpointManager::Impl::take_lock_to_restore() {
   try {
-    become_writer();
+    take_lock();
   } catch (const Error& error) {
     const int reason = error.system_error();
     const bool may_not_write = reason == EROFS || reason == EACCES || reason == EPERM;
@@ -229,20 +230,20 @@ std::string CheckpointManager::Impl::save(const State& state, const Progress& pr
                                           Before before) {
   const auto begin = triggers.now();
   state::check_item_names(state, options.format());
-  become_writer();
+  take_lock();
   saver.wait();
   const manager::Signals::Arrivals asked = signals.arrivals();
   const bool is_asked = signals.due();
-  if (is_asked && before == Before::kTellFirst) before = Before::kTellAfter;
+  if (is_asked && before == Before::kRethrowFirst) before = Before::kRethrowAfter;
   const auto last = saver.last();
-  if (last && before == Before::kTellFirst) last->tell_once();
-  const Manifest manifest = describe(progress);
+  if (last && before == Before::kRethrowFirst) last->rethrow_once();
+  const Manifest manifest = new_manifest(progress);
   saver.save(state, manifest, [this](const std::string& name) { tidy_up(name); });
   newest = progress;
   triggers.note_save(progress, begin, saver.busy());
-  if (is_asked) saver.settle();  // Before `should_stop` says so, it must be on disk.
-  signals.answer(asked);
-  if (last && before == Before::kTellAfter) last->tell_once();
+  if (is_asked) saver.wait_and_rethrow();  // Before `should_stop` says so, it must be on disk.
+  signals.acknowledge(asked);
+  if (last && before == Before::kRethrowAfter) last->rethrow_once();
   return manifest.name;
 }
 
@@ -259,7 +260,7 @@ bool CheckpointManager::Impl::is_newest(const Progress& progress) const {
   return newest && is_same(*newest, progress) && !(last && last->failed());
 }
 
-Manifest CheckpointManager::Impl::describe(const Progress& progress) const {
+Manifest CheckpointManager::Impl::new_manifest(const Progress& progress) const {
   check_metrics(progress);
   Manifest manifest;
   manifest.sequence = std::max(directory.next_sequence(), removed_sequence + 1);
@@ -276,16 +277,16 @@ Manifest CheckpointManager::Impl::describe(const Progress& progress) const {
 }
 
 void CheckpointManager::Impl::retire(const std::string& newest) {
-  const store::Plan plan = retention.apply(directory, resumed_from());
-  for (const store::FoundCheckpoint& found : plan.found) {
-    if (found.name == newest && !found.problem) warn_of_missing_metrics(found, plan);
+  const store::Decision decision = retention.apply(directory, resumed_from());
+  for (const store::FoundCheckpoint& found : decision.found) {
+    if (found.name == newest && !found.problem) warn_of_missing_metrics(found, decision);
   }
 }
 
 // Of a metric that no checkpoint has, retention itself has told, and once.
 void CheckpointManager::Impl::warn_of_missing_metrics(const store::FoundCheckpoint& saved,
-                                                      const store::Plan& plan) const {
-  const std::vector<std::string>& told = plan.unranked_metrics;
+                                                      const store::Decision& decision) const {
+  const std::vector<std::string>& told = decision.unranked_metrics;
   const Progress& progress = saved.manifest.progress;
   for (const std::string& metric : store::missing_metrics(progress, options.keep())) {
     if (std::find(told.begin(), told.end(), metric) != told.end()) continue;
@@ -313,7 +314,7 @@ void CheckpointManager::Impl::tidy_up(const std::string& newest) {
 void CheckpointManager::Impl::point_best() {
   if (options.keep().best.empty()) return;
   const std::vector<store::FoundCheckpoint> found = directory.scan();
-  const size_t best = store::best_of(found, store::first_rule(options.keep()));
+  const size_t best = store::best_of(found, store::default_best_rule(options.keep()));
   if (best < found.size()) directory.point_link(store::kBestLink, found[best].name);
 }
 
@@ -347,14 +348,14 @@ CheckpointManager& CheckpointManager::operator=(CheckpointManager&&) noexcept = 
 CheckpointManager::~CheckpointManager() = default;
 
 std::string CheckpointManager::save(const State& state, const Progress& progress) {
-  impl_->must_write("save");
+  impl_->require_writable("save");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   return impl_->save(state, progress);
 }
 
 std::optional<std::string> CheckpointManager::save_if_due(const State& state,
                                                           const Progress& progress) {
-  impl_->must_write("save_if_due");
+  impl_->require_writable("save_if_due");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   if (const char* const doubt = impl_->doubts.note(progress)) {
     base::log_warning("checkpoints in '" + directory() + "': " + doubt);
@@ -363,7 +364,7 @@ std::optional<std::string> CheckpointManager::save_if_due(const State& state,
   impl_->answered.reset();
   const bool is_asked = impl_->signals.due();
   if (!is_due && !is_asked) {
-    if (!impl_->saver.busy()) impl_->saver.settle();
+    if (!impl_->saver.busy()) impl_->saver.wait_and_rethrow();
     return std::nullopt;
   }
   const bool may_skip = !is_asked && impl_->options.on_busy() == OnBusy::kSkip;
@@ -380,18 +381,18 @@ bool CheckpointManager::is_due(const Progress& progress) {
 
 std::optional<std::string> CheckpointManager::save_final(const State& state,
                                                          const Progress& progress) {
-  impl_->must_write("save_final");
+  impl_->require_writable("save_final");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   impl_->saver.wait();
   if (impl_->is_newest(progress)) return std::nullopt;
   std::string name = impl_->save(state, progress, Before::kSuperseded);
-  impl_->saver.settle();
+  impl_->saver.wait_and_rethrow();
   return name;
 }
 
 void CheckpointManager::wait() {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  impl_->saver.settle();
+  impl_->saver.wait_and_rethrow();
 }
 
 SaveHandle CheckpointManager::last_save() const {
@@ -411,7 +412,7 @@ std::optional<Restored> CheckpointManager::restore_latest(State& state,
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   if (!impl_->options.read_only()) {
     impl_->warn_of_names(state);
-    impl_->become_writer_to_restore();
+    impl_->take_lock_to_restore();
   }
   impl_->saver.wait();
   std::optional<Restored> restored = manager::restore_newest(
@@ -443,12 +444,12 @@ Restored CheckpointManager::restore(State& state, const std::string& name,
 
 std::optional<Restored> CheckpointManager::restore_best(State& state,
                                                         const RestoreOptions& options) {
-  return restore_best(state, store::first_rule(impl_->options.keep()).metric, options);
+  return restore_best(state, store::default_best_rule(impl_->options.keep()).metric, options);
 }
 
 std::optional<Restored> CheckpointManager::restore_best(State& state, const std::string& metric,
                                                         const RestoreOptions& options) {
-  const BestRule rule = store::rule_for(metric, impl_->options.keep());
+  const BestRule rule = store::best_rule_for(metric, impl_->options.keep());
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   impl_->saver.wait();
   impl_->directory.require_held();
@@ -458,7 +459,7 @@ std::optional<Restored> CheckpointManager::restore_best(State& state, const std:
 }
 
 std::vector<CheckpointInfo> CheckpointManager::list() const {
-  return manager::describe(impl_->plan(), impl_->options.keep());
+  return manager::checkpoint_infos(impl_->decide(), impl_->options.keep());
 }
 
 std::optional<CheckpointInfo> CheckpointManager::latest() const {
@@ -470,34 +471,34 @@ std::optional<CheckpointInfo> CheckpointManager::latest() const {
 }
 
 std::optional<CheckpointInfo> CheckpointManager::best() const {
-  return best(store::first_rule(impl_->options.keep()).metric);
+  return best(store::default_best_rule(impl_->options.keep()).metric);
 }
 
 std::optional<CheckpointInfo> CheckpointManager::best(const std::string& metric) const {
-  return best(metric, store::rule_for(metric, impl_->options.keep()).mode);
+  return best(metric, store::best_rule_for(metric, impl_->options.keep()).mode);
 }
 
 std::optional<CheckpointInfo> CheckpointManager::best(const std::string& metric, Mode mode) const {
-  store::Plan plan = impl_->plan();
-  const size_t place = store::best_of(plan.found, {1, metric, mode});
-  if (place == plan.found.size()) return std::nullopt;
-  return std::move(manager::describe(std::move(plan), impl_->options.keep())[place]);
+  store::Decision decision = impl_->decide();
+  const size_t place = store::best_of(decision.found, {1, metric, mode});
+  if (place == decision.found.size()) return std::nullopt;
+  return std::move(manager::checkpoint_infos(std::move(decision), impl_->options.keep())[place]);
 }
 
 void CheckpointManager::pin(const std::string& name) {
-  impl_->must_write("pin");
+  impl_->require_writable("pin");
   store::pin(impl_->directory, name);
 }
 
 bool CheckpointManager::unpin(const std::string& name) {
-  impl_->must_write("unpin");
+  impl_->require_writable("unpin");
   return store::unpin(impl_->directory, name);
 }
 
 void CheckpointManager::remove(const std::string& name) {
-  impl_->must_write("remove");
+  impl_->require_writable("remove");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  impl_->become_writer();
+  impl_->take_lock();
   impl_->saver.wait();
   const int64_t sequence = store::remove_checkpoint(impl_->directory, name);
   impl_->removed_sequence = std::max(impl_->removed_sequence, sequence);
@@ -507,11 +508,11 @@ void CheckpointManager::remove(const std::string& name) {
 
 PruneReport CheckpointManager::prune(DryRun dry_run) {
   if (dry_run == DryRun::kYes) {
-    return impl_->plan().report();
+    return impl_->decide().report();
   }
-  impl_->must_write("prune");
+  impl_->require_writable("prune");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  impl_->become_writer();
+  impl_->take_lock();
   impl_->saver.wait();
   return impl_->retention.apply(impl_->directory, impl_->resumed_from()).report();
 }

@@ -52,7 +52,7 @@ bool has_long_number(const std::string& text) {
 
 // A figure that nothing has set yet, or that has run away, would be 309 digits in fixed notation,
 // and push what follows it out of the name: then it stands in its shortest form.
-std::string format_figure(const std::string& specification, double figure) {
+std::string format_number(const std::string& specification, double figure) {
   constexpr size_t kLongest = 40;
   constexpr double kHuge = 1e16;  // What is less is as long as its specification says.
   const std::string text = format_always(specification, figure);
@@ -83,9 +83,9 @@ std::string render_field(const std::string& name, const std::string& specificati
                          const Progress& progress) {
   if (name == "epoch") return format_always(specification, progress.epoch);
   if (name == "step") return format_always(specification, progress.step);
-  if (name == "loss") return format_figure(specification, progress.loss);
+  if (name == "loss") return format_number(specification, progress.loss);
   const auto metric = progress.metrics.find(name);
-  return metric != progress.metrics.end() ? format_figure(specification, metric->second) : "none";
+  return metric != progress.metrics.end() ? format_number(specification, metric->second) : "none";
 }
 
 // Characters beyond ASCII are let through, but for control characters (U+0080 to U+009F). `length`

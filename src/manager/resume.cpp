@@ -41,7 +41,7 @@ bool is_half_way(const Error& error) {
   return dynamic_cast<const state::HalfRestored*>(&error) != nullptr;
 }
 
-bool speaks_of_this_checkpoint_alone(const Error& error) {
+bool concerns_only_this_checkpoint(const Error& error) {
   switch (error.code()) {
     case ErrorCode::kCorrupt:
     case ErrorCode::kNotFound:
@@ -54,7 +54,7 @@ bool speaks_of_this_checkpoint_alone(const Error& error) {
 }
 
 // A writer that removes checkpoints faster than they can be read is no writer of ours.
-constexpr int kMostLooks = 1000;
+constexpr int kMaxScans = 1000;
 
 // Whether a checkpoint is no longer the one that was found.
 bool has_changed(const store::Directory& directory, const store::FoundCheckpoint& found) {
@@ -80,9 +80,9 @@ PassedOver pass_over(const store::Directory& directory, const std::string& name,
   return passed;
 }
 
-[[noreturn]] void refuse_fresh_start(const store::Directory& directory,
-                                     const std::vector<PassedOver>& passed_over,
-                                     const std::vector<std::string>& set_aside) {
+[[noreturn]] void throw_none_restorable(const store::Directory& directory,
+                                        const std::vector<PassedOver>& passed_over,
+                                        const std::vector<std::string>& set_aside) {
   std::string text = "there are checkpoints, and none of them can be restored:";
   for (const PassedOver& passed : passed_over) text += "\n  " + passed.name + ": " + passed.reason;
   for (const std::string& name : set_aside)
@@ -181,7 +181,7 @@ bool try_each(const store::Directory& directory,
       outcome.restored = std::move(restored);
       return true;
     } catch (const Error& error) {
-      if (!speaks_of_this_checkpoint_alone(error)) throw;
+      if (!concerns_only_this_checkpoint(error)) throw;
       if (is_half_way(error)) outcome.half_way = error.what();
       if (has_changed(directory, candidate)) return false;
       outcome.passed_over.push_back(pass_over(directory, candidate.name, error, damaged));
@@ -195,7 +195,7 @@ template <typename Choose>
 Outcome restore_first(const store::Directory& directory, State& state,
                       const RestoreOptions& options, Damaged damaged, const Choose& choose) {
   Outcome outcome;
-  for (int look = 0; look < kMostLooks; ++look) {
+  for (int scan = 0; scan < kMaxScans; ++scan) {
     try {
       if (try_each(directory, choose(directory.scan()), state, options, damaged, outcome)) {
         return outcome;
@@ -222,12 +222,12 @@ std::optional<Restored> restore_newest(const store::Directory& directory, State&
     std::reverse(found.begin(), found.end());
     return found;
   };
-  for (int look = 0; look < kMostLooks; ++look) {
+  for (int scan = 0; scan < kMaxScans; ++scan) {
     const std::vector<std::string> set_aside = directory.set_aside_names();
     Outcome outcome = restore_first(directory, state, options, damaged, newest_first);
     if (outcome.restored) return std::move(outcome.restored);
     if (!outcome.passed_over.empty() || !set_aside.empty()) {
-      refuse_fresh_start(directory, outcome.passed_over, set_aside);
+      throw_none_restorable(directory, outcome.passed_over, set_aside);
     }
     if (is_fresh(directory)) return std::nullopt;
   }
@@ -244,7 +244,7 @@ void refuse_if_hidden(const store::Directory& directory) {
     damaged.push_back({found.name, found.problem->what()});
   }
   const std::vector<std::string> set_aside = directory.set_aside_names();
-  if (!damaged.empty() || !set_aside.empty()) refuse_fresh_start(directory, damaged, set_aside);
+  if (!damaged.empty() || !set_aside.empty()) throw_none_restorable(directory, damaged, set_aside);
   is_fresh(directory);
 }
 
@@ -252,18 +252,17 @@ void refuse_if_hidden(const store::Directory& directory) {
 
 std::optional<Restored> restore_best(const store::Directory& directory, State& state,
                                      const RestoreOptions& options, const BestRule& rule) {
-  const auto with_figure_best_first = [&](const std::vector<store::FoundCheckpoint>& found) {
+  const auto ranked_with_value = [&](const std::vector<store::FoundCheckpoint>& found) {
     std::vector<store::FoundCheckpoint> candidates;
     for (const size_t i : store::ranked(found, rule)) {
       const Progress& progress = found[i].manifest.progress;
-      if (!std::isnan(store::figure(progress, rule.metric))) candidates.push_back(found[i]);
+      if (!std::isnan(store::metric_value(progress, rule.metric))) candidates.push_back(found[i]);
     }
     return candidates;
   };
-  Outcome outcome =
-      restore_first(directory, state, options, Damaged::kLeave, with_figure_best_first);
+  Outcome outcome = restore_first(directory, state, options, Damaged::kLeave, ranked_with_value);
   if (outcome.restored) return std::move(outcome.restored);
-  if (!outcome.passed_over.empty()) refuse_fresh_start(directory, outcome.passed_over, {});
+  if (!outcome.passed_over.empty()) throw_none_restorable(directory, outcome.passed_over, {});
   refuse_if_hidden(directory);
   return std::nullopt;
 }

@@ -20,7 +20,7 @@ bool SaveHandle::failed() const { return result_ && result_->failed(); }
 void SaveHandle::wait() const {
   if (!result_) return;
   result_->wait();
-  result_->tell();
+  result_->rethrow();
 }
 
 }  // namespace checkpoint

@@ -47,18 +47,18 @@ class SaveResult {
     changed_.wait(lock, [&] { return done_; });
   }
   /// Throws its failure, if it ended with one, and remembers that somebody was told.
-  void tell() {
+  void rethrow() {
     const std::lock_guard<std::mutex> hold(mutex_);
-    told_ = true;
+    reported_ = true;
     if (failure_) std::rethrow_exception(failure_);
   }
   /// The same, if nobody was told before.
-  void tell_once() {
+  void rethrow_once() {
     {
       const std::lock_guard<std::mutex> hold(mutex_);
-      if (told_ || !failure_) return;
+      if (reported_ || !failure_) return;
     }
-    tell();
+    rethrow();
   }
 
  private:
@@ -67,7 +67,7 @@ class SaveResult {
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   bool done_ = false;
-  bool told_ = false;
+  bool reported_ = false;
   std::exception_ptr failure_;
 };
 

@@ -29,7 +29,7 @@ Saver::~Saver() {
   if (process_ != ::getpid()) snapshot_.forget_thread();  // Forked: there is no such thread.
 }
 
-void Saver::settle() {
+void Saver::wait_and_rethrow() {
   background_.wait();
   background_.throw_failure();
 }
@@ -40,7 +40,7 @@ void Saver::save(const State& state, Manifest manifest, AfterCommit after_commit
   state::Unsaved unsaved;
   const auto captured = std::make_shared<state::Capture>(
       state::capture(state, manifest.progress,
-                     options_.async() ? state::OnCuda::kStay : state::OnCuda::kCopyToHost,
+                     options_.async() ? state::OnDevice::kStay : state::OnDevice::kCopyToHost,
                      is_first_ ? &unsaved : nullptr));
   if (is_first_) warn_of(unsaved.lines());
   is_first_ = false;

@@ -33,7 +33,7 @@ class Saver {
   /// Waits until none is. Never throws what it threw.
   void wait() noexcept { background_.wait(); }
   /// The same, and throws what the last one threw, if nobody was told so far.
-  void settle();
+  void wait_and_rethrow();
   /// The save that was begun last; null if there was none.
   std::shared_ptr<internal::SaveResult> last() const { return background_.last(); }
 

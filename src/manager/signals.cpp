@@ -156,7 +156,7 @@ Signals::Signals(const std::vector<int>& stop, const std::vector<int>& save,
     stop_.push_back(std::make_unique<SignalWatch>(signal, ends));
   }
   for (const int signal : save) save_.push_back(std::make_unique<SignalWatch>(signal, false));
-  answered_ = arrivals();
+  acknowledged_ = arrivals();
 }
 
 Signals::~Signals() = default;
@@ -168,9 +168,9 @@ Signals::Arrivals Signals::arrivals() const {
   return sum;
 }
 
-void Signals::answer(const Arrivals& arrivals) {
-  if (arrivals.stop != answered_.stop) should_stop_ = true;
-  answered_ = arrivals;
+void Signals::acknowledge(const Arrivals& arrivals) {
+  if (arrivals.stop != acknowledged_.stop) should_stop_ = true;
+  acknowledged_ = arrivals;
 }
 
 }  // namespace checkpoint::manager

@@ -31,17 +31,17 @@ class Signals {
   ~Signals();
 
   Arrivals arrivals() const;
-  /// Whether some have come that were not answered. Not thread-safe, as `answer`.
-  bool due() const { return !(arrivals() == answered_); }
+  /// Whether some have come that were not answered. Not thread-safe, as `acknowledge`.
+  bool due() const { return !(arrivals() == acknowledged_); }
   /// To be told when all that training had reached at `arrivals` is on disk.
-  void answer(const Arrivals& arrivals);
+  void acknowledge(const Arrivals& arrivals);
   /// Whether a wish to stop was answered. Thread-safe.
   bool should_stop() const { return should_stop_; }
 
  private:
   std::vector<std::unique_ptr<SignalWatch>> stop_;
   std::vector<std::unique_ptr<SignalWatch>> save_;
-  Arrivals answered_;
+  Arrivals acknowledged_;
   std::atomic<bool> should_stop_{false};
 };
 

@@ -49,7 +49,7 @@ void log_seconds(const Manifest& manifest) {
 }  // namespace
 
 void write_checkpoint(const store::Directory& directory, const state::Capture& captured,
-                      Manifest manifest, Format format, const OnTransfer& told) {
+                      Manifest manifest, Format format, const OnTransfer& on_transfer) {
   base::Stopwatch watch;
   store::TensorTable table;
   table.optimizer_parameters = captured.optimizer_parameters;
@@ -58,7 +58,7 @@ void write_checkpoint(const store::Directory& directory, const state::Capture& c
       captured.tensor_bytes + captured.tensor_count * kBytesBesideEachTensor + kBytesBeside;
   store::Transaction transaction(
       directory, {manifest.library_version, manifest.run_id, manifest.sequence}, bytes_expected);
-  base::Meter meter(told, Phase::kWrite, captured.tensor_bytes);
+  base::Meter meter(on_transfer, Phase::kWrite, captured.tensor_bytes);
   const char* const content = format == Format::kPth ? store::kPthFile : store::kArchiveFile;
   manifest.files.push_back(transaction.write_file(
       content, [&](store::ByteSink& sink) { table.tensors = encode(captured, format, sink); },

@@ -14,6 +14,6 @@ namespace checkpoint::manager {
 /// must be CPU tensors that do not change meanwhile. The caller holds the writer lock. Throws
 /// Error: no_space, io, unsupported; then the directory is as it was (transaction.h).
 void write_checkpoint(const store::Directory& directory, const state::Capture& captured,
-                      Manifest manifest, Format format, const OnTransfer& told);
+                      Manifest manifest, Format format, const OnTransfer& on_transfer);
 
 }  // namespace checkpoint::manager

@@ -82,8 +82,8 @@ State& State::add_archived(std::string name, const std::type_info& type,
                            std::function<void(torch::serialize::OutputArchive&)> save,
                            std::function<void(torch::serialize::InputArchive&)> load) {
   check_name(impl_->items, name);
-  state::SelfSaving object(name, std::move(save), std::move(load));
-  impl_->items.push_back(std::make_unique<state::ArchivedItem>(
+  state::CustomSaveLoad object(name, std::move(save), std::move(load));
+  impl_->items.push_back(std::make_unique<state::CustomArchiveItem>(
       std::move(name), c10::demangle(type.name()), std::move(object)));
   return *this;
 }
@@ -104,7 +104,7 @@ State& State::add_scheduler(std::string name, torch::optim::ReduceLROnPlateauSch
 
 State& State::add_sampler(std::string name, ResumableSampler& sampler) {
   check_name(impl_->items, name);
-  impl_->items.push_back(std::make_unique<state::ObjectItem>(
+  impl_->items.push_back(std::make_unique<state::CustomStateDictItem>(
       std::move(name), [&sampler] { return sampler.state_dict(); },
       [&sampler](const Value& saved) { sampler.load_state_dict(saved); },
       [&sampler] { return sampler.remember(); }));
@@ -114,8 +114,8 @@ State& State::add_sampler(std::string name, ResumableSampler& sampler) {
 State& State::add_object(std::string name, std::function<Value()> read,
                          std::function<void(const Value&)> write) {
   check_name(impl_->items, name);
-  impl_->items.push_back(
-      std::make_unique<state::ObjectItem>(std::move(name), std::move(read), std::move(write)));
+  impl_->items.push_back(std::make_unique<state::CustomStateDictItem>(
+      std::move(name), std::move(read), std::move(write)));
   return *this;
 }
 

@@ -25,13 +25,13 @@ std::string what_of(const Call& call) {
 
 TEST_CASE("A parallel loop reaches each item once, and passes on what one of them throws") {
   std::vector<std::atomic<int>> seen(1000);
-  base::parallel_for(seen.size(), [&](base::Items& items) {
-    for (size_t i = 0; items.next(i);) ++seen[i];
+  base::parallel_for(seen.size(), [&](base::Indices& indices) {
+    for (size_t i = 0; indices.next(i);) ++seen[i];
   });
   for (const auto& count : seen) CHECK(count == 1);
   CHECK(what_of([] {
-          base::parallel_for(100, [](base::Items& items) {
-            for (size_t i = 0; items.next(i);) {
+          base::parallel_for(100, [](base::Indices& indices) {
+            for (size_t i = 0; indices.next(i);) {
               if (i == 50) throw std::runtime_error("the fiftieth");
             }
           });

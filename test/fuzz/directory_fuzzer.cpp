@@ -50,7 +50,7 @@ std::string with_digests(test::MemoryFileSystem& fs, const std::string& folder,
   checkpoint::Manifest manifest = decode_manifest(text, folder);
   for (checkpoint::FileEntry& entry : manifest.files) {
     const std::string path = join(folder, entry.name);
-    if (!S_ISREG(look(fs, path).st_mode)) continue;
+    if (!S_ISREG(status_of(fs, path).st_mode)) continue;
     const File file = File::open(fs, path);
     entry.bytes = file.size();
     entry.xxh3_128 = digest_of(file, entry.bytes);

@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 using namespace checkpoint;
-using state::overrides_save_or_load;
+using state::has_custom_save_or_load;
 using test::copies_of;
 using test::same_bits;
 using test::Saved;
@@ -104,18 +104,18 @@ struct Further : OnlySaves {};
 }  // namespace
 
 TEST_CASE("An override of save or load is seen, wherever it stands, and nothing else is") {
-  CHECK(overrides_save_or_load(CountingImpl()));
-  CHECK(overrides_save_or_load(OnlySaves()));
-  CHECK(overrides_save_or_load(OnlyLoads()));
-  CHECK(overrides_save_or_load(SecondSaves()));
-  CHECK(overrides_save_or_load(ClonedLoads()));
-  CHECK(overrides_save_or_load(Further()));
+  CHECK(has_custom_save_or_load(CountingImpl()));
+  CHECK(has_custom_save_or_load(OnlySaves()));
+  CHECK(has_custom_save_or_load(OnlyLoads()));
+  CHECK(has_custom_save_or_load(SecondSaves()));
+  CHECK(has_custom_save_or_load(ClonedLoads()));
+  CHECK(has_custom_save_or_load(Further()));
 
-  CHECK_FALSE(overrides_save_or_load(torch::nn::Module("plain")));
-  CHECK_FALSE(overrides_save_or_load(OuterImpl()));
-  CHECK_FALSE(overrides_save_or_load(Overrides()));
-  CHECK_FALSE(overrides_save_or_load(SecondPlain()));
-  CHECK_FALSE(overrides_save_or_load(Cloned()));
+  CHECK_FALSE(has_custom_save_or_load(torch::nn::Module("plain")));
+  CHECK_FALSE(has_custom_save_or_load(OuterImpl()));
+  CHECK_FALSE(has_custom_save_or_load(Overrides()));
+  CHECK_FALSE(has_custom_save_or_load(SecondPlain()));
+  CHECK_FALSE(has_custom_save_or_load(Cloned()));
 }
 
 TEST_CASE("LibTorch's own modules are not mistaken for overriding ones") {
@@ -128,7 +128,7 @@ TEST_CASE("LibTorch's own modules are not mistaken for overriding ones") {
                  ZeroPad2d(1), Functional(torch::relu), CrossEntropyLoss());
   for (const auto& module : all->modules()) {
     INFO(module->name());
-    CHECK_FALSE(overrides_save_or_load(*module));
+    CHECK_FALSE(has_custom_save_or_load(*module));
   }
   const std::vector<std::shared_ptr<torch::nn::Module>> more = {
       LSTM(2, 2).ptr(),
@@ -146,7 +146,7 @@ TEST_CASE("LibTorch's own modules are not mistaken for overriding ones") {
   for (const auto& module : more) {
     for (const auto& each : module->modules()) {
       INFO(each->name());
-      CHECK_FALSE(overrides_save_or_load(*each));
+      CHECK_FALSE(has_custom_save_or_load(*each));
     }
   }
 }

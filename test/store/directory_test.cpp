@@ -57,7 +57,7 @@ TEST_CASE("Who may not read is not sent to the right to write") {
        {refused([&] { Directory(closed, root.path()).set_aside_names(); }),
         refused([&] { File::open(closed, root / "file"); }),
         refused([&] { File::open_directory(closed, root.path()); }),
-        refused([&] { look(closed, root / "file"); })}) {
+        refused([&] { status_of(closed, root / "file"); })}) {
     CHECK(contains(error, "io: "));
     CHECK(contains(error, "right to read"));
   }

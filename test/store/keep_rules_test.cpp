@@ -167,7 +167,7 @@ TEST_CASE("A metric that no checkpoint has ranks nothing, so all stay, whatever 
     CHECK(found.kept(best(0, metric, Mode::kMax)) == Names{"damaged", "c"});
     CHECK(unranked_metrics(found.all(), best(0, metric, Mode::kMax)).empty());
   }
-  CHECK(metrics_with_figures(found.all()) == std::set<std::string>{"acc", "loss"});
+  CHECK(metrics_with_values(found.all()) == std::set<std::string>{"acc", "loss"});
   CHECK(epochs(3).kept(best(1, "loss", Mode::kMin)).size() == 3);  // All NaN.
   found.add("d", {3, 0, 0, {{"acuracy", 0.1}}});
   CHECK(found.kept(best(1, "acuracy", Mode::kMax)) == Names{"damaged", "d"});
@@ -301,11 +301,11 @@ TEST_CASE("Pins, what the run was resumed from, and damaged ones stay in any cas
 
 TEST_CASE("What best means: the first keep_best, else the lowest loss") {
   KeepRules rules;
-  CHECK(first_rule(rules).metric == "loss");
-  CHECK(first_rule(rules).mode == Mode::kMin);
-  CHECK_THROWS_AS(rule_for("acc", rules), Error);
+  CHECK(default_best_rule(rules).metric == "loss");
+  CHECK(default_best_rule(rules).mode == Mode::kMin);
+  CHECK_THROWS_AS(best_rule_for("acc", rules), Error);
   rules.best = {{2, "acc", Mode::kMax}, {1, "loss", Mode::kMax}};
-  CHECK(first_rule(rules).metric == "acc");
-  CHECK(rule_for("acc", rules).mode == Mode::kMax);
-  CHECK(rule_for("loss", rules).mode == Mode::kMax);
+  CHECK(default_best_rule(rules).metric == "acc");
+  CHECK(best_rule_for("acc", rules).mode == Mode::kMax);
+  CHECK(best_rule_for("loss", rules).mode == Mode::kMax);
 }

@@ -60,7 +60,7 @@ TEST_CASE("What the plan says is what is done") {
   Fixture at;
   pin(at.real, "c0");
   Retention retention(last(1), true);
-  const Plan plan = retention.plan(at.real, "c1");
+  const Plan plan = retention.decide(at.real, "c1");
   CHECK(plan.report().removed == Names{"c2"});
   CHECK(names(at.real).size() == 4);
   CHECK(retention.apply(at.real, "c1").report().to_string() == plan.report().to_string());

@@ -59,7 +59,7 @@ Placeholders::Placeholders(const store::ByteSource& source, bool big_endian, siz
   archive_.table_.reserve(expected);
 }
 
-at::Tensor Placeholders::make(const TensorLayout& tensor, const Record& record) {
+at::Tensor Placeholders::make(const TensorLayout& tensor, const ByteRange& record) {
   check(tensor, record);
   return add(tensor,
              {record.offset, record.bytes, tensor.storage_offset,
@@ -67,7 +67,8 @@ at::Tensor Placeholders::make(const TensorLayout& tensor, const Record& record) 
 }
 
 at::Tensor Placeholders::make_own(const TensorLayout& tensor) {
-  const Record record{"of an array of NumPy", source_.size() + own_count_++, tensor.bytes->size()};
+  const ByteRange record{"of an array of NumPy", source_.size() + own_count_++,
+                         tensor.bytes->size()};
   check(tensor, record);
   return add(tensor, {record.offset, record.bytes, 0, c10::Device(c10::kCPU), record.name,
                       tensor.big_endian, std::nullopt, tensor.bytes});
@@ -88,7 +89,7 @@ DecodedArchive Placeholders::finish(Value tree) {
 }
 
 // That the record is as large as its storage should be, and holds the whole tensor.
-void Placeholders::check(const TensorLayout& tensor, const Record& record) const {
+void Placeholders::check(const TensorLayout& tensor, const ByteRange& record) const {
   const uint64_t item_bytes = c10::elementSize(tensor.dtype);
   // LibTorch rounds down where a storage ends within an element.
   if (tensor.storage_numel < 0 ||

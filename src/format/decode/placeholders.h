@@ -13,7 +13,7 @@
 namespace checkpoint::format {
 
 /// Where a storage's bytes lie in the file.
-struct Record {
+struct ByteRange {
   std::string name;  ///< For errors: "data/0".
   uint64_t offset;
   uint64_t bytes;
@@ -30,7 +30,7 @@ class Placeholders {
 
   /// Throws Error(corrupt) if the record is not as large as the tensor's storage should be, or does
   /// not hold the whole tensor; Error(unsupported) for a device that this LibTorch does not know.
-  at::Tensor make(const TensorLayout& tensor, const Record& record);
+  at::Tensor make(const TensorLayout& tensor, const ByteRange& record);
   /// The same for a tensor that the pickle itself holds.
   at::Tensor make_own(const TensorLayout& tensor);
   /// All of them, in their tree.
@@ -38,7 +38,7 @@ class Placeholders {
 
  private:
   at::Tensor add(const TensorLayout& tensor, StoredTensor stored);
-  void check(const TensorLayout& tensor, const Record& record) const;
+  void check(const TensorLayout& tensor, const ByteRange& record) const;
   c10::Device device(const std::string& name);
 
   const store::ByteSource& source_;

@@ -29,14 +29,14 @@ std::string Machine::quoted_class(ClassName name) const {
                          std::string(graph_.text(short_name)));
 }
 
-void Machine::wrong(const Item& item, const char* wanted) const {
-  if (const auto* name = std::get_if<ForeignName>(&item)) {
+void Machine::wrong(const Cell& cell, const char* wanted) const {
+  if (const auto* name = std::get_if<ForeignName>(&cell)) {
     const Name& foreign = graph_.foreign[name->index];
     unsupported("there is " +
                 base::in_quotes(std::string(foreign.module) + '.' + std::string(foreign.name)) +
                 ", which this library does not know, instead of " + wanted);
   }
-  if (const auto* at = std::get_if<OpaqueAt>(&item)) {
+  if (const auto* at = std::get_if<OpaqueAt>(&cell)) {
     const Name& name = graph_.opaques[at->index].name;
     unsupported("there is an object of the class " +
                 base::in_quotes(std::string(name.module) + '.' + std::string(name.name)) +
@@ -45,19 +45,19 @@ void Machine::wrong(const Item& item, const char* wanted) const {
   corrupt(std::string("there is something else than ") + wanted);
 }
 
-c10::ScalarType Machine::dtype_of_storage(const Item& item) const {
-  need_known_dtype(item);
-  return as<StorageClass>(item, "a storage's class").dtype;
+c10::ScalarType Machine::dtype_of_storage(const Cell& cell) const {
+  need_known_dtype(cell);
+  return as<StorageClass>(cell, "a storage's class").dtype;
 }
 
-c10::ScalarType Machine::dtype_named(const Item& item) const {
-  need_known_dtype(item);
-  return as<Dtype>(item, "a tensor's dtype").dtype;
+c10::ScalarType Machine::dtype_named(const Cell& cell) const {
+  need_known_dtype(cell);
+  return as<Dtype>(cell, "a tensor's dtype").dtype;
 }
 
 // What stands where a dtype has to, and is one of torch's names, was known to another LibTorch.
-void Machine::need_known_dtype(const Item& item) const {
-  const auto* name = std::get_if<ForeignName>(&item);
+void Machine::need_known_dtype(const Cell& cell) const {
+  const auto* name = std::get_if<ForeignName>(&cell);
   if (name == nullptr) return;
   const Name& foreign = graph_.foreign[name->index];
   if (foreign.module != "torch" && foreign.module != "torch.cuda") return;
@@ -67,22 +67,22 @@ void Machine::need_known_dtype(const Item& item) const {
               "Read it with a newer LibTorch, or convert the tensor before it is saved");
 }
 
-Items Machine::tuple(const Item& item, const char* wanted) const {
-  return graph_.tuple(as<TupleAt>(item, wanted).index);
+Cells Machine::tuple(const Cell& cell, const char* wanted) const {
+  return graph_.tuple(as<TupleAt>(cell, wanted).index);
 }
 
 // Those of a tuple or a list.
-Items Machine::elements(const Item& item, const char* wanted) const {
-  const auto* list = std::get_if<ListAt>(&item);
-  return list != nullptr ? graph_.list(list->index) : tuple(item, wanted);
+Cells Machine::elements(const Cell& cell, const char* wanted) const {
+  const auto* list = std::get_if<ListAt>(&cell);
+  return list != nullptr ? graph_.list(list->index) : tuple(cell, wanted);
 }
 
 // ('storage', class, key, location, elements): what is kept in a record of its own. The format from
 // before 1.6 adds what part of the storage it is: since 0.4 that is None, all of it; before, it may
 // be (key, first element, elements).
 void Machine::push_storage() {
-  const Item description = pop();
-  const Items fields = tuple(description, "a storage's description");
+  const Cell description = pop();
+  const Cells fields = tuple(description, "a storage's description");
   // The class of a module that was saved whole, with its source, which is nothing to us.
   if (fields.size() == 4 && graph_.text(text(fields[0], "a word")) == std::string_view("module")) {
     push(fields[1]);
@@ -101,7 +101,7 @@ void Machine::push_storage() {
                   0,
                   numel};
   if (has_view && !std::holds_alternative<None>(fields[5])) {
-    const Items view = tuple(fields[5], "a part of a storage");
+    const Cells view = tuple(fields[5], "a part of a storage");
     if (view.size() != 3) corrupt("a part of a storage is described in another way");
     storage.first = as<int64_t>(view[1], "where a part of a storage begins");
     storage.view_numel = as<int64_t>(view[2], "the size of a part of a storage");
@@ -121,8 +121,8 @@ void Machine::push_storage() {
 }
 
 void Machine::make_object() {
-  const Item arguments = pop();
-  const Item callee = pop();
+  const Cell arguments = pop();
+  const Cell callee = pop();
   if (const auto* name = std::get_if<ForeignName>(&callee)) {
     push(make_opaque(graph_.foreign[name->index], arguments));
     return;
@@ -140,32 +140,32 @@ void Machine::make_object() {
 }
 
 void Machine::make_object_with_keywords() {
-  const Item keywords = pop();
-  const Item arguments = pop();
-  const Item callee = pop();
+  const Cell keywords = pop();
+  const Cell arguments = pop();
+  const Cell callee = pop();
   const auto* name = std::get_if<ForeignName>(&callee);
   if (name == nullptr) {
     unsupported("it would make an object by a call of its class's __new__", "Nothing was run");
   }
   as<DictAt>(keywords, "a dict of arguments");
-  const Item made = make_opaque(graph_.foreign[name->index], arguments);
+  const Cell made = make_opaque(graph_.foreign[name->index], arguments);
   graph_.opaques.back().keywords = keywords;
   push(made);
 }
 
-bool Machine::is_unknown(const Item& item) const {
-  return std::holds_alternative<ForeignName>(item) || std::holds_alternative<OpaqueAt>(item);
+bool Machine::is_unknown(const Cell& cell) const {
+  return std::holds_alternative<ForeignName>(cell) || std::holds_alternative<OpaqueAt>(cell);
 }
 
-Item Machine::make_opaque(Name name, const Item& arguments) {
-  const Items all = tuple(arguments, "a call's arguments");
+Cell Machine::make_opaque(Name name, const Cell& arguments) {
+  const Cells all = tuple(arguments, "a call's arguments");
   budget_.charge(sizeof(OpaqueObject));
   graph_.opaques.push_back({name_of_made(name, all), arguments});
   return OpaqueAt{static_cast<uint32_t>(graph_.opaques.size() - 1)};
 }
 
 // Some functions only make an object of the class that they get.
-Name Machine::name_of_made(Name called, Items arguments) const {
+Name Machine::name_of_made(Name called, Cells arguments) const {
   const bool makes_objects = called.module == "copyreg" || called.module == "copy_reg";
   const bool makes_tensors = called.name.substr(0, 18) == "_rebuild_from_type";
   const size_t at = makes_tensors ? 1 : 0;
@@ -178,7 +178,7 @@ Name Machine::name_of_made(Name called, Items arguments) const {
 // __setstate__, which would have to be run. An OrderedDict's attributes (the versions of modules
 // in a state_dict's _metadata) are left out.
 void Machine::build() {
-  const Item state = pop();
+  const Cell state = pop();
   if (const auto* opaque = std::get_if<OpaqueAt>(&top())) {
     OpaqueObject& object = graph_.opaques[opaque->index];
     if (object.has_state) corrupt("an object is filled twice");
@@ -203,8 +203,8 @@ void Machine::build() {
 }
 
 void Machine::reduce() {
-  const Item arguments = pop();
-  const Item callee = pop();
+  const Cell arguments = pop();
+  const Cell callee = pop();
   if (const auto* name = std::get_if<ClassName>(&callee)) {
     unsupported("it calls the class " + quoted_class(*name) + ", as an enumeration does",
                 "Nothing was run");
@@ -219,10 +219,10 @@ void Machine::reduce() {
 }
 
 // What is called with something unknown makes something unknown.
-Item Machine::call(Global global, const Item& arguments) {
-  const Items all = tuple(arguments, "a call's arguments");
+Cell Machine::call(Global global, const Cell& arguments) {
+  const Cells all = tuple(arguments, "a call's arguments");
   const bool unknown =
-      std::any_of(all.begin(), all.end(), [this](const Item& item) { return is_unknown(item); });
+      std::any_of(all.begin(), all.end(), [this](const Cell& cell) { return is_unknown(cell); });
   // Of a defaultdict it is what makes the missing values, and is left out. Of a tensor it is a
   // dtype that the LibTorch in use does not have, and refused by its name.
   const bool plain =
@@ -230,7 +230,7 @@ Item Machine::call(Global global, const Item& arguments) {
   return plain ? call_known(global, all) : make_opaque(name_of(global), arguments);
 }
 
-Item Machine::call_known(Global global, Items arguments) {
+Cell Machine::call_known(Global global, Cells arguments) {
   const auto need = [&](size_t count) {
     if (arguments.size() != count) corrupt("a call has the wrong number of arguments");
   };
@@ -317,7 +317,7 @@ Item Machine::call_known(Global global, Items arguments) {
 }
 
 // LibTorch: ("cuda:0"). Python: ("cuda", 0) or ("cpu").
-Item Machine::make_device(Items arguments) {
+Cell Machine::make_device(Cells arguments) {
   if (arguments.empty() || arguments.size() > 2) {
     corrupt("a device has the wrong number of arguments");
   }
@@ -330,13 +330,13 @@ Item Machine::make_device(Items arguments) {
 }
 
 // Python 2's OrderedDict gives its entries as a list of pairs.
-Item Machine::ordered_dict(Items arguments) {
-  std::vector<Item> entries;
+Cell Machine::ordered_dict(Cells arguments) {
+  std::vector<Cell> entries;
   if (const auto* dict = std::get_if<DictAt>(&arguments[0])) {
     entries = graph_.nodes[dict->index];
   } else {
-    for (const Item& pair : elements(arguments[0], "a list of pairs")) {
-      const Items halves = elements(pair, "a key with its value");
+    for (const Cell& pair : elements(arguments[0], "a list of pairs")) {
+      const Cells halves = elements(pair, "a key with its value");
       if (halves.size() != 2) corrupt("a key in it has no value");
       entries.insert(entries.end(), halves.begin(), halves.end());
     }
@@ -346,19 +346,19 @@ Item Machine::ordered_dict(Items arguments) {
 }
 
 // A set, a frozenset or a deque: (), (items) or (items, the most that it may hold).
-Item Machine::list_of(Items arguments) {
+Cell Machine::list_of(Cells arguments) {
   if (arguments.size() > 2) corrupt("a call has the wrong number of arguments");
-  std::vector<Item> items;
+  std::vector<Cell> cells;
   if (!arguments.empty()) {
-    const Items all = elements(arguments[0], "a list of items");
-    items.assign(all.begin(), all.end());
+    const Cells all = elements(arguments[0], "a list of items");
+    cells.assign(all.begin(), all.end());
   }
-  push_node<ListAt>(std::move(items));
+  push_node<ListAt>(std::move(cells));
   return pop();
 }
 
 // (), (bytes), or in protocol 2 (text, "latin-1").
-Item Machine::byte_array(Items arguments) {
+Cell Machine::byte_array(Cells arguments) {
   if (arguments.empty()) return BytesText{{0, 0}};
   if (arguments.size() == 2) return call_known(Global::kEncode, arguments);
   if (arguments.size() != 1) corrupt("a call has the wrong number of arguments");
@@ -368,9 +368,9 @@ Item Machine::byte_array(Items arguments) {
 }
 
 // A tensor in a storage. Without a dtype it has that of its storage.
-Item Machine::add_tensor(const Item& storage_item, std::optional<c10::ScalarType> dtype,
-                         Items offset_sizes_strides, bool requires_grad) {
-  const Storage& storage = graph_.storages[as<StorageAt>(storage_item, "a storage").index];
+Cell Machine::add_tensor(const Cell& storage_cell, std::optional<c10::ScalarType> dtype,
+                         Cells offset_sizes_strides, bool requires_grad) {
+  const Storage& storage = graph_.storages[as<StorageAt>(storage_cell, "a storage").index];
   if (!dtype) dtype = storage.dtype;
   if (!dtype) corrupt("a tensor's storage does not say its dtype");
   if (storage.dtype && *storage.dtype != *dtype) {
@@ -401,13 +401,13 @@ Item Machine::add_tensor(const Item& storage_item, std::optional<c10::ScalarType
 }
 
 // (storage, offset, sizes, strides)
-Item Machine::rebuild_old_tensor(Items arguments) {
+Cell Machine::rebuild_old_tensor(Cells arguments) {
   return add_tensor(arguments[0], std::nullopt, {arguments.begin() + 1, 3}, false);
 }
 
 // (storage, offset, sizes, strides, requires_grad, hooks[, dtype][, what LibTorch 2 adds]); the
 // dtype is v3's, which has `required` arguments with it.
-Item Machine::rebuild_tensor(Items arguments, size_t required) {
+Cell Machine::rebuild_tensor(Cells arguments, size_t required) {
   if (arguments.size() != required && arguments.size() != required + 1) {
     corrupt("a tensor has the wrong number of arguments");
   }
@@ -425,13 +425,13 @@ Item Machine::rebuild_tensor(Items arguments, size_t required) {
 }
 
 // (data, requires_grad, hooks[, state]): the tensor, which nothing else in the file refers to.
-Item Machine::rebuild_parameter(Items arguments) {
+Cell Machine::rebuild_parameter(Cells arguments) {
   const auto at = as<TensorAt>(arguments[0], "a parameter's tensor");
   require_empty_dict(arguments[2], "backward hooks");
   return require_grad(at, as<bool>(arguments[1], "a parameter's requires_grad"));
 }
 
-Item Machine::require_grad(TensorAt at, bool requires_grad) {
+Cell Machine::require_grad(TensorAt at, bool requires_grad) {
   at::Tensor& tensor = graph_.tensors[at.index];
   // The first reading of a file from before 1.6 makes no tensors.
   if (!tensor.defined()) return at;
@@ -443,7 +443,7 @@ Item Machine::require_grad(TensorAt at, bool requires_grad) {
 }
 
 // (data[, requires_grad]): a Parameter of before 0.4, where its state comes behind it.
-Item Machine::make_parameter(Items arguments) {
+Cell Machine::make_parameter(Cells arguments) {
   if (arguments.empty() || arguments.size() > 2) {
     corrupt("a parameter has the wrong number of arguments");
   }
@@ -456,15 +456,15 @@ Item Machine::make_parameter(Items arguments) {
 }
 
 // (requires_grad, volatile, hooks)
-void Machine::build_parameter(TensorAt at, const Item& state) {
-  const Items fields = tuple(state, "a parameter's state");
+void Machine::build_parameter(TensorAt at, const Cell& state) {
+  const Cells fields = tuple(state, "a parameter's state");
   if (fields.size() != 3) unsupported("a tensor has a state of its own", "Nothing was run");
   if (!std::holds_alternative<None>(fields[2])) require_empty_dict(fields[2], "backward hooks");
   require_grad(at, as<bool>(fields[0], "a parameter's requires_grad"));
 }
 
 // (tensor, dtype, device, requires_grad): how tensors of XLA and its kind are saved.
-Item Machine::rebuild_from_cpu(Items arguments) {
+Cell Machine::rebuild_from_cpu(Cells arguments) {
   const auto at = as<TensorAt>(arguments[0], "a tensor");
   const c10::ScalarType dtype = dtype_named(arguments[1]);
   const at::Tensor& tensor = graph_.tensors[at.index];
@@ -475,7 +475,7 @@ Item Machine::rebuild_from_cpu(Items arguments) {
 }
 
 // (function, class, arguments, state): a tensor with attributes of its own, which are left out.
-Item Machine::rebuild_from_type(Items arguments) {
+Cell Machine::rebuild_from_type(Cells arguments) {
   if (arguments.size() != 4) corrupt("a tensor has the wrong number of arguments");
   const auto function = as<Global>(arguments[0], "the name of a function");
   if (function != Global::kRebuildTensor && function != Global::kRebuildTensorV3 &&
@@ -490,21 +490,21 @@ Item Machine::rebuild_from_type(Items arguments) {
   return call(function, arguments[2]);
 }
 
-std::vector<int64_t> Machine::integers(const Item& item) {
-  const SizeAt* const size = std::get_if<SizeAt>(&item);
-  const Items items =
-      size != nullptr ? graph_.tuple(size->index) : tuple(item, "a tuple of integers");
-  if (items.size() > kMaxDimensions) {
-    unsupported("a tensor has " + std::to_string(items.size()) + " dimensions");
+std::vector<int64_t> Machine::integers(const Cell& cell) {
+  const SizeAt* const size = std::get_if<SizeAt>(&cell);
+  const Cells cells =
+      size != nullptr ? graph_.tuple(size->index) : tuple(cell, "a tuple of integers");
+  if (cells.size() > kMaxDimensions) {
+    unsupported("a tensor has " + std::to_string(cells.size()) + " dimensions");
   }
   std::vector<int64_t> values;
-  values.reserve(items.size());
-  for (const Item& value : items) values.push_back(as<int64_t>(value, "an integer"));
+  values.reserve(cells.size());
+  for (const Cell& value : cells) values.push_back(as<int64_t>(value, "an integer"));
   return values;
 }
 
-void Machine::require_empty_dict(const Item& item, const char* what) {
-  if (!graph_.nodes[as<DictAt>(item, "a dict").index].empty()) {
+void Machine::require_empty_dict(const Cell& cell, const char* what) {
+  if (!graph_.nodes[as<DictAt>(cell, "a dict").index].empty()) {
     unsupported(std::string("a tensor has ") + what);
   }
 }

@@ -92,23 +92,23 @@ bool is_builtins(std::string_view module) { return is_one_of(kBuiltins, module);
 
 }  // namespace
 
-std::optional<Item> find_global(std::string_view module, std::string_view name) {
+std::optional<Cell> find_global(std::string_view module, std::string_view name) {
   if (is_builtins(module)) module = kBuiltins[0];
   for (const Known& known : kKnown) {
-    if (known.module == module && known.name == name) return Item(known.global);
+    if (known.module == module && known.name == name) return Cell(known.global);
   }
   if (name == "UntypedStorage" && (module == "torch" || module == "torch.storage")) {
-    return Item(UntypedStorageClass{});
+    return Cell(UntypedStorageClass{});
   }
   // Before 0.4 a storage of CUDA was of a class of its own.
   if ((module == "torch" || module == "torch.cuda") && base::ends_with(name, kStorage)) {
     static const auto classes = storage_classes();
     const auto found = classes.find(std::string(name));
-    if (const auto integers = quantized_storage(name)) return Item(StorageClass{*integers});
-    if (found != classes.end()) return Item(StorageClass{found->second});
+    if (const auto integers = quantized_storage(name)) return Cell(StorageClass{*integers});
+    if (found != classes.end()) return Cell(StorageClass{found->second});
   }
   if (module == "torch") {
-    if (const auto dtype = find_dtype(name)) return Item(Dtype{*dtype});
+    if (const auto dtype = find_dtype(name)) return Cell(Dtype{*dtype});
   }
   return std::nullopt;
 }

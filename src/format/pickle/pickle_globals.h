@@ -11,7 +11,7 @@ namespace checkpoint::format::pickle {
 
 /// What `module.name` stands for; empty if this reader does not know it. TorchScript classes are
 /// none of these: any name is one whose module is "__torch__" or lies in it.
-std::optional<Item> find_global(std::string_view module, std::string_view name);
+std::optional<Cell> find_global(std::string_view module, std::string_view name);
 
 /// Whether `module` is that of a TorchScript class.
 bool is_script_module(std::string_view module);

@@ -12,7 +12,7 @@
 #include <vector>
 
 // What a pickle makes while it is read: a graph, not yet a tree, because its lists and dicts are
-// remembered, changed later, and used more than once. Everything is an Item of 16 bytes; what does
+// remembered, changed later, and used more than once. Everything is an Cell of 16 bytes; what does
 // not fit into one stands in a vector of the Graph and is named by its index. So nothing here owns
 // anything that owns something, and no destructor recurses, whatever a file says.
 
@@ -106,11 +106,11 @@ struct OpaqueAt {
   uint32_t index;
 };
 
-using Item = std::variant<Unset, None, bool, int64_t, double, Text, OldText, Global, ClassName,
+using Cell = std::variant<Unset, None, bool, int64_t, double, Text, OldText, Global, ClassName,
                           StorageClass, UntypedStorageClass, Dtype, BytesText, Latin1Text, LongText,
                           DeviceAt, ComplexAt, StorageAt, TensorAt, TupleAt, SizeAt, ListAt, DictAt,
                           ObjectAt, ForeignName, OpaqueAt>;
-static_assert(sizeof(Item) == 16, "a pickle's size must bound what reading it takes");
+static_assert(sizeof(Cell) == 16, "a pickle's size must bound what reading it takes");
 
 /// A storage that the pickle names, but does not hold.
 struct Storage {
@@ -122,20 +122,20 @@ struct Storage {
   int64_t view_numel;  ///< How many elements are its own.
 };
 
-/// A run of items that stand one behind the other. The owner must outlive it, and not grow.
-class Items {
+/// A run of cells that stand one behind the other. The owner must outlive it, and not grow.
+class Cells {
  public:
-  Items(const Item* data, size_t size) : data_(data), size_(size) {}
-  Items(const std::vector<Item>& items) : Items(items.data(), items.size()) {}
+  Cells(const Cell* data, size_t size) : data_(data), size_(size) {}
+  Cells(const std::vector<Cell>& cells) : Cells(cells.data(), cells.size()) {}
 
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  const Item& operator[](size_t index) const { return data_[index]; }
-  const Item* begin() const { return data_; }
-  const Item* end() const { return data_ + size_; }
+  const Cell& operator[](size_t index) const { return data_[index]; }
+  const Cell* begin() const { return data_; }
+  const Cell* end() const { return data_ + size_; }
 
  private:
-  const Item* data_;
+  const Cell* data_;
   size_t size_;
 };
 
@@ -148,11 +148,11 @@ struct Name {
 /// What a name would make that this reader does not know: all that the pickle says of it.
 struct OpaqueObject {
   Name name;
-  Item arguments = None{};  ///< A tuple.
-  Item keywords = None{};   ///< A dict.
-  Item list = None{};       ///< What was appended to it.
-  Item dict = None{};       ///< What was set in it.
-  Item state = None{};      ///< What its __setstate__ would get.
+  Cell arguments = None{};  ///< A tuple.
+  Cell keywords = None{};   ///< A dict.
+  Cell list = None{};       ///< What was appended to it.
+  Cell dict = None{};       ///< What was set in it.
+  Cell state = None{};      ///< What its __setstate__ would get.
   bool has_state = false;
 };
 
@@ -163,13 +163,13 @@ struct Graph {
   };
 
   std::string_view bytes;  ///< The pickle; must outlive the graph.
-  /// Tuples never change, and a file of tensors has five of them for each: their items stand in one
+  /// Tuples never change, and a file of tensors has five of them for each: their cells stand in one
   /// vector.
   std::vector<Tuple> tuples;
-  std::vector<Item> tuple_items;
-  /// The items of lists; of dicts, key and value by turns; of objects, their state once
+  std::vector<Cell> tuple_cells;
+  /// The cells of lists; of dicts, key and value by turns; of objects, their state once
   /// they have it.
-  std::vector<std::vector<Item>> nodes;
+  std::vector<std::vector<Cell>> nodes;
   std::vector<Storage> storages;
   std::vector<at::Tensor> tensors;
   std::vector<c10::complex<double>> complexes;
@@ -178,10 +178,10 @@ struct Graph {
   std::vector<Name> foreign;
   std::vector<OpaqueObject> opaques;
 
-  Items tuple(uint32_t index) const {
-    return {tuple_items.data() + tuples[index].first, tuples[index].size};
+  Cells tuple(uint32_t index) const {
+    return {tuple_cells.data() + tuples[index].first, tuples[index].size};
   }
-  Items list(uint32_t index) const { return nodes[index]; }
+  Cells list(uint32_t index) const { return nodes[index]; }
   std::string_view text(Text text) const { return bytes.substr(text.offset, text.size); }
 };
 

@@ -102,7 +102,7 @@ Machine::Machine(std::string_view bytes, const std::string& file, const TensorMa
   graph_.bytes = bytes;
 }
 
-Item Machine::run() {
+Cell Machine::run() {
   if (graph_.bytes.size() > kMaxPickleBytes) unsupported("the pickle is too large");
   if (take_number(1) != kProto) corrupt("it does not begin as a pickle of protocol 2 to 5 does");
   const uint64_t protocol = take_number(1);
@@ -216,10 +216,10 @@ bool Machine::step() {
       push_node<DictAt>({});
       break;
     case kSetItem:
-      set_items(pop_many(2));
+      set_entries(pop_many(2));
       break;
     case kSetItems:
-      set_items(pop_many(take_mark()));
+      set_entries(pop_many(take_mark()));
       break;
     case kBinPut:
       put(take_number(1));
@@ -301,18 +301,18 @@ Text Machine::text_of(std::string_view part) const {
           static_cast<uint32_t>(part.size())};
 }
 
-Item Machine::pop() {
-  const Item item = top();
+Cell Machine::pop() {
+  const Cell cell = top();
   stack_.pop_back();
-  return item;
+  return cell;
 }
 
-Item& Machine::top() {
+Cell& Machine::top() {
   if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) corrupt("its stack is empty");
   return stack_.back();
 }
 
-// What Python writes where a tuple turns out to hold itself: the item, or the mark if nothing
+// What Python writes where a tuple turns out to hold itself: the cell, or the mark if nothing
 // stands above it.
 void Machine::pop_one() {
   if (!marks_.empty() && marks_.back() == stack_.size()) {
@@ -322,7 +322,7 @@ void Machine::pop_one() {
   }
 }
 
-// Removes the last mark; how many items stand above it.
+// Removes the last mark; how many cells stand above it.
 size_t Machine::take_mark() {
   if (marks_.empty()) corrupt("its stack has no mark");
   const size_t count = stack_.size() - marks_.back();
@@ -330,25 +330,25 @@ size_t Machine::take_mark() {
   return count;
 }
 
-// The last items, which stay where they are.
-Items Machine::last(size_t count) const {
+// The last cells, which stay where they are.
+Cells Machine::last(size_t count) const {
   if (stack_.size() - (marks_.empty() ? 0 : marks_.back()) < count) corrupt("its stack is empty");
   return {stack_.data() + (stack_.size() - count), count};
 }
 
-std::vector<Item> Machine::pop_many(size_t count) {
-  const Items items = last(count);
-  std::vector<Item> popped(items.begin(), items.end());
+std::vector<Cell> Machine::pop_many(size_t count) {
+  const Cells cells = last(count);
+  std::vector<Cell> popped(cells.begin(), cells.end());
   stack_.resize(stack_.size() - count);
   return popped;
 }
 
 void Machine::push_tuple(size_t count) {
-  const Items items = last(count);
-  budget_.charge(sizeof(Graph::Tuple) + count * sizeof(Item));
+  const Cells cells = last(count);
+  budget_.charge(sizeof(Graph::Tuple) + count * sizeof(Cell));
   graph_.tuples.push_back(
-      {static_cast<uint32_t>(graph_.tuple_items.size()), static_cast<uint32_t>(count)});
-  graph_.tuple_items.insert(graph_.tuple_items.end(), items.begin(), items.end());
+      {static_cast<uint32_t>(graph_.tuple_cells.size()), static_cast<uint32_t>(count)});
+  graph_.tuple_cells.insert(graph_.tuple_cells.end(), cells.begin(), cells.end());
   stack_.resize(stack_.size() - count);
   push(TupleAt{static_cast<uint32_t>(graph_.tuples.size() - 1)});
 }
@@ -381,9 +381,9 @@ void Machine::push_double() {
 }
 
 // A text of Python 2 or 3, as its bytes.
-Text Machine::text(const Item& item, const char* wanted) const {
-  if (const auto* old = std::get_if<OldText>(&item)) return old->text;
-  return as<Text>(item, wanted);
+Text Machine::text(const Cell& cell, const char* wanted) const {
+  if (const auto* old = std::get_if<OldText>(&cell)) return old->text;
+  return as<Text>(cell, wanted);
 }
 
 Text Machine::take_text(size_t length_bytes) {
@@ -427,23 +427,23 @@ void Machine::get(uint64_t id) {
   push(memo_[id]);
 }
 
-void Machine::append(std::vector<Item> items) {
+void Machine::append(std::vector<Cell> cells) {
   if (const auto* at = std::get_if<OpaqueAt>(&top())) {
-    add_to<ListAt>(graph_.opaques[at->index].list, std::move(items));
+    add_to<ListAt>(graph_.opaques[at->index].list, std::move(cells));
     return;
   }
   auto& list = graph_.nodes[as<ListAt>(top(), "a list to append to").index];
-  list.insert(list.end(), items.begin(), items.end());
+  list.insert(list.end(), cells.begin(), cells.end());
 }
 
-void Machine::set_items(std::vector<Item> items) {
-  if (items.size() % 2 != 0) corrupt("a key in it has no value");
+void Machine::set_entries(std::vector<Cell> cells) {
+  if (cells.size() % 2 != 0) corrupt("a key in it has no value");
   if (const auto* at = std::get_if<OpaqueAt>(&top())) {
-    add_to<DictAt>(graph_.opaques[at->index].dict, std::move(items));
+    add_to<DictAt>(graph_.opaques[at->index].dict, std::move(cells));
     return;
   }
   auto& dict = graph_.nodes[as<DictAt>(top(), "a dict to fill").index];
-  dict.insert(dict.end(), items.begin(), items.end());
+  dict.insert(dict.end(), cells.begin(), cells.end());
 }
 
 void Machine::corrupt(const std::string& what) const {

@@ -37,9 +37,9 @@ class Machine {
   Machine(std::string_view bytes, const std::string& file, const TensorMaker& make_tensor,
           Budget& budget);
 
-  /// Runs the program to its end, and returns the one item that it leaves. Throws Error(corrupt)
+  /// Runs the program to its end, and returns the one cell that it leaves. Throws Error(corrupt)
   /// and Error(unsupported), each with the byte at which its opcode stands.
-  Item run();
+  Cell run();
 
   const Graph& graph() const { return graph_; }
   /// After `run`: how many bytes the program took.
@@ -55,13 +55,13 @@ class Machine {
   std::string quoted_class(ClassName name) const;
 
   // The stack, down to the last mark.
-  void push(Item item) { stack_.push_back(item); }
-  Item pop();
+  void push(Cell cell) { stack_.push_back(cell); }
+  Cell pop();
   void pop_one();
-  Item& top();
+  Cell& top();
   size_t take_mark();
-  Items last(size_t count) const;
-  std::vector<Item> pop_many(size_t count);
+  Cells last(size_t count) const;
+  std::vector<Cell> pop_many(size_t count);
 
   // The opcodes that do more than push a number.
   void push_long(uint64_t width);
@@ -70,69 +70,69 @@ class Machine {
   void push_global(std::string_view module, std::string_view name);
   void push_storage();
   template <typename At>
-  void push_node(std::vector<Item> items) {
-    budget_.charge(sizeof(items) + items.size() * sizeof(Item));
-    graph_.nodes.push_back(std::move(items));
+  void push_node(std::vector<Cell> cells) {
+    budget_.charge(sizeof(cells) + cells.size() * sizeof(Cell));
+    graph_.nodes.push_back(std::move(cells));
     push(At{static_cast<uint32_t>(graph_.nodes.size() - 1)});
   }
   // Adds to what was put into an object of an unknown class.
   template <typename At>
-  void add_to(Item& part, std::vector<Item> items) {
+  void add_to(Cell& part, std::vector<Cell> cells) {
     if (std::holds_alternative<None>(part)) {
-      budget_.charge(sizeof(items));
+      budget_.charge(sizeof(cells));
       graph_.nodes.emplace_back();
       part = At{static_cast<uint32_t>(graph_.nodes.size() - 1)};
     }
-    std::vector<Item>& node = graph_.nodes[std::get<At>(part).index];
-    node.insert(node.end(), items.begin(), items.end());
+    std::vector<Cell>& node = graph_.nodes[std::get<At>(part).index];
+    node.insert(node.end(), cells.begin(), cells.end());
   }
   void push_tuple(size_t count);
   void put(uint64_t id);
   void get(uint64_t id);
-  void append(std::vector<Item> items);
-  void set_items(std::vector<Item> items);
+  void append(std::vector<Cell> cells);
+  void set_entries(std::vector<Cell> cells);
   void make_object();
   void make_object_with_keywords();
   void build();
   void reduce();
 
   // What the known globals stand for.
-  Item call(Global global, const Item& arguments);
-  Item call_known(Global global, Items arguments);
-  Item make_opaque(Name name, const Item& arguments);
-  Name name_of_made(Name called, Items arguments) const;
-  bool is_unknown(const Item& item) const;
-  Item rebuild_old_tensor(Items arguments);
-  Item rebuild_tensor(Items arguments, size_t required);
-  Item add_tensor(const Item& storage, std::optional<c10::ScalarType> dtype,
-                  Items offset_sizes_strides, bool requires_grad);
-  Item make_parameter(Items arguments);
-  Item rebuild_from_cpu(Items arguments);
-  Item rebuild_parameter(Items arguments);
-  Item rebuild_from_type(Items arguments);
-  Item require_grad(TensorAt at, bool requires_grad);
-  void build_parameter(TensorAt at, const Item& state);
-  Item ordered_dict(Items arguments);
-  Item list_of(Items arguments);
-  Item byte_array(Items arguments);
-  Item make_device(Items arguments);
-  Items tuple(const Item& item, const char* wanted) const;
-  Items elements(const Item& item, const char* wanted) const;
-  Text text(const Item& item, const char* wanted) const;
-  std::vector<int64_t> integers(const Item& tuple);
-  void require_empty_dict(const Item& item, const char* what);
-  // The item as a T; an error that says what was wanted otherwise.
+  Cell call(Global global, const Cell& arguments);
+  Cell call_known(Global global, Cells arguments);
+  Cell make_opaque(Name name, const Cell& arguments);
+  Name name_of_made(Name called, Cells arguments) const;
+  bool is_unknown(const Cell& cell) const;
+  Cell rebuild_old_tensor(Cells arguments);
+  Cell rebuild_tensor(Cells arguments, size_t required);
+  Cell add_tensor(const Cell& storage, std::optional<c10::ScalarType> dtype,
+                  Cells offset_sizes_strides, bool requires_grad);
+  Cell make_parameter(Cells arguments);
+  Cell rebuild_from_cpu(Cells arguments);
+  Cell rebuild_parameter(Cells arguments);
+  Cell rebuild_from_type(Cells arguments);
+  Cell require_grad(TensorAt at, bool requires_grad);
+  void build_parameter(TensorAt at, const Cell& state);
+  Cell ordered_dict(Cells arguments);
+  Cell list_of(Cells arguments);
+  Cell byte_array(Cells arguments);
+  Cell make_device(Cells arguments);
+  Cells tuple(const Cell& cell, const char* wanted) const;
+  Cells elements(const Cell& cell, const char* wanted) const;
+  Text text(const Cell& cell, const char* wanted) const;
+  std::vector<int64_t> integers(const Cell& tuple);
+  void require_empty_dict(const Cell& cell, const char* what);
+  // The cell as a T; an error that says what was wanted otherwise.
   template <typename T>
-  T as(const Item& item, const char* wanted) const {
-    const T* value = std::get_if<T>(&item);
-    if (value == nullptr) wrong(item, wanted);
+  T as(const Cell& cell, const char* wanted) const {
+    const T* value = std::get_if<T>(&cell);
+    if (value == nullptr) wrong(cell, wanted);
     return *value;
   }
 
-  c10::ScalarType dtype_of_storage(const Item& item) const;
-  c10::ScalarType dtype_named(const Item& item) const;
-  void need_known_dtype(const Item& item) const;
-  [[noreturn]] void wrong(const Item& item, const char* wanted) const;
+  c10::ScalarType dtype_of_storage(const Cell& cell) const;
+  c10::ScalarType dtype_named(const Cell& cell) const;
+  void need_known_dtype(const Cell& cell) const;
+  [[noreturn]] void wrong(const Cell& cell, const char* wanted) const;
   [[noreturn]] void corrupt(const std::string& what) const;
   [[noreturn]] void unsupported(const std::string& what, const std::string& hint = {}) const;
   std::string at_byte(const std::string& what) const;
@@ -143,9 +143,9 @@ class Machine {
   Graph graph_;
   size_t position_ = 0;
   size_t opcode_at_ = 0;
-  std::vector<Item> stack_;
+  std::vector<Cell> stack_;
   std::vector<size_t> marks_;  // The stack's height at each.
-  std::vector<Item> memo_;
+  std::vector<Cell> memo_;
 };
 
 }  // namespace checkpoint::format::pickle

@@ -12,20 +12,20 @@ namespace {
 
 constexpr size_t kMaxNumpyDimensions = 64;
 
-std::optional<std::string_view> text_in(const Graph& graph, const Item& item) {
-  if (const auto* text = std::get_if<Text>(&item)) return graph.text(*text);
-  if (const auto* text = std::get_if<OldText>(&item)) return graph.text(text->text);
+std::optional<std::string_view> text_in(const Graph& graph, const Cell& cell) {
+  if (const auto* text = std::get_if<Text>(&cell)) return graph.text(*text);
+  if (const auto* text = std::get_if<OldText>(&cell)) return graph.text(text->text);
   return std::nullopt;
 }
 
-const OpaqueObject* object_in(const Graph& graph, const Item& item) {
-  const auto* at = std::get_if<OpaqueAt>(&item);
+const OpaqueObject* object_in(const Graph& graph, const Cell& cell) {
+  const auto* at = std::get_if<OpaqueAt>(&cell);
   return at != nullptr ? &graph.opaques[at->index] : nullptr;
 }
 
-Items tuple_in(const Graph& graph, const Item& item) {
-  const auto* at = std::get_if<TupleAt>(&item);
-  return at != nullptr ? graph.tuple(at->index) : Items(nullptr, 0);
+Cells tuple_in(const Graph& graph, const Cell& cell) {
+  const auto* at = std::get_if<TupleAt>(&cell);
+  return at != nullptr ? graph.tuple(at->index) : Cells(nullptr, 0);
 }
 
 // "f8": a letter, and how many bytes. Of a text the number counts characters.
@@ -42,17 +42,17 @@ std::optional<NumpyType> parse_type(std::string_view text) {
 
 // numpy.dtype("f8", False, True), with the state (3, "<", None, None, None, -1, -1, 0): its byte
 // order, and what makes it a structure.
-std::optional<NumpyType> find_type(const Graph& graph, const Item& item) {
-  const OpaqueObject* const object = object_in(graph, item);
+std::optional<NumpyType> find_type(const Graph& graph, const Cell& cell) {
+  const OpaqueObject* const object = object_in(graph, cell);
   if (object == nullptr || object->name.module != "numpy" || object->name.name != "dtype") {
     return std::nullopt;
   }
-  const Items arguments = tuple_in(graph, object->arguments);
-  const Items state = tuple_in(graph, object->state);
+  const Cells arguments = tuple_in(graph, object->arguments);
+  const Cells state = tuple_in(graph, object->state);
   if (arguments.empty() || state.size() < 5) return std::nullopt;
   const auto text = text_in(graph, arguments[0]);
   const auto order = text_in(graph, state[1]);
-  const bool plain = std::all_of(state.begin() + 2, state.begin() + 5, [](const Item& part) {
+  const bool plain = std::all_of(state.begin() + 2, state.begin() + 5, [](const Cell& part) {
     return std::holds_alternative<None>(part);
   });
   if (!text || !order || !plain) return std::nullopt;
@@ -61,12 +61,12 @@ std::optional<NumpyType> find_type(const Graph& graph, const Item& item) {
   return type;
 }
 
-std::optional<std::vector<int64_t>> find_sizes(const Graph& graph, const Item& item) {
-  if (!std::holds_alternative<TupleAt>(item)) return std::nullopt;
-  const Items items = tuple_in(graph, item);
-  if (items.size() > kMaxNumpyDimensions) return std::nullopt;
+std::optional<std::vector<int64_t>> find_sizes(const Graph& graph, const Cell& cell) {
+  if (!std::holds_alternative<TupleAt>(cell)) return std::nullopt;
+  const Cells cells = tuple_in(graph, cell);
+  if (cells.size() > kMaxNumpyDimensions) return std::nullopt;
   std::vector<int64_t> sizes;
-  for (const Item& size : items) {
+  for (const Cell& size : cells) {
     const auto* number = std::get_if<int64_t>(&size);
     if (number == nullptr || *number < 0) return std::nullopt;
     sizes.push_back(*number);
@@ -74,13 +74,13 @@ std::optional<std::vector<int64_t>> find_sizes(const Graph& graph, const Item& i
   return sizes;
 }
 
-bool holds_bytes(const Item& item) {
-  return std::holds_alternative<BytesText>(item) || std::holds_alternative<Latin1Text>(item) ||
-         std::holds_alternative<OldText>(item);
+bool holds_bytes(const Cell& cell) {
+  return std::holds_alternative<BytesText>(cell) || std::holds_alternative<Latin1Text>(cell) ||
+         std::holds_alternative<OldText>(cell);
 }
 
-std::optional<NumpyData> make_array(const Graph& graph, const Item& type, const Item& shape,
-                                    bool fortran, const Item& bytes) {
+std::optional<NumpyData> make_array(const Graph& graph, const Cell& type, const Cell& shape,
+                                    bool fortran, const Cell& bytes) {
   const auto known = find_type(graph, type);
   auto sizes = find_sizes(graph, shape);
   if (!known || !sizes || !holds_bytes(bytes)) return std::nullopt;
@@ -148,14 +148,14 @@ std::optional<Value> text_value(const std::string& bytes) {
 
 std::optional<NumpyData> find_numpy(const Graph& graph, const OpaqueObject& object) {
   const std::string_view module = object.name.module;
-  const Items arguments = tuple_in(graph, object.arguments);
+  const Cells arguments = tuple_in(graph, object.arguments);
   if (module == "numpy.core.multiarray" || module == "numpy._core.multiarray") {
     if (object.name.name == "scalar" && arguments.size() == 2 && holds_bytes(arguments[1])) {
       const auto type = find_type(graph, arguments[0]);
       if (!type) return std::nullopt;
       return NumpyData{*type, false, {}, false, arguments[1]};
     }
-    const Items state = tuple_in(graph, object.state);
+    const Cells state = tuple_in(graph, object.state);
     if (object.name.name != "_reconstruct" || state.size() != 5) return std::nullopt;
     const auto* fortran = std::get_if<bool>(&state[3]);
     return fortran != nullptr ? make_array(graph, state[2], state[1], *fortran, state[4])

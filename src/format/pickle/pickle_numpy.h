@@ -26,7 +26,7 @@ struct NumpyData {
   bool is_array;  ///< Otherwise a single number or text.
   std::vector<int64_t> sizes;
   bool fortran;  ///< The first dimension's elements stand side by side.
-  Item bytes;
+  Cell bytes;
 };
 
 /// What the object holds; empty if it is none of NumPy's, or one of a kind that this reader does

@@ -38,8 +38,8 @@ class Unfolder {
            Budget& budget)
       : graph_(graph), file_(file), make_tensor_(make_tensor), budget_(budget) {}
 
-  Value unfold(const Item& item) {
-    return std::visit([this](const auto& alternative) { return make(alternative); }, item);
+  Value unfold(const Cell& cell) {
+    return std::visit([this](const auto& alternative) { return make(alternative); }, cell);
   }
 
  private:
@@ -87,37 +87,37 @@ class Unfolder {
 
   Value make(SizeAt at) {
     Size size;
-    for (const Item& item : graph_.tuple(at.index)) size.sizes.push_back(std::get<int64_t>(item));
+    for (const Cell& cell : graph_.tuple(at.index)) size.sizes.push_back(std::get<int64_t>(cell));
     budget_.charge(size.sizes.size() * sizeof(int64_t));
     return Value(std::move(size));
   }
 
   Value make(TensorAt at) { return Value(graph_.tensors[at.index]); }
   Value make(TupleAt at) {
-    std::vector<Value> items = unfold_all(graph_.tuple(at.index));
-    if (auto value = from_tagged(items)) return std::move(*value);
-    return Value(Tuple{std::move(items)});
+    std::vector<Value> elements = unfold_all(graph_.tuple(at.index));
+    if (auto value = from_tagged(elements)) return std::move(*value);
+    return Value(Tuple{std::move(elements)});
   }
   Value make(ListAt at) { return Value(unfold_all(graph_.nodes[at.index])); }
 
   Value make(DictAt at) {
     const Level level(*this);
-    const std::vector<Item>& items = graph_.nodes[at.index];
-    if (const Item* odd = find_odd_key(items)) return opaque_dict(items, *odd);
+    const std::vector<Cell>& cells = graph_.nodes[at.index];
+    if (const Cell* odd = find_odd_key(cells)) return opaque_dict(cells, *odd);
     Dict dict;
-    for (size_t i = 0; i + 1 < items.size(); i += 2) {
-      Key key = make_key(items[i]);
+    for (size_t i = 0; i + 1 < cells.size(); i += 2) {
+      Key key = make_key(cells[i]);
       if (dict.contains(key)) {
         fail(ErrorCode::kCorrupt,
              "it has the key " + base::in_quotes(to_string(key)) + " twice in one dict");
       }
-      dict.insert(std::move(key), unfold(items[i + 1]));
+      dict.insert(std::move(key), unfold(cells[i + 1]));
     }
     return Value(std::move(dict));
   }
 
   Value make(ObjectAt at) {
-    const std::vector<Item>& state = graph_.nodes[at.index];
+    const std::vector<Cell>& state = graph_.nodes[at.index];
     if (state.empty()) fail(ErrorCode::kCorrupt, "an object in it has no state");
     return make(std::get<DictAt>(state.front()));
   }
@@ -165,7 +165,7 @@ class Unfolder {
     const Level level(*this);
     ++opaque_depth_;
     opaque.parts = unfold_all(arguments_of(object));
-    for (const Item* part : {&object.keywords, &object.list, &object.dict}) {
+    for (const Cell* part : {&object.keywords, &object.list, &object.dict}) {
       if (!std::holds_alternative<None>(*part)) opaque.parts.push_back(unfold(*part));
     }
     if (object.has_state) opaque.parts.push_back(unfold(object.state));
@@ -189,15 +189,15 @@ class Unfolder {
     return Value(make_tensor_(tensor));
   }
 
-  std::string bytes_of(const Item& item) {
-    if (const auto* text = std::get_if<Latin1Text>(&item)) return latin1(text->text);
-    if (const auto* text = std::get_if<OldText>(&item)) return copy(text->text);
-    return copy(std::get<BytesText>(item).text);
+  std::string bytes_of(const Cell& cell) {
+    if (const auto* text = std::get_if<Latin1Text>(&cell)) return latin1(text->text);
+    if (const auto* text = std::get_if<OldText>(&cell)) return copy(text->text);
+    return copy(std::get<BytesText>(cell).text);
   }
 
-  Items arguments_of(const OpaqueObject& object) const {
+  Cells arguments_of(const OpaqueObject& object) const {
     const auto* arguments = std::get_if<TupleAt>(&object.arguments);
-    return arguments != nullptr ? graph_.tuple(arguments->index) : Items(nullptr, 0);
+    return arguments != nullptr ? graph_.tuple(arguments->index) : Cells(nullptr, 0);
   }
 
   std::string full_name(Name name) {
@@ -205,11 +205,11 @@ class Unfolder {
     return std::string(name.module) + '.' + std::string(name.name);
   }
 
-  static const Item* find_odd_key(const std::vector<Item>& items) {
-    for (size_t i = 0; i + 1 < items.size(); i += 2) {
-      if (!std::holds_alternative<int64_t>(items[i]) && !std::holds_alternative<Text>(items[i]) &&
-          !std::holds_alternative<OldText>(items[i])) {
-        return &items[i];
+  static const Cell* find_odd_key(const std::vector<Cell>& cells) {
+    for (size_t i = 0; i + 1 < cells.size(); i += 2) {
+      if (!std::holds_alternative<int64_t>(cells[i]) && !std::holds_alternative<Text>(cells[i]) &&
+          !std::holds_alternative<OldText>(cells[i])) {
+        return &cells[i];
       }
     }
     return nullptr;
@@ -217,55 +217,55 @@ class Unfolder {
 
   // A dict whose keys a tree has no place for: as what it consists of, (key, value) by (key,
   // value).
-  Value opaque_dict(const std::vector<Item>& items, const Item& odd) {
+  Value opaque_dict(const std::vector<Cell>& cells, const Cell& odd) {
     Opaque opaque{"dict with the key " + key_text(odd, 0), {}};
-    budget_.charge(items.size() * (sizeof(Value) + sizeof(Tuple)));
-    for (size_t i = 0; i + 1 < items.size(); i += 2) {
-      opaque.parts.emplace_back(Tuple{{unfold(items[i]), unfold(items[i + 1])}});
+    budget_.charge(cells.size() * (sizeof(Value) + sizeof(Tuple)));
+    for (size_t i = 0; i + 1 < cells.size(); i += 2) {
+      opaque.parts.emplace_back(Tuple{{unfold(cells[i]), unfold(cells[i + 1])}});
     }
     return Value(std::move(opaque));
   }
 
   // As Python writes it, shortened.
-  std::string key_text(const Item& item, int depth) {
-    if (std::holds_alternative<None>(item)) return "None";
-    if (const auto* truth = std::get_if<bool>(&item)) return *truth ? "True" : "False";
-    if (const auto* number = std::get_if<int64_t>(&item)) return std::to_string(*number);
-    if (const auto* number = std::get_if<double>(&item)) return std::to_string(*number);
-    if (const auto* text = std::get_if<Text>(&item)) return base::in_quotes(graph_.text(*text));
-    if (const auto* text = std::get_if<OldText>(&item))
+  std::string key_text(const Cell& cell, int depth) {
+    if (std::holds_alternative<None>(cell)) return "None";
+    if (const auto* truth = std::get_if<bool>(&cell)) return *truth ? "True" : "False";
+    if (const auto* number = std::get_if<int64_t>(&cell)) return std::to_string(*number);
+    if (const auto* number = std::get_if<double>(&cell)) return std::to_string(*number);
+    if (const auto* text = std::get_if<Text>(&cell)) return base::in_quotes(graph_.text(*text));
+    if (const auto* text = std::get_if<OldText>(&cell))
       return base::in_quotes(graph_.text(text->text));
-    if (const auto* name = std::get_if<ForeignName>(&item)) {
+    if (const auto* name = std::get_if<ForeignName>(&cell)) {
       return full_name(graph_.foreign[name->index]);
     }
-    if (const auto* object = std::get_if<OpaqueAt>(&item)) {
+    if (const auto* object = std::get_if<OpaqueAt>(&cell)) {
       return full_name(graph_.opaques[object->index].name) + "(...)";
     }
-    const auto* tuple = std::get_if<TupleAt>(&item);
+    const auto* tuple = std::get_if<TupleAt>(&cell);
     if (tuple == nullptr) return "of another kind";
     constexpr size_t kShown = 4;
     std::string text;
-    for (const Item& part : graph_.tuple(tuple->index)) {
+    for (const Cell& part : graph_.tuple(tuple->index)) {
       if (depth > 1 || text.size() > 16 * kShown) return '(' + text + ", ...)";
       text += (text.empty() ? "" : ", ") + key_text(part, depth + 1);
     }
     return '(' + text + ')';
   }
 
-  std::vector<Value> unfold_all(Items items) {
+  std::vector<Value> unfold_all(Cells cells) {
     const Level level(*this);
-    budget_.charge(items.size() * sizeof(Value));
+    budget_.charge(cells.size() * sizeof(Value));
     std::vector<Value> values;
-    values.reserve(items.size());
-    for (const Item& item : items) values.push_back(unfold(item));
+    values.reserve(cells.size());
+    for (const Cell& cell : cells) values.push_back(unfold(cell));
     return values;
   }
 
-  Key make_key(const Item& item) {
+  Key make_key(const Cell& cell) {
     budget_.charge(kEntryBytes);
-    if (const auto* number = std::get_if<int64_t>(&item)) return Key(*number);
-    if (const auto* text = std::get_if<Text>(&item)) return Key(copy(*text));
-    if (const auto* text = std::get_if<OldText>(&item)) return Key(copy_old(text->text));
+    if (const auto* number = std::get_if<int64_t>(&cell)) return Key(*number);
+    if (const auto* text = std::get_if<Text>(&cell)) return Key(copy(*text));
+    if (const auto* text = std::get_if<OldText>(&cell)) return Key(copy_old(text->text));
     fail(ErrorCode::kCorrupt, "a key is missing");
   }
 
@@ -323,7 +323,7 @@ Value read_pickle(std::string_view bytes, const std::string& file, const TensorM
                   size_t* end) {
   Budget budget(bytes.size(), file);
   Machine machine(bytes, file, make_tensor, budget);
-  const Item root = machine.run();
+  const Cell root = machine.run();
   if (end != nullptr) {
     *end = machine.end();
   } else if (machine.end() != bytes.size()) {

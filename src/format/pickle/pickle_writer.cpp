@@ -26,7 +26,7 @@ constexpr size_t kMaxRemembered = 64;
 class Pickler {
  public:
   explicit Pickler(const PthStorages& storages)
-      : storages_(storages), tensor_memo_(storages.planned().size(), kNotYet) {}
+      : storages_(storages), tensor_memo_(storages.placements().size(), kNotYet) {}
 
   std::string pickle(const Value& tree, RootDict root) {
     out_ = "\x80\x02";
@@ -148,9 +148,9 @@ class Pickler {
       recall(remembered);
       return;
     }
-    const PthStorages::Planned& planned = storages_.planned()[index];
-    const PthStorages::Record& record = storages_.records()[planned.record];
-    const c10::ScalarType dtype = planned.tensor.scalar_type();
+    const PthStorages::Placement& placement = storages_.placements()[index];
+    const PthStorages::StorageBytes& record = storages_.storages()[placement.record];
+    const c10::ScalarType dtype = placement.tensor.scalar_type();
     const bool untyped = record.mixed || !has_storage_class(dtype);
     put_global("torch._utils", untyped ? "_rebuild_tensor_v3" : "_rebuild_tensor_v2");
     out_ += "((";
@@ -160,15 +160,16 @@ class Pickler {
     } else {
       put_global("torch", std::string(c10::toString(dtype)) + "Storage");
     }
-    put_plain_text(std::to_string(planned.record));
+    put_plain_text(std::to_string(placement.record));
     put_text("cpu", Path());
     put_int(static_cast<int64_t>(untyped ? record.bytes
-                                         : record.bytes / planned.tensor.element_size()));
+                                         : record.bytes / placement.tensor.element_size()));
     out_ += "tQ";
-    put_int(planned.offset);
-    put_integers(planned.tensor.sizes());
-    put_integers(planned.tensor.strides());
-    put_bool(requires_grad && (planned.tensor.is_floating_point() || planned.tensor.is_complex()));
+    put_int(placement.offset);
+    put_integers(placement.tensor.sizes());
+    put_integers(placement.tensor.strides());
+    put_bool(requires_grad &&
+             (placement.tensor.is_floating_point() || placement.tensor.is_complex()));
     put_global("collections", "OrderedDict");
     out_ += ")R";
     if (untyped) put_global("torch", dtype_name(dtype));

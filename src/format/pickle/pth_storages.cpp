@@ -42,43 +42,43 @@ PthStorages::PthStorages(const Value& tree) : tree_(tree) {
   const torch::NoGradGuard no_grad;
   for_each_tensor(tree, Path(),
                   [this](const Value& entry, const Path& path) { add(entry.to_tensor(), path); });
-  make_records();
+  make_storages();
 }
 
 void PthStorages::add(const at::Tensor& live, const Path& path) {
   check_dense(live, path);
-  auto [place, is_new] = by_tensor_.emplace(live.unsafeGetTensorImpl(), planned_.size());
+  auto [place, is_new] = by_tensor_.emplace(live.unsafeGetTensorImpl(), placements_.size());
   if (!is_new) return;
   place->second = find_tied(live);
-  if (place->second < planned_.size()) return;
-  if (live.numel() > 0) by_memory_.emplace(live.data_ptr(), planned_.size());
+  if (place->second < placements_.size()) return;
+  if (live.numel() > 0) by_memory_.emplace(live.data_ptr(), placements_.size());
   const at::Tensor plain = lives_on_cpu_as_it_is(live)
                                ? live
                                : live.detach().resolve_conj().resolve_neg().cpu().contiguous();
-  planned_.push_back({live, plain, 0, 0});
+  placements_.push_back({live, plain, 0, 0});
 }
 
-// Its place in planned_, or the next one there.
+// Its place in placements_, or the next one there.
 size_t PthStorages::find_tied(const at::Tensor& live) const {
-  if (live.numel() == 0) return planned_.size();
+  if (live.numel() == 0) return placements_.size();
   auto [known, end] = by_memory_.equal_range(live.data_ptr());
   for (; known != end; ++known) {
-    const at::Tensor& other = planned_[known->second].live;
+    const at::Tensor& other = placements_[known->second].live;
     if (are_tied(other, live) && other.requires_grad() == live.requires_grad()) {
       return known->second;
     }
   }
-  return planned_.size();
+  return placements_.size();
 }
 
-void PthStorages::make_records() {
-  std::vector<size_t> order(planned_.size());
+void PthStorages::make_storages() {
+  std::vector<size_t> order(placements_.size());
   std::iota(order.begin(), order.end(), size_t{0});
   // Empty ones first: they overlap nothing.
   const auto first_with_elements = std::stable_partition(
-      order.begin(), order.end(), [&](size_t i) { return planned_[i].tensor.numel() == 0; });
+      order.begin(), order.end(), [&](size_t i) { return placements_[i].tensor.numel() == 0; });
   std::sort(first_with_elements, order.end(), [&](size_t left, size_t right) {
-    return begin_of(planned_[left].tensor) < begin_of(planned_[right].tensor);
+    return begin_of(placements_[left].tensor) < begin_of(placements_[right].tensor);
   });
 
   // Each run of tensors that overlap: where in `order` it begins and ends.
@@ -86,7 +86,7 @@ void PthStorages::make_records() {
   runs.reserve(order.size());
   const char* end = nullptr;
   for (size_t& index : order) {
-    const at::Tensor& tensor = planned_[index].tensor;
+    const at::Tensor& tensor = placements_[index].tensor;
     const bool is_empty = tensor.numel() == 0;
     if (!is_empty && end != nullptr && begin_of(tensor) < end) {
       runs.back().second = &index + 1;
@@ -100,19 +100,19 @@ void PthStorages::make_records() {
   for (const auto& [first, last] : runs) std::sort(first, last);
   std::sort(runs.begin(), runs.end(),
             [](const auto& left, const auto& right) { return *left.first < *right.first; });
-  records_.reserve(runs.size());
-  for (const auto& [first, last] : runs) make_record(first, last);
+  storages_.reserve(runs.size());
+  for (const auto& [first, last] : runs) make_storage(first, last);
 }
 
-void PthStorages::make_record(const size_t* begin, const size_t* end) {
-  Planned& first = planned_[*begin];
+void PthStorages::make_storage(const size_t* begin, const size_t* end) {
+  Placement& first = placements_[*begin];
   if (end - begin == 1) first.tensor = without_gaps(first.tensor);
   const char* data = begin_of(first.tensor);
   const char* data_end = end_of(first.tensor);
   const char* storages = storage_of(first.tensor);
   bool mixed = false;
   for (const size_t* index = begin; index != end; ++index) {
-    const at::Tensor& tensor = planned_[*index].tensor;
+    const at::Tensor& tensor = placements_[*index].tensor;
     storages = std::min(storages, storage_of(tensor));
     data = std::min(data, begin_of(tensor));
     data_end = std::max(data_end, end_of(tensor));
@@ -122,27 +122,27 @@ void PthStorages::make_record(const size_t* begin, const size_t* end) {
   // are several storages where memory that is not LibTorch's was made tensors piece by piece.)
   if (mixed) data = storages;
   for (const size_t* index = begin; index != end; ++index) {
-    Planned& planned = planned_[*index];
-    planned.record = records_.size();
-    if (planned.tensor.numel() == 0) continue;
-    const auto item_bytes = static_cast<int64_t>(planned.tensor.element_size());
-    const int64_t distance = begin_of(planned.tensor) - data;
+    Placement& placement = placements_[*index];
+    placement.record = storages_.size();
+    if (placement.tensor.numel() == 0) continue;
+    const auto item_bytes = static_cast<int64_t>(placement.tensor.element_size());
+    const int64_t distance = begin_of(placement.tensor) - data;
     if (distance % item_bytes != 0) {
       throw Error(ErrorCode::kUnsupported,
-                  "the tensor '" + key_of(planned) +
+                  "the tensor '" + key_of(placement) +
                       "' cannot be saved: it begins within an element of one that it overlaps");
     }
-    planned.offset = distance / item_bytes;
+    placement.offset = distance / item_bytes;
   }
-  records_.push_back({data, static_cast<size_t>(data_end - data), mixed});
+  storages_.push_back({data, static_cast<size_t>(data_end - data), mixed});
 }
 
 // Where in the tree it stands first.
-std::string PthStorages::key_of(const Planned& planned) const {
+std::string PthStorages::key_of(const Placement& placement) const {
   std::string key;
   bool found = false;
   for_each_tensor(tree_, Path(), [&](const Value& entry, const Path& path) {
-    if (found || !entry.to_tensor().is_same(planned.live)) return;
+    if (found || !entry.to_tensor().is_same(placement.live)) return;
     found = true;
     key = path.text();
   });

@@ -20,13 +20,13 @@ namespace checkpoint::format {
 /// are taken from their own memory, which must not change meanwhile; others are copied, one by one.
 class PthStorages {
  public:
-  struct Record {
+  struct StorageBytes {
     const void* data;
     size_t bytes;
     /// Tensors of several dtypes lie in it: it is one of bytes, and each tensor says its dtype.
     bool mixed;
   };
-  struct Planned {
+  struct Placement {
     at::Tensor live;    ///< As it stands in the tree.
     at::Tensor tensor;  ///< On the CPU; what of it is written are its sizes, strides and dtype.
     size_t record;
@@ -37,23 +37,23 @@ class PthStorages {
   /// undefined, sparse, quantized, on the meta device, without memory.
   explicit PthStorages(const Value& tree);
 
-  const std::vector<Record>& records() const { return records_; }
-  const std::vector<Planned>& planned() const { return planned_; }
-  /// The index of a tensor of the tree in planned(): one for all that are the same elements of the
-  /// same memory.
+  const std::vector<StorageBytes>& storages() const { return storages_; }
+  const std::vector<Placement>& placements() const { return placements_; }
+  /// The index of a tensor of the tree in placements(): one for all that are the same elements of
+  /// the same memory.
   size_t find(const at::Tensor& live) const { return by_tensor_.at(live.unsafeGetTensorImpl()); }
 
  private:
   void add(const at::Tensor& live, const Path& path);
   size_t find_tied(const at::Tensor& live) const;
-  void make_records();
-  // `begin` and `end`: places in planned_ of tensors that overlap.
-  void make_record(const size_t* begin, const size_t* end);
-  std::string key_of(const Planned& planned) const;
+  void make_storages();
+  // `begin` and `end`: places in placements_ of tensors that overlap.
+  void make_storage(const size_t* begin, const size_t* end);
+  std::string key_of(const Placement& placement) const;
 
   const Value& tree_;
-  std::vector<Planned> planned_;
-  std::vector<Record> records_;
+  std::vector<Placement> placements_;
+  std::vector<StorageBytes> storages_;
   std::unordered_multimap<const void*, size_t> by_memory_;
   std::unordered_map<const c10::TensorImpl*, size_t> by_tensor_;
 };

@@ -105,7 +105,7 @@ class Records {
   Records(const ZipReader& zip, const std::string& root)
       : zip_(zip), root_(root), records_(zip.entries().size()) {}
 
-  const Record& find(std::string_view key) {
+  const ByteRange& find(std::string_view key) {
     full_name_.assign(root_).append("data/").append(key);
     const ZipEntry* entry = find_entry();
     if (entry == nullptr) {
@@ -119,7 +119,7 @@ class Records {
     if (record) return *record;
     zip_.need_known_method(*entry);
     const uint64_t offset = zip_.data_offset(*entry);
-    record.emplace(Record{short_name(), offset, entry->bytes});
+    record.emplace(ByteRange{short_name(), offset, entry->bytes});
     if (entry->deflated()) {
       record->deflated = Deflated{offset, entry->compressed_bytes, entry->bytes, entry->crc32};
     }
@@ -139,7 +139,7 @@ class Records {
   const std::string& root_;
   std::string full_name_;  // Of the record that is looked for.
   size_t next_ = 0;        // The one behind the last that was found.
-  std::vector<std::optional<Record>> records_;
+  std::vector<std::optional<ByteRange>> records_;
 };
 
 }  // namespace

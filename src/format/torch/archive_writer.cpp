@@ -33,9 +33,9 @@ const std::string& string_key(const Key& key, const Path& path) {
 
 // Where in the archive each tensor's bytes go is learnt from the sink: LibTorch hands over each
 // tensor record in one call, with the tensor's own pointer.
-class Recorder {
+class TableBuilder {
  public:
-  explicit Recorder(store::ByteSink& sink) : sink_(sink), drained_(sink) {}
+  explicit TableBuilder(store::ByteSink& sink) : sink_(sink), drained_(sink) {}
 
   void add(const std::string& key, const at::Tensor& tensor) {
     store::TensorEntry entry;
@@ -96,7 +96,7 @@ class Recorder {
 
 class TreeWriter {
  public:
-  explicit TreeWriter(Recorder& recorder) : recorder_(recorder) {}
+  explicit TreeWriter(TableBuilder& table) : table_(table) {}
 
   void fill(OutputArchive& archive, const Dict& dict, const Path& path,
             const std::set<std::string>& any_keys = {}) {
@@ -121,7 +121,7 @@ class TreeWriter {
  private:
   const at::Tensor& record(const Value& value, const Path& place) {
     const at::Tensor& tensor = value.to_tensor();
-    recorder_.add(place.text(), tensor);
+    table_.add(place.text(), tensor);
     return tensor;
   }
 
@@ -180,7 +180,7 @@ class TreeWriter {
     return result;
   }
 
-  Recorder& recorder_;
+  TableBuilder& table_;
 };
 
 bool is_keyword(const std::string& name) {
@@ -222,14 +222,14 @@ bool can_be_archive(const Dict& tree, int depth) {
 
 std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink,
                                               const std::set<std::string>& any_keys) {
-  Recorder recorder(sink);
-  FailSafe sinking([&](const void* data, size_t count) { recorder.write(data, count); });
-  sinking.run("this archive", [&] {
+  TableBuilder table(sink);
+  WriterGuard guard([&](const void* data, size_t count) { table.write(data, count); });
+  guard.run("this archive", [&] {
     OutputArchive archive(std::make_shared<torch::jit::CompilationUnit>());
-    TreeWriter(recorder).fill(archive, tree, Path(), any_keys);
-    archive.save_to(sinking.callback());
+    TreeWriter(table).fill(archive, tree, Path(), any_keys);
+    archive.save_to(guard.callback());
   });
-  return recorder.finish();
+  return table.finish();
 }
 
 }  // namespace checkpoint::format

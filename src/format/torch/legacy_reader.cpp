@@ -86,13 +86,13 @@ StoragesByKey by_key(const std::vector<PickledStorage>& storages, const store::B
 }
 
 // Where each storage's bytes lie, from the list of keys and the lengths before them.
-std::unordered_map<std::string, Record> find_records(const Value& keys, uint64_t position,
-                                                     const StoragesByKey& storages,
-                                                     const store::ByteSource& source) {
+std::unordered_map<std::string, ByteRange> find_records(const Value& keys, uint64_t position,
+                                                        const StoragesByKey& storages,
+                                                        const store::ByteSource& source) {
   if (keys.kind() != Value::Kind::kList)
     store::throw_corrupt("the list of storages is missing", source);
   const uint64_t file_bytes = source.size();
-  std::unordered_map<std::string, Record> records;
+  std::unordered_map<std::string, ByteRange> records;
   for (const Value& item : keys.list()) {
     if (item.kind() != Value::Kind::kString)
       store::throw_corrupt("a storage's key is no string", source);
@@ -116,7 +116,7 @@ std::unordered_map<std::string, Record> find_records(const Value& keys, uint64_t
           "the storage " + base::in_quotes(key) + " claims more elements than the file holds",
           source);
     }
-    if (!records.emplace(key, Record{"storage " + key, position, bytes}).second) {
+    if (!records.emplace(key, ByteRange{"storage " + key, position, bytes}).second) {
       store::throw_corrupt("two storages have the key " + base::in_quotes(key), source);
     }
     position += bytes;

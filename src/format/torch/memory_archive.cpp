@@ -16,8 +16,8 @@ using torch::serialize::OutputArchive;
 namespace {
 
 // The module in each archive, under this name in every LibTorch from 1.13 to 2.14.
-CHECKPOINT_OPEN(ModuleOfInput, InputArchive::module_)
-CHECKPOINT_OPEN(ModuleOfOutput, OutputArchive::module_)
+TORCH_CHECKPOINT_OPEN_MEMBER(ModuleOfInput, InputArchive::module_)
+TORCH_CHECKPOINT_OPEN_MEMBER(ModuleOfOutput, OutputArchive::module_)
 
 void fill(OutputArchive& archive, const Dict& tree, const std::string& path) {
   for (const auto& [key, value] : tree) {

@@ -23,13 +23,13 @@ struct Written {
 Written write_records(const Value& tree, const PthStorages& storages, RootDict root,
                       store::ByteSink& sink) {
   Written written;
-  written.offsets.reserve(storages.records().size());
-  written.digests.resize(storages.records().size());
+  written.offsets.reserve(storages.storages().size());
+  written.digests.resize(storages.storages().size());
   const store::DrainedAtEnd drained(sink);
   ZipWriter zip(sink, "archive");
   zip.add("data.pkl", write_pickle(tree, storages, root));
   zip.add("byteorder", "little");
-  for (const PthStorages::Record& record : storages.records()) {
+  for (const PthStorages::StorageBytes& record : storages.storages()) {
     const size_t number = written.offsets.size();
     written.offsets.push_back(zip.add_lasting("data/" + std::to_string(number), record.data,
                                               record.bytes, &written.digests[number]));
@@ -42,11 +42,11 @@ Written write_records(const Value& tree, const PthStorages& storages, RootDict r
 
 store::TensorEntry make_entry(const at::Tensor& tensor, const PthStorages& storages,
                               const Written& written) {
-  const size_t record = storages.planned()[storages.find(tensor)].record;
+  const size_t record = storages.placements()[storages.find(tensor)].record;
   store::TensorEntry entry;
   entry.dtype = dtype_name(tensor.scalar_type());
   entry.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
-  entry.bytes = storages.records()[record].bytes;
+  entry.bytes = storages.storages()[record].bytes;
   entry.offset = entry.bytes > 0 ? written.offsets[record] : 0;
   entry.xxh3_128 = written.digests[record];
   return entry;
@@ -63,7 +63,7 @@ std::vector<store::TensorEntry> write_pth_with_table(const Value& tree, store::B
   const PthStorages storages(tree);
   const Written written = write_records(tree, storages, RootDict::kPlain, sink);
   std::vector<store::TensorEntry> entries;
-  entries.reserve(storages.planned().size());
+  entries.reserve(storages.placements().size());
   for_each_tensor(tree, Path(), [&](const Value& entry, const Path& path) {
     entries.push_back(make_entry(entry.to_tensor(), storages, written));
     entries.back().key = path.text();

@@ -36,8 +36,8 @@ void check_memory(const torch::jit::Module& module) {
 void save_script(const torch::jit::Module& module, const std::string& path) {
   check_memory(module);
   store::write_atomically(store::posix_file_system(), path, [&](store::ByteSink& sink) {
-    format::FailSafe sinking([&](const void* data, size_t count) { sink.write(data, count); });
-    sinking.run("this module", [&] { torch::jit::ExportModule(module, sinking.callback()); });
+    format::WriterGuard guard([&](const void* data, size_t count) { sink.write(data, count); });
+    guard.run("this module", [&] { torch::jit::ExportModule(module, guard.callback()); });
   });
 }
 

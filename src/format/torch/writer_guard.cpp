@@ -8,9 +8,9 @@
 
 namespace checkpoint::format {
 
-FailSafe::FailSafe(Write write) : write_(std::move(write)) {}
+WriterGuard::WriterGuard(Write write) : write_(std::move(write)) {}
 
-std::function<size_t(const void*, size_t)> FailSafe::callback() {
+std::function<size_t(const void*, size_t)> WriterGuard::callback() {
   return [this](const void* data, size_t count) {
     if (!failure_) {
       try {
@@ -23,7 +23,7 @@ std::function<size_t(const void*, size_t)> FailSafe::callback() {
   };
 }
 
-void FailSafe::run(const std::string& what, const std::function<void()>& writer) {
+void WriterGuard::run(const std::string& what, const std::function<void()>& writer) {
   try {
     writer();
   } catch (const c10::Error& error) {

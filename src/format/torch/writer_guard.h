@@ -10,11 +10,11 @@ namespace checkpoint::format {
 /// Takes the bytes that one of LibTorch's writers hands over. A callback that reports a failure
 /// makes that writer throw from its destructor, which ends the process. So this one never does: the
 /// first failure is kept, the rest is dropped, and whoever called the writer throws it afterwards.
-class FailSafe {
+class WriterGuard {
  public:
   using Write = std::function<void(const void* data, size_t count)>;
 
-  explicit FailSafe(Write write);
+  explicit WriterGuard(Write write);
   /// The callback to pass to LibTorch. It refers to this object.
   std::function<size_t(const void*, size_t)> callback();
   /// Calls LibTorch's writer, and throws what was kept; or Error(unsupported), in which LibTorch

@@ -123,7 +123,7 @@ at::Tensor Densifier::make_dense(const at::Tensor& live) const {
   if (is_dense_already(live)) return live;
   const torch::NoGradGuard no_grad;
   const at::Tensor resolved = live.detach().resolve_conj().resolve_neg();
-  const bool stays = on_cuda_ == OnCuda::kStay && resolved.is_cuda();
+  const bool stays = on_device_ == OnDevice::kStay && resolved.is_cuda();
   const at::Tensor plain = stays ? resolved : resolved.cpu();
   if (fills_its_storage(plain)) return plain;
   return plain.clone(plain.is_non_overlapping_and_dense() ? at::MemoryFormat::Preserve

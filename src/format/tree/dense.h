@@ -13,7 +13,7 @@
 namespace checkpoint::format {
 
 /// What becomes of tensors that live on a CUDA device.
-enum class OnCuda {
+enum class OnDevice {
   kCopyToHost,  ///< Copied at once, as those of any other device.
   kStay,        ///< Left there, dense, for whoever copies them later.
 };
@@ -42,7 +42,7 @@ size_t bytes_of(const at::Tensor& tensor);
 /// requires_grad. Not thread-safe.
 class Densifier {
  public:
-  explicit Densifier(OnCuda on_cuda = OnCuda::kCopyToHost) : on_cuda_(on_cuda) {}
+  explicit Densifier(OnDevice on_device = OnDevice::kCopyToHost) : on_device_(on_device) {}
 
   /// `path` is where the tree stands, for keys and error texts. Throws Error(unsupported) naming a
   /// tensor that cannot be saved: undefined, sparse, quantized, on the meta device, without memory.
@@ -68,7 +68,7 @@ class Densifier {
   at::Tensor own_storage(const at::Tensor& dense) const;
   at::Tensor add_twin(const at::Tensor& live, const at::Tensor& dense);
 
-  const OnCuda on_cuda_;
+  const OnDevice on_device_;
 
   std::unordered_multimap<const void*, Known> known_;  // By where their memory begins.
   std::unordered_map<std::string, std::string> devices_;

@@ -8,14 +8,14 @@
 
 namespace checkpoint::state {
 
-ArchivedItem::ArchivedItem(std::string name, std::string type, SelfSaving object)
+CustomArchiveItem::CustomArchiveItem(std::string name, std::string type, CustomSaveLoad object)
     : Item(std::move(name)), type_(std::move(type)), object_(std::move(object)) {}
 
-ItemEntry ArchivedItem::describe() const { return {name(), "archive", type_, {}}; }
+ItemEntry CustomArchiveItem::entry() const { return {name(), "archive", type_, {}}; }
 
-Value ArchivedItem::capture() const { return object_.capture(); }
+Value CustomArchiveItem::capture() const { return object_.capture(); }
 
-void ArchivedItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
+void CustomArchiveItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
   if (saved.entry.type != type_ || !saved.value.is_dict()) {
     plan.mismatched(name(), "the state of " + saved.entry.type + " cannot go into " + type_);
     return;
@@ -25,7 +25,7 @@ void ArchivedItem::plan(const SavedItem& saved, const ParameterNames&, RestorePl
   const auto wanted = std::make_shared<Dict>(
       read_tree(saved.value.dict(), name(), live, follow_map_location(plan), plan));
   const auto before = std::make_shared<std::optional<Dict>>();
-  plan.try_first(
+  plan.add_step(
       [this, wanted, before] {
         *before = Copier().copy(object_.capture());
         object_.load(*wanted);

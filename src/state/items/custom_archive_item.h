@@ -8,17 +8,17 @@
 namespace checkpoint::state {
 
 /// Any object of the user's that has a `save` and a `load` for LibTorch's archives, by reference.
-class ArchivedItem final : public Item {
+class CustomArchiveItem final : public Item {
  public:
   /// `type` is its class's name: another one's state is refused.
-  ArchivedItem(std::string name, std::string type, SelfSaving object);
-  ItemEntry describe() const override;
+  CustomArchiveItem(std::string name, std::string type, CustomSaveLoad object);
+  ItemEntry entry() const override;
   Value capture() const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
 
  private:
   std::string type_;
-  SelfSaving object_;
+  CustomSaveLoad object_;
 };
 
 }  // namespace checkpoint::state

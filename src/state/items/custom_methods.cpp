@@ -68,13 +68,13 @@ bool differ(const Class& left, const Class& right) {
 
 }  // namespace
 
-bool overrides_save_or_load(const torch::nn::Module& module) {
+bool has_custom_save_or_load(const torch::nn::Module& module) {
   static const torch::nn::Module plain("plain");
   return differ(module, plain);
 }
 
-bool overrides_save_or_load(const torch::optim::Optimizer& optimizer,
-                            const torch::optim::Optimizer& plain) {
+bool has_custom_save_or_load(const torch::optim::Optimizer& optimizer,
+                             const torch::optim::Optimizer& plain) {
   return differ(optimizer, plain);
 }
 

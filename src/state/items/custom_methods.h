@@ -7,11 +7,11 @@ namespace checkpoint::state {
 
 /// Whether the object's type has a `save` or a `load` of its own in place of Module's. Its
 /// submodules are not looked at.
-bool overrides_save_or_load(const torch::nn::Module& module);
+bool has_custom_save_or_load(const torch::nn::Module& module);
 
 /// Whether the object's type has a `save` or a `load` that is not the one of `plain`, an object of
 /// exactly one of LibTorch's classes.
-bool overrides_save_or_load(const torch::optim::Optimizer& optimizer,
-                            const torch::optim::Optimizer& plain);
+bool has_custom_save_or_load(const torch::optim::Optimizer& optimizer,
+                             const torch::optim::Optimizer& plain);
 
 }  // namespace checkpoint::state

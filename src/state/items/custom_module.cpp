@@ -15,8 +15,8 @@ namespace {
 
 using torch::nn::Module;
 
-SelfSaving self_saving(Module& module, const std::string& path) {
-  return SelfSaving(
+CustomSaveLoad custom_save_load(Module& module, const std::string& path) {
+  return CustomSaveLoad(
       path, [&module](torch::serialize::OutputArchive& archive) { module.save(archive); },
       [&module](torch::serialize::InputArchive& archive) { module.load(archive); });
 }
@@ -124,10 +124,10 @@ class KeptTensors {
 };
 
 // One module's restore, from its plan on.
-class OverridingRestore {
+class CustomModuleRestore {
  public:
-  OverridingRestore(Module& module, const std::string& path, Dict loaded)
-      : module_(module), object_(self_saving(module, path)), loaded_(std::move(loaded)) {}
+  CustomModuleRestore(Module& module, const std::string& path, Dict loaded)
+      : module_(module), object_(custom_save_load(module, path)), loaded_(std::move(loaded)) {}
 
   void run() {
     Copier copier;
@@ -148,7 +148,7 @@ class OverridingRestore {
 
  private:
   Module& module_;
-  SelfSaving object_;
+  CustomSaveLoad object_;
   Dict loaded_;
   std::unique_ptr<KeptTensors> kept_;
   std::unique_ptr<Dict> before_;
@@ -203,25 +203,25 @@ class Comparison {
 
 }  // namespace
 
-Value capture_overriding(Module& module, const std::string& path) {
-  return self_saving(module, path).capture();
+Value capture_custom_module(Module& module, const std::string& path) {
+  return custom_save_load(module, path).capture();
 }
 
-void plan_overriding(Module& module, const Value& saved, const std::string& path,
-                     RestorePlan& plan) {
+void plan_custom_module(Module& module, const Value& saved, const std::string& path,
+                        RestorePlan& plan) {
   if (!saved.is_dict()) {
     plan.mismatched(path, std::string("a module here, and a ") + kind_text(saved) + " in the file");
     return;
   }
   if (!have_memory(module, path, plan)) return;
-  const Dict live = self_saving(module, path).capture();
+  const Dict live = custom_save_load(module, path).capture();
   if (!can_be_undone(live, path, plan)) return;
   if (!Comparison(module, plan).compare(live, saved.dict(), path)) return;
   const std::vector<at::Tensor> tensors = tensors_of(module);
   const c10::Device home = tensors.empty() ? c10::Device(c10::kCPU) : tensors.front().device();
-  auto restore = std::make_shared<OverridingRestore>(
+  auto restore = std::make_shared<CustomModuleRestore>(
       module, path, read_tree(saved.dict(), path, live, follow_map_location(plan, home), plan));
-  plan.try_first([restore] { restore->run(); }, [restore] { restore->undo(); });
+  plan.add_step([restore] { restore->run(); }, [restore] { restore->undo(); });
 }
 
 }  // namespace checkpoint::state

@@ -44,9 +44,9 @@ void complete_group(Optimizer& optimizer, OptimizerParamGroup& group, const Dict
   }
 }
 
-class ArchivedOptimizerItem final : public Item {
+class CustomOptimizerItem final : public Item {
  public:
-  ArchivedOptimizerItem(std::string name, Optimizer& optimizer, std::string type)
+  CustomOptimizerItem(std::string name, Optimizer& optimizer, std::string type)
       : Item(name),
         optimizer_(optimizer),
         type_(std::move(type)),
@@ -55,9 +55,7 @@ class ArchivedOptimizerItem final : public Item {
             [&optimizer](torch::serialize::OutputArchive& archive) { optimizer.save(archive); },
             [&optimizer](torch::serialize::InputArchive& archive) { optimizer.load(archive); }) {}
 
-  ItemEntry describe() const override {
-    return {name(), "optimizer", type_, group_sizes(optimizer_)};
-  }
+  ItemEntry entry() const override { return {name(), "optimizer", type_, group_sizes(optimizer_)}; }
 
   std::vector<Names> parameter_names(const ParameterNames& live_names) const override {
     return names_of_parameters(optimizer_, live_names);
@@ -85,7 +83,7 @@ class ArchivedOptimizerItem final : public Item {
     const auto wanted =
         std::make_shared<Dict>(read_tree(saved.value.dict(), name(), live, place(plan), plan));
     const auto before = std::make_shared<std::optional<Dict>>();
-    plan.try_first(
+    plan.add_step(
         [this, wanted, before] {
           *before = Copier().copy(object_.capture());
           load(*wanted);
@@ -171,14 +169,14 @@ class ArchivedOptimizerItem final : public Item {
 
   Optimizer& optimizer_;
   std::string type_;
-  SelfSaving object_;
+  CustomSaveLoad object_;
 };
 
 }  // namespace
 
-std::unique_ptr<Item> make_archived_optimizer_item(std::string name, Optimizer& optimizer,
-                                                   std::string type) {
-  return std::make_unique<ArchivedOptimizerItem>(std::move(name), optimizer, std::move(type));
+std::unique_ptr<Item> make_custom_optimizer_item(std::string name, Optimizer& optimizer,
+                                                 std::string type) {
+  return std::make_unique<CustomOptimizerItem>(std::move(name), optimizer, std::move(type));
 }
 
 }  // namespace checkpoint::state

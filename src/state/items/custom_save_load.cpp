@@ -35,11 +35,11 @@ void call(ErrorCode code, const std::string& doing, const Call& user_code) {
 
 }  // namespace
 
-SelfSaving::SelfSaving(std::string path, std::function<void(OutputArchive&)> save,
-                       std::function<void(InputArchive&)> load)
+CustomSaveLoad::CustomSaveLoad(std::string path, std::function<void(OutputArchive&)> save,
+                               std::function<void(InputArchive&)> load)
     : path_(std::move(path)), save_(std::move(save)), load_(std::move(load)) {}
 
-Dict SelfSaving::capture() const {
+Dict CustomSaveLoad::capture() const {
   base::log_debug("'" + path_ + "' is read by its own save, through an archive in memory");
   OutputArchive archive;
   call(ErrorCode::kUnsupported, "'" + path_ + "' cannot be saved: its own save",
@@ -47,7 +47,7 @@ Dict SelfSaving::capture() const {
   return format::from_archive(archive, path_);
 }
 
-void SelfSaving::load(const Dict& tree) const {
+void CustomSaveLoad::load(const Dict& tree) const {
   base::log_debug("'" + path_ + "' is restored by its own load, through an archive in memory");
   InputArchive archive = format::to_archive(tree, path_);
   call(ErrorCode::kIncompatible, "'" + path_ + "' cannot be restored: its own load",

@@ -15,11 +15,11 @@ namespace checkpoint::state {
 
 /// An object of the user's with `save(OutputArchive&)` and `load(InputArchive&)` of its own, which
 /// are called with archives in memory. The object must outlive it.
-class SelfSaving {
+class CustomSaveLoad {
  public:
   /// `path` names it in errors and in the log.
-  SelfSaving(std::string path, std::function<void(torch::serialize::OutputArchive&)> save,
-             std::function<void(torch::serialize::InputArchive&)> load);
+  CustomSaveLoad(std::string path, std::function<void(torch::serialize::OutputArchive&)> save,
+                 std::function<void(torch::serialize::InputArchive&)> load);
 
   /// What its save writes; the tensors are the live ones. Throws Error(unsupported) for what a tree
   /// cannot hold, or with the words of what save throws.

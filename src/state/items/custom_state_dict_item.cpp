@@ -26,8 +26,8 @@ auto call(const std::string& what, ErrorCode code, F&& function) {
 
 }  // namespace
 
-ObjectItem::ObjectItem(std::string name, std::function<Value()> read,
-                       std::function<void(const Value&)> write, Remember remember)
+CustomStateDictItem::CustomStateDictItem(std::string name, std::function<Value()> read,
+                                         std::function<void(const Value&)> write, Remember remember)
     : Item(std::move(name)),
       read_(std::move(read)),
       write_(std::move(write)),
@@ -39,18 +39,18 @@ ObjectItem::ObjectItem(std::string name, std::function<Value()> read,
   };
 }
 
-ItemEntry ObjectItem::describe() const { return {name(), "object", "", {}}; }
+ItemEntry CustomStateDictItem::entry() const { return {name(), "object", "", {}}; }
 
-Value ObjectItem::capture() const {
+Value CustomStateDictItem::capture() const {
   return call("the state_dict() of '" + name() + "' failed", ErrorCode::kUnsupported, read_);
 }
 
-void ObjectItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
+void CustomStateDictItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
   const Value live = capture();
   if (!can_be_undone(live, name(), plan)) return;
   const auto fresh = std::make_shared<Value>(
       read_tree(saved.value, name(), live, follow_map_location(plan), plan));
-  plan.try_first(
+  plan.add_step(
       [this, fresh] {
         call("'" + name() + "' did not take the saved state, and nothing was changed",
              ErrorCode::kIncompatible, [&] { write_(*fresh); });

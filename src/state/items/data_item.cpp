@@ -74,7 +74,7 @@ void DataItem::name_parameters(ParameterNames& names) const {
   });
 }
 
-ItemEntry DataItem::describe() const { return {name(), "value", data_.type, {}}; }
+ItemEntry DataItem::entry() const { return {name(), "value", data_.type, {}}; }
 
 Value DataItem::capture() const { return data_.read(); }
 
@@ -94,7 +94,7 @@ void DataItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& 
     const auto fresh = TensorPlaces(name(), capture(), plan).plan(saved.value);
     put = fresh ? prepare(*fresh, plan) : nullptr;
   }
-  if (put) plan.finally(std::move(put));
+  if (put) plan.add_final(std::move(put));
 }
 
 }  // namespace checkpoint::state

@@ -16,7 +16,7 @@ class DataItem final : public Item {
  public:
   DataItem(std::string name, internal::LiveData data);
   void name_parameters(ParameterNames& names) const override;
-  ItemEntry describe() const override;
+  ItemEntry entry() const override;
   Value capture() const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
   bool places_parameters() const override { return data_.may_hold_tensors; }

@@ -50,7 +50,7 @@ void for_modules(Module& module, const std::string& path, const Visit& visit) {
 }
 
 Value capture_module(Module& module, const std::string& path) {
-  if (overrides_save_or_load(module)) return capture_overriding(module, path);
+  if (has_custom_save_or_load(module)) return capture_custom_module(module, path);
   Dict tree;
   for_own_tensors(module, [&](const std::string& name, const at::Tensor& tensor) {
     tree.insert(name, tensor);
@@ -65,7 +65,7 @@ Value capture_module(Module& module, const std::string& path) {
 template <typename Visit>
 void for_own_saves(Module& module, const Value& captured, const std::string& path,
                    const Visit& visit) {
-  if (overrides_save_or_load(module)) {
+  if (has_custom_save_or_load(module)) {
     visit(module, captured, path);
     return;
   }
@@ -86,20 +86,21 @@ void plan_requires_grad(at::Tensor live, const Value& saved, RestorePlan& plan) 
   // Only a leaf may change it, and only one that can have a gradient.
   if (!live.is_leaf() || !(live.is_floating_point() || live.is_complex())) return;
   const bool wanted = saved.to_tensor().requires_grad();
-  plan.finally([live, wanted]() mutable { live.set_requires_grad(wanted); });
+  plan.add_final([live, wanted]() mutable { live.set_requires_grad(wanted); });
 }
 
 // The keys of all tensors, and the paths of the topmost modules that are restored whole.
 template <typename Visit>
-void for_keys(const Module& module, const std::string& path, OwnLoad own_load, const Visit& visit) {
-  if (own_load == OwnLoad::kCalled && overrides_save_or_load(module)) {
+void for_keys(const Module& module, const std::string& path, CustomLoad custom_load,
+              const Visit& visit) {
+  if (custom_load == CustomLoad::kCalled && has_custom_save_or_load(module)) {
     visit(path);
     return;
   }
   for_own_tensors(module,
                   [&](const std::string& name, const at::Tensor&) { visit(dotted(path, name)); });
   for_children(module, [&](const std::string& name, Module& child) {
-    for_keys(child, dotted(path, name), own_load, visit);
+    for_keys(child, dotted(path, name), custom_load, visit);
   });
 }
 
@@ -107,8 +108,8 @@ void for_keys(const Module& module, const std::string& path, OwnLoad own_load, c
 // its counterpart out, and what is left is unexpected.
 class ModulePlan {
  public:
-  ModulePlan(const std::string& path, OwnLoad own_load, RestorePlan& plan)
-      : path_(path), own_load_(own_load), plan_(plan) {}
+  ModulePlan(const std::string& path, CustomLoad custom_load, RestorePlan& plan)
+      : path_(path), custom_load_(custom_load), plan_(plan) {}
 
   void run(Module& module, const std::vector<SavedPart>& saved) {
     find_own_loads(module, path_);
@@ -122,8 +123,8 @@ class ModulePlan {
  private:
   // The topmost modules with a load of their own: what is below them is theirs.
   void find_own_loads(Module& module, const std::string& path) {
-    if (own_load_ == OwnLoad::kIgnored) return;
-    if (overrides_save_or_load(module)) {
+    if (custom_load_ == CustomLoad::kIgnored) return;
+    if (has_custom_save_or_load(module)) {
       own_loads_.emplace(path, std::nullopt);
       return;
     }
@@ -137,9 +138,9 @@ class ModulePlan {
     const Selection& selection = plan_.selection();
     const std::string live_key =
         value.is_dict() ? selection.renamed_path(path) : selection.renamed(path);
-    const auto own_load = own_loads_.find(live_key);
-    if (own_load != own_loads_.end()) {
-      lay_out_own_load(own_load->second, value, path, live_key);
+    const auto custom_load = own_loads_.find(live_key);
+    if (custom_load != own_loads_.end()) {
+      lay_out_own_load(custom_load->second, value, path, live_key);
     } else if (value.is_dict()) {
       for (const auto& [key, entry] : value.dict()) lay_out(entry, dotted(path, to_string(key)));
     } else if (is_at_or_below(live_key, path_) && !leaves_.emplace(live_key, &value).second) {
@@ -147,12 +148,12 @@ class ModulePlan {
     }
   }
 
-  void lay_out_own_load(std::optional<Value>& own_load, const Value& value, const std::string& path,
-                        const std::string& live_path) {
-    if (own_load) {
+  void lay_out_own_load(std::optional<Value>& custom_load, const Value& value,
+                        const std::string& path, const std::string& live_path) {
+    if (custom_load) {
       note_second(live_path, path);
     } else {
-      own_load = renamed_tree(value, path, live_path, plan_);
+      custom_load = renamed_tree(value, path, live_path, plan_);
     }
   }
 
@@ -161,9 +162,9 @@ class ModulePlan {
   }
 
   void match(Module& module, const std::string& path) {
-    const auto own_load = own_loads_.find(path);
-    if (own_load != own_loads_.end()) {
-      match_own_load(module, own_load->second, path);
+    const auto custom_load = own_loads_.find(path);
+    if (custom_load != own_loads_.end()) {
+      match_own_load(module, custom_load->second, path);
       return;
     }
     for_own_tensors(module, [&](const std::string& name, const at::Tensor& live) {
@@ -178,7 +179,7 @@ class ModulePlan {
     if (!saved) {
       plan_.missing(path);
     } else {
-      plan_overriding(module, *saved, path, plan_);
+      plan_custom_module(module, *saved, path, plan_);
     }
   }
 
@@ -199,7 +200,7 @@ class ModulePlan {
   }
 
   const std::string& path_;
-  OwnLoad own_load_;
+  CustomLoad custom_load_;
   RestorePlan& plan_;
   std::map<std::string, const Value*> leaves_;             // By live keys.
   std::map<std::string, std::optional<Value>> own_loads_;  // By live paths; if found in the file.
@@ -211,7 +212,7 @@ ModuleItem::ModuleItem(std::string name, std::shared_ptr<Module> module)
     : Item(std::move(name)), module_(std::move(module)) {}
 
 void ModuleItem::visit_keys(const std::function<void(const std::string&)>& visit) const {
-  for_keys(*module_, name(), OwnLoad::kCalled, visit);
+  for_keys(*module_, name(), CustomLoad::kCalled, visit);
 }
 
 void ModuleItem::name_parameters(ParameterNames& names) const {
@@ -221,7 +222,7 @@ void ModuleItem::name_parameters(ParameterNames& names) const {
   }
 }
 
-ItemEntry ModuleItem::describe() const { return {name(), "module", "", {}}; }
+ItemEntry ModuleItem::entry() const { return {name(), "module", "", {}}; }
 
 std::vector<std::string> ModuleItem::eval_modules() const {
   std::vector<std::string> names;
@@ -268,10 +269,10 @@ std::vector<std::string> ModuleItem::unsaved(const Value& live) const {
 }
 
 void ModuleItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
-  plan_module(*module_, saved.parts, name(), OwnLoad::kCalled, plan);
+  plan_module(*module_, saved.parts, name(), CustomLoad::kCalled, plan);
   if (!plan.options().restore_modes()) return;
   const std::set<std::string> eval(saved.eval_modules.begin(), saved.eval_modules.end());
-  plan.finally([this, eval] {
+  plan.add_final([this, eval] {
     // Parents come first, and train() reaches their children, who then get their own.
     for_modules(*module_, name(), [&](const std::string& path, Module& module) {
       module.train(eval.count(path) == 0);
@@ -280,8 +281,8 @@ void ModuleItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan
 }
 
 void plan_module(Module& module, const std::vector<SavedPart>& saved, const std::string& path,
-                 OwnLoad own_load, RestorePlan& plan) {
-  ModulePlan(path, own_load, plan).run(module, saved);
+                 CustomLoad custom_load, RestorePlan& plan) {
+  ModulePlan(path, custom_load, plan).run(module, saved);
 }
 
 void plan_whole_module(Module& module, const Value& saved, const std::string& file,
@@ -293,12 +294,12 @@ void plan_whole_module(Module& module, const Value& saved, const std::string& fi
   }
   SelectionCheck check(plan.selection());
   if (check.is_needed()) {
-    for_keys(module, "", OwnLoad::kIgnored,
+    for_keys(module, "", CustomLoad::kIgnored,
              [&](const std::string& key) { check.add_live("", key); });
     add_saved_keys(saved, "", plan.selection(), check);
     check.require(file);
   }
-  plan_module(module, {{"", saved}}, "", OwnLoad::kIgnored, plan);
+  plan_module(module, {{"", saved}}, "", CustomLoad::kIgnored, plan);
 }
 
 void note_unexpected(const Value& saved, const std::string& path, RestorePlan& plan) {

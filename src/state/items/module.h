@@ -17,7 +17,7 @@ class ModuleItem final : public Item {
 
   void visit_keys(const std::function<void(const std::string&)>& visit) const override;
   void name_parameters(ParameterNames& names) const override;
-  ItemEntry describe() const override;
+  ItemEntry entry() const override;
   std::vector<std::string> eval_modules() const override;
   uint64_t expected_bytes() const override;
   Value capture() const override;
@@ -31,12 +31,12 @@ class ModuleItem final : public Item {
 };
 
 /// Whether a module's own `save` and `load` (custom_module.h) have a say.
-enum class OwnLoad { kCalled, kIgnored };
+enum class CustomLoad { kCalled, kIgnored };
 
 /// Plans to restore a module from saved trees, nested or with dotted names. `path` is what its keys
 /// begin with, and may be empty; what of the trees becomes a key elsewhere is passed by.
 void plan_module(torch::nn::Module& module, const std::vector<SavedPart>& saved,
-                 const std::string& path, OwnLoad own_load, RestorePlan& plan);
+                 const std::string& path, CustomLoad custom_load, RestorePlan& plan);
 
 /// Plans to restore a module from a file that is nothing but that module's tree, or from such a
 /// tree; `file` is its path. Throws Error(invalid_argument) as SelectionCheck does.

@@ -63,9 +63,7 @@ class OptimizerItem final : public Item {
                 std::string type)
       : Item(std::move(name)), optimizer_(optimizer), codec_(codec), type_(std::move(type)) {}
 
-  ItemEntry describe() const override {
-    return {name(), "optimizer", type_, group_sizes(optimizer_)};
-  }
+  ItemEntry entry() const override { return {name(), "optimizer", type_, group_sizes(optimizer_)}; }
 
   std::vector<Names> parameter_names(const ParameterNames& live_names) const override {
     return names_of_parameters(optimizer_, live_names);
@@ -128,7 +126,7 @@ class OptimizerItem final : public Item {
       plan_group(saved, g, first_index, names[g], *states, plan);
       first_index += saved.parameter_names[g].size();
     }
-    plan.finally([this, states] { replace_states(*states); });
+    plan.add_final([this, states] { replace_states(*states); });
   }
 
  private:
@@ -300,7 +298,7 @@ std::unique_ptr<Item> make_optimizer_item(std::string name, Optimizer& optimizer
   if (const OptimizerCodec* codec = find_base_codec(optimizer)) {
     return std::make_unique<OptimizerItem>(std::move(name), optimizer, *codec, std::move(type));
   }
-  return make_archived_optimizer_item(std::move(name), optimizer, std::move(type));
+  return make_custom_optimizer_item(std::move(name), optimizer, std::move(type));
 }
 
 }  // namespace checkpoint::state

@@ -160,7 +160,7 @@ class TypedCodec final : public OptimizerCodec {
   bool saves(const Optimizer& optimizer) const override {
     if (dynamic_cast<const OptimizerT*>(&optimizer) == nullptr) return false;
     const OptimizerT plain(std::vector<at::Tensor>{torch::zeros({1})}, OptionsT(1));
-    return !overrides_save_or_load(optimizer, plain);
+    return !has_custom_save_or_load(optimizer, plain);
   }
   bool is_flat() const override { return std::is_same_v<StateT, LBFGSParamState>; }
 
@@ -179,7 +179,7 @@ class TypedCodec final : public OptimizerCodec {
     FieldReader reader(saved.dict(), kNothing, c10::kCPU, path, plan);
     visit_fields(reader, fresh);
     // In place: schedulers and users hold references to the live options.
-    plan.finally([&typed, fresh] { typed = fresh; });
+    plan.add_final([&typed, fresh] { typed = fresh; });
   }
 
   std::unique_ptr<ParamState> plan_state(const Value& saved, const ParamState* live,

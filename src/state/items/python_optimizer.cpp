@@ -161,7 +161,7 @@ class Loader {
       load_group(groups->list()[g].dict(), states->dict(), live[g],
                  "param_groups." + std::to_string(g));
     }
-    plan_.finally([optimizer = &optimizer_, states = states_] {
+    plan_.add_final([optimizer = &optimizer_, states = states_] {
       optimizer->state().clear();
       for (auto& [parameter, state] : *states) {
         optimizer->state()[compat::state_key(parameter)] = std::move(state);

@@ -62,8 +62,8 @@ void plan_generator(const c10::Device& device, const at::Tensor& placeholder,
   }
   const at::Tensor saved = plan.load(placeholder);
   const at::Tensor wanted = device.is_cpu() ? saved : convert_cuda_state(saved, before);
-  plan.try_first([device, wanted] { set_state(generator_of(device), wanted); },
-                 [device, before] { set_state(generator_of(device), before); });
+  plan.add_step([device, wanted] { set_state(generator_of(device), wanted); },
+                [device, before] { set_state(generator_of(device), before); });
 }
 
 }  // namespace
@@ -79,7 +79,7 @@ at::Tensor convert_cuda_state(const at::Tensor& saved, const at::Tensor& live) {
   return result;
 }
 
-ItemEntry RngItem::describe() const { return {name(), "rng", "", {}}; }
+ItemEntry RngItem::entry() const { return {name(), "rng", "", {}}; }
 
 Value RngItem::capture() const {
   Dict states;

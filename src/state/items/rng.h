@@ -11,7 +11,7 @@ namespace checkpoint::state {
 class RngItem final : public Item {
  public:
   RngItem() : Item(kRngName) {}
-  ItemEntry describe() const override;
+  ItemEntry entry() const override;
   Value capture() const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
 };

@@ -21,24 +21,24 @@ namespace checkpoint::state {
 namespace {
 
 // LibTorch's schedulers have no save or load, and keep all that they are to themselves.
-CHECKPOINT_OPEN(StepCount, torch::optim::LRScheduler::step_count_)
-CHECKPOINT_OPEN(StepSize, torch::optim::StepLR::step_size_)
-CHECKPOINT_OPEN(Gamma, torch::optim::StepLR::gamma_)
+TORCH_CHECKPOINT_OPEN_MEMBER(StepCount, torch::optim::LRScheduler::step_count_)
+TORCH_CHECKPOINT_OPEN_MEMBER(StepSize, torch::optim::StepLR::step_size_)
+TORCH_CHECKPOINT_OPEN_MEMBER(Gamma, torch::optim::StepLR::gamma_)
 
 #if TORCH_CHECKPOINT_HAS_PLATEAU
 using Plateau = torch::optim::ReduceLROnPlateauScheduler;
-CHECKPOINT_OPEN(PlateauMode, Plateau::mode)
-CHECKPOINT_OPEN(PlateauFactor, Plateau::factor)
-CHECKPOINT_OPEN(PlateauPatience, Plateau::patience)
-CHECKPOINT_OPEN(PlateauThreshold, Plateau::threshold)
-CHECKPOINT_OPEN(PlateauThresholdMode, Plateau::threshold_mode)
-CHECKPOINT_OPEN(PlateauCooldown, Plateau::cooldown)
-CHECKPOINT_OPEN(PlateauCooldownCounter, Plateau::cooldown_counter)
-CHECKPOINT_OPEN(PlateauMinLrs, Plateau::min_lrs)
-CHECKPOINT_OPEN(PlateauEps, Plateau::eps)
-CHECKPOINT_OPEN(PlateauBest, Plateau::best)
-CHECKPOINT_OPEN(PlateauLastEpoch, Plateau::last_epoch)
-CHECKPOINT_OPEN(PlateauBadEpochs, Plateau::num_bad_epochs)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauMode, Plateau::mode)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauFactor, Plateau::factor)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauPatience, Plateau::patience)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauThreshold, Plateau::threshold)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauThresholdMode, Plateau::threshold_mode)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauCooldown, Plateau::cooldown)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauCooldownCounter, Plateau::cooldown_counter)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauMinLrs, Plateau::min_lrs)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauEps, Plateau::eps)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauBest, Plateau::best)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauLastEpoch, Plateau::last_epoch)
+TORCH_CHECKPOINT_OPEN_MEMBER(PlateauBadEpochs, Plateau::num_bad_epochs)
 #endif
 
 // One number or text of a scheduler's. Without `write` it is configuration: compared, not restored.
@@ -83,7 +83,7 @@ class SchedulerItem final : public Item {
   SchedulerItem(std::string name, std::string type, std::vector<Field> fields)
       : Item(std::move(name)), type_(std::move(type)), fields_(std::move(fields)) {}
 
-  ItemEntry describe() const override { return {name(), "scheduler", type_, {}}; }
+  ItemEntry entry() const override { return {name(), "scheduler", type_, {}}; }
 
   Value capture() const override {
     Dict tree;
@@ -121,8 +121,8 @@ class SchedulerItem final : public Item {
         plan.mismatched(key, why);
         return;
       }
-      plan.try_first([&field, value = *saved] { field.write(value); },
-                     [&field, live] { field.write(live); });
+      plan.add_step([&field, value = *saved] { field.write(value); },
+                    [&field, live] { field.write(live); });
     } else if (!same_kind || text_of(*saved) != text_of(live)) {
       plan.mismatched(key, text_of(live) + " here, " + text_of(*saved) + " in the file");
     }

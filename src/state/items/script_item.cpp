@@ -49,7 +49,7 @@ void plan_attribute(const ScriptModule& module, const std::string& name, const c
     ScriptModule target = module;
     target.setattr(name, value);
   };
-  plan.try_first([set, wanted] { set(wanted); }, [set, live] { set(live); });
+  plan.add_step([set, wanted] { set(wanted); }, [set, live] { set(live); });
 }
 
 void plan_script(const ScriptModule& module, const Value& saved, const std::string& path,
@@ -101,7 +101,7 @@ void ScriptItem::name_parameters(ParameterNames& names) const {
   }
 }
 
-ItemEntry ScriptItem::describe() const { return {name(), "script", "", {}}; }
+ItemEntry ScriptItem::entry() const { return {name(), "script", "", {}}; }
 
 Value ScriptItem::capture() const { return format::from_script_module(module_, name()); }
 

@@ -17,7 +17,7 @@ class ScriptItem final : public Item {
 
   void visit_keys(const std::function<void(const std::string&)>& visit) const override;
   void name_parameters(ParameterNames& names) const override;
-  ItemEntry describe() const override;
+  ItemEntry entry() const override;
   Value capture() const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
   bool places_parameters() const override { return true; }

@@ -85,7 +85,7 @@ ValueItem::ValueItem(std::string name, Value::Kind kind, std::function<Value()> 
   };
 }
 
-ItemEntry ValueItem::describe() const { return {name(), "value", to_string(kind_), {}}; }
+ItemEntry ValueItem::entry() const { return {name(), "value", to_string(kind_), {}}; }
 
 Value ValueItem::capture() const { return read_(); }
 
@@ -95,20 +95,20 @@ void ValueItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan&
     plan.mismatched(name(), why);
     return;
   }
-  plan.try_first([this, value = saved.value] { write_(value); },
-                 [this, before = read_()] { write_(before); });
+  plan.add_step([this, value = saved.value] { write_(value); },
+                [this, before = read_()] { write_(before); });
 }
 
 TensorItem::TensorItem(std::string name, at::Tensor& tensor)
     : Item(std::move(name)), tensor_(tensor) {}
 
-ItemEntry TensorItem::describe() const { return {name(), "value", "tensor", {}}; }
+ItemEntry TensorItem::entry() const { return {name(), "value", "tensor", {}}; }
 
 Value TensorItem::capture() const { return tensor_.defined() ? Value(tensor_) : Value(); }
 
 void TensorItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
   if (saved.value.is_none()) {
-    plan.finally([this] { tensor_ = at::Tensor(); });
+    plan.add_final([this] { tensor_ = at::Tensor(); });
   } else if (!saved.value.is_tensor()) {
     plan.mismatched(name(),
                     std::string("a tensor here, and a ") + kind_text(saved.value) + " in the file");
@@ -116,13 +116,13 @@ void TensorItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan
     plan.restore_in_place(tensor_, saved.value.to_tensor(), name());
   } else {
     const at::Tensor fresh = plan.restore_new(saved.value.to_tensor(), name(), c10::kCPU);
-    plan.finally([this, fresh] { tensor_ = fresh; });
+    plan.add_final([this, fresh] { tensor_ = fresh; });
   }
 }
 
 TreeItem::TreeItem(std::string name, Value& value) : Item(std::move(name)), value_(value) {}
 
-ItemEntry TreeItem::describe() const { return {name(), "value", "value", {}}; }
+ItemEntry TreeItem::entry() const { return {name(), "value", "value", {}}; }
 
 Value TreeItem::capture() const { return value_; }
 
@@ -132,7 +132,7 @@ void TreeItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& 
     return plan.restore_new(placeholder, place.key(), format::device_of(place, c10::kCPU));
   };
   auto fresh = std::make_shared<Value>(format::map_tensors(saved.value, name(), &value_, place));
-  plan.finally([this, fresh] { value_ = std::move(*fresh); });
+  plan.add_final([this, fresh] { value_ = std::move(*fresh); });
 }
 
 }  // namespace checkpoint::state

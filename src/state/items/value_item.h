@@ -22,7 +22,7 @@ class ValueItem final : public Item {
   /// kind.
   ValueItem(std::string name, Value::Kind kind, std::function<Value()> read,
             std::function<void(const Value&)> write, Misfit misfit = nullptr);
-  ItemEntry describe() const override;
+  ItemEntry entry() const override;
   Value capture() const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
 
@@ -47,7 +47,7 @@ std::unique_ptr<Item> make_long_double_item(std::string name, long double& numbe
 class TensorItem final : public Item {
  public:
   TensorItem(std::string name, at::Tensor& tensor);
-  ItemEntry describe() const override;
+  ItemEntry entry() const override;
   Value capture() const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
 
@@ -59,7 +59,7 @@ class TensorItem final : public Item {
 class TreeItem final : public Item {
  public:
   TreeItem(std::string name, Value& value);
-  ItemEntry describe() const override;
+  ItemEntry entry() const override;
   Value capture() const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
 

@@ -57,7 +57,7 @@ class Item {
   /// Adds the names of the parameters that live here.
   virtual void name_parameters(ParameterNames&) const {}
   /// The manifest's entry.
-  virtual ItemEntry describe() const = 0;
+  virtual ItemEntry entry() const = 0;
   /// An optimizer's parameters, group by group, in order; "" for one without a name.
   virtual std::vector<std::vector<std::string>> parameter_names(const ParameterNames&) const {
     return {};

@@ -189,7 +189,7 @@ void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholde
   }
   moved_.emplace(live.unsafeGetTensorImpl(), device);
   add_copy(fresh, placeholder);
-  finally([live, fresh]() mutable {
+  add_final([live, fresh]() mutable {
     const torch::NoGradGuard no_grad;
     live.set_data(fresh);
   });
@@ -265,7 +265,7 @@ void RestorePlan::throw_half_restored(ErrorCode code, const std::string& why) co
 }
 
 void RestorePlan::run() {
-  run_first();
+  run_steps();
   order_overlapping();
   try {
     read_direct();
@@ -279,18 +279,18 @@ void RestorePlan::run() {
   } catch (const std::bad_alloc& error) {
     throw_half_restored(ErrorCode::kIo, error.what());
   }  // What a function given to on_transfer throws is its caller's own.
-  for (const auto& action : last_) action();
+  for (const auto& action : final_) action();
 }
 
-void RestorePlan::run_first() {
-  for (size_t done = 0; done < first_.size(); ++done) {
+void RestorePlan::run_steps() {
+  for (size_t done = 0; done < steps_.size(); ++done) {
     try {
-      first_[done].action();
+      steps_[done].action();
     } catch (...) {
       // The failed one too: it may have got half way.
       for (size_t i = done + 1; i-- > 0;) {
         try {
-          first_[i].undo();
+          steps_[i].undo();
         } catch (...) {
         }
       }

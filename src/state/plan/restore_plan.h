@@ -103,11 +103,11 @@ class RestorePlan {
   at::Tensor load(const at::Tensor& placeholder) const;
 
   /// Something that may throw; `undo` takes it back if a later one does.
-  void try_first(std::function<void()> action, std::function<void()> undo) {
-    first_.push_back({std::move(action), std::move(undo)});
+  void add_step(std::function<void()> action, std::function<void()> undo) {
+    steps_.push_back({std::move(action), std::move(undo)});
   }
   /// Something that cannot throw, done last.
-  void finally(std::function<void()> action) { last_.push_back(std::move(action)); }
+  void add_final(std::function<void()> action) { final_.push_back(std::move(action)); }
 
   const RestoreReport& report() const { return report_; }
   /// What becomes of a plan that does not fit: strict, Error(incompatible) with the whole report;
@@ -125,7 +125,7 @@ class RestorePlan {
     bool direct;          // Read straight into the tensor's memory, not by way of another tensor.
     uint64_t offset = 0;  // Then: where it stands in the file.
   };
-  struct Undoable {
+  struct Step {
     std::function<void()> action;
     std::function<void()> undo;
   };
@@ -134,7 +134,7 @@ class RestorePlan {
   bool can_be_read(const at::Tensor& saved, const at::Tensor& live, const std::string& key);
   void add_copy(const at::Tensor& to, const at::Tensor& placeholder);
   [[noreturn]] void throw_half_restored(ErrorCode code, const std::string& why) const;
-  void run_first();
+  void run_steps();
   void order_overlapping();
   void read_direct();
   void read_indirect();
@@ -146,8 +146,8 @@ class RestorePlan {
   std::vector<Copy> copies_;
   std::unordered_map<void*, uint64_t> claimed_;  // Memory, and what of the file goes there.
   std::unordered_map<const c10::TensorImpl*, c10::Device> moved_;
-  std::vector<Undoable> first_;
-  std::vector<std::function<void()>> last_;
+  std::vector<Step> steps_;
+  std::vector<std::function<void()>> final_;
 };
 
 }  // namespace checkpoint::state

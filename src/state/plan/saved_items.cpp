@@ -40,7 +40,7 @@ SavedItems::SavedItems(const Manifest& manifest, const store::TensorTable& table
     : manifest_(manifest), table_(table), tree_(tree), live_(live), plan_(plan) {
   for (const Item* item : live) {
     live_names_.insert(item->name());
-    if (item->describe().kind == kModule) live_modules_.push_back(item->name());
+    if (item->entry().kind == kModule) live_modules_.push_back(item->name());
   }
   for (const ItemEntry& entry : manifest.items) {
     const std::string& becomes = becomes_[entry.name] = live_name(entry.name);
@@ -99,7 +99,7 @@ void SavedItems::plan(Item& item, const ParameterNames& names) const {
 // If not, the report says so.
 bool SavedItems::are_of_its_kind(const Item& item,
                                  const std::vector<const ItemEntry*>& entries) const {
-  const std::string kind = item.describe().kind;
+  const std::string kind = item.entry().kind;
   for (const ItemEntry* entry : entries) {
     if (entry->kind == kind) continue;
     if (!leaves_out(item)) {
@@ -118,7 +118,7 @@ bool SavedItems::are_of_its_kind(const Item& item,
 void SavedItems::plan_found(Item& item, const ItemEntry* entry, const std::vector<SavedPart>& parts,
                             const ParameterNames& names) const {
   static const Value kNothing{Dict()};
-  const ItemEntry described = item.describe();
+  const ItemEntry described = item.entry();
   const std::string& saved_name = entry != nullptr ? entry->name : item.name();
   const Value& saved = entry != nullptr ? tree_.at(entry->name) : kNothing;
   const bool is_script = described.kind == kScript;
@@ -160,7 +160,7 @@ void SavedItems::plan_missing(const Item& item) const {
 // Of a module: every module of the file that it takes keys from.
 std::vector<SavedPart> SavedItems::parts_of(const Item& item) const {
   std::vector<SavedPart> parts;
-  if (item.describe().kind != kModule) return parts;
+  if (item.entry().kind != kModule) return parts;
   for (const ItemEntry* entry : find_or_empty(entries_, item.name())) {
     parts.push_back({entry->name, tree_.at(entry->name)});
   }

@@ -17,19 +17,20 @@ void check_item_names(const State& state, Format format) {
   }
 }
 
-Capture capture(const State& state, const Progress& progress, OnCuda on_cuda, Unsaved* unsaved) {
+Capture capture(const State& state, const Progress& progress, OnDevice on_device,
+                Unsaved* unsaved) {
   const auto& live = internal::StateAccess::get(state);
   ParameterNames names;
   for (const auto& item : live.items) item->name_parameters(names);
 
   Capture result;
   Dict tree;
-  format::Densifier densifier(on_cuda);
+  format::Densifier densifier(on_device);
   const auto add = [&](const Item& item) {
     Value live = item.capture();
     if (unsaved != nullptr) unsaved->look_at(item, live);
     tree.insert(item.name(), densifier.densify(std::move(live), item.name()));
-    result.items.push_back(item.describe());
+    result.items.push_back(item.entry());
     if (item.has_any_keys()) result.any_keys.insert(item.name());
     auto parameters = item.parameter_names(names);
     if (!parameters.empty()) {

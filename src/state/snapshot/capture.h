@@ -19,7 +19,7 @@
 
 namespace checkpoint::state {
 
-using format::OnCuda;
+using format::OnDevice;
 
 /// All that a save writes.
 struct Capture {
@@ -45,10 +45,10 @@ struct Capture {
 void check_item_names(const State& state, Format format);
 
 /// Takes what the State's objects hold now. Throws Error(unsupported) naming a tensor that cannot
-/// be saved. Restores nothing, changes nothing. With OnCuda::kStay the tree may hold CUDA tensors.
-/// `unsaved`, if not null, looks at each item.
-Capture capture(const State& state, const Progress& progress, OnCuda on_cuda = OnCuda::kCopyToHost,
-                Unsaved* unsaved = nullptr);
+/// be saved. Restores nothing, changes nothing. With OnDevice::kStay the tree may hold CUDA
+/// tensors. `unsaved`, if not null, looks at each item.
+Capture capture(const State& state, const Progress& progress,
+                OnDevice on_device = OnDevice::kCopyToHost, Unsaved* unsaved = nullptr);
 /// How many bytes of tensors the State's modules and LibTorch's own optimizers will have once
 /// training has begun, about: an optimizer makes its state only in its first step.
 uint64_t expected_bytes(const State& state);

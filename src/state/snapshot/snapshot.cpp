@@ -46,8 +46,8 @@ std::vector<at::Tensor> shared_tensors(const Capture& captured) {
 }
 
 void copy_all(const std::vector<Piece>& pieces) {
-  base::parallel_for(pieces.size(), [&](base::Items& items) {
-    for (size_t i = 0; items.next(i);) {
+  base::parallel_for(pieces.size(), [&](base::Indices& indices) {
+    for (size_t i = 0; indices.next(i);) {
       base::stream_copy(pieces[i].to, pieces[i].from, pieces[i].bytes);
     }
   });

@@ -46,7 +46,7 @@ std::string line_for(const std::string& optimizer, const std::vector<std::string
 }  // namespace
 
 void Unsaved::look_at(const Item& item, const Value& live) {
-  const bool copies = may_hold_copies(item.describe().kind);
+  const bool copies = may_hold_copies(item.entry().kind);
   format::for_each_tensor(live, format::Path(), [&](const Value& entry, const auto&) {
     const at::Tensor& tensor = entry.to_tensor();
     if (!tensor.defined()) return;

@@ -15,7 +15,7 @@ namespace checkpoint::store {
 namespace {
 
 // Somebody else's files may come and go all the time.
-constexpr int kMostLooks = 100;
+constexpr int kMaxScans = 100;
 
 // A checkpoint that a pin has brought back was away for a moment.
 Manifest read_settled_manifest(FileSystem& fs, const std::string& checkpoint_path) {
@@ -49,7 +49,7 @@ void refuse_dangling(FileSystem& fs, const std::string& path) {
   if (end == std::string::npos) return;
   std::string at = path.substr(0, end + 1);  // With a slash behind it, the link would be followed.
   while (at != "/" && at != ".") {
-    const mode_t mode = look(fs, at).st_mode;
+    const mode_t mode = status_of(fs, at).st_mode;
     struct stat target;
     if (S_ISLNK(mode) && fs.stat(at.c_str(), &target) != 0) {
       std::string to;
@@ -103,7 +103,7 @@ std::vector<FoundCheckpoint> Directory::scan() const {
   std::vector<FoundCheckpoint> found;
   // A reader beside the writer: what had to make room for a newer one is gone, and that newer one
   // may have come after the names were listed.
-  for (int look = 0; look < kMostLooks && !look_once(found); ++look) {
+  for (int scan = 0; scan < kMaxScans && !scan_once(found); ++scan) {
   }
   // A checkpoint whose sequence nobody knows may be the newest: it is looked at first. Unless we
   // may not look into it at all, which any directory of another user's says.
@@ -119,12 +119,12 @@ std::vector<FoundCheckpoint> Directory::scan() const {
   return found;
 }
 
-bool Directory::look_once(std::vector<FoundCheckpoint>& found) const {
+bool Directory::scan_once(std::vector<FoundCheckpoint>& found) const {
   found.clear();
   for (const std::string& name : names()) {
     if (std::optional<FoundCheckpoint> checkpoint = find(name)) {
       found.push_back(std::move(*checkpoint));
-    } else if (is_checkpoint_name(name) && look(*fs_, path_of(name)).st_mode == 0) {
+    } else if (is_checkpoint_name(name) && status_of(*fs_, path_of(name)).st_mode == 0) {
       return false;
     }
   }
@@ -153,7 +153,7 @@ int64_t Directory::next_sequence() const {
 
 std::string Directory::free_name(const std::string& wanted) const {
   std::string name = wanted;
-  for (int version = 2; look(*fs_, path_of(name)).st_mode != 0; ++version) {
+  for (int version = 2; status_of(*fs_, path_of(name)).st_mode != 0; ++version) {
     name = wanted + "-v" + std::to_string(version);
   }
   return name;
@@ -162,7 +162,7 @@ std::string Directory::free_name(const std::string& wanted) const {
 std::string Directory::set_aside(const std::string& name) const {
   const std::string first = name + ".corrupt";
   std::string aside = first;
-  for (int count = 2; look(*fs_, path_of(aside)).st_mode != 0; ++count) {
+  for (int count = 2; status_of(*fs_, path_of(aside)).st_mode != 0; ++count) {
     aside = first + "-" + std::to_string(count);
   }
   if (move_aside(name, aside) != 0) {
@@ -174,7 +174,7 @@ std::string Directory::set_aside(const std::string& name) const {
 
 void Directory::point_link(const std::string& link, const std::string& name) const {
   const std::string path = path_of(link);
-  const mode_t mode = look(*fs_, path).st_mode;
+  const mode_t mode = status_of(*fs_, path).st_mode;
   if (mode != 0 && !S_ISLNK(mode)) return;  // Somebody's own: left alone.
   // A rename replaces the old link in one step; symlink itself replaces nothing.
   require_held();
@@ -188,7 +188,8 @@ void Directory::point_link(const std::string& link, const std::string& name) con
 
 void Directory::remove_dangling_link(const std::string& link) const {
   const std::string path = path_of(link);
-  if (!S_ISLNK(look(*fs_, path).st_mode) || look(*fs_, join(path, ".")).st_mode != 0) return;
+  if (!S_ISLNK(status_of(*fs_, path).st_mode) || status_of(*fs_, join(path, ".")).st_mode != 0)
+    return;
   require_held();
   if (fs_->unlink(path.c_str()) != 0) throw system_failure("remove the link", path, errno);
 }
@@ -207,7 +208,7 @@ std::optional<FoundCheckpoint> Directory::find(const std::string& name) const {
   FoundCheckpoint found;
   found.name = name;
   found.path = path_of(name);
-  if (!S_ISDIR(look(*fs_, found.path).st_mode)) return std::nullopt;
+  if (!S_ISDIR(status_of(*fs_, found.path).st_mode)) return std::nullopt;
   try {
     found.manifest = read_settled_manifest(*fs_, found.path);
     found.sequence = found.manifest.sequence;

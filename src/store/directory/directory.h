@@ -74,7 +74,7 @@ class Directory {
  private:
   std::vector<std::string> names() const;
   // Returns false if something that was listed was gone when it was looked at.
-  bool look_once(std::vector<FoundCheckpoint>& found) const;
+  bool scan_once(std::vector<FoundCheckpoint>& found) const;
 
   FileSystem* fs_;
   std::string path_;

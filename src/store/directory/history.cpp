@@ -71,7 +71,7 @@ void append_line(const Directory& directory, const std::string& text) {
 template <typename Visit>
 void for_each_line(const Directory& directory, const Visit& visit) {
   const std::string path = directory.path_of(kHistoryFile);
-  if (look(directory.fs(), path).st_mode == 0) return;
+  if (status_of(directory.fs(), path).st_mode == 0) return;
   std::istringstream text(read_whole(directory.fs(), path, kMaxBytes));
   for (std::string line; std::getline(text, line);) {
     if (line.empty()) continue;

@@ -21,7 +21,7 @@ void check_name(const Directory& directory, const std::string& name) {
 
 // Whether there is a directory of pins. A link in its place might lead anywhere.
 bool has_pins(const Directory& directory) {
-  const mode_t mode = look(directory.fs(), pins_of(directory)).st_mode;
+  const mode_t mode = status_of(directory.fs(), pins_of(directory)).st_mode;
   if (mode != 0 && !S_ISDIR(mode)) {
     throw Error(ErrorCode::kIo, "this is no directory, and pins cannot be kept in it",
                 pins_of(directory), ENOTDIR, "Move it away.");
@@ -79,7 +79,7 @@ bool unpin(const Directory& directory, const std::string& name) {
 }
 
 bool is_pinned(const Directory& directory, const std::string& name) {
-  return look(directory.fs(), pin_path(directory, name)).st_mode != 0;
+  return status_of(directory.fs(), pin_path(directory, name)).st_mode != 0;
 }
 
 std::set<std::string> read_pins(const Directory& directory) {

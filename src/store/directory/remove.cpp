@@ -22,7 +22,7 @@ Error is_pinned_error(const std::string& path) {
 void check(const Directory& directory, const std::string& name) {
   const std::string path = directory.path_of(name);
   if (!is_checkpoint_name(name) && !is_set_aside(name)) throw no_name_error(directory, name);
-  if (!S_ISDIR(look(directory.fs(), path).st_mode)) {
+  if (!S_ISDIR(status_of(directory.fs(), path).st_mode)) {
     throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path, 0,
                 "list gives the names.");
   }

@@ -104,7 +104,7 @@ bool finish_retiring(const Directory& directory, const std::string& name) {
 void sweep_one(const Directory& directory, const std::string& name) {
   FileSystem& fs = directory.fs();
   const std::string path = directory.path_of(name);
-  if (!S_ISDIR(look(fs, path).st_mode)) return;  // A link would lead elsewhere.
+  if (!S_ISDIR(status_of(fs, path).st_mode)) return;  // A link would lead elsewhere.
   directory.require_held();
   if (is_undecided(name)) {
     if (has_marker(fs, path)) finish_retiring(directory, name.substr(sizeof kRetiringPrefix - 1));
@@ -145,7 +145,7 @@ bool retire(const Directory& directory, const std::string& name) {
 
 bool put_back(const Directory& directory, const std::string& name) {
   const std::string from = retiring_path(directory, name), to = directory.path_of(name);
-  if (!is_plain_name(kRetiringPrefix + name) || !S_ISDIR(look(directory.fs(), from).st_mode) ||
+  if (!is_plain_name(kRetiringPrefix + name) || !S_ISDIR(status_of(directory.fs(), from).st_mode) ||
       !has_marker(directory.fs(), from)) {
     return false;
   }

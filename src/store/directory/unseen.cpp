@@ -46,7 +46,7 @@ std::string checkpoint_in(FileSystem& fs, const std::string& path) {
   std::vector<std::string> names = sorted_names(fs, path);
   if (names.size() > kMostBelow) names.resize(kMostBelow);
   for (const std::string& name : names) {
-    if (is_checkpoint_name(name) && S_ISDIR(look(fs, join(path, name)).st_mode) &&
+    if (is_checkpoint_name(name) && S_ISDIR(status_of(fs, join(path, name)).st_mode) &&
         looks_like_checkpoint(fs, join(path, name))) {
       return name;
     }
@@ -105,7 +105,7 @@ std::optional<std::string> why(const Directory& directory, const std::string& na
   }
   if (name == kPinsDirectory || is_set_aside(name)) return std::nullopt;
   const std::string path = directory.path_of(name);
-  const mode_t mode = look(directory.fs(), path).st_mode;
+  const mode_t mode = status_of(directory.fs(), path).st_mode;
   if (S_ISLNK(mode)) return why_link(directory.fs(), name, path);
   if (S_ISDIR(mode)) return why_directory(directory.fs(), name, path);
   return std::nullopt;
@@ -143,7 +143,7 @@ std::vector<std::string> files_like_checkpoints(const Directory& directory) {
     const bool fits = std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view end) {
       return name.size() > end.size() && base::ends_with(name, end);
     });
-    if (fits && S_ISREG(look(directory.fs(), directory.path_of(name)).st_mode)) {
+    if (fits && S_ISREG(status_of(directory.fs(), directory.path_of(name)).st_mode)) {
       result.push_back(name);
     }
   }

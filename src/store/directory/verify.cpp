@@ -29,12 +29,13 @@ void check_size(const File& file, const FileEntry& expected) {
 // Opens the files that `wanted` names, and checks the digests of those that `digested` names.
 template <typename Wanted, typename Digested>
 VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
-                        const Wanted& wanted, const Digested& digested, const OnTransfer& told) {
+                        const Wanted& wanted, const Digested& digested,
+                        const OnTransfer& on_transfer) {
   VerifiedCheckpoint checkpoint;
   checkpoint.path = path;
   if (from == ReadFrom::kDisk) File::open(fs, join(path, kManifestFile)).drop_cache();
   checkpoint.manifest = read_manifest(fs, path);
-  base::Meter meter(told, Phase::kVerify, checkpoint.manifest.total_bytes());
+  base::Meter meter(on_transfer, Phase::kVerify, checkpoint.manifest.total_bytes());
   for (const FileEntry& expected : checkpoint.manifest.files) {
     if (!wanted(expected.name)) continue;
     File file = File::open(fs, join(path, expected.name));
@@ -90,17 +91,17 @@ TensorTable VerifiedCheckpoint::tensor_table() const {
 }
 
 VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, ReadFrom from,
-                                     const OnTransfer& told) {
-  return open(fs, path, from, any, any, told);
+                                     const OnTransfer& on_transfer) {
+  return open(fs, path, from, any, any, on_transfer);
 }
 
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
-                                   const OnTransfer& told) {
+                                   const OnTransfer& on_transfer) {
   const auto digested = [&](const std::string& name) {
     const bool holds_tensors = name == kArchiveFile || name == kPthFile;
     return verify == Verify::kBefore || (verify == Verify::kWhileReading && !holds_tensors);
   };
-  return open(fs, path, ReadFrom::kCache, any, digested, told);
+  return open(fs, path, ReadFrom::kCache, any, digested, on_transfer);
 }
 
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,

@@ -43,13 +43,14 @@ struct VerifiedCheckpoint {
 };
 
 /// Opens a checkpoint, compares the size and the digest of each file with the manifest, with all
-/// cores. Throws Error: not_found, corrupt, incompatible, io, and what `told` throws.
+/// cores. Throws Error: not_found, corrupt, incompatible, io, and what `on_transfer` throws.
 VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path,
-                                     ReadFrom from = ReadFrom::kCache, const OnTransfer& told = {});
+                                     ReadFrom from = ReadFrom::kCache,
+                                     const OnTransfer& on_transfer = {});
 /// Opens a checkpoint to restore it. Sizes are compared in any case; kBefore checks all digests,
 /// kWhileReading all but that of the archive, which whoever reads it has to check, kNever none.
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
-                                   const OnTransfer& told = {});
+                                   const OnTransfer& on_transfer = {});
 /// Opens and checks the named files of a checkpoint alone.
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
                                 const std::set<std::string>& names);

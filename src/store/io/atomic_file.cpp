@@ -49,13 +49,13 @@ std::string next_of(FileSystem& fs, const std::string& link) {
 
 // A link stays one: what it leads to is replaced, or created.
 Target end_of_links(FileSystem& fs, const std::string& given) {
-  Target target = {given, look(fs, given)};
+  Target target = {given, status_of(fs, given)};
   if (!S_ISLNK(target.old.st_mode)) return target;
   const mode_t behind = look_behind(fs, given).st_mode;
   for (int links = 0; S_ISLNK(target.old.st_mode); ++links) {
     if (links == kMaxLinks) throw endless_link(given);
     target.path = next_of(fs, target.path);
-    target.old = look(fs, target.path);
+    target.old = status_of(fs, target.path);
   }
   // /dev/stdout leads to a pipe that no path names, or to a file that is deleted.
   if ((behind & S_IFMT) != (target.old.st_mode & S_IFMT)) throw not_regular(given);

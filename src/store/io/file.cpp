@@ -122,7 +122,7 @@ struct stat File::status() const {
 uint64_t File::size() const { return static_cast<uint64_t>(status().st_size); }
 
 bool File::is_at(const std::string& path) const {
-  const struct stat there = look(*fs_, path);
+  const struct stat there = status_of(*fs_, path);
   if (there.st_mode == 0) return false;
   const struct stat here = status();
   return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
@@ -240,7 +240,7 @@ std::string read_whole(FileSystem& fs, const std::string& path, uint64_t limit) 
   return content;
 }
 
-struct stat look(FileSystem& fs, const std::string& path) {
+struct stat status_of(FileSystem& fs, const std::string& path) {
   struct stat info = {};
   if (fs.lstat(path.c_str(), &info) != 0) {
     if (errno != ENOENT && errno != ENOTDIR) throw reading_failure("look at", path, errno);
@@ -258,7 +258,7 @@ std::vector<std::string> list_directory(FileSystem& fs, const std::string& path)
 }
 
 bool is_directory(FileSystem& fs, const std::string& path) {
-  return S_ISDIR(look(fs, join(path, ".")).st_mode);
+  return S_ISDIR(status_of(fs, join(path, ".")).st_mode);
 }
 
 }  // namespace checkpoint::store

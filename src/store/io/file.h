@@ -86,7 +86,7 @@ void create_with_parents(FileSystem& fs, const std::string& path);
 /// The whole of a small file. Throws Error(corrupt) if it is larger than `limit`.
 std::string read_whole(FileSystem& fs, const std::string& path, uint64_t limit);
 /// What stands at `path` itself, links not followed; st_mode 0 if nothing does.
-struct stat look(FileSystem& fs, const std::string& path);
+struct stat status_of(FileSystem& fs, const std::string& path);
 /// The names in a directory; empty if there is no such directory. Throws Error(io).
 std::vector<std::string> list_directory(FileSystem& fs, const std::string& path);
 /// Whether `path` is a directory, or a link to one.

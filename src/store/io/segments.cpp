@@ -116,9 +116,9 @@ void read_segments(const ByteSource& source, std::vector<Segment> segments, base
   const std::vector<Segment> overlapping = take_overlapping(segments);
   const uint64_t count = segments.empty() ? 0 : end_of(segments.back());
   const auto chunks = static_cast<size_t>((count + base::kChunkBytes - 1) / base::kChunkBytes);
-  base::parallel_for(chunks, [&](base::Items& items) {
+  base::parallel_for(chunks, [&](base::Indices& indices) {
     ChunkReader reader(source, segments, false);
-    for (size_t chunk = 0; items.next(chunk);) {
+    for (size_t chunk = 0; indices.next(chunk);) {
       const uint64_t begin = static_cast<uint64_t>(chunk) * base::kChunkBytes;
       const uint64_t end = std::min<uint64_t>(count, begin + base::kChunkBytes);
       if (!holds_any(segments, begin, end)) continue;
@@ -135,9 +135,9 @@ std::string read_and_digest(const ByteSource& source, uint64_t count, std::vecto
   const std::vector<Segment> overlapping = take_overlapping(segments);
   const auto chunks = static_cast<size_t>((count + base::kChunkBytes - 1) / base::kChunkBytes);
   std::string digests(chunks * base::kDigestBytes, '\0');
-  base::parallel_for(chunks, [&](base::Items& items) {
+  base::parallel_for(chunks, [&](base::Indices& indices) {
     ChunkReader reader(source, segments, true);
-    for (size_t chunk = 0; items.next(chunk);) {
+    for (size_t chunk = 0; indices.next(chunk);) {
       const uint64_t begin = static_cast<uint64_t>(chunk) * base::kChunkBytes;
       const uint64_t end = std::min<uint64_t>(count, begin + base::kChunkBytes);
       tell_ahead(source, begin, count);

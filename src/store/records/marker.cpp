@@ -16,13 +16,13 @@ constexpr size_t kManifestStart = 256;
 
 // A link in a file's place counts: some tools keep the files elsewhere, and leave links.
 bool stands(FileSystem& fs, const std::string& directory, const char* file) {
-  const mode_t mode = look(fs, join(directory, file)).st_mode;
+  const mode_t mode = status_of(fs, join(directory, file)).st_mode;
   return mode != 0 && !S_ISDIR(mode);
 }
 
 bool has_our_manifest(FileSystem& fs, const std::string& directory) {
   const std::string path = join(directory, kManifestFile);
-  if (!S_ISREG(look(fs, path).st_mode)) return false;
+  if (!S_ISREG(status_of(fs, path).st_mode)) return false;
   const File file = File::open(fs, path);
   std::string start(std::min<uint64_t>(file.size(), kManifestStart), '\0');
   file.read_at(0, start.data(), start.size());
@@ -45,7 +45,7 @@ void write_marker(FileSystem& fs, const std::string& directory, const Marker& ma
 }
 
 bool has_marker(FileSystem& fs, const std::string& directory) {
-  return S_ISREG(look(fs, join(directory, kMarkerFile)).st_mode);
+  return S_ISREG(status_of(fs, join(directory, kMarkerFile)).st_mode);
 }
 
 bool looks_like_checkpoint(FileSystem& fs, const std::string& directory) {

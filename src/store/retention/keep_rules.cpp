@@ -71,10 +71,10 @@ class Judgement {
     const std::vector<size_t> order = ranked(found_, rule);
     const size_t count = std::min(order.size(), static_cast<size_t>(rule.count));
     for (size_t rank = 0; rank < count; ++rank) {
-      const bool has_figure =
-          !std::isnan(figure(found_[order[rank]].manifest.progress, rule.metric));
+      const bool has_value =
+          !std::isnan(metric_value(found_[order[rank]].manifest.progress, rule.metric));
       keep(order[rank],
-           fmt::format("{}: rank {}{}", name, rank + 1, has_figure ? "" : ", without that metric"));
+           fmt::format("{}: rank {}{}", name, rank + 1, has_value ? "" : ", without that metric"));
     }
   }
 

@@ -6,7 +6,7 @@
 
 namespace checkpoint::store {
 
-double figure(const Progress& progress, const std::string& metric) {
+double metric_value(const Progress& progress, const std::string& metric) {
   if (metric == "loss") return progress.loss;
   const auto found = progress.metrics.find(metric);
   return found != progress.metrics.end() ? found->second : std::numeric_limits<double>::quiet_NaN();
@@ -15,16 +15,16 @@ double figure(const Progress& progress, const std::string& metric) {
 std::vector<std::string> missing_metrics(const Progress& progress, const KeepRules& rules) {
   std::vector<std::string> missing;
   for (const BestRule& rule : rules.best) {
-    if (std::isnan(figure(progress, rule.metric))) missing.push_back(rule.metric);
+    if (std::isnan(metric_value(progress, rule.metric))) missing.push_back(rule.metric);
   }
   return missing;
 }
 
-BestRule first_rule(const KeepRules& rules) {
+BestRule default_best_rule(const KeepRules& rules) {
   return rules.best.empty() ? BestRule() : rules.best.front();
 }
 
-BestRule rule_for(const std::string& metric, const KeepRules& rules) {
+BestRule best_rule_for(const std::string& metric, const KeepRules& rules) {
   for (const BestRule& rule : rules.best) {
     if (rule.metric == metric) return rule;
   }
@@ -35,14 +35,16 @@ BestRule rule_for(const std::string& metric, const KeepRules& rules) {
 }
 
 std::vector<size_t> ranked(const std::vector<FoundCheckpoint>& found, const BestRule& rule) {
-  const auto figure_at = [&](size_t i) { return figure(found[i].manifest.progress, rule.metric); };
+  const auto value_at = [&](size_t i) {
+    return metric_value(found[i].manifest.progress, rule.metric);
+  };
   std::vector<size_t> with, without;
   for (size_t i = 0; i < found.size(); ++i) {
-    if (!found[i].problem) (std::isnan(figure_at(i)) ? without : with).push_back(i);
+    if (!found[i].problem) (std::isnan(value_at(i)) ? without : with).push_back(i);
   }
   std::stable_sort(with.begin(), with.end(), [&](size_t left, size_t right) {
-    return rule.mode == Mode::kMin ? figure_at(left) < figure_at(right)
-                                   : figure_at(left) > figure_at(right);
+    return rule.mode == Mode::kMin ? value_at(left) < value_at(right)
+                                   : value_at(left) > value_at(right);
   });
   with.insert(with.end(), without.rbegin(), without.rend());
   return with;
@@ -50,9 +52,9 @@ std::vector<size_t> ranked(const std::vector<FoundCheckpoint>& found, const Best
 
 size_t best_of(const std::vector<FoundCheckpoint>& found, const BestRule& rule) {
   const std::vector<size_t> order = ranked(found, rule);
-  const bool has_figure =
-      !order.empty() && !std::isnan(figure(found[order[0]].manifest.progress, rule.metric));
-  return has_figure ? order[0] : found.size();
+  const bool has_value =
+      !order.empty() && !std::isnan(metric_value(found[order[0]].manifest.progress, rule.metric));
+  return has_value ? order[0] : found.size();
 }
 
 bool ranks_nothing(const std::vector<FoundCheckpoint>& found, const BestRule& rule) {
@@ -70,14 +72,14 @@ std::vector<std::string> unranked_metrics(const std::vector<FoundCheckpoint>& fo
   return metrics;
 }
 
-std::set<std::string> metrics_with_figures(const std::vector<FoundCheckpoint>& found) {
+std::set<std::string> metrics_with_values(const std::vector<FoundCheckpoint>& found) {
   std::set<std::string> names;
   for (const FoundCheckpoint& checkpoint : found) {
     if (checkpoint.problem) continue;
     const Progress& progress = checkpoint.manifest.progress;
     if (!std::isnan(progress.loss)) names.insert("loss");
     for (const auto& [name, value] : progress.metrics) {
-      if (!std::isnan(figure(progress, name))) names.insert(name);
+      if (!std::isnan(metric_value(progress, name))) names.insert(name);
     }
   }
   return names;

@@ -13,13 +13,13 @@
 namespace checkpoint::store {
 namespace {
 
-bool anything_goes(const Plan& plan) {
-  return std::any_of(plan.reasons.begin(), plan.reasons.end(),
+bool anything_goes(const Decision& decision) {
+  return std::any_of(decision.reasons.begin(), decision.reasons.end(),
                      [](const Reasons& reasons) { return reasons.empty(); });
 }
 
-void keep_what_would_go(Plan& plan, const std::string& reason) {
-  for (Reasons& reasons : plan.reasons) {
+void keep_what_would_go(Decision& decision, const std::string& reason) {
+  for (Reasons& reasons : decision.reasons) {
     if (reasons.empty()) reasons.push_back(reason);
   }
 }
@@ -35,46 +35,46 @@ std::string why_it_cannot_go(const Directory& directory, const std::string& name
 
 }  // namespace
 
-Plan Retention::plan(const Directory& directory, std::vector<FoundCheckpoint> found,
-                     const std::string& resumed_from) const {
-  Plan plan;
-  plan.found = std::move(found);
-  plan.pins = read_pins(directory);
-  plan.reasons = reasons_to_stay(plan.found, plan.pins, resumed_from, rules_);
-  plan.unranked_metrics = unranked_metrics(plan.found, rules_);
-  for (size_t i = 0; i < plan.found.size(); ++i) {
-    if (!plan.reasons[i].empty()) continue;
-    const std::string obstacle = why_it_cannot_go(directory, plan.found[i].name);
-    if (!obstacle.empty()) plan.reasons[i].push_back(obstacle);
+Decision Retention::decide(const Directory& directory, std::vector<FoundCheckpoint> found,
+                           const std::string& resumed_from) const {
+  Decision decision;
+  decision.found = std::move(found);
+  decision.pins = read_pins(directory);
+  decision.reasons = reasons_to_stay(decision.found, decision.pins, resumed_from, rules_);
+  decision.unranked_metrics = unranked_metrics(decision.found, rules_);
+  for (size_t i = 0; i < decision.found.size(); ++i) {
+    if (!decision.reasons[i].empty()) continue;
+    const std::string obstacle = why_it_cannot_go(directory, decision.found[i].name);
+    if (!obstacle.empty()) decision.reasons[i].push_back(obstacle);
   }
-  return plan;
+  return decision;
 }
 
-Plan Retention::apply(const Directory& directory, const std::string& resumed_from) {
-  Plan plan = this->plan(directory, resumed_from);
-  warn_once_of_unranked(directory, plan);
-  if (!anything_goes(plan)) return plan;
-  plan.is_safe = stays_safe(directory, plan);
-  if (!plan.is_safe) {
-    keep_what_would_go(plan, "none of those that stay has been read back from the disk");
-    return plan;
+Decision Retention::apply(const Directory& directory, const std::string& resumed_from) {
+  Decision decision = this->decide(directory, resumed_from);
+  warn_once_of_unranked(directory, decision);
+  if (!anything_goes(decision)) return decision;
+  decision.is_safe = stays_safe(directory, decision);
+  if (!decision.is_safe) {
+    keep_what_would_go(decision, "none of those that stay has been read back from the disk");
+    return decision;
   }
-  for (size_t i = 0; i < plan.found.size(); ++i) {
-    if (!plan.reasons[i].empty()) continue;
-    const FoundCheckpoint& found = plan.found[i];
+  for (size_t i = 0; i < decision.found.size(); ++i) {
+    if (!decision.reasons[i].empty()) continue;
+    const FoundCheckpoint& found = decision.found[i];
     if (retire(directory, found.name)) {
       base::log_info("removed checkpoint '" + found.path + "': no rule keeps it");
       read_back_.erase(found.name);
     } else {
-      plan.reasons[i].push_back("pinned at the last moment");
+      decision.reasons[i].push_back("pinned at the last moment");
     }
   }
   directory.remove_dangling_link(kBestLink);
-  return plan;
+  return decision;
 }
 
-void Retention::warn_once_of_unranked(const Directory& directory, const Plan& plan) {
-  for (const std::string& metric : plan.unranked_metrics) {
+void Retention::warn_once_of_unranked(const Directory& directory, const Decision& decision) {
+  for (const std::string& metric : decision.unranked_metrics) {
     if (!warned_of_.insert(metric).second) continue;
     base::log_warning(
         "no checkpoint in '" + directory.path() + "' has the metric '" + metric +
@@ -83,13 +83,13 @@ void Retention::warn_once_of_unranked(const Directory& directory, const Plan& pl
   }
 }
 
-bool Retention::stays_safe(const Directory& directory, const Plan& plan) {
+bool Retention::stays_safe(const Directory& directory, const Decision& decision) {
   if (!verify_before_retire_) return true;
   const FoundCheckpoint* newest = nullptr;
-  for (size_t i = 0; i < plan.found.size(); ++i) {
-    if (plan.reasons[i].empty() || plan.found[i].problem) continue;
-    if (read_back_.count(plan.found[i].name) != 0) return true;
-    newest = &plan.found[i];
+  for (size_t i = 0; i < decision.found.size(); ++i) {
+    if (decision.reasons[i].empty() || decision.found[i].problem) continue;
+    if (read_back_.count(decision.found[i].name) != 0) return true;
+    newest = &decision.found[i];
   }
   return newest != nullptr && reads_back(directory, newest->name);
 }
@@ -106,7 +106,7 @@ bool Retention::reads_back(const Directory& directory, const std::string& name) 
   return true;
 }
 
-PruneReport Plan::report() const {
+PruneReport Decision::report() const {
   PruneReport report;
   for (size_t i = 0; i < found.size(); ++i) {
     if (!reasons[i].empty()) {

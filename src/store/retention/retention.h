@@ -13,7 +13,7 @@
 namespace checkpoint::store {
 
 /// What was found, and why each stays; what has no reason goes.
-struct Plan {
+struct Decision {
   std::vector<FoundCheckpoint> found;
   std::set<std::string> pins;                 ///< All names among the pins.
   std::vector<Reasons> reasons;               ///< In the order of `found`.
@@ -34,22 +34,22 @@ class Retention {
   /// What would go: reads the manifests and pins, and changes nothing. `resumed_from` is the name
   /// of what the caller's run was resumed from, or empty. Thread-safe. Throws Error(io), and what a
   /// predicate throws.
-  Plan plan(const Directory& directory, const std::string& resumed_from) const {
-    return plan(directory, directory.scan(), resumed_from);
+  Decision decide(const Directory& directory, const std::string& resumed_from) const {
+    return decide(directory, directory.scan(), resumed_from);
   }
   /// The same of what a scan of the directory has found.
-  Plan plan(const Directory& directory, std::vector<FoundCheckpoint> found,
-            const std::string& resumed_from) const;
+  Decision decide(const Directory& directory, std::vector<FoundCheckpoint> found,
+                  const std::string& resumed_from) const;
 
   /// Removes it, and returns the plan as it came out. If none of those that stay has been read back
   /// from the disk by this object, the newest is read back first; if that fails, nothing is removed
   /// and the log says so. The log also says once of each metric of a keep_best that no checkpoint
   /// has it. The caller holds the writer lock. Not thread-safe. Throws Error(io).
-  Plan apply(const Directory& directory, const std::string& resumed_from);
+  Decision apply(const Directory& directory, const std::string& resumed_from);
 
  private:
-  void warn_once_of_unranked(const Directory& directory, const Plan& plan);
-  bool stays_safe(const Directory& directory, const Plan& plan);
+  void warn_once_of_unranked(const Directory& directory, const Decision& decision);
+  bool stays_safe(const Directory& directory, const Decision& decision);
   bool reads_back(const Directory& directory, const std::string& name);
 
   const KeepRules rules_;
