@@ -12,7 +12,7 @@
 #include <vector>
 
 // What a pickle makes while it is read: a graph, not yet a tree, because its lists and dicts are
-// remembered, changed later, and used more than once. Everything is an Cell of 16 bytes; what does
+// remembered, changed later, and used more than once. Everything is a Cell of 16 bytes; what does
 // not fit into one stands in a vector of the Graph and is named by its index. So nothing here owns
 // anything that owns something, and no destructor recurses, whatever a file says.
 
