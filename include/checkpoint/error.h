@@ -7,35 +7,35 @@
 
 namespace checkpoint {
 
-/// Every way in which a call can fail. The list is closed: later versions add sentences, not codes.
+/// Why a call failed. Later versions may add codes; treat an unknown one like kIo.
 enum class ErrorCode {
   kNotFound,         ///< No such checkpoint, file or directory.
-  kCorrupt,          ///< The bytes on disk are not those that were written.
-  kIncompatible,     ///< The file is whole, but does not fit the live objects or this version.
+  kCorrupt,          ///< The file is damaged: its content is not what was saved.
+  kIncompatible,     ///< The file is intact, but does not match the live objects or this version.
   kNoSpace,          ///< The disk, the quota or the file size limit is full.
-  kIo,               ///< The system refused or failed a call on a file.
-  kLocked,           ///< Another manager writes to this directory.
-  kInvalidArgument,  ///< The caller passed what can never work.
-  kUnsupported,      ///< Neither this file system nor this library can do that.
-  kInterrupted,      ///< Stopped before the end, by the caller's wish.
+  kIo,               ///< The system failed a call on a file.
+  kLocked,           ///< Another process or manager writes to this directory.
+  kInvalidArgument,  ///< An argument that can never be valid.
+  kUnsupported,      ///< This file system, this LibTorch or this library cannot do that.
 };
 
 /// The code as docs and logs spell it: "not_found", "corrupt", …
 TORCH_CHECKPOINT_API const char* to_string(ErrorCode code) noexcept;
 
-/// The one exception of this library. `what()` says what happened, to which file or tensor, the
-/// system's own text where there is one, and what to do next.
+/// The only exception type of this library. `what()` begins with the path, as a compiler's messages
+/// do, then says what happened, the system's own text if there is one, and what to do next:
+/// "runs/a/e3/checkpoint.pt: cannot write the file: No space left on device. Free some space …".
 class TORCH_CHECKPOINT_API Error : public std::runtime_error {
  public:
-  /// `message` is a sentence without the path; `hint` says what to do next. `system_error` is an
+  /// `message` is a sentence without the path. `hint` says what to do next. `system_error` is an
   /// errno value, or 0.
   Error(ErrorCode code, const std::string& message, std::string path = {}, int system_error = 0,
         const std::string& hint = {});
 
   ErrorCode code() const noexcept { return code_; }
-  /// The file or directory concerned; empty where there is none.
+  /// The file or directory concerned. Empty if there is none.
   const std::string& path() const noexcept { return path_; }
-  /// The errno value behind the error; 0 where the system was not asked.
+  /// The errno value of the system call that failed. 0 if none did.
   int system_error() const noexcept { return system_error_; }
 
  private:

@@ -7,14 +7,16 @@ namespace checkpoint {
 
 namespace {
 
-// "message: 'path': the system's text. hint", of which only the parts that exist.
+// "path: message: the system's text. hint", of which only the parts that exist. A message that ends
+// with a list, one entry a line, has its hint on a line of its own.
 std::string compose(const std::string& message, const std::string& path, int system_error,
                     const std::string& hint) {
-  std::string text = message;
-  if (!path.empty()) text += ": '" + path + "'";
+  std::string text = path.empty() ? message : path + ": " + message;
   if (system_error != 0) text += ": " + std::generic_category().message(system_error);
-  if (!hint.empty()) text += ". " + hint;
-  return text;
+  if (hint.empty()) return text;
+  const bool is_list = message.find('\n') != std::string::npos;
+  if (!is_list) return text + ". " + hint;
+  return text + (text.back() == '\n' ? "" : "\n") + hint;
 }
 
 }  // namespace
@@ -37,8 +39,6 @@ const char* to_string(ErrorCode code) noexcept {
       return "invalid_argument";
     case ErrorCode::kUnsupported:
       return "unsupported";
-    case ErrorCode::kInterrupted:
-      return "interrupted";
   }
   return "unknown";
 }

@@ -14,10 +14,19 @@ TEST_CASE("An error says what happened, where, and what to do next") {
   CHECK(error.path() == "/data/run/checkpoint.pt");
   CHECK(error.system_error() == ENOSPC);
   const std::string text = error.what();
-  CHECK(text.find("cannot write the file") != std::string::npos);
-  CHECK(text.find("/data/run/checkpoint.pt") != std::string::npos);
-  CHECK(text.find("No space left on device") != std::string::npos);
-  CHECK(text.find("Free some space") != std::string::npos);
+  const std::string begin =
+      "/data/run/checkpoint.pt: cannot write the file: No space left on device. Free some space";
+  CHECK(text.substr(0, begin.size()) == begin);
+}
+
+TEST_CASE("The hint of a list stands on a line of its own") {
+  const auto text_of = [](const std::string& message) {
+    return std::string(Error(ErrorCode::kCorrupt, message, "run", 0, "Move these away.").what());
+  };
+  CHECK(text_of("two are damaged:\n  a\n  b") ==
+        "run: two are damaged:\n  a\n  b\nMove these away.");
+  CHECK(text_of("one is damaged:\n  a\n") == "run: one is damaged:\n  a\nMove these away.");
+  CHECK(text_of("one is damaged") == "run: one is damaged. Move these away.");
 }
 
 TEST_CASE("Codes follow the system's error numbers") {
@@ -29,5 +38,5 @@ TEST_CASE("Codes follow the system's error numbers") {
 
 TEST_CASE("Every code has a name") {
   CHECK(std::string(to_string(ErrorCode::kNotFound)) == "not_found");
-  CHECK(std::string(to_string(ErrorCode::kInterrupted)) == "interrupted");
+  CHECK(std::string(to_string(ErrorCode::kUnsupported)) == "unsupported");
 }
