@@ -54,7 +54,9 @@ Points gather(const store::Directory& directory, const std::vector<store::FoundC
   for (const store::FoundCheckpoint& checkpoint : found) {
     if (checkpoint.problem) continue;
     store::HistoryEntry entry = store::history_entry(checkpoint.manifest);
-    entry.name = checkpoint.name;  // It may have been renamed since.
+    const auto known = points.find(entry.sequence);
+    // The history knows what the commit took, which the manifest cannot.
+    if (known != points.end()) entry.seconds = known->second.entry.seconds;
     points[entry.sequence] = {std::move(entry), true};
   }
   return points;

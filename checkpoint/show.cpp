@@ -34,6 +34,7 @@ Shown read(const std::string& path) {
   need_checkpoint(fs, path);
   try {
     store::VerifiedCheckpoint checkpoint = store::verify_files(fs, path, {store::kTensorTableFile});
+    checkpoint.manifest.name = store::name_at(path);
     return {path, checkpoint.manifest, checkpoint.tensor_table()};
   } catch (const Error& error) {
     // A checkpoint that lacks a file is damaged; one that was removed meanwhile is not.

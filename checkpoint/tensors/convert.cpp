@@ -11,7 +11,7 @@
 #include "format/tree/path.h"
 
 #include <checkpoint/error.h>
-#include <checkpoint/state_dict.h>
+#include <checkpoint/file.h>
 
 #include <torch/torch.h>
 

@@ -9,7 +9,7 @@
 #include "base/json.h"
 
 #include <checkpoint/error.h>
-#include <checkpoint/state_dict.h>
+#include <checkpoint/file.h>
 
 #include <spdlog/fmt/fmt.h>
 #include <torch/torch.h>

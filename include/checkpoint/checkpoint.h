@@ -1,21 +1,27 @@
 #pragma once
 
-/// Everything of TorchCheckpoint.
-#include <checkpoint/error.h>
-#include <checkpoint/format.h>
-#include <checkpoint/keep.h>
-#include <checkpoint/manager.h>
-#include <checkpoint/manager_options.h>
-#include <checkpoint/manifest.h>
-#include <checkpoint/map_location.h>
-#include <checkpoint/progress.h>
-#include <checkpoint/restore.h>
-#include <checkpoint/sampler.h>
-#include <checkpoint/save_handle.h>
-#include <checkpoint/script.h>
-#include <checkpoint/state.h>
-#include <checkpoint/state_dict.h>
-#include <checkpoint/transfer.h>
-#include <checkpoint/value.h>
-#include <checkpoint/verify.h>
-#include <checkpoint/version.h>
+// All of TorchCheckpoint, in the order in which a newcomer reads it.
+
+// clang-format off
+#include <checkpoint/manager.h>          // CheckpointManager: saves, resumes, keeps
+#include <checkpoint/manager_options.h>  // when to save, what to keep, how to name
+#include <checkpoint/state.h>            // State: what is saved
+#include <checkpoint/progress.h>         // Progress: where training is
+#include <checkpoint/restore.h>          // RestoreOptions, and what a restore reports
+#include <checkpoint/map_location.h>     // MapLocation: onto which device
+#include <checkpoint/checkpoint_info.h>  // one checkpoint: its manifest, verify
+#include <checkpoint/keep.h>             // KeepRules, PruneReport
+#include <checkpoint/save_handle.h>      // SaveHandle: how an asynchronous save goes
+#include <checkpoint/sampler.h>          // ResumableSampler: resumes within an epoch
+#include <checkpoint/file.h>             // save, load: single files, as torch.save and torch.load
+#include <checkpoint/state_dict.h>       // state_dict, load_state_dict: modules and optimizers
+#include <checkpoint/average.h>          // copies and moving averages of weights
+#include <checkpoint/script.h>           // load_script: TorchScript modules
+#include <checkpoint/value.h>            // Value, Dict: the tree that a file holds
+#include <checkpoint/manifest.h>         // Manifest: what a checkpoint says of itself
+#include <checkpoint/transfer.h>         // Transfer: how far a save or restore is
+#include <checkpoint/verify.h>           // Verify: when digests are checked
+#include <checkpoint/format.h>           // Format: .pt, .pth, .safetensors
+#include <checkpoint/error.h>            // Error and its codes
+#include <checkpoint/version.h>          // the version
+// clang-format on

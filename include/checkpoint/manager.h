@@ -1,9 +1,9 @@
 #pragma once
 
+#include <checkpoint/checkpoint_info.h>
 #include <checkpoint/export.h>
 #include <checkpoint/keep.h>
 #include <checkpoint/manager_options.h>
-#include <checkpoint/manifest.h>
 #include <checkpoint/restore.h>
 #include <checkpoint/save_handle.h>
 #include <checkpoint/state.h>
@@ -18,20 +18,6 @@ namespace checkpoint {
 namespace internal {
 struct ManagerAccess;
 }  // namespace internal
-
-/// A checkpoint as `list` finds it.
-struct CheckpointInfo {
-  std::string name;    ///< The directory's name now.
-  std::string path;    ///< The directory.
-  Manifest manifest;   ///< Empty (sequence 0) if it is damaged.
-  std::string damage;  ///< Why its manifest cannot be read; empty if it can.
-  bool pinned = false;
-  /// Why it stays, by this manager's options: "newest", "keep_best(2, val_accuracy, max): rank 1",
-  /// … Empty: the next save removes it.
-  std::vector<std::string> reasons;
-  /// Metrics that the options' keep_best asks for, and that are missing here or NaN.
-  std::vector<std::string> missing_metrics;
-};
 
 /// A directory of checkpoints of one training run.
 ///

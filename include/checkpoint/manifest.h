@@ -35,7 +35,7 @@ struct ItemEntry {
 /// docs/checkpoint-layout.md). A plain value: copy it as you like.
 struct Manifest {
   int64_t format_version = 1;
-  std::string name;              ///< The directory's name when it was written.
+  std::string name;              ///< The checkpoint's name: its directory's, also after a rename.
   int64_t sequence = 0;          ///< Order of saving in this directory; the newest is the highest.
   std::string parent;            ///< The checkpoint that this run was resumed from; or empty.
   std::string created;           ///< UTC, "2026-11-23T15:02:11Z".

@@ -139,18 +139,20 @@ struct TORCH_CHECKPOINT_API RestoreReport {
   std::string to_string() const;
 };
 
-/// A damaged checkpoint that `restore_latest` went past.
-struct PassedOver {
-  std::string name;    ///< Its name, after it was set aside if it was.
+/// A damaged checkpoint that a restore skipped.
+struct SkippedCheckpoint {
+  std::string name;    ///< Its name now: NAME.corrupt if it was set aside.
   std::string reason;  ///< What is wrong with it.
 };
 
-/// What a restore brought back.
+/// The result of a restore.
 struct Restored {
-  Manifest manifest;
-  Progress progress;  ///< The manifest's progress.
-  RestoreReport report;
-  std::vector<PassedOver> passed_over;  ///< Newest first.
+  Manifest manifest;                       ///< Of the checkpoint that was restored.
+  RestoreReport report;                    ///< What did not match (empty with Strict::kYes).
+  std::vector<SkippedCheckpoint> skipped;  ///< Damaged ones, newer or better, in the order tried.
+
+  const std::string& name() const { return manifest.name; }
+  const Progress& progress() const { return manifest.progress; }
 };
 
 }  // namespace checkpoint

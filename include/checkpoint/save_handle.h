@@ -11,13 +11,12 @@ namespace internal {
 class SaveResult;
 }  // namespace internal
 
-/// A save that was begun: to ask how it went. Copies speak of the same save, and may outlive the
-/// manager. Thread-safe.
+/// A handle to one save: whether it has finished, and with which error. Copies refer to the same
+/// save and may outlive the manager. Thread-safe.
 class TORCH_CHECKPOINT_API SaveHandle {
  public:
-  /// Of no save: done, and without a name.
+  /// Refers to no save: done, and without a name.
   SaveHandle() = default;
-  explicit SaveHandle(std::shared_ptr<internal::SaveResult> result);
 
   /// The checkpoint's name; empty if there was no save.
   const std::string& name() const;
@@ -30,6 +29,9 @@ class TORCH_CHECKPOINT_API SaveHandle {
   void wait() const;
 
  private:
+  friend class CheckpointManager;
+  explicit SaveHandle(std::shared_ptr<internal::SaveResult> result);
+
   std::shared_ptr<internal::SaveResult> result_;
 };
 

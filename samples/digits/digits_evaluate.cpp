@@ -47,7 +47,7 @@ void run(const Options& options) {
     }
     last_sequence = latest->manifest.sequence;
     try {
-      epoch = manager.restore(state, latest->name).progress.epoch;
+      epoch = manager.restore(state, latest->name).progress().epoch;
     } catch (const checkpoint::Error& error) {
       // Retention was faster; there is a newer one.
       if (error.code() != checkpoint::ErrorCode::kNotFound) throw;

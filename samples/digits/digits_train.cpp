@@ -105,9 +105,9 @@ void run(const Options& options) {
   checkpoint::Progress progress;
   int64_t first = 0;
   if (const auto restored = manager.restore_latest(state)) {
-    progress = restored->progress;
+    progress = restored->progress();
     first = progress.next_epoch();
-    std::printf("resumed from %s at epoch %lld\n", restored->manifest.name.c_str(),
+    std::printf("resumed from %s at epoch %lld\n", restored->name().c_str(),
                 static_cast<long long>(first));
     std::fflush(stdout);
   }

@@ -77,7 +77,7 @@ void run(const std::string& directory, int64_t epochs) {
   checkpoint::Progress progress;
   int64_t first = 0;
   if (const auto restored = manager.restore_latest(state)) {
-    progress = restored->progress;
+    progress = restored->progress();
     first = progress.next_epoch();
     std::printf("resumed at epoch %lld\n", static_cast<long long>(first));
   }

@@ -90,9 +90,9 @@ bool run(const Options& options) {
   checkpoint::Progress progress;
   int64_t first = 0;
   if (const auto restored = manager.restore_latest(state)) {
-    progress = restored->progress;
+    progress = restored->progress();
     first = progress.next_epoch();
-    std::printf("resumed from %s\n", restored->manifest.name.c_str());
+    std::printf("resumed from %s\n", restored->name().c_str());
   }
 
   for (int64_t epoch = first; epoch < options.epochs; ++epoch) {

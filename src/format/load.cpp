@@ -1,15 +1,14 @@
 #include "compat/device.h"
 #include "format/decode/tensor_loader.h"
-#include "format/foreign.h"
+#include "format/open_content.h"
 #include "format/read_file.h"
 #include "format/safetensors/safetensors.h"
 #include "format/tree/map_tensors.h"
-#include "store/directory/verify.h"
 #include "store/io/file.h"
 #include "store/io/mapping.h"
 
 #include <checkpoint/error.h>
-#include <checkpoint/state_dict.h>
+#include <checkpoint/file.h>
 
 #include <torch/torch.h>
 
@@ -42,13 +41,8 @@ Value load_file(const store::File& file, const LoadOptions& options) {
 }  // namespace
 
 Value load(const std::string& path, const LoadOptions& options) {
-  store::FileSystem& fs = store::posix_file_system();
-  if (store::is_directory(fs, path)) {
-    format::need_checkpoint(fs, path);
-    const store::VerifiedCheckpoint checkpoint = store::verify_checkpoint(fs, path);
-    return load_file(checkpoint.content(), options);
-  }
-  return load_file(store::File::open(fs, path, store::Links::kFollowed), options);
+  const format::OpenContent content(path);
+  return load_file(*content.files().front().file, options);
 }
 
 std::map<std::string, std::string> load_metadata(const std::string& path) {

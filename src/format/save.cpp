@@ -6,7 +6,7 @@
 #include "store/io/atomic_file.h"
 
 #include <checkpoint/error.h>
-#include <checkpoint/state_dict.h>
+#include <checkpoint/file.h>
 
 #include <string>
 
@@ -31,7 +31,7 @@ const Dict& need_dict(const Value& value, const char* what, const std::string& p
 }  // namespace
 
 Format format::format_for(const std::string& path, const SaveOptions& options) {
-  if (options.format() != nullptr) return *options.format();
+  if (options.format()) return *options.format();
   for (const Extension& extension : kExtensions) {
     const std::string end = extension.text;
     if (path.size() >= end.size() && path.compare(path.size() - end.size(), end.size(), end) == 0) {

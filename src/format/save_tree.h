@@ -2,7 +2,7 @@
 
 #include "format/pickle/pickle_writer.h"
 
-#include <checkpoint/format.h>
+#include <checkpoint/file.h>
 #include <checkpoint/value.h>
 
 #include <string>

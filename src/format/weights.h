@@ -1,6 +1,6 @@
 #pragma once
 
-#include <checkpoint/state_dict.h>
+#include <checkpoint/file.h>
 #include <checkpoint/value.h>
 
 #include <string>

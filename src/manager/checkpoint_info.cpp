@@ -1,5 +1,8 @@
 #include "manager/checkpoint_info.h"
 
+#include "store/directory/verify.h"
+#include "store/io/file_system.h"
+#include "store/records/manifest.h"
 #include "store/retention/ranking.h"
 
 #include <utility>
@@ -27,3 +30,17 @@ std::vector<CheckpointInfo> checkpoint_infos(store::Decision decision, const Kee
 }
 
 }  // namespace checkpoint::manager
+
+namespace checkpoint {
+
+Manifest read_manifest(const std::string& path) {
+  Manifest manifest = store::read_manifest(store::posix_file_system(), path);
+  manifest.name = store::name_at(path);
+  return manifest;
+}
+
+void verify(const std::string& path, const OnTransfer& on_transfer) {
+  store::verify_checkpoint(store::posix_file_system(), path, store::ReadFrom::kCache, on_transfer);
+}
+
+}  // namespace checkpoint

@@ -123,7 +123,7 @@ struct CheckpointManager::Impl {
         saver(options, directory) {}
 
   // Throws Error(invalid_argument) for a name that leads out of the directory.
-  std::string path_of(const std::string& name) const;
+  void require_name(const std::string& name) const;
   // Throws Error(invalid_argument) in a read-only manager.
   void require_writable(const char* call) const;
   void take_lock();
@@ -133,12 +133,12 @@ struct CheckpointManager::Impl {
                    Before before = Before::kRethrowFirst);
   bool is_newest(const Progress& progress) const;
   bool due(const Progress& progress);
-  Manifest new_manifest(const Progress& progress) const;
-  void retire(const std::string& newest);
-  void warn_of_missing_metrics(const store::FoundCheckpoint& saved,
-                               const store::Decision& decision) const;
-  void tidy_up(const std::string& newest);
-  void point_best();
+  Manifest new_manifest(const Progress& progress);
+  void retire(const Manifest& saved, std::vector<store::FoundCheckpoint> found);
+  void warn_of_missing_metrics(const Manifest& saved, const store::Decision& decision) const;
+  void tidy_up(const Manifest& saved);
+  void point_best(const std::vector<store::FoundCheckpoint>& found);
+  int64_t next_sequence();
   void note_restored(const Restored& restored);
   std::string resumed_from() const;
   store::Decision decide() const {
@@ -154,6 +154,7 @@ struct CheckpointManager::Impl {
   std::mutex mutex;  // Guards what follows.
   std::optional<store::WriterHold> hold;
   pid_t writer_process = 0;
+  std::optional<int64_t> highest_sequence;  // Of what the scan after the last save has found.
   int64_t removed_sequence = 0;    // No later checkpoint takes the place of one that was removed.
   std::optional<Progress> newest;  // Of what was saved or restored last.
   manager::Doubts doubts;
@@ -169,12 +170,10 @@ struct CheckpointManager::Impl {
   manager::Saver saver;
 };
 
-std::string CheckpointManager::Impl::path_of(const std::string& name) const {
-  if (!store::is_plain_name(name)) {
-    throw Error(ErrorCode::kInvalidArgument, "'" + name + "' is no name of a checkpoint",
-                directory.path(), 0, "list() gives the names.");
-  }
-  return directory.path_of(name);
+void CheckpointManager::Impl::require_name(const std::string& name) const {
+  if (store::is_plain_name(name)) return;
+  throw Error(ErrorCode::kInvalidArgument, "'" + name + "' is not a valid checkpoint name",
+              directory.path(), 0, "list() gives the names.");
 }
 
 void CheckpointManager::Impl::require_writable(const char* call) const {
@@ -218,7 +217,7 @@ void CheckpointManager::Impl::take_lock_to_restore() {
   } catch (const Error& error) {
     const int reason = error.system_error();
     const bool may_not_write = reason == EROFS || reason == EACCES || reason == EPERM;
-    if (!may_not_write || !store::is_directory(directory.fs(), directory.path())) throw;
+    if (!may_not_write || !directory.exists()) throw;
     throw Error(error.code(), "this manager may not write to its directory", directory.path(),
                 reason,
                 "To restore and not to save, set read_only(true); to train on, make the directory "
@@ -238,7 +237,7 @@ std::string CheckpointManager::Impl::save(const State& state, const Progress& pr
   const auto last = saver.last();
   if (last && before == Before::kRethrowFirst) last->rethrow_once();
   const Manifest manifest = new_manifest(progress);
-  saver.save(state, manifest, [this](const std::string& name) { tidy_up(name); });
+  saver.save(state, manifest, [this](const Manifest& saved) { tidy_up(saved); });
   newest = progress;
   triggers.note_save(progress, begin, saver.busy());
   if (is_asked) saver.wait_and_rethrow();  // Before `should_stop` says so, it must be on disk.
@@ -260,10 +259,18 @@ bool CheckpointManager::Impl::is_newest(const Progress& progress) const {
   return newest && is_same(*newest, progress) && !(last && last->failed());
 }
 
-Manifest CheckpointManager::Impl::new_manifest(const Progress& progress) const {
+// The scan after the last save has seen all sequences. Without the lock another manager may have
+// saved since; after a failure or a restore, what is there may be something else.
+int64_t CheckpointManager::Impl::next_sequence() {
+  const std::optional<int64_t> known = std::exchange(highest_sequence, std::nullopt);
+  const int64_t highest = known && options.lock() ? *known : directory.highest_sequence();
+  return std::max(highest, removed_sequence) + 1;
+}
+
+Manifest CheckpointManager::Impl::new_manifest(const Progress& progress) {
   check_metrics(progress);
   Manifest manifest;
-  manifest.sequence = std::max(directory.next_sequence(), removed_sequence + 1);
+  manifest.sequence = next_sequence();
   manifest.name = directory.free_name(name_template.render(progress));
   // The directory may have been renamed, in another encoding.
   manifest.parent = base::valid_utf8(resumed_from());
@@ -276,34 +283,34 @@ Manifest CheckpointManager::Impl::new_manifest(const Progress& progress) const {
   return manifest;
 }
 
-void CheckpointManager::Impl::retire(const std::string& newest) {
-  const store::Decision decision = retention.apply(directory, resumed_from());
-  for (const store::FoundCheckpoint& found : decision.found) {
-    if (found.name == newest && !found.problem) warn_of_missing_metrics(found, decision);
-  }
+void CheckpointManager::Impl::retire(const Manifest& saved,
+                                     std::vector<store::FoundCheckpoint> found) {
+  const store::Decision decision = retention.apply(directory, std::move(found), resumed_from());
+  warn_of_missing_metrics(saved, decision);
 }
 
-// Of a metric that no checkpoint has, retention itself has told, and once.
-void CheckpointManager::Impl::warn_of_missing_metrics(const store::FoundCheckpoint& saved,
+// Of a metric that no checkpoint has, retention itself has warned, and once.
+void CheckpointManager::Impl::warn_of_missing_metrics(const Manifest& saved,
                                                       const store::Decision& decision) const {
-  const std::vector<std::string>& told = decision.unranked_metrics;
-  const Progress& progress = saved.manifest.progress;
-  for (const std::string& metric : store::missing_metrics(progress, options.keep())) {
-    if (std::find(told.begin(), told.end(), metric) != told.end()) continue;
+  const std::vector<std::string>& warned = decision.unranked_metrics;
+  for (const std::string& metric : store::missing_metrics(saved.progress, options.keep())) {
+    if (std::find(warned.begin(), warned.end(), metric) != warned.end()) continue;
     base::log_warning("checkpoint '" + directory.path_of(saved.name) + "' has no " + metric +
                       " (missing or NaN): it ranks worst for keep_best");
   }
 }
 
 // The checkpoint is safe by now: what fails here is logged, and tried again after the next save.
-void CheckpointManager::Impl::tidy_up(const std::string& newest) {
-  attempt(kSaved, [&] { directory.point_link(store::kLatestLink, newest); });
-  attempt(kSaved, [&] { point_best(); });
-  attempt(kSaved, [&] {
-    const Manifest manifest = store::read_manifest(directory.fs(), directory.path_of(newest));
-    store::append_history(directory, store::history_entry(manifest));
-  });
-  const bool retired = options.keep().empty() || attempt(kSaved, [&] { retire(newest); });
+void CheckpointManager::Impl::tidy_up(const Manifest& saved) {
+  attempt(kSaved, [&] { directory.point_link(store::kLatestLink, saved.name); });
+  attempt(kSaved, [&] { store::append_history(directory, store::history_entry(saved)); });
+  const bool retired = options.keep().empty() || attempt(kSaved, [&] {
+                         std::vector<store::FoundCheckpoint> found = directory.scan();
+                         highest_sequence =
+                             std::max(saved.sequence, store::highest_sequence(found));
+                         attempt(kSaved, [&] { point_best(found); });
+                         retire(saved, std::move(found));
+                       });
   // Not after a failure: where the directory could not be synced, what was renamed out of sight may
   // be back under its name after a crash, and must be whole. And without the lock another writer
   // may be at work in its staging directory.
@@ -311,20 +318,20 @@ void CheckpointManager::Impl::tidy_up(const std::string& newest) {
 }
 
 // Only where the options say what is best: a link of the user's own making is nobody else's matter.
-void CheckpointManager::Impl::point_best() {
+void CheckpointManager::Impl::point_best(const std::vector<store::FoundCheckpoint>& found) {
   if (options.keep().best.empty()) return;
-  const std::vector<store::FoundCheckpoint> found = directory.scan();
   const size_t best = store::best_of(found, store::default_best_rule(options.keep()));
   if (best < found.size()) directory.point_link(store::kBestLink, found[best].name);
 }
 
 void CheckpointManager::Impl::note_restored(const Restored& restored) {
-  newest = restored.progress;
+  newest = restored.progress();
+  highest_sequence.reset();  // Some may have been set aside.
   doubts.note_restored();
-  triggers.note(restored.progress);
-  base::log_info("restored checkpoint '" + directory.path_of(restored.manifest.name) + "'");
+  triggers.note(restored.progress());
+  base::log_info("restored checkpoint '" + directory.path_of(restored.name()) + "'");
   const std::lock_guard<std::mutex> hold(parent_mutex);
-  parent = restored.manifest.name;
+  parent = restored.name();
 }
 
 std::string CheckpointManager::Impl::resumed_from() const {
@@ -426,7 +433,7 @@ std::optional<Restored> CheckpointManager::restore_latest(State& state,
 int64_t CheckpointManager::resume(State& state, Progress& progress, const RestoreOptions& options) {
   const std::optional<Restored> restored = restore_latest(state, options);
   if (!restored) return 0;
-  progress = restored->progress;
+  progress = restored->progress();
   return progress.next_epoch();
 }
 
@@ -435,9 +442,8 @@ Restored CheckpointManager::restore(State& state, const std::string& name,
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   impl_->saver.wait();
   impl_->directory.require_held();
-  Restored restored =
-      manager::restore_one(impl_->directory.fs(), impl_->path_of(name), state, options);
-  restored.manifest.name = name;
+  impl_->require_name(name);
+  Restored restored = manager::restore_one(impl_->directory, name, state, options);
   impl_->note_restored(restored);
   return restored;
 }
@@ -503,7 +509,8 @@ void CheckpointManager::remove(const std::string& name) {
   const int64_t sequence = store::remove_checkpoint(impl_->directory, name);
   impl_->removed_sequence = std::max(impl_->removed_sequence, sequence);
   impl_->newest.reset();  // It may be gone: `save_final` must not rely on it.
-  attempt("the checkpoint is removed", [&] { impl_->point_best(); });
+  impl_->highest_sequence.reset();
+  attempt("the checkpoint is removed", [&] { impl_->point_best(impl_->directory.scan()); });
 }
 
 PruneReport CheckpointManager::prune(DryRun dry_run) {
@@ -519,7 +526,8 @@ PruneReport CheckpointManager::prune(DryRun dry_run) {
 
 void CheckpointManager::verify(const std::string& name) const {
   impl_->directory.require_held();
-  store::verify_checkpoint(impl_->directory.fs(), impl_->path_of(name));
+  impl_->require_name(name);
+  store::verify_checkpoint(impl_->directory, name);
 }
 
 const std::string& CheckpointManager::directory() const { return impl_->directory.path(); }

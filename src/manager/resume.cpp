@@ -63,11 +63,11 @@ bool has_changed(const store::Directory& directory, const store::FoundCheckpoint
          store::encode_manifest(now->manifest) != store::encode_manifest(found.manifest);
 }
 
-PassedOver pass_over(const store::Directory& directory, const std::string& name, const Error& error,
-                     Damaged damaged) {
-  PassedOver passed{name, error.what()};
+SkippedCheckpoint pass_over(const store::Directory& directory, const std::string& name,
+                            const Error& error, Damaged damaged) {
+  SkippedCheckpoint passed{name, error.what()};
   if (damaged == Damaged::kSetAside && error.code() == ErrorCode::kCorrupt &&
-      store::is_damaged_on_disk(directory.fs(), directory.path_of(name))) {
+      store::is_damaged_on_disk(directory, name)) {
     try {
       passed.name = directory.set_aside(name);
     } catch (const Error& failure) {
@@ -81,13 +81,14 @@ PassedOver pass_over(const store::Directory& directory, const std::string& name,
 }
 
 [[noreturn]] void throw_none_restorable(const store::Directory& directory,
-                                        const std::vector<PassedOver>& passed_over,
+                                        const std::vector<SkippedCheckpoint>& skipped,
                                         const std::vector<std::string>& set_aside) {
   std::string text = "there are checkpoints, and none of them can be restored:";
-  for (const PassedOver& passed : passed_over) text += "\n  " + passed.name + ": " + passed.reason;
+  for (const SkippedCheckpoint& passed : skipped)
+    text += "\n  " + passed.name + ": " + passed.reason;
   for (const std::string& name : set_aside)
     text += "\n  " + name + ": set aside as damaged earlier";
-  throw Error(ErrorCode::kCorrupt, text + "\n", directory.path(), 0,
+  throw Error(ErrorCode::kCorrupt, text, directory.path(), 0,
               "To start from scratch, name another directory or move these away.");
 }
 
@@ -95,7 +96,7 @@ PassedOver pass_over(const store::Directory& directory, const std::string& name,
                                 const std::vector<store::Unseen>& unseen) {
   std::string text = "no checkpoint can be seen here, and there are signs of some:";
   for (const store::Unseen& one : unseen) text += "\n  " + one.name + ": " + one.why;
-  throw Error(ErrorCode::kNotFound, text + "\n", directory.path(), 0,
+  throw Error(ErrorCode::kNotFound, text, directory.path(), 0,
               "To start from scratch, name another directory or move these away.");
 }
 
@@ -131,11 +132,11 @@ void warn_of_closed(const std::vector<store::FoundCheckpoint>& candidates) {
 
 }  // namespace
 
-Restored restore_one(store::FileSystem& fs, const std::string& path, State& state,
+Restored restore_one(const store::Directory& directory, const std::string& name, State& state,
                      const RestoreOptions& options) {
   const store::VerifiedCheckpoint checkpoint =
-      store::open_checkpoint(fs, path, options.verify(), options.on_transfer());
-  const store::File& file = checkpoint.content();
+      store::open_checkpoint(directory, name, options.verify(), options.on_transfer());
+  const std::vector<store::ContentFile> contents = checkpoint.contents(options.verify());
   const std::string table_text = checkpoint.tensor_table_text();
   // With many small tensors, each of the two takes long.
   std::optional<format::DecodedArchive> archive;
@@ -145,12 +146,10 @@ Restored restore_one(store::FileSystem& fs, const std::string& path, State& stat
         table =
             store::decode_tensor_table(table_text, checkpoint.file(store::kTensorTableFile).name());
       },
-      [&] { archive.emplace(format::read_archive(file)); });
+      [&] { archive.emplace(format::read_archive(*contents.front().file)); });
   Restored restored;
   restored.manifest = checkpoint.manifest;
-  restored.progress = checkpoint.manifest.progress;
-  restored.report = state::restore(state, checkpoint.manifest, table, file, *archive, options,
-                                   checkpoint.unchecked(options.verify()));
+  restored.report = state::restore(state, checkpoint.manifest, table, contents, *archive, options);
   return restored;
 }
 
@@ -163,7 +162,7 @@ namespace {
 
 struct Outcome {
   std::optional<Restored> restored;
-  std::vector<PassedOver> passed_over;
+  std::vector<SkippedCheckpoint> skipped;
   std::string half_way;  // What was said when a part of the live state had been written.
 };
 
@@ -174,17 +173,16 @@ bool try_each(const store::Directory& directory,
   for (const store::FoundCheckpoint& candidate : candidates) {
     try {
       if (candidate.problem) throw *candidate.problem;
-      Restored restored = restore_one(directory.fs(), candidate.path, state, options);
-      restored.manifest.name = candidate.name;
+      Restored restored = restore_one(directory, candidate.name, state, options);
       warn_of_closed(candidates);
-      restored.passed_over = outcome.passed_over;
+      restored.skipped = outcome.skipped;
       outcome.restored = std::move(restored);
       return true;
     } catch (const Error& error) {
       if (!concerns_only_this_checkpoint(error)) throw;
       if (is_half_way(error)) outcome.half_way = error.what();
       if (has_changed(directory, candidate)) return false;
-      outcome.passed_over.push_back(pass_over(directory, candidate.name, error, damaged));
+      outcome.skipped.push_back(pass_over(directory, candidate.name, error, damaged));
     }
   }
   return true;
@@ -205,10 +203,10 @@ Outcome restore_first(const store::Directory& directory, State& state,
       throw Error(error.code(), outcome.half_way + "\nand then: " + error.what());
     }
     // What was set aside is met no more; the others are.
-    auto& passed = outcome.passed_over;
+    auto& passed = outcome.skipped;
     passed.erase(
         std::remove_if(passed.begin(), passed.end(),
-                       [](const PassedOver& one) { return !store::is_set_aside(one.name); }),
+                       [](const SkippedCheckpoint& one) { return !store::is_set_aside(one.name); }),
         passed.end());
   }
   throw_removed_too_fast(directory);
@@ -226,8 +224,8 @@ std::optional<Restored> restore_newest(const store::Directory& directory, State&
     const std::vector<std::string> set_aside = directory.set_aside_names();
     Outcome outcome = restore_first(directory, state, options, damaged, newest_first);
     if (outcome.restored) return std::move(outcome.restored);
-    if (!outcome.passed_over.empty() || !set_aside.empty()) {
-      throw_none_restorable(directory, outcome.passed_over, set_aside);
+    if (!outcome.skipped.empty() || !set_aside.empty()) {
+      throw_none_restorable(directory, outcome.skipped, set_aside);
     }
     if (is_fresh(directory)) return std::nullopt;
   }
@@ -238,7 +236,7 @@ namespace {
 
 // None has the metric. That says nothing where none can be looked at.
 void refuse_if_hidden(const store::Directory& directory) {
-  std::vector<PassedOver> damaged;
+  std::vector<SkippedCheckpoint> damaged;
   for (const store::FoundCheckpoint& found : directory.scan()) {
     if (!found.problem) return;
     damaged.push_back({found.name, found.problem->what()});
@@ -262,7 +260,7 @@ std::optional<Restored> restore_best(const store::Directory& directory, State& s
   };
   Outcome outcome = restore_first(directory, state, options, Damaged::kLeave, ranked_with_value);
   if (outcome.restored) return std::move(outcome.restored);
-  if (!outcome.passed_over.empty()) throw_none_restorable(directory, outcome.passed_over, {});
+  if (!outcome.skipped.empty()) throw_none_restorable(directory, outcome.skipped, {});
   refuse_if_hidden(directory);
   return std::nullopt;
 }

@@ -11,9 +11,9 @@
 
 namespace checkpoint::manager {
 
-/// Restores the checkpoint in a directory. Throws Error: not_found, corrupt, incompatible, io; and
+/// Restores one checkpoint by its name. Throws Error: not_found, corrupt, incompatible, io; and
 /// state::HalfRestored if the live state must not be used any more.
-Restored restore_one(store::FileSystem& fs, const std::string& path, State& state,
+Restored restore_one(const store::Directory& directory, const std::string& name, State& state,
                      const RestoreOptions& options);
 
 /// What happens to a checkpoint that is found damaged, beside being passed over.

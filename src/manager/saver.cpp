@@ -55,8 +55,8 @@ void Saver::save(const State& state, Manifest manifest, AfterCommit after_commit
 
   const auto write = [this, captured, manifest, after_commit = std::move(after_commit)] {
     snapshot_.fetch(*captured);
-    write_checkpoint(directory_, *captured, manifest, options_.format(), options_.on_transfer());
-    after_commit(manifest.name);
+    after_commit(write_checkpoint(directory_, *captured, manifest, options_.format(),
+                                  options_.on_transfer()));
   };
   if (in_background) {
     background_.start(result, write);

@@ -20,7 +20,7 @@ namespace checkpoint::manager {
 class Saver {
  public:
   /// What is to be done when a checkpoint is durable, in the thread that wrote it.
-  using AfterCommit = std::function<void(const std::string& name)>;
+  using AfterCommit = std::function<void(const Manifest& saved)>;
 
   /// Both must outlive this.
   Saver(const CheckpointManagerOptions& options, const store::Directory& directory)

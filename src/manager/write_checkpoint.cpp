@@ -48,8 +48,8 @@ void log_seconds(const Manifest& manifest) {
 
 }  // namespace
 
-void write_checkpoint(const store::Directory& directory, const state::Capture& captured,
-                      Manifest manifest, Format format, const OnTransfer& on_transfer) {
+Manifest write_checkpoint(const store::Directory& directory, const state::Capture& captured,
+                          Manifest manifest, Format format, const OnTransfer& on_transfer) {
   base::Stopwatch watch;
   store::TensorTable table;
   table.optimizer_parameters = captured.optimizer_parameters;
@@ -59,22 +59,23 @@ void write_checkpoint(const store::Directory& directory, const state::Capture& c
   store::Transaction transaction(
       directory, {manifest.library_version, manifest.run_id, manifest.sequence}, bytes_expected);
   base::Meter meter(on_transfer, Phase::kWrite, captured.tensor_bytes);
-  const char* const content = format == Format::kPth ? store::kPthFile : store::kArchiveFile;
-  manifest.files.push_back(transaction.write_file(
+  const char* const content = store::content_file(format);
+  manifest.files.push_back(transaction.staging().write_file(
       content, [&](store::ByteSink& sink) { table.tensors = encode(captured, format, sink); },
       captured.tensor_bytes, &meter));
   manifest.seconds["archive"] = watch.lap();
 
   place_tensors(table, captured, content);
-  manifest.files.push_back(transaction.write_file(
+  manifest.files.push_back(transaction.staging().write_file(
       store::kTensorTableFile,
       [&](store::ByteSink& sink) { store::write_tensor_table(table, sink); }));
   manifest.seconds["table"] = watch.lap();
 
   transaction.commit(manifest);
-  manifest.seconds["commit"] = watch.lap();  // The manifest itself cannot know.
+  manifest.seconds["commit"] = watch.lap();  // The one on the disk cannot know.
   base::log_info("saved checkpoint '" + directory.path_of(manifest.name) + "'");
   log_seconds(manifest);
+  return manifest;
 }
 
 }  // namespace checkpoint::manager

@@ -55,8 +55,8 @@ void check_items(const std::vector<std::string>& wanted, const SavedItems::Items
 }  // namespace
 
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
-                      const store::ByteSource& file, const format::DecodedArchive& archive,
-                      const RestoreOptions& options, const FileEntry* unchecked) {
+                      const std::vector<store::ContentFile>& files,
+                      const format::DecodedArchive& archive, const RestoreOptions& options) {
   auto& live = internal::StateAccess::get(state);
   ParameterNames names;
   for (const auto& item : live.items) item->name_parameters(names);
@@ -65,12 +65,12 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
   SavedItems::Items items;
   for (const auto& item : live.items) items.push_back(item.get());
   if (live.rng) items.push_back(&rng);
-  check_items(options.items(), items, file.name());
+  const TensorSource source{files, &archive, saved_devices(table)};
+  check_items(options.items(), items, source.name());
 
-  const TensorSource source{&file, &archive, saved_devices(table), unchecked};
   RestorePlan plan(source, options);
   const SavedItems saved(manifest, table, archive.tree().dict(), items, plan);
-  saved.check_selection(file.name());
+  saved.check_selection(source.name());
   for (const bool modules : {true, false}) {
     for (const auto& item : live.items) {
       if (item->places_parameters() != modules || !is_chosen(*item, plan.selection())) continue;
@@ -82,7 +82,7 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
   if (live.rng && is_wanted && is_chosen(rng, plan.selection())) saved.plan(rng, names);
   saved.note_leftovers();
 
-  plan.require_fit(file.name());
+  plan.require_fit(source.name());
   plan.run();
   return plan.report();
 }

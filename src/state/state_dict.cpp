@@ -1,12 +1,10 @@
-#include "format/foreign.h"
+#include "format/open_content.h"
 #include "format/read_file.h"
-#include "format/tree/dense.h"
 #include "format/tree/path.h"
 #include "format/weights.h"
 #include "state/items/module.h"
 #include "state/plan/restore_plan.h"
 #include "state/restore.h"
-#include "store/directory/verify.h"
 #include "store/io/file.h"
 
 #include <checkpoint/error.h>
@@ -28,21 +26,6 @@ const Value& need_names(const Value& tree, const std::string& path) {
   throw Error(ErrorCode::kIncompatible,
               "the file holds " + format::a_kind_of(tree) + ", and no names of tensors", path, 0,
               "Save a module's state_dict().");
-}
-
-RestoreReport load_into(torch::nn::Module& module, const store::File& file,
-                        const FileEntry* unchecked, const RestoreOptions& options,
-                        const std::string& item) {
-  const format::DecodedArchive archive = format::read_file(file);
-  const auto saved_device = [](const format::StoredTensor& stored) { return stored.device; };
-  const state::TensorSource source{&file, &archive, saved_device, unchecked};
-  state::RestorePlan plan(source, options);
-  state::plan_whole_module(
-      module, need_names(format::choose(archive.tree(), item, file.name()), file.name()),
-      file.name(), plan);
-  plan.require_fit(file.name());
-  plan.run();
-  return plan.report();
 }
 
 // Those that LibTorch's load asks for (it passes by torch::nn::Functional).
@@ -90,45 +73,17 @@ RestoreReport load_state_dict(torch::nn::Module& module, const StateDict& dict,
 
 RestoreReport load_state_dict(torch::nn::Module& module, const std::string& path,
                               const RestoreOptions& options, const std::string& item) {
-  store::FileSystem& fs = store::posix_file_system();
-  if (!store::is_directory(fs, path)) {
-    return load_into(module, store::File::open(fs, path, store::Links::kFollowed), nullptr, options,
-                     item);
-  }
-  format::need_checkpoint(fs, path);
-  const store::VerifiedCheckpoint checkpoint =
-      store::open_checkpoint(fs, path, options.verify(), options.on_transfer());
-  return load_into(module, checkpoint.content(), checkpoint.unchecked(options.verify()), options,
-                   item);
-}
-
-void copy_weights(const torch::nn::Module& from, torch::nn::Module& to) {
-  load_state_dict(to, state_dict(from));
-}
-
-namespace {
-
-bool is_averaged(const at::Tensor& tensor) {
-  return tensor.is_floating_point() || tensor.is_complex();
-}
-
-}  // namespace
-
-void update_average(torch::nn::Module& average, const torch::nn::Module& model, double decay) {
-  const torch::NoGradGuard no_grad;
-  const StateDict old = state_dict(average);
-  StateDict mixed = state_dict(model);
-  for (auto& entry : mixed) {
-    const at::Tensor* const before = old.find(entry.key());
-    // What does not fit is left for load_state_dict to refuse.
-    const bool fits = before != nullptr && before->sizes() == entry.value().sizes() &&
-                      format::missing_memory(*before).empty() &&
-                      format::missing_memory(entry.value()).empty();
-    if (!fits || !is_averaged(*before) || !is_averaged(entry.value())) continue;
-    entry.value() = *before * decay + entry.value().to(before->options()) * (1 - decay);
-  }
-  // A module that was cast as a whole has counters of a floating-point dtype.
-  load_state_dict(average, mixed, RestoreOptions().convert_dtype(true));
+  const format::OpenContent content(path, options.verify(), options.on_transfer());
+  const store::File& file = *content.files().front().file;
+  const format::DecodedArchive archive = format::read_file(file);
+  const auto saved_device = [](const format::StoredTensor& stored) { return stored.device; };
+  const state::TensorSource source{content.files(), &archive, saved_device};
+  state::RestorePlan plan(source, options);
+  const Value& saved = format::choose(archive.tree(), item, file.name());
+  state::plan_whole_module(module, need_names(saved, file.name()), file.name(), plan);
+  plan.require_fit(file.name());
+  plan.run();
+  return plan.report();
 }
 
 }  // namespace checkpoint

@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   checkpoint::State state;
   state.add("model", fresh);
   const auto restored = checkpoint::CheckpointManager(argv[1]).restore_latest(state);
-  const bool alike = restored && restored->progress.next_epoch() == 5 &&
+  const bool alike = restored && restored->progress().next_epoch() == 5 &&
                      trained->weight.equal(fresh->weight) && trained->bias.equal(fresh->bias);
 
   // An exception must be caught as what it is on this side of the library's boundary.

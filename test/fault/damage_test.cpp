@@ -60,8 +60,8 @@ std::string not_found_by(MemoryFileSystem& memory) {
   }
   CheckpointManager manager = ManagerAccess::open(memory, kRuns, kOptions);
   const auto restored = manager.restore_latest(live.state);
-  if (!restored || restored->manifest.name != "e1" || !live.all(1)) return "restore_latest";
-  const auto& passed = restored->passed_over;
+  if (!restored || restored->name() != "e1" || !live.all(1)) return "restore_latest";
+  const auto& passed = restored->skipped;
   if (passed.size() != 1 || passed[0].name != "e2.corrupt" || !contains(passed[0].reason, "e2/")) {
     return "the account of restore_latest";
   }
@@ -174,8 +174,8 @@ TEST_CASE("A checkpoint that is whole on the disk is passed over if misread, and
   Big live;
   const auto restored = ManagerAccess::open(memory, kRuns, kOptions).restore_latest(live.state);
   REQUIRE(restored);
-  REQUIRE(restored->passed_over.size() == 1);
-  CHECK(restored->passed_over[0].name == "e2");
+  REQUIRE(restored->skipped.size() == 1);
+  CHECK(restored->skipped[0].name == "e2");
   CHECK(live.all(1));
   CHECK(memory.names(kRuns) ==
         std::vector<std::string>{".lock", "e1", "e2", "history.jsonl", "latest"});
@@ -191,7 +191,7 @@ TEST_CASE(
   Big live;
   const auto restored = ManagerAccess::open(memory, kRuns, kOptions).restore_latest(live.state);
   REQUIRE(restored);
-  CHECK(restored->manifest.name == "e1");
+  CHECK(restored->name() == "e1");
   CHECK(live.all(1));
   CHECK(memory.names(kRuns) == std::vector<std::string>{".lock", "e1", "history.jsonl", "latest"});
 }

@@ -8,7 +8,7 @@
 #include "support/sanitized.h"
 #include "support/temporary_directory.h"
 
-#include <checkpoint/state_dict.h>
+#include <checkpoint/file.h>
 
 #include <sys/resource.h>
 #include <sys/wait.h>

@@ -5,7 +5,7 @@
 #include "support/error_of.h"
 #include "support/temporary_directory.h"
 
-#include <checkpoint/state_dict.h>
+#include <checkpoint/file.h>
 
 #include <torch/torch.h>
 

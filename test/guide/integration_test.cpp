@@ -226,7 +226,7 @@ TEST_CASE("integration: a recurrent network that carries its state from batch to
     CheckpointManager manager("runs/text",
                               CheckpointManagerOptions().every_n_steps(5).keep_last(2));
     const auto restored = manager.restore_latest(state);
-    Progress progress = restored ? restored->progress : Progress();
+    Progress progress = restored ? restored->progress() : Progress();
 
     while (progress.step < steps) {
       train_on(text.slice(0, position, position + kLength), hidden);
@@ -392,7 +392,7 @@ TEST_CASE("integration: a regression that runs until it is good enough") {
     CheckpointManager manager("runs/regression",
                               CheckpointManagerOptions().every_n_steps(2).keep_last(2));
     const auto restored = manager.restore_latest(state);
-    Progress progress = restored ? restored->progress : Progress();
+    Progress progress = restored ? restored->progress() : Progress();
 
     for (double loss = 1; loss > wanted;) {
       loss = fit(model, optimizer, batch_of(true_weights));
@@ -438,7 +438,7 @@ TEST_CASE("integration: tensors without a module, and steps by hand") {
     CheckpointManager manager("runs/by_hand",
                               CheckpointManagerOptions().every_n_steps(5).keep_last(2));
     const auto restored = manager.restore_latest(state);
-    Progress progress = restored ? restored->progress : Progress();
+    Progress progress = restored ? restored->progress() : Progress();
 
     while (progress.step < steps) {
       torch::mse_loss(x.mm(w) + b, y).backward();

@@ -184,7 +184,7 @@ torch::nn::Linear train_agent(int64_t steps) {
   buffer.add_to(state);
   CheckpointManager manager("runs/agent", CheckpointManagerOptions().every_n_steps(3).keep_last(1));
   const auto restored = manager.restore_latest(state);
-  Progress progress = restored ? restored->progress : Progress();
+  Progress progress = restored ? restored->progress() : Progress();
   while (progress.step < steps) {
     buffer.push(torch::rand({4}), progress.step % 3, 0.5);
     memory.transitions.push_back({torch::rand({4}), progress.step});

@@ -98,7 +98,7 @@ void train(const std::string& directory, Shared& shared,
   Training training;
   CheckpointManager manager(directory, options());
   const auto restored = manager.restore_latest(training.state);
-  for (int64_t epoch = restored ? restored->progress.next_epoch() : 0; epoch < kEpochs; ++epoch) {
+  for (int64_t epoch = restored ? restored->progress().next_epoch() : 0; epoch < kEpochs; ++epoch) {
     training.one_epoch();
     manager.save_if_due(training.state, {epoch, epoch, std::abs(1.0 * (epoch - kBest))});
     done(epoch, training.digest());
@@ -164,9 +164,9 @@ void check(const std::string& directory, const Shared& shared) {
       fail("nothing is left, and e" + std::to_string(acknowledged) + " was acknowledged");
     return;
   }
-  const int64_t epoch = restored->progress.epoch;
-  if (!restored->passed_over.empty())
-    fail("a checkpoint was passed over: " + restored->passed_over[0].reason);
+  const int64_t epoch = restored->progress().epoch;
+  if (!restored->skipped.empty())
+    fail("a checkpoint was passed over: " + restored->skipped[0].reason);
   if (epoch < acknowledged)
     fail("e" + std::to_string(epoch) + " is the newest, and e" + std::to_string(acknowledged) +
          " was acknowledged");

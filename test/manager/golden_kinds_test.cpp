@@ -97,7 +97,7 @@ TEST_CASE("Items of every kind restore from checkpoints of every version") {
     const torch::Tensor drawn = draws();
     torch::manual_seed(7);
     CHECK(same_bits(drawn, draws()));
-    CHECK(restored.progress.step == 30);
+    CHECK(restored.progress().step == 30);
     CHECK(restored.report.fits());
     CHECK(fingerprint_of(state) == fingerprint_of(expected.state(with_plateau)));
     // What the tree does not tell.

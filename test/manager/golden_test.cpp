@@ -212,7 +212,7 @@ TEST_CASE("Checkpoints of every version restore on this one") {
     CheckpointManager manager(path);
     manager.verify(kName);
     const Restored restored = manager.restore(state, kName);
-    CHECK(restored.progress.epoch == 3);
+    CHECK(restored.progress().epoch == 3);
     CHECK(equal(tree_of(live), tree_of(expected)));
   }
 }

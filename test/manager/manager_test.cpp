@@ -42,12 +42,12 @@ TEST_CASE("A loop saves every n epochs, and a second run goes on where it stoppe
   const auto restored = manager.restore_latest(again.state);
   REQUIRE(restored);
   CHECK(again.value == 30);
-  CHECK(restored->progress.next_epoch() == 4);
-  CHECK(restored->progress.step == 300);
-  CHECK(restored->progress.loss == 0.5);
-  CHECK(restored->progress.metrics.at("a") == 1.5);
-  CHECK(restored->manifest.name == "e3");
-  CHECK(restored->passed_over.empty());
+  CHECK(restored->progress().next_epoch() == 4);
+  CHECK(restored->progress().step == 300);
+  CHECK(restored->progress().loss == 0.5);
+  CHECK(restored->progress().metrics.at("a") == 1.5);
+  CHECK(restored->name() == "e3");
+  CHECK(restored->skipped.empty());
   // What was restored is not due again; what comes is, and knows where it came from.
   CHECK_FALSE(manager.save_if_due(again.state, {3, 300}));
   CHECK(manager.save_if_due(again.state, {5, 500}) == std::string("e5"));
@@ -231,7 +231,7 @@ TEST_CASE("The end of a loop saves what is newer than the last checkpoint") {
   const auto restored = manager.restore_latest(number.state);
   REQUIRE(restored);
   CHECK(number.value == 6);
-  CHECK_FALSE(manager.save_final(number.state, restored->progress));
+  CHECK_FALSE(manager.save_final(number.state, restored->progress()));
   CHECK(contains(error_of([&] {
                    CheckpointManager(root.path(), CheckpointManagerOptions().read_only(true))
                        .save_final(number.state, {9});

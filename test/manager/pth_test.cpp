@@ -111,7 +111,7 @@ TEST_CASE("A bit that is turned over in a .pth is found, and retention removes s
   CHECK(contains(error_of([&] { manager.verify("e2"); }), "corrupt: "));
   const auto restored = manager.restore_latest(training.state);
   REQUIRE(restored);
-  CHECK(restored->manifest.name == "e1");
+  CHECK(restored->name() == "e1");
 }
 
 TEST_CASE("A directory may hold checkpoints of both formats") {

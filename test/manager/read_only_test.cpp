@@ -108,9 +108,9 @@ TEST_CASE("A read-only manager passes damaged ones over, and never renames them"
   const auto restored = reader.restore_latest(number.state);
   REQUIRE(restored);
   CHECK(number.value == 0);
-  REQUIRE(restored->passed_over.size() == 2);
-  CHECK(restored->passed_over[0].name == "e2");
-  CHECK(restored->passed_over[1].name == "e1");
+  REQUIRE(restored->skipped.size() == 2);
+  CHECK(restored->skipped[0].name == "e2");
+  CHECK(restored->skipped[1].name == "e1");
   test::flip_bit(root / "e0/checkpoint.pt", 500);
   CHECK(contains(error_of([&] { reader.restore_latest(number.state); }), "corrupt: "));
   CHECK(test::names_in(root.path()) == before);
@@ -133,8 +133,8 @@ TEST_CASE("A checkpoint that vanishes under a reader is no damage: it looks agai
     on_open.action = [&] { writer.save(number.state, {2, 0, 0, {{"acc", 0.6}}}); };
     const auto restored = reader.restore_latest(other.state);
     REQUIRE(restored);
-    CHECK(restored->manifest.name == "e2");
-    CHECK(restored->passed_over.empty());
+    CHECK(restored->name() == "e2");
+    CHECK(restored->skipped.empty());
   }
   SECTION("another one under the same name") {
     on_open.action = [&] {
@@ -144,10 +144,10 @@ TEST_CASE("A checkpoint that vanishes under a reader is no damage: it looks agai
     };
     const auto restored = reader.restore_latest(other.state);
     REQUIRE(restored);
-    CHECK(restored->manifest.name == "e1");
-    CHECK(restored->passed_over.empty());
+    CHECK(restored->name() == "e1");
+    CHECK(restored->skipped.empty());
     // The old one, if its archive was open by then, or the new one: never a mixture.
-    const bool is_old = restored->progress.metrics.at("acc") == 0.5;
+    const bool is_old = restored->progress().metrics.at("acc") == 0.5;
     CHECK(other.value == (is_old ? 1 : 2));
     return;
   }
@@ -157,7 +157,7 @@ TEST_CASE("A checkpoint that vanishes under a reader is no damage: it looks agai
         on_open, root.path(), looking().keep_best(1, "acc", Mode::kMax));
     const auto restored = by_metric.restore_best(other.state);
     REQUIRE(restored);
-    CHECK(restored->manifest.name == "e2");
+    CHECK(restored->name() == "e2");
   }
   CHECK(other.value == 2);
 }

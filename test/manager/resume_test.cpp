@@ -51,10 +51,10 @@ TEST_CASE("A damaged newest checkpoint is passed over for the one before, and se
   const auto restored = run.resume();
   REQUIRE(restored);
   CHECK(run.value == 1);
-  CHECK(restored->manifest.name == "e1");
-  REQUIRE(restored->passed_over.size() == 1);
-  CHECK(restored->passed_over[0].name == "e2.corrupt");
-  CHECK(contains(restored->passed_over[0].reason, "e2"));
+  CHECK(restored->name() == "e1");
+  REQUIRE(restored->skipped.size() == 1);
+  CHECK(restored->skipped[0].name == "e2.corrupt");
+  CHECK(contains(restored->skipped[0].reason, "e2"));
   CHECK(fs::exists(run.root / "e2.corrupt/checkpoint.pt"));
 
   // The next save comes after the damaged one in the order, and takes its name.

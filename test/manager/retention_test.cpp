@@ -111,10 +111,10 @@ TEST_CASE("restore_best passes a damaged one over, and leaves it where it is") {
   CheckpointManager manager(root.path(), options);
   const auto restored = manager.restore_best(number.state);
   REQUIRE(restored);
-  CHECK(restored->manifest.name == "e1");
+  CHECK(restored->name() == "e1");
   CHECK(number.value == 1);
-  REQUIRE(restored->passed_over.size() == 1);
-  CHECK(restored->passed_over[0].name == "e0");
+  REQUIRE(restored->skipped.size() == 1);
+  CHECK(restored->skipped[0].name == "e0");
   CHECK(fs::exists(root / "e0"));
   test::flip_bit(root / "e1/checkpoint.pt", 500);
   test::flip_bit(root / "e2/checkpoint.pt", 500);

@@ -76,8 +76,8 @@ TEST_CASE("restore_latest goes on to an older checkpoint when damage is found wh
       manager.restore_latest(state, RestoreOptions().verify(Verify::kWhileReading));
   REQUIRE(restored);
   CHECK(run.holds(1));
-  REQUIRE(restored->passed_over.size() == 1);
-  CHECK(restored->passed_over[0].name == "e2.corrupt");
+  REQUIRE(restored->skipped.size() == 1);
+  CHECK(restored->skipped[0].name == "e2.corrupt");
 }
 
 TEST_CASE("After damage found while reading, an error says that the live state is spoilt") {

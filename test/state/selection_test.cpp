@@ -262,7 +262,7 @@ TEST_CASE("A damaged checkpoint is passed over before its names are compared") {
   const auto restored =
       manager.restore_latest(to, RestoreOptions().rename("net.old.", "net.new_."));
   REQUIRE(restored);
-  CHECK(restored->progress.epoch == 1);
+  CHECK(restored->progress().epoch == 1);
   CHECK(same_bits(live->layers[0]->weight, saved->layers[0]->weight));
 }
 

@@ -56,9 +56,9 @@ TEST_CASE("What the caller's content throws ends the transaction without a trace
   const Directory directory(posix_file_system(), root.path());
   {
     Transaction transaction(directory, {"0.1.0", "run", 1}, 10);
-    CHECK_THROWS_AS(
-        transaction.write_file("checkpoint.pt", [](ByteSink&) { throw std::runtime_error("no"); }),
-        std::runtime_error);
+    CHECK_THROWS_AS(transaction.staging().write_file(
+                        "checkpoint.pt", [](ByteSink&) { throw std::runtime_error("no"); }),
+                    std::runtime_error);
   }
   CHECK(test::names_in(root.path()).empty());
 }
@@ -152,11 +152,12 @@ TEST_CASE("A directory that is replaced in the middle of a save gets nothing of 
   std::optional<Transaction> transaction(std::in_place, at.mine, Marker{"0.1.0", "run", 2}, 10);
   SECTION("between two files") {
     at.replace();
-    CHECK(contains(error_of([&] { transaction->write_file("checkpoint.pt", [](ByteSink&) {}); }),
-                   "locked: the directory was moved"));
+    CHECK(contains(
+        error_of([&] { transaction->staging().write_file("checkpoint.pt", [](ByteSink&) {}); }),
+        "locked: the directory was moved"));
   }
   SECTION("while one is written") {
-    transaction->write_file("checkpoint.pt", [&](ByteSink&) { at.replace(); });
+    transaction->staging().write_file("checkpoint.pt", [&](ByteSink&) { at.replace(); });
     CHECK(contains(error_of([&] { transaction->commit(test::manifest_for(at.mine, "b")); }),
                    "locked: the directory was moved"));
   }

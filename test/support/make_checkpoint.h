@@ -14,7 +14,7 @@ inline checkpoint::Manifest manifest_for(const checkpoint::store::Directory& dir
                                          const std::string& name) {
   checkpoint::Manifest manifest;
   manifest.name = name;
-  manifest.sequence = directory.next_sequence();
+  manifest.sequence = directory.highest_sequence() + 1;
   manifest.created = "2026-11-23T15:02:11Z";
   manifest.library_version = "0.1.0";
   return manifest;
@@ -26,9 +26,9 @@ inline void make_checkpoint(const checkpoint::store::Directory& directory, const
   using namespace checkpoint::store;
   checkpoint::Manifest manifest = manifest_for(directory, name);
   Transaction transaction(directory, {"0.1.0", "run", manifest.sequence}, content.size());
-  manifest.files.push_back(transaction.write_file(
+  manifest.files.push_back(transaction.staging().write_file(
       kArchiveFile, [&](ByteSink& sink) { sink.write(content.data(), content.size()); }));
-  manifest.files.push_back(transaction.write_file(
+  manifest.files.push_back(transaction.staging().write_file(
       kTensorTableFile, [&](ByteSink& sink) { write_tensor_table({}, sink); }));
   transaction.commit(manifest);
 }

@@ -30,6 +30,7 @@ struct StoredTensor {
   /// The record, where it is none of the file's, but stands in the pickle. Its place is then only a
   /// name: beyond the file's end.
   std::shared_ptr<const std::string> own = {};
+  size_t file = 0;  ///< Which of the files that hold the tree; one today.
 
   /// Whether the elements can be read, or mapped, from the file as they are.
   bool lies_as_it_is() const { return !big_endian && !deflated && own == nullptr; }

@@ -95,10 +95,19 @@ void note_change(const at::Tensor& tensor) {
   if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
 }
 
+// A file whose digest nobody has checked is read whole, whatever is wanted of it.
+uint64_t bytes_to_read(const store::ContentFile& content,
+                       const std::vector<store::Segment>& segments) {
+  if (content.unchecked != nullptr) return content.unchecked->bytes;
+  uint64_t bytes = 0;
+  for (const store::Segment& segment : segments) bytes += segment.bytes;
+  return bytes;
+}
+
 [[noreturn]] void refuse(const RestoreReport& report, const std::string& path) {
   throw Error(ErrorCode::kIncompatible,
-              "what was saved does not fit, and nothing was changed:\n" + report.to_string() + "\n",
-              path, 0,
+              "what was saved does not fit, and nothing was changed:\n" + report.to_string(), path,
+              0,
               "Restore it into what it was saved from, or into what has the same names and shapes; "
               "rename() and Strict::kNo load a part.");
 }
@@ -244,13 +253,13 @@ void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) 
       !to.is_neg() && is_dense(to) && same_layout(to, placeholder)) {
     // Tied tensors are read once. If the file holds two different ones for one live tensor, the
     // last one wins, as with LibTorch's own load; so it goes the way that keeps the order.
-    const uint64_t offset = file_offset(*stored, placeholder);
-    const auto [claim, first] = claimed_.emplace(to.data_ptr(), offset);
+    const FileOffset at = {stored->file, file_offset(*stored, placeholder)};
+    const auto [claim, first] = claimed_.emplace(to.data_ptr(), at);
     if (first) {
-      copies_.push_back({to, placeholder, true, offset});
+      copies_.push_back({to, placeholder, true, at});
       return;
     }
-    if (claim->second == offset) return;
+    if (claim->second == at) return;
   }
   copies_.push_back({to, placeholder, false});
 }
@@ -325,25 +334,35 @@ void RestorePlan::order_overlapping() {
   }
 }
 
-void RestorePlan::read_direct() {
-  std::vector<store::Segment> segments;
-  uint64_t bytes = 0;
-  segments.reserve(copies_.size());
+// Of each file, what is read straight into live memory.
+std::vector<std::vector<store::Segment>> RestorePlan::plan_segments() {
+  std::vector<std::vector<store::Segment>> segments(source_.files.size());
   for (const Copy& copy : copies_) {
     if (!copy.direct) continue;
-    segments.push_back(
-        {copy.offset, static_cast<char*>(copy.to.data_ptr()), format::bytes_of(copy.to)});
-    bytes += segments.back().bytes;
+    segments.at(copy.at.first)
+        .push_back(
+            {copy.at.second, static_cast<char*>(copy.to.data_ptr()), format::bytes_of(copy.to)});
     note_change(copy.to);
   }
-  if (source_.unchecked != nullptr) bytes = source_.unchecked->bytes;
+  return segments;
+}
+
+void RestorePlan::read_direct() {
+  std::vector<std::vector<store::Segment>> segments = plan_segments();
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    bytes += bytes_to_read(source_.files[i], segments[i]);
+  }
   base::Meter meter(options_.on_transfer(), Phase::kRead, bytes);
-  if (source_.unchecked == nullptr) {
-    if (!segments.empty()) store::read_segments(*source_.file, std::move(segments), &meter);
-  } else {
-    const std::string digest = store::read_and_digest(*source_.file, source_.unchecked->bytes,
-                                                      std::move(segments), &meter);
-    store::check_digest(*source_.unchecked, digest, source_.name());
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const auto& [file, unchecked] = source_.files[i];
+    if (unchecked == nullptr) {
+      if (!segments[i].empty()) store::read_segments(*file, std::move(segments[i]), &meter);
+    } else {
+      const std::string digest =
+          store::read_and_digest(*file, unchecked->bytes, std::move(segments[i]), &meter);
+      store::check_digest(*unchecked, digest, file->name());
+    }
   }
 }
 

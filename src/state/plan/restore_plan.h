@@ -2,7 +2,8 @@
 
 #include "format/decode/decoded.h"
 #include "state/plan/selection.h"
-#include "store/io/byte_source.h"
+#include "store/directory/verify.h"
+#include "store/io/segments.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/manifest.h>
@@ -24,13 +25,12 @@ namespace checkpoint::state {
 /// The device that a placeholder's tensor was saved from.
 using SavedDevices = std::function<c10::Device(const format::StoredTensor&)>;
 
-/// Where the tensors of a saved tree come from: a decoded file, whose tensors are placeholders, or
+/// Where the tensors of a saved tree come from: decoded files, whose tensors are placeholders, or
 /// memory, where they are themselves. What it points to must outlive the restore.
 struct TensorSource {
-  const store::ByteSource* file = nullptr;  ///< Null: all tensors are themselves.
+  std::vector<store::ContentFile> files;  ///< By StoredTensor::file. Empty: tensors are themselves.
   const format::DecodedArchive* archive = nullptr;
   SavedDevices saved_devices;
-  const FileEntry* unchecked = nullptr;  ///< The file must still be found to be this one.
 
   /// Null for a tensor that is itself.
   const format::StoredTensor* find(const at::Tensor& tensor) const {
@@ -41,9 +41,12 @@ struct TensorSource {
     return stored != nullptr ? saved_devices(*stored) : tensor.device();
   }
   at::Tensor load(const at::Tensor& tensor) const {
-    return find(tensor) != nullptr ? format::load_tensor(*file, *archive, tensor) : tensor;
+    const format::StoredTensor* stored = find(tensor);
+    if (stored == nullptr) return tensor;
+    return format::load_tensor(*files.at(stored->file).file, *archive, tensor);
   }
-  std::string name() const { return file != nullptr ? file->name() : ""; }
+  /// For errors that concern all of it: the first file's. Empty for memory.
+  std::string name() const { return files.empty() ? "" : files.front().file->name(); }
 };
 
 /// A restore failed after it had begun to write into the live state.
@@ -119,11 +122,13 @@ class RestorePlan {
   void run();
 
  private:
+  // A place in the source's files: which one, and the byte.
+  using FileOffset = std::pair<size_t, uint64_t>;
   struct Copy {
     at::Tensor to;
     at::Tensor placeholder;
-    bool direct;          // Read straight into the tensor's memory, not by way of another tensor.
-    uint64_t offset = 0;  // Then: where it stands in the file.
+    bool direct;         // Read straight into the tensor's memory, not by way of another tensor.
+    FileOffset at = {};  // Then: where its bytes are.
   };
   struct Step {
     std::function<void()> action;
@@ -137,6 +142,7 @@ class RestorePlan {
   void run_steps();
   void order_overlapping();
   void read_direct();
+  std::vector<std::vector<store::Segment>> plan_segments();
   void read_indirect();
 
   const TensorSource& source_;
@@ -144,7 +150,7 @@ class RestorePlan {
   Selection selection_;
   RestoreReport report_;
   std::vector<Copy> copies_;
-  std::unordered_map<void*, uint64_t> claimed_;  // Memory, and what of the file goes there.
+  std::unordered_map<void*, FileOffset> claimed_;  // Memory, and what of the files goes there.
   std::unordered_map<const c10::TensorImpl*, c10::Device> moved_;
   std::vector<Step> steps_;
   std::vector<std::function<void()>> final_;

@@ -39,8 +39,16 @@ bool may_be_ours(FileSystem& fs, const std::string& path) {
 
 }  // namespace
 
+int64_t highest_sequence(const std::vector<FoundCheckpoint>& found) {
+  int64_t highest = 0;
+  for (const FoundCheckpoint& checkpoint : found) {
+    highest = std::max(highest, checkpoint.sequence);
+  }
+  return highest;
+}
+
 Error no_name_error(const Directory& directory, const std::string& name) {
-  return Error(ErrorCode::kInvalidArgument, "'" + name + "' is no name of a checkpoint",
+  return Error(ErrorCode::kInvalidArgument, "'" + name + "' is not a valid checkpoint name",
                directory.path(), 0, "list gives the names.");
 }
 
@@ -89,11 +97,13 @@ int Directory::move_aside(const std::string& from, const std::string& to) const 
   return 0;
 }
 
+bool Directory::exists() const { return is_directory(*fs_, path_); }
+
 void Directory::create() const {
   refuse_dangling(*fs_, path_);
   create_with_parents(*fs_, path_);
   // mkdir says EEXIST of a file as well.
-  if (!is_directory(*fs_, path_)) {
+  if (!exists()) {
     throw Error(ErrorCode::kInvalidArgument, "this is a file, and no directory", path_, ENOTDIR,
                 "Choose another directory for the checkpoints.");
   }
@@ -140,15 +150,12 @@ std::vector<std::string> Directory::set_aside_names() const {
   return result;
 }
 
-int64_t Directory::next_sequence() const {
-  int64_t highest = 0;
-  for (const FoundCheckpoint& checkpoint : scan()) {
-    highest = std::max(highest, checkpoint.sequence);
-  }
+int64_t Directory::highest_sequence() const {
+  int64_t highest = store::highest_sequence(scan());
   for (const std::string& name : set_aside_names()) {
     highest = std::max(highest, marked_sequence(*fs_, path_of(name)));
   }
-  return highest + 1;
+  return highest;
 }
 
 std::string Directory::free_name(const std::string& wanted) const {
@@ -211,6 +218,7 @@ std::optional<FoundCheckpoint> Directory::find(const std::string& name) const {
   if (!S_ISDIR(status_of(*fs_, found.path).st_mode)) return std::nullopt;
   try {
     found.manifest = read_settled_manifest(*fs_, found.path);
+    found.manifest.name = name;  // It may have been renamed since.
     found.sequence = found.manifest.sequence;
     return found;
   } catch (const Error& error) {

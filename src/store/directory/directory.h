@@ -47,6 +47,8 @@ class Directory {
   /// rename, that run's checkpoint is put back: what is hidden may be removed.
   int move_aside(const std::string& from, const std::string& to) const;
 
+  /// Whether there is a directory at the path.
+  bool exists() const;
   /// Creates the directory and its missing parents, and syncs the parent of each.
   void create() const;
   /// All checkpoints, by sequence, oldest first; ones of unknown sequence last. Foreign files and
@@ -59,8 +61,8 @@ class Directory {
   std::optional<FoundCheckpoint> find(const std::string& name) const;
   /// The names of what was set aside as damaged.
   std::vector<std::string> set_aside_names() const;
-  /// One more than the highest sequence present, set-aside checkpoints included.
-  int64_t next_sequence() const;
+  /// The highest sequence present, set-aside checkpoints included; 0 if there is none.
+  int64_t highest_sequence() const;
   /// `wanted`, or `wanted` with "-v2", "-v3", … if something of that name is there.
   std::string free_name(const std::string& wanted) const;
   /// Renames a damaged checkpoint to NAME.corrupt (-2, …) and returns the new name.
@@ -81,6 +83,8 @@ class Directory {
   std::atomic<const WriterHold*> hold_ = nullptr;
 };
 
+/// The highest sequence of what a scan has found; 0 if there is none.
+int64_t highest_sequence(const std::vector<FoundCheckpoint>& found);
 /// Error(invalid_argument): what is to be a checkpoint's name can never be one.
 Error no_name_error(const Directory& directory, const std::string& name);
 /// Throws Error(not_found) if a link that leads nowhere is at the path or above it: a disk may not

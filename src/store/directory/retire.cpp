@@ -30,7 +30,7 @@ namespace checkpoint::store {
 namespace {
 
 // The manifest first: from then on nobody takes it for a checkpoint.
-constexpr const char* kFiles[] = {kManifestFile, kTensorTableFile, kArchiveFile, kPthFile};
+constexpr const char* kRecords[] = {kManifestFile, kTensorTableFile};
 
 void unlink_if_there(FileSystem& fs, const std::string& path) {
   if (fs.unlink(path.c_str()) != 0 && errno != ENOENT) {
@@ -39,8 +39,8 @@ void unlink_if_there(FileSystem& fs, const std::string& path) {
 }
 
 bool is_ours(const std::string& name) {
-  return name == kMarkerFile ||
-         std::find(std::begin(kFiles), std::end(kFiles), name) != std::end(kFiles);
+  return name == kMarkerFile || is_content_file(name) ||
+         std::find(std::begin(kRecords), std::end(kRecords), name) != std::end(kRecords);
 }
 
 bool holds_only_ours(FileSystem& fs, const std::string& path) {
@@ -201,7 +201,8 @@ void sweep(const Directory& directory) {
 }
 
 void remove_checkpoint_files(FileSystem& fs, const std::string& path) {
-  for (const char* file : kFiles) unlink_if_there(fs, join(path, file));
+  for (const char* file : kRecords) unlink_if_there(fs, join(path, file));
+  for (const char* file : kContentFiles) unlink_if_there(fs, join(path, file));
   // The marker goes last, also after a crash: without it nobody would dare to sweep the rest.
   sync_directory(fs, path);
   unlink_if_there(fs, join(path, kMarkerFile));

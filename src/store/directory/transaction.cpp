@@ -21,83 +21,32 @@
 
 #include "store/directory/transaction.h"
 
-#include "base/clock.h"
-#include "base/log.h"
-#include "store/directory/retire.h"
-#include "store/io/file_sink.h"
+#include "store/io/file.h"
 #include "store/records/manifest.h"
 #include "store/records/names.h"
 
 #include <cerrno>
 
 namespace checkpoint::store {
-namespace {
-
-void check_free_space(const Directory& directory, uint64_t bytes_expected) {
-  uint64_t free = 0;
-  // A file system that cannot say is written to all the same: its own ENOSPC is heard.
-  if (directory.fs().free_bytes(directory.path().c_str(), &free) != 0) return;
-  if (free < bytes_expected) {
-    throw Error(ErrorCode::kNoSpace,
-                "the checkpoint needs " + std::to_string(bytes_expected) + " bytes, and " +
-                    std::to_string(free) + " are free",
-                directory.path(), ENOSPC,
-                "Free some space, or keep fewer checkpoints (keep_last), and save again.");
-  }
-}
-
-}  // namespace
 
 Transaction::Transaction(const Directory& directory, const Marker& marker, uint64_t bytes_expected)
-    : directory_(directory), staging_(directory.path_of(kStagingPrefix + base::random_id())) {
-  directory_.require_held();
-  if (directory_.fs().mkdir(staging_.c_str(), 0777) != 0) {
-    throw system_failure("create the directory", staging_, errno);
-  }
-  try {
-    write_marker(directory_.fs(), staging_, marker);
-    check_free_space(directory_, bytes_expected);
-  } catch (...) {
-    remove_staging();
-    throw;
-  }
-}
+    : directory_(directory), staging_(directory, marker, bytes_expected) {}
 
 Transaction::~Transaction() {
-  if (!committed_) remove_staging();
-}
-
-FileEntry Transaction::write_file(const std::string& name,
-                                  const std::function<void(ByteSink&)>& content, uint64_t reserved,
-                                  base::Meter* meter) {
-  // Else a directory that was moved away would be told as a file that cannot be created.
-  directory_.require_held();
-  FileSink sink(directory_.fs(), join(staging_, name), reserved, meter);
-  content(sink);
-  return sink.finish(name);
+  if (!committed_) staging_.remove();
 }
 
 void Transaction::commit(const Manifest& manifest) {
   const std::string text = encode_manifest(manifest);
-  write_file(kManifestFile, [&](ByteSink& sink) { sink.write(text.data(), text.size()); });
-  sync_directory(directory_.fs(), staging_);
+  staging_.write_file(kManifestFile, [&](ByteSink& sink) { sink.write(text.data(), text.size()); });
+  sync_directory(directory_.fs(), staging_.path());
   const std::string target = directory_.path_of(manifest.name);
   directory_.require_held();
-  if (directory_.fs().rename_noreplace(staging_.c_str(), target.c_str()) != 0) {
+  if (directory_.fs().rename_noreplace(staging_.path().c_str(), target.c_str()) != 0) {
     throw system_failure("rename the finished checkpoint to its name", target, errno);
   }
   committed_ = true;
   sync_directory(directory_.fs(), directory_.path());
-}
-
-void Transaction::remove_staging() noexcept {
-  try {
-    remove_checkpoint_files(directory_.fs(), staging_);
-  } catch (const std::exception& error) {
-    base::log_warning(
-        std::string("a failed save left its files behind, and the next one removes them: ") +
-        error.what());
-  }
 }
 
 }  // namespace checkpoint::store

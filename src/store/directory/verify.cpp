@@ -6,6 +6,9 @@
 #include "store/records/manifest.h"
 #include "store/records/names.h"
 
+#include <filesystem>
+#include <system_error>
+
 namespace checkpoint::store {
 namespace {
 
@@ -50,6 +53,12 @@ VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
 
 bool any(const std::string&) { return true; }
 
+// It may have been renamed since its manifest was written.
+VerifiedCheckpoint named(VerifiedCheckpoint checkpoint, const std::string& name) {
+  checkpoint.manifest.name = name;
+  return checkpoint;
+}
+
 }  // namespace
 
 void check_digest(const FileEntry& expected, const std::string& digest, const std::string& path) {
@@ -64,15 +73,14 @@ const File& VerifiedCheckpoint::file(const std::string& name) const {
   return found->second;
 }
 
-const FileEntry& VerifiedCheckpoint::entry(const std::string& name) const {
+std::vector<ContentFile> VerifiedCheckpoint::contents(Verify verify) const {
+  std::vector<ContentFile> contents;
   for (const FileEntry& entry : manifest.files) {
-    if (entry.name == name) return entry;
+    if (!is_content_file(entry.name)) continue;
+    contents.push_back({&file(entry.name), verify == Verify::kWhileReading ? &entry : nullptr});
   }
-  throw_no_such_file(*this, name);
-}
-
-const char* VerifiedCheckpoint::content_name() const {
-  return files.count(kPthFile) != 0 ? kPthFile : kArchiveFile;
+  if (contents.empty()) throw_no_such_file(*this, kArchiveFile);
+  return contents;
 }
 
 std::string VerifiedCheckpoint::tensor_table_text() const {
@@ -98,8 +106,7 @@ VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, Re
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
                                    const OnTransfer& on_transfer) {
   const auto digested = [&](const std::string& name) {
-    const bool holds_tensors = name == kArchiveFile || name == kPthFile;
-    return verify == Verify::kBefore || (verify == Verify::kWhileReading && !holds_tensors);
+    return verify == Verify::kBefore || (verify == Verify::kWhileReading && !is_content_file(name));
   };
   return open(fs, path, ReadFrom::kCache, any, digested, on_transfer);
 }
@@ -110,9 +117,25 @@ VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
   return open(fs, path, ReadFrom::kCache, named, any, {});
 }
 
-bool is_damaged_on_disk(FileSystem& fs, const std::string& path) noexcept {
+VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::string& name,
+                                     ReadFrom from) {
+  return named(verify_checkpoint(directory.fs(), directory.path_of(name), from), name);
+}
+
+VerifiedCheckpoint open_checkpoint(const Directory& directory, const std::string& name,
+                                   Verify verify, const OnTransfer& on_transfer) {
+  return named(open_checkpoint(directory.fs(), directory.path_of(name), verify, on_transfer), name);
+}
+
+std::string name_at(const std::string& path) {
+  std::error_code failure;
+  const std::filesystem::path real = std::filesystem::canonical(path, failure);
+  return (failure ? std::filesystem::path(path) : real).filename();
+}
+
+bool is_damaged_on_disk(const Directory& directory, const std::string& name) noexcept {
   try {
-    verify_checkpoint(fs, path, ReadFrom::kDisk);
+    verify_checkpoint(directory, name, ReadFrom::kDisk);
     return false;
   } catch (const Error& error) {
     return error.code() == ErrorCode::kCorrupt;

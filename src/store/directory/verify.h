@@ -1,5 +1,6 @@
 #pragma once
 
+#include "store/directory/directory.h"
 #include "store/io/file.h"
 #include "store/records/tensor_table.h"
 
@@ -10,6 +11,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace checkpoint::store {
 
@@ -17,6 +19,13 @@ namespace checkpoint::store {
 enum class ReadFrom {
   kCache,  ///< Wherever the system has them.
   kDisk,   ///< The disk, as far as the system lets itself be asked.
+};
+
+/// An open file that holds tensors and values.
+struct ContentFile {
+  const File* file;
+  /// If not null: nobody has checked the digest yet. Who reads the file must find it to be this.
+  const FileEntry* unchecked = nullptr;
 };
 
 /// A checkpoint whose files are open and were found to be what the manifest says. It stays readable
@@ -28,15 +37,9 @@ struct VerifiedCheckpoint {
 
   /// Throws Error(corrupt) if the manifest names no such file.
   const File& file(const std::string& name) const;
-  /// What the manifest says of a file. Throws Error(corrupt) if it does not name it.
-  const FileEntry& entry(const std::string& name) const;
-  /// The file that holds the tensors and values: checkpoint.pt or checkpoint.pth.
-  const char* content_name() const;
-  const File& content() const { return file(content_name()); }
-  /// The content, if this way of verifying leaves its digest to who reads it; null otherwise.
-  const FileEntry* unchecked(Verify verify) const {
-    return verify == Verify::kWhileReading ? &entry(content_name()) : nullptr;
-  }
+  /// The files that hold tensors and values, one today, as this way of verifying has left them.
+  /// Throws Error(corrupt) if the manifest names none. They live as long as this.
+  std::vector<ContentFile> contents(Verify verify = Verify::kBefore) const;
   TensorTable tensor_table() const;
   /// Its text alone, to be decoded later. Throws as it does.
   std::string tensor_table_text() const;
@@ -51,15 +54,24 @@ VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path,
 /// kWhileReading all but that of the archive, which whoever reads it has to check, kNever none.
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
                                    const OnTransfer& on_transfer = {});
+/// The same for a checkpoint of a directory, by its name.
+VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::string& name,
+                                     ReadFrom from = ReadFrom::kCache);
+VerifiedCheckpoint open_checkpoint(const Directory& directory, const std::string& name,
+                                   Verify verify, const OnTransfer& on_transfer = {});
 /// Opens and checks the named files of a checkpoint alone.
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
                                 const std::set<std::string>& names);
+
+/// The name of the checkpoint at a path: that of its directory, also if the path is a link that
+/// leads there ("runs/a/latest"). The path's last part if the system cannot resolve it.
+std::string name_at(const std::string& path);
 
 /// Throws Error(corrupt) if the digest of a file's bytes is not the one that is expected.
 void check_digest(const FileEntry& expected, const std::string& digest, const std::string& path);
 
 /// Whether a checkpoint that was found corrupt is so on the disk too: only then may it be set
 /// aside. False if this reading finds it whole, or fails in any other way.
-bool is_damaged_on_disk(FileSystem& fs, const std::string& path) noexcept;
+bool is_damaged_on_disk(const Directory& directory, const std::string& name) noexcept;
 
 }  // namespace checkpoint::store

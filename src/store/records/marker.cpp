@@ -50,9 +50,10 @@ bool has_marker(FileSystem& fs, const std::string& directory) {
 
 bool looks_like_checkpoint(FileSystem& fs, const std::string& directory) {
   if (stands(fs, directory, kMarkerFile)) return true;
-  const bool table = stands(fs, directory, kTensorTableFile) &&
-                     (stands(fs, directory, kManifestFile) || stands(fs, directory, kArchiveFile) ||
-                      stands(fs, directory, kPthFile));
+  const auto is_there = [&](const char* file) { return stands(fs, directory, file); };
+  const bool table = is_there(kTensorTableFile) &&
+                     (is_there(kManifestFile) ||
+                      std::any_of(std::begin(kContentFiles), std::end(kContentFiles), is_there));
   return table || has_our_manifest(fs, directory);
 }
 

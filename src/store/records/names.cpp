@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 
 namespace checkpoint::store {
 
@@ -9,6 +10,13 @@ bool is_plain_name(const std::string& name) {
   return !name.empty() && name.size() <= 255 && name != "." && name != ".." &&
          name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
 }
+
+bool is_content_file(const std::string& name) {
+  return std::find(std::begin(kContentFiles), std::end(kContentFiles), name) !=
+         std::end(kContentFiles);
+}
+
+const char* content_file(Format format) { return format == Format::kPth ? kPthFile : kArchiveFile; }
 
 bool is_set_aside(const std::string& name) {
   static const std::string kSuffix = ".corrupt";

@@ -120,10 +120,8 @@ class Judgement {
 
   void keep_if(const KeepRules::Predicate& predicate) {
     for (const size_t i : whole_) {
-      Manifest manifest = found_[i].manifest;
-      manifest.name = found_[i].name;  // It may have been renamed since it was written.
-      const bool wanted =
-          base::call_user("a function given to keep_if", [&] { return predicate(manifest); });
+      const bool wanted = base::call_user("a function given to keep_if",
+                                          [&] { return predicate(found_[i].manifest); });
       if (wanted) keep(i, "keep_if");
     }
   }

@@ -50,8 +50,9 @@ Decision Retention::decide(const Directory& directory, std::vector<FoundCheckpoi
   return decision;
 }
 
-Decision Retention::apply(const Directory& directory, const std::string& resumed_from) {
-  Decision decision = this->decide(directory, resumed_from);
+Decision Retention::apply(const Directory& directory, std::vector<FoundCheckpoint> found,
+                          const std::string& resumed_from) {
+  Decision decision = decide(directory, std::move(found), resumed_from);
   warn_once_of_unranked(directory, decision);
   if (!anything_goes(decision)) return decision;
   decision.is_safe = stays_safe(directory, decision);
@@ -96,7 +97,7 @@ bool Retention::stays_safe(const Directory& directory, const Decision& decision)
 
 bool Retention::reads_back(const Directory& directory, const std::string& name) {
   try {
-    verify_checkpoint(directory.fs(), directory.path_of(name), ReadFrom::kDisk);
+    verify_checkpoint(directory, name, ReadFrom::kDisk);
   } catch (const Error& error) {
     base::log_error("checkpoint '" + directory.path_of(name) +
                     "' cannot be read back, so the older ones are kept: " + error.what());

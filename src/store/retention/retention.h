@@ -45,7 +45,12 @@ class Retention {
   /// from the disk by this object, the newest is read back first; if that fails, nothing is removed
   /// and the log says so. The log also says once of each metric of a keep_best that no checkpoint
   /// has it. The caller holds the writer lock. Not thread-safe. Throws Error(io).
-  Decision apply(const Directory& directory, const std::string& resumed_from);
+  Decision apply(const Directory& directory, const std::string& resumed_from) {
+    return apply(directory, directory.scan(), resumed_from);
+  }
+  /// The same of what a scan of the directory has found.
+  Decision apply(const Directory& directory, std::vector<FoundCheckpoint> found,
+                 const std::string& resumed_from);
 
  private:
   void warn_once_of_unranked(const Directory& directory, const Decision& decision);

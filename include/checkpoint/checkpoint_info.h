@@ -1,0 +1,34 @@
+#pragma once
+
+#include <checkpoint/export.h>
+#include <checkpoint/manifest.h>
+#include <checkpoint/transfer.h>
+
+#include <string>
+#include <vector>
+
+namespace checkpoint {
+
+/// A checkpoint as `list` finds it.
+struct CheckpointInfo {
+  std::string name;    ///< The directory's name now.
+  std::string path;    ///< The directory.
+  Manifest manifest;   ///< Empty (sequence 0) if it is damaged.
+  std::string damage;  ///< Why its manifest cannot be read; empty if it can.
+  bool pinned = false;
+  /// Why it stays, by this manager's options: "newest", "keep_best(2, val_accuracy, max): rank 1",
+  /// … Empty: the next save removes it.
+  std::vector<std::string> reasons;
+  /// Metrics that the options' keep_best asks for, and that are missing here or NaN.
+  std::vector<std::string> missing_metrics;
+};
+
+/// Reads the manifest of the checkpoint in this directory, or in what a link ("runs/a/best") leads
+/// to. Reads no tensor. Throws Error: not_found, corrupt, incompatible, io.
+TORCH_CHECKPOINT_API Manifest read_manifest(const std::string& path);
+
+/// Reads the checkpoint in this directory whole and checks every digest. Throws Error: not_found,
+/// corrupt, incompatible, io; also what `on_transfer` throws.
+TORCH_CHECKPOINT_API void verify(const std::string& path, const OnTransfer& on_transfer = {});
+
+}  // namespace checkpoint

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "store/directory/verify.h"
+#include "store/io/file.h"
+
+#include <checkpoint/transfer.h>
+#include <checkpoint/verify.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace checkpoint::format {
+
+/// What holds the tensors and values at a path: a file of any format, or the checkpoint in the
+/// directory there. It stays readable while retention removes the checkpoint.
+class OpenContent {
+ public:
+  /// `verify` is for checkpoints: a single file has no digest. Throws Error: not_found, io; for
+  /// checkpoints also corrupt, incompatible, and what `on_transfer` throws.
+  explicit OpenContent(const std::string& path, Verify verify = Verify::kBefore,
+                       const OnTransfer& on_transfer = {});
+
+  /// One today. They live as long as this.
+  std::vector<store::ContentFile> files() const;
+
+ private:
+  const Verify verify_;
+  std::optional<store::File> file_;
+  std::optional<store::VerifiedCheckpoint> checkpoint_;
+};
+
+}  // namespace checkpoint::format
