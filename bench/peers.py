@@ -3,7 +3,7 @@
 
     bench/peers.py [--size GB] [--tensors N] [--rounds R] [--dir DIR] [--json FILE]
 
-Needs python3-torch and python3-safetensors (Debian forky: scripts/in_forky bench/peers.py ...). The
+Needs python3-torch and python3-safetensors (Debian forky: scripts/in_debian forky bench/peers.py ...). The
 state is the one of checkpoint_bench: square matrices with Adam's two moments of each. Every save ends
 with fsync, every load with all its bytes in the memory of live tensors. Medians of the rounds.
 """
