@@ -42,7 +42,7 @@ Value load_file(const store::File& file, const LoadOptions& options) {
 
 Value load(const std::string& path, const LoadOptions& options) {
   const format::OpenContent content(path);
-  return load_file(*content.files().front().file, options);
+  return load_file(content.file(), options);
 }
 
 std::map<std::string, std::string> load_metadata(const std::string& path) {

@@ -20,4 +20,8 @@ std::vector<store::ContentFile> OpenContent::files() const {
   return checkpoint_->contents(verify_);
 }
 
+const store::File& OpenContent::file() const {
+  return file_ ? *file_ : checkpoint_->file(checkpoint_->content_names().front());
+}
+
 }  // namespace checkpoint::format

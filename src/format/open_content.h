@@ -23,6 +23,8 @@ class OpenContent {
 
   /// One today. They live as long as this.
   std::vector<store::ContentFile> files() const;
+  /// The first of them, as a file that can be mapped.
+  const store::File& file() const;
 
  private:
   const Verify verify_;

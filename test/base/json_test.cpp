@@ -51,7 +51,7 @@ TEST_CASE("A JSON text is one document: nothing stands before or behind it, and 
   INFO(error);
   CHECK(contains(error, "corrupt: the JSON cannot be read, "));
   CHECK(contains(error, reason));
-  CHECK(contains(error, "'the path'"));
+  CHECK(contains(error, "(the path)"));
 }
 
 TEST_CASE("Blanks may stand around a JSON text, and a NUL in it as an escape") {

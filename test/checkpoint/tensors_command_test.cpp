@@ -267,7 +267,8 @@ TEST_CASE("Two values of one dotted name are both compared, and never converted 
     const std::string out = root / (std::string("out.") + extension);
     const auto result = run_command("convert " + clash + " " + out);
     CHECK(result.status == 2);
-    CHECK(contains(result.output, "'a.b': '" + clash + "'"));
+    CHECK(contains(result.output, clash + ": "));
+    CHECK(contains(result.output, "'a.b'"));
     CHECK_FALSE(std::filesystem::exists(out));
   }
 }

@@ -217,7 +217,7 @@ TEST_CASE("While a save is in flight, the next one waits, or save_if_due skips i
     gated.close_gate();
     manager.save(state, {0, 1});
     std::thread opener([&] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      gated.wait_until_blocked();
       gated.open_gate();
     });
     CHECK(manager.save_if_due(state, {1, 2}) == std::optional<std::string>("e1"));

@@ -3,6 +3,7 @@
 
 #include "support/catch.h"
 #include "support/error_of.h"
+#include "support/save_count.h"
 #include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
@@ -92,7 +93,8 @@ void read_one(CheckpointManager& manager, std::minstd_rand& random, Complaints& 
 }  // namespace
 
 // Pins what is listed, sees it stay while newer ones come and go, and lets it go again.
-void pin_one(CheckpointManager& manager, std::minstd_rand& random, Complaints& complaints) {
+void pin_one(CheckpointManager& manager, std::minstd_rand& random, test::SaveCount& saves,
+             Complaints& complaints) {
   const std::vector<CheckpointInfo> all = manager.list();
   if (all.empty()) return;
   const std::string name = all[random() % all.size()].name;
@@ -102,7 +104,7 @@ void pin_one(CheckpointManager& manager, std::minstd_rand& random, Complaints& c
     if (error.code() != ErrorCode::kNotFound) complaints.add(std::string("pin: ") + error.what());
     return;
   }
-  std::this_thread::sleep_for(std::chrono::milliseconds(random() % 50));
+  saves.wait_for_saves(static_cast<int>(random() % 5));
   try {
     manager.verify(name);
   } catch (const Error& error) {
@@ -118,6 +120,7 @@ TEST_CASE("One writer with retention, eight readers, and pins") {
   Complaints complaints;
   std::atomic<bool> over{false};
   std::atomic<int64_t> readings{0};
+  test::SaveCount saves;
   std::vector<std::thread> readers;
   for (int i = 0; i < kReaders; ++i) {
     readers.emplace_back([&, i] {
@@ -139,7 +142,7 @@ TEST_CASE("One writer with retention, eight readers, and pins") {
     try {
       CheckpointManager manager(root.path(), kOptions);
       std::minstd_rand random(99);
-      while (!over) pin_one(manager, random, complaints);
+      while (!over) pin_one(manager, random, saves, complaints);
     } catch (const std::exception& error) {
       complaints.add(std::string("pinning ended: ") + error.what());
     }
@@ -149,9 +152,11 @@ TEST_CASE("One writer with retention, eight readers, and pins") {
   while (std::chrono::steady_clock::now() < end) {
     Live live(saved);
     if (error_of([&] { writer.save(live.state, {saved}); }) != "") complaints.add("a save failed");
+    saves.note();
     ++saved;
   }
   over = true;
+  saves.end();
   for (std::thread& reader : readers) reader.join();
   std::printf("%d saves beside %d readings\n", static_cast<int>(saved),
               static_cast<int>(readings.load()));

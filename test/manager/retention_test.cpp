@@ -1,6 +1,7 @@
 #include "support/catch.h"
 #include "support/error_of.h"
 #include "support/number.h"
+#include "support/save_count.h"
 #include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
@@ -333,6 +334,7 @@ TEST_CASE("Pins, list and best from other threads while one saves") {
   manager.save(number.state, scored(0, 0.5));
   std::atomic<bool> done{false};
   std::atomic<int> looks{0};
+  test::SaveCount saves;
   std::set<std::string> pinned;
   std::vector<std::thread> threads;
   threads.emplace_back([&] {
@@ -353,13 +355,15 @@ TEST_CASE("Pins, list and best from other threads while one saves") {
       } catch (const Error& error) {
         if (error.code() != ErrorCode::kNotFound) throw;
       }
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      saves.wait_for_saves(4);
     }
   });
   for (int64_t epoch = 1; epoch < 60; ++epoch) {
     manager.save(number.state, scored(epoch, std::sin(static_cast<double>(epoch))));
+    saves.note();
   }
   done = true;
+  saves.end();
   for (std::thread& thread : threads) thread.join();
   CHECK(looks > 0);
   const Names left = names(manager);

@@ -5,7 +5,7 @@
 #include "python/training.h"
 #include "support/error_of.h"
 
-#include <checkpoint/file.h>
+#include <checkpoint/state_dict.h>
 
 #include <algorithm>
 #include <cmath>

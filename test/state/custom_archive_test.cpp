@@ -258,7 +258,7 @@ TEST_CASE("The methods of a hostile archive are not there in what a load is give
   to.add("object", reader).rng(false);
   Manifest manifest;
   manifest.items.push_back({"object", "archive", c10::demangle(typeid(reader).name()), {}});
-  state::restore(to, manifest, {}, source, archive, {});
+  state::restore(to, manifest, {}, {{&source}}, archive, {});
   CHECK(reader.number == 1);
   CHECK(reader.keys == std::vector<std::string>{"x"});
 }

@@ -26,8 +26,8 @@ void restore_as_from_cuda(const Saved& file, State& state, const RestoreOptions&
     if (tensor.key.rfind("model.", 0) == 0) tensor.device = "cuda:1";
   }
   const store::File& archive = checkpoint.file("checkpoint.pt");
-  state::restore(state, checkpoint.manifest, table, archive, format::read_archive(archive),
-                 options);
+  state::restore(state, checkpoint.manifest, table, checkpoint.contents(),
+                 format::read_archive(archive), options);
 }
 
 }  // namespace

@@ -423,7 +423,7 @@ TEST_CASE("Saved in the middle of an epoch and restored into new objects: equal 
 
           torch::manual_seed(99);
           Training second(shuffle, options);
-          Progress at_restore = file.restore(second.state).progress;
+          Progress at_restore = file.restore(second.state).progress();
           const Indices rest = second.train(at_restore);
           seen.insert(seen.end(), rest.begin(), rest.end());
           CHECK(seen == expected);

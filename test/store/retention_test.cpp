@@ -60,10 +60,10 @@ TEST_CASE("What the plan says is what is done") {
   Fixture at;
   pin(at.real, "c0");
   Retention retention(last(1), true);
-  const Plan plan = retention.decide(at.real, "c1");
-  CHECK(plan.report().removed == Names{"c2"});
+  const Decision decision = retention.decide(at.real, "c1");
+  CHECK(decision.report().removed == Names{"c2"});
   CHECK(names(at.real).size() == 4);
-  CHECK(retention.apply(at.real, "c1").report().to_string() == plan.report().to_string());
+  CHECK(retention.apply(at.real, "c1").report().to_string() == decision.report().to_string());
   CHECK(names(at.real) == Names{"c0", "c1", "c3"});
 }
 
@@ -75,11 +75,11 @@ TEST_CASE("A keep_best by what no checkpoint has removes nothing, and is logged 
   KeepRules rules = last(1);
   rules.best.push_back({1, "acuracy", Mode::kMax});
   Retention retention(rules, true);
-  const Plan plan = retention.apply(at.real, "");
+  const Decision decision = retention.apply(at.real, "");
   retention.apply(at.real, "");
   spdlog::drop("torch_checkpoint");
-  CHECK(plan.report().removed.empty());
-  CHECK(plan.unranked_metrics == Names{"acuracy"});
+  CHECK(decision.report().removed.empty());
+  CHECK(decision.unranked_metrics == Names{"acuracy"});
   CHECK(names(at.real).size() == 4);
   const size_t first = text.str().find("has the metric 'acuracy'");
   REQUIRE(first != std::string::npos);
@@ -125,9 +125,9 @@ TEST_CASE("A checkpoint whose name is too long to be moved out of sight stays, a
   const std::string name(250, 'n');
   fs::rename(at.root / "c0", at.root / name);
   test::make_checkpoint(at.real, "new", "new");
-  const Plan plan = Retention(last(1), true).apply(at.real, "");
-  CHECK(plan.report().removed.empty());
-  CHECK(contains(plan.reasons[0].at(0), "too long"));
+  const Decision decision = Retention(last(1), true).apply(at.real, "");
+  CHECK(decision.report().removed.empty());
+  CHECK(contains(decision.reasons[0].at(0), "too long"));
   pin(at.real, name);
   CHECK(is_pinned(at.real, name));
 }

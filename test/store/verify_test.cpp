@@ -41,7 +41,7 @@ TEST_CASE("Damage of every kind is found") {
   SECTION("a byte too many") { test::write_file(root / "a/checkpoint.pt", content + "x"); }
   SECTION("an empty file") { test::write_file(root / "a/checkpoint.pt", ""); }
   CHECK(code_of(root / "a") == ErrorCode::kCorrupt);
-  CHECK(is_damaged_on_disk(posix_file_system(), root / "a"));
+  CHECK(is_damaged_on_disk(directory, "a"));
 }
 
 TEST_CASE("A file of another size is said to be just that") {
@@ -58,6 +58,7 @@ TEST_CASE("What cannot be read is not condemned as damaged") {
   const Directory directory(posix_file_system(), root.path());
   test::make_checkpoint(directory, "a", "content");
   test::FaultyFileSystem faulty;
+  const Directory failing(faulty, root.path());
   faulty.fail(-1, 0);
   verify_checkpoint(faulty, root / "a", ReadFrom::kDisk);
   const int calls = static_cast<int>(faulty.calls().size());
@@ -65,12 +66,12 @@ TEST_CASE("What cannot be read is not condemned as damaged") {
     for (int call = 0; call < calls; ++call) {
       faulty.fail(call, error_number);
       INFO("call " << call << " fails with " << error_number);
-      CHECK_FALSE(is_damaged_on_disk(faulty, root / "a"));
+      CHECK_FALSE(is_damaged_on_disk(failing, "a"));
     }
   }
   std::filesystem::remove(root / "a/checkpoint.pt");
   CHECK(code_of(root / "a") == ErrorCode::kNotFound);
-  CHECK_FALSE(is_damaged_on_disk(posix_file_system(), root / "a"));
+  CHECK_FALSE(is_damaged_on_disk(directory, "a"));
 }
 
 TEST_CASE("A link in a file's place is not followed") {

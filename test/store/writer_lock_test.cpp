@@ -123,7 +123,7 @@ TEST_CASE("A hold is kept only while the path leads to the directory and the loc
   const std::string error = error_of([&] { hold.require_held(); });
   CHECK(contains(error, "locked: "));
   CHECK(contains(error, said));
-  CHECK(contains(error, "'" + run + "'"));
+  CHECK(contains(error, '(' + run + ')'));
   CHECK(contains(error, "Make a new CheckpointManager"));
 }
 

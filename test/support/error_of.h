@@ -8,14 +8,17 @@
 
 namespace checkpoint {
 
-/// What a failing call says, its code first: "corrupt: …". Empty if it did not fail; any other
-/// exception than Error passes through, and so fails the test.
+/// What a failing call says: "corrupt: what happened … (the path)". Empty if it did not fail. Any
+/// other exception than Error passes through, and so fails the test.
 template <typename F>
 std::string error_of(F&& call) {
   try {
     call();
   } catch (const Error& error) {
-    return std::string(to_string(error.code())) + ": " + error.what();
+    const std::string code = to_string(error.code());
+    const std::string text = error.what();
+    if (error.path().empty()) return code + ": " + text;
+    return code + ": " + text.substr(error.path().size() + 2) + " (" + error.path() + ')';
   }
   return {};
 }

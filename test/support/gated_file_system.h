@@ -18,9 +18,18 @@ class GatedFileSystem final : public checkpoint::store::FileSystem {
   /// `error_number` is what fsync fails with from now on; 0: it does not.
   void open_gate(int error_number = 0) { set(true, error_number); }
 
+  /// Waits until an fsync waits at the closed gate.
+  void wait_until_blocked() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return blocked_ > 0; });
+  }
+
   int fsync(int fd) override {
     std::unique_lock<std::mutex> lock(mutex_);
+    ++blocked_;
+    changed_.notify_all();
     changed_.wait(lock, [&] { return open_; });
+    --blocked_;
     if (error_ != 0) {
       errno = error_;
       return -1;
@@ -82,6 +91,7 @@ class GatedFileSystem final : public checkpoint::store::FileSystem {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool open_ = true;
+  int blocked_ = 0;  // How many calls are at the gate.
   int error_ = 0;
 };
 

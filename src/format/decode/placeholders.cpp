@@ -61,9 +61,9 @@ Placeholders::Placeholders(const store::ByteSource& source, bool big_endian, siz
 
 at::Tensor Placeholders::make(const TensorLayout& tensor, const ByteRange& record) {
   check(tensor, record);
-  return add(tensor,
-             {record.offset, record.bytes, tensor.storage_offset,
-              device(std::string(tensor.location)), record.name, big_endian_, record.deflated});
+  return add(tensor, {record.offset, record.bytes, tensor.storage_offset,
+                      device(std::string(tensor.location)), record.name, big_endian_,
+                      record.deflated, nullptr, record.file});
 }
 
 at::Tensor Placeholders::make_own(const TensorLayout& tensor) {

@@ -18,6 +18,7 @@ struct ByteRange {
   uint64_t offset;
   uint64_t bytes;
   std::optional<Deflated> deflated = {};  ///< Where it is packed.
+  size_t file = 0;                        ///< Which of the files that hold the tree.
 };
 
 /// Makes the placeholders of one file, and the table of where their bytes lie. Used once.

@@ -67,19 +67,33 @@ void check_digest(const FileEntry& expected, const std::string& digest, const st
               kHint);
 }
 
+const FileEntry& VerifiedCheckpoint::entry(const std::string& name) const {
+  for (const FileEntry& entry : manifest.files) {
+    if (entry.name == name) return entry;
+  }
+  throw_no_such_file(*this, name);
+}
+
 const File& VerifiedCheckpoint::file(const std::string& name) const {
   const auto found = files.find(name);
   if (found == files.end()) throw_no_such_file(*this, name);
   return found->second;
 }
 
+std::vector<std::string> VerifiedCheckpoint::content_names() const {
+  std::vector<std::string> names;
+  for (const FileEntry& entry : manifest.files) {
+    if (is_content_file(entry.name)) names.push_back(entry.name);
+  }
+  if (names.empty()) throw_no_such_file(*this, kArchiveFile);
+  return names;
+}
+
 std::vector<ContentFile> VerifiedCheckpoint::contents(Verify verify) const {
   std::vector<ContentFile> contents;
-  for (const FileEntry& entry : manifest.files) {
-    if (!is_content_file(entry.name)) continue;
-    contents.push_back({&file(entry.name), verify == Verify::kWhileReading ? &entry : nullptr});
+  for (const std::string& name : content_names()) {
+    contents.push_back({&file(name), verify == Verify::kWhileReading ? &entry(name) : nullptr});
   }
-  if (contents.empty()) throw_no_such_file(*this, kArchiveFile);
   return contents;
 }
 

@@ -23,7 +23,7 @@ enum class ReadFrom {
 
 /// An open file that holds tensors and values.
 struct ContentFile {
-  const File* file;
+  const ByteSource* file;
   /// If not null: nobody has checked the digest yet. Who reads the file must find it to be this.
   const FileEntry* unchecked = nullptr;
 };
@@ -37,8 +37,13 @@ struct VerifiedCheckpoint {
 
   /// Throws Error(corrupt) if the manifest names no such file.
   const File& file(const std::string& name) const;
-  /// The files that hold tensors and values, one today, as this way of verifying has left them.
-  /// Throws Error(corrupt) if the manifest names none. They live as long as this.
+  /// What the manifest says of a file. Throws Error(corrupt) if it does not name it.
+  const FileEntry& entry(const std::string& name) const;
+  /// The names of the files that hold tensors and values, one today. Throws Error(corrupt) if the
+  /// manifest names none.
+  std::vector<std::string> content_names() const;
+  /// These files, as this way of verifying has left them.
+  /// They live as long as this. Throws as content_names does.
   std::vector<ContentFile> contents(Verify verify = Verify::kBefore) const;
   TensorTable tensor_table() const;
   /// Its text alone, to be decoded later. Throws as it does.
