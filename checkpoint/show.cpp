@@ -3,6 +3,7 @@
 #include "output.h"
 #include "places.h"
 
+#include "base/shape_text.h"
 #include "store/directory/directory.h"
 #include "store/directory/verify.h"
 #include "store/records/names.h"
@@ -56,15 +57,6 @@ nlohmann::ordered_json retention_fields_of(const std::string& path) {
   return retention_fields(view, static_cast<size_t>(own - found.begin()));
 }
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (const int64_t size : shape) {
-    if (text.size() > 1) text += ", ";
-    text += std::to_string(size);
-  }
-  return text + "]";
-}
-
 std::string groups_text(const ItemEntry& item) {
   if (item.group_sizes.empty()) return "";
   std::string text = std::to_string(item.group_sizes.size()) +
@@ -107,8 +99,9 @@ void print(const Shown& shown) {
   uint64_t bytes = 0;
   for (const store::TensorEntry& tensor : shown.table.tensors) {
     bytes += tensor.bytes;
-    tensors.push_back({printable(tensor.key), printable(tensor.dtype), shape_text(tensor.shape),
-                       printable(tensor.device), human_bytes(tensor.bytes)});
+    tensors.push_back({printable(tensor.key), printable(tensor.dtype),
+                       base::shape_text(tensor.shape), printable(tensor.device),
+                       human_bytes(tensor.bytes)});
   }
   print_table(tensors);
   std::printf("\n%zu tensors, %s; %s on disk\n", shown.table.tensors.size(),

@@ -1,5 +1,7 @@
 #include "value_text.h"
 
+#include "base/shape_text.h"
+
 #include <spdlog/fmt/fmt.h>
 #include <torch/torch.h>
 
@@ -8,12 +10,6 @@
 
 namespace checkpoint::cli {
 namespace {
-
-std::string shape_text(c10::IntArrayRef sizes) {
-  std::string text;
-  for (const int64_t size : sizes) text += (text.empty() ? "" : ", ") + std::to_string(size);
-  return '[' + text + ']';
-}
 
 std::string double_text(double value) {
   const std::string text = fmt::format("{}", value);
@@ -114,9 +110,9 @@ std::string text_of(const Value& value) {
       return '"' + value.to_string() + '"';
     case Value::Kind::kTensor:
       return std::string(c10::toString(value.to_tensor().scalar_type())) + ' ' +
-             shape_text(value.to_tensor().sizes());
+             base::shape_text(value.to_tensor().sizes());
     case Value::Kind::kSize:
-      return "size " + shape_text(value.to_size());
+      return "size " + base::shape_text(value.to_size());
     case Value::Kind::kDtype:
       return std::string("dtype ") + c10::toString(value.to_dtype());
     case Value::Kind::kDevice:

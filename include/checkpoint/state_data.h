@@ -46,7 +46,7 @@ class TORCH_CHECKPOINT_API SavedData {
 
   /// Notes that it does not fit.
   void refuse(const std::string& why) const;
-  /// "a list here, and a double in the file"
+  /// "a list here, and a double saved"
   void refuse_kind(const char* here) const;
   /// Whether it is of a kind; if not, that is noted.
   bool is(Value::Kind wanted) const;
@@ -172,9 +172,9 @@ void real_from_value(const SavedData& saved, T& number) {
   if (!saved.read(wide)) return;
   number = static_cast<T>(wide);
   if (std::isfinite(wide) && !std::isfinite(number)) {
-    saved.refuse("a float here, and a double beyond it in the file");
+    saved.refuse("a float here, and a double beyond it saved");
   } else if (saved.kind() == Value::Kind::kInt && static_cast<double>(number) != wide) {
-    saved.refuse("a float here, and an int in the file that no float is equal to");
+    saved.refuse("a float here, and an int saved that no float is equal to");
   }
 }
 
@@ -186,7 +186,7 @@ void complex_from_value(const SavedData& saved, T& number) {
   number = T(static_cast<Part>(wide.real()), static_cast<Part>(wide.imag()));
   if (std::isfinite(wide.real()) != std::isfinite(number.real()) ||
       std::isfinite(wide.imag()) != std::isfinite(number.imag())) {
-    saved.refuse("a complex of floats here, and one beyond them in the file");
+    saved.refuse("a complex of floats here, and one beyond them saved");
   }
 }
 
@@ -248,9 +248,8 @@ void random_from_value(const SavedData& saved, T& object) {
   if (!saved.is(Value::Kind::kString)) return;
   if (!read_random(saved.value().to_string(), object)) {
     saved.refuse(
-        "a random engine or distribution here, and a string in the file that is not the text of "
-        "one "
-        "of its type");
+        "a random engine or distribution here, and a string saved that is not the text of one of "
+        "its type");
   }
 }
 
@@ -264,7 +263,7 @@ void ordered_dict_from_value(const SavedData& saved, T& dict) {
       from_value(entry, tensor);
       dict.insert(*name, std::move(tensor));
     } else {
-      entry.refuse("its key is a string here, and an int in the file");
+      entry.refuse("its key is a string here, and an int saved");
     }
   }
 }

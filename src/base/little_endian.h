@@ -14,6 +14,14 @@ inline void append_little_endian(std::string& bytes, uint64_t value, size_t widt
   bytes.append(little, width);
 }
 
+/// The number that these bytes hold, 8 at most, the lowest first.
+inline uint64_t read_little_endian(const void* bytes, size_t width) {
+  const auto* const little = static_cast<const unsigned char*>(bytes);
+  uint64_t value = 0;
+  for (size_t i = 0; i < width; ++i) value |= uint64_t{little[i]} << (8 * i);
+  return value;
+}
+
 /// Puts bytes together: numbers, the lowest byte first, and text. Not thread-safe.
 class LittleEndian {
  public:

@@ -37,6 +37,12 @@ Key state_key(const at::Tensor& parameter) {
   }
 }
 
+/// Notes that a tensor's elements have changed, as LibTorch's in-place functions do: a graph that
+/// saved the old values raises at backward.
+inline void note_change(const at::Tensor& tensor) {
+  if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
+}
+
 /// LibTorch's version as it was compiled against: "2.14.1".
 inline std::string torch_version() { return TORCH_VERSION; }
 

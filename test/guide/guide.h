@@ -3,6 +3,8 @@
 #include "support/catch.h"
 #include "support/temporary_directory.h"
 
+#include <checkpoint/error.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <sstream>
@@ -89,9 +91,15 @@ inline std::string in_home(std::string error) {
   return error;
 }
 
-/// Whether the guide quotes this error, letter for letter.
-inline bool quotes(const std::string& raw) {
-  const std::string error = in_home(raw);
+/// Whether the guide quotes the error of a failing call, letter for letter.
+template <typename Call>
+bool quotes(const Call& call) {
+  std::string error;
+  try {
+    call();
+  } catch (const checkpoint::Error& thrown) {
+    error = in_home(thrown.what());
+  }
   const std::vector<std::string> quoted = blocks(text_of_the_guide(), "```text", "```");
   const bool found = std::find(quoted.begin(), quoted.end(), error + '\n') != quoted.end();
   if (!found) WARN("the guide does not quote:\n" + error);

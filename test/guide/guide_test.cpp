@@ -3,7 +3,6 @@
 
 #include "guide/guide.h"
 #include "support/catch.h"
-#include "support/error_of.h"
 
 #include <checkpoint/checkpoint.h>
 #include <torch/torch.h>
@@ -172,7 +171,7 @@ TEST_CASE("guide: strict or not, fine-tuning") {
   CHECK(torch::equal(net->encoder->parameters().front(), renamed->encoder->parameters().front()));
   CHECK(!torch::equal(net->head->weight, renamed->head->weight));
 
-  CHECK(guide::quotes(error_of([&] { checkpoint::load_state_dict(*tuned, weights); })));
+  CHECK(guide::quotes([&] { checkpoint::load_state_dict(*tuned, weights); }));
 }
 
 TEST_CASE("guide: a training run that resumes") {
@@ -230,7 +229,7 @@ TEST_CASE("guide: the pitfalls and what they say") {
       const bool is_head = entry.key().rfind("head.", 0) == 0;
       old.insert(is_head ? "classifier." + entry.key().substr(5) : entry.key(), entry.value());
     }
-    CHECK(guide::quotes(error_of([&] { checkpoint::load_state_dict(*net, old); })));
+    CHECK(guide::quotes([&] { checkpoint::load_state_dict(*net, old); }));
   }
   SECTION("another optimizer") {
     torch::optim::Adam adam(net->parameters());
@@ -240,14 +239,14 @@ TEST_CASE("guide: the pitfalls and what they say") {
     CheckpointManager manager("runs/guide", CheckpointManagerOptions().name("first"));
     manager.save(saved, {0, 1});
     live.add("model", net).add("optimizer", sgd);
-    CHECK(guide::quotes(error_of([&] { manager.restore_latest(live); })));
+    CHECK(guide::quotes([&] { manager.restore_latest(live); }));
   }
   SECTION("a second run in the same directory") {
     State state;
     state.add("model", net);
     CheckpointManager first("runs/guide"), second("runs/guide");
     first.save(state, {0, 1});
-    CHECK(guide::quotes(error_of([&] { second.save(state, {0, 1}); })));
+    CHECK(guide::quotes([&] { second.save(state, {0, 1}); }));
   }
   SECTION("an optimizer built before the model moved") {
     // Only a real second device shows the fault in training; that the state follows is shown here.

@@ -176,11 +176,11 @@ TEST_CASE("C++'s own random engines and distributions go on where they were") {
 }
 
 TEST_CASE("A text that is not an engine's is refused") {
-  const std::string in_file = "in the file that is not the text of one of its type";
+  const std::string in_file = "saved that is not the text of one of its type";
   CHECK(contains(mismatch(std::mt19937(1), std::minstd_rand(2)), in_file));
   CHECK(contains(mismatch(std::minstd_rand(1), std::mt19937(2)), in_file));
   CHECK(contains(mismatch(std::string("seed"), std::mt19937(2)), in_file));
-  CHECK(contains(mismatch(7, std::mt19937(2)), "data: a string here, and a int in the file"));
+  CHECK(contains(mismatch(7, std::mt19937(2)), "data: a string here, and a int saved"));
   // Indices that the standard library would follow out of its memory.
   const auto with_last = [](const std::string& text, const std::string& last) {
     return text.substr(0, text.find_last_of(' ') + 1) + last;
@@ -197,23 +197,23 @@ TEST_CASE("A text that is not an engine's is refused") {
 TEST_CASE("What does not fit a container is named by its place, and nothing changes") {
   using List = std::vector<double>;
   CHECK(contains(mismatch(std::vector<std::string>{"x"}, List{1, 2}),
-                 "data.0: a double here, and a string in the file"));
-  CHECK(contains(mismatch(0.5, List{1}), "data: a list here, and a double in the file"));
-  CHECK(contains(mismatch(List{1, 2}, 0.5), "data: double here, and a list in the file"));
+                 "data.0: a double here, and a string saved"));
+  CHECK(contains(mismatch(0.5, List{1}), "data: a list here, and a double saved"));
+  CHECK(contains(mismatch(List{1, 2}, 0.5), "data: double here, and a list saved"));
   CHECK(contains(mismatch(List{1}, std::map<std::string, double>{}),
-                 "data.0: a tuple here, and a double in the file"));
+                 "data.0: a tuple here, and a double saved"));
   CHECK(contains(mismatch(List{1, 2}, std::array<double, 3>{1, 2, 3}),
-                 "data: a list of 3 here, and a list of 2 in the file"));
+                 "data: a list of 3 here, and a list of 2 saved"));
   CHECK(contains(mismatch(std::map<std::string, int>{{"a", 300}}, std::map<std::string, int8_t>{}),
-                 "data.a: an int from -128 to 127 here, and the int 300 in the file"));
+                 "data.a: an int from -128 to 127 here, and the int 300 saved"));
   CHECK(contains(mismatch(List{1e300}, std::vector<float>{1}), "data.0: a float here"));
   CHECK(contains(mismatch(std::vector<int64_t>{(int64_t{1} << 53) + 1}, List{1}),
-                 "data.0: a double here, and the int 9007199254740993 in the file"));
+                 "data.0: a double here, and the int 9007199254740993 saved"));
   CHECK(contains(mismatch(std::vector<int64_t>{INT64_MAX}, List{1}), "data.0: a double here"));
   CHECK(contains(mismatch(std::map<int, int>{{1, 1}}, std::map<std::string, int>{}),
-                 "data.1: a string here, and a int in the file"));
+                 "data.1: a string here, and a int saved"));
   CHECK(contains(mismatch(std::optional<double>(0.5), std::optional<int>(1)),
-                 "data: a int here, and a double in the file"));
+                 "data: a int here, and a double saved"));
   CHECK(contains(mismatch(-1, Stage::kWarmUp), "data: an int from 0 to 255 here"));
   // The first few of many.
   const std::string many = mismatch(std::vector<std::string>(1000, "x"), List{1});
@@ -249,7 +249,7 @@ TEST_CASE("A container changes only after all of the State fits") {
   to = State();
   to.add("more", more);
   const std::string error = error_of([&] { file.restore(to); });
-  CHECK(contains(error, "missing in the file:"));
+  CHECK(contains(error, "live, but not saved:"));
   CHECK(contains(error, "more"));
 }
 
@@ -313,7 +313,7 @@ TEST_CASE("Tensors of a container that an optimizer steps stay the ones that it 
   to_longer.add("weights", longer);
   const std::string error = error_of([&] { file.restore(to_longer); });
   CHECK(contains(error, "weights.2"));
-  CHECK(contains(error, "weights.1: shape [7] here, [2] in the file"));
+  CHECK(contains(error, "weights.1: shape [7] here, [2] saved"));
   CHECK(longer.size() == 3);
 }
 

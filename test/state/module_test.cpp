@@ -404,12 +404,12 @@ TEST_CASE("All that does not fit is said at once, and nothing has changed") {
   const std::string error = error_of([&] { file.restore(to); });
   CHECK(contains(error, "incompatible: "));
   CHECK(contains(error, "nothing was changed"));
-  CHECK(contains(error, "model.first.weight: shape [7, 12] here, [6, 12] in the file"));
-  CHECK(contains(error, "model.second.weight: dtype float64 here, float32 in the file"));
+  CHECK(contains(error, "model.first.weight: shape [7, 12] here, [6, 12] saved"));
+  CHECK(contains(error, "model.second.weight: dtype float64 here, float32 saved"));
   CHECK(contains(error, "model.head.weight"));
-  CHECK(contains(error, "    model.norm\n"));  // A tensor here, a module in the file.
+  CHECK(contains(error, "    model.norm\n"));  // A tensor here, a module saved.
   CHECK(contains(error, "    model.norm.weight\n"));
-  CHECK(contains(error, "missing in the file:"));
+  CHECK(contains(error, "live, but not saved:"));
   CHECK(contains(error, "    number"));
   CHECK(unchanged(*live, before));
   CHECK(number == 7);
@@ -425,7 +425,7 @@ TEST_CASE("Keys of the file that are not live are an error inside an item") {
   State to;
   to.add("model", live);
   const std::string error = error_of([&] { file.restore(to); });
-  CHECK(contains(error, "in the file only:"));
+  CHECK(contains(error, "saved, but not live:"));
   CHECK(contains(error, "model.1.weight"));
 }
 

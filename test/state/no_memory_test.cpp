@@ -155,7 +155,7 @@ TEST_CASE("A sparse live tensor is refused before anything is written") {
   from.add("z", saved);
   to.add("z", live);
   CHECK(contains(error_of([&] { Saved(from).restore(to); }),
-                 "z: a tensor of the layout Sparse here, a dense one in the file"));
+                 "z: a tensor of the layout Sparse here, a dense one saved"));
 }
 
 TEST_CASE("Modules and objects with a save of their own: no undo could be made") {

@@ -191,12 +191,12 @@ TEST_CASE("What does not fit an optimizer is refused in a sentence, and nothing 
     std::vector<OptimizerParamGroup> groups{{other->conv->parameters()},
                                             {other->second->parameters()}};
     Adam live(groups, AdamOptions(0.5));
-    CHECK(contains(refusal(live), "2 parameter groups here, 1 in the file"));
+    CHECK(contains(refusal(live), "2 parameter groups here, 1 saved"));
   }
   SECTION("other parameters") {
     Adam live({other->conv->weight}, AdamOptions(0.5));
     const std::string text = refusal(live);
-    CHECK(contains(text, "in the file only:"));
+    CHECK(contains(text, "saved, but not live:"));
     CHECK(contains(text, "optimizer.param_groups.0.model.first.bias"));
     CHECK(lr_of(live) == 0.5);
   }
@@ -211,7 +211,7 @@ TEST_CASE("LBFGS, which keeps one vector over all parameters, insists on their o
   const Saved file(from);
   LBFGS live({net->second->weight, net->first->weight}, LBFGSOptions(0.1).max_iter(2));
   State to = state_of(net, live);
-  CHECK(contains(error_of([&] { file.restore(to); }), "their order here is not that in the file"));
+  CHECK(contains(error_of([&] { file.restore(to); }), "their order here is not the saved one"));
 }
 
 TEST_CASE("Without names, parameters are matched by position and their state checked by shape") {
@@ -235,7 +235,7 @@ TEST_CASE("Without names, parameters are matched by position and their state che
   State wrong;
   wrong.add("optimizer", swapped);
   CHECK(contains(error_of([&] { file.restore(wrong); }),
-                 "shape [3] in the file, and the parameter here has [2, 2]"));
+                 "shape [3] saved, and the parameter here has [2, 2]"));
   CHECK(swapped.state().empty());
   CHECK(lr_of(swapped) == 0.5);
 }
@@ -293,7 +293,7 @@ TEST_CASE("A parameter group added later comes back with its own options and sta
   Net other;
   const auto live = make(other);
   State to = state_of(other, *live);
-  CHECK(contains(error_of([&] { file.restore(to); }), "1 parameter groups here, 2 in the file"));
+  CHECK(contains(error_of([&] { file.restore(to); }), "1 parameter groups here, 2 saved"));
   add_group(*live, other);
   live->param_groups()[1].options().set_lr(0.5);
   file.restore(to);

@@ -140,11 +140,11 @@ TEST_CASE("Without rename, the error names what was most likely meant") {
   TwoParts live;
   State to = state_of(live);
   CHECK(contains(error_of([&] { file.restore(to); }),
-                 "model.head.weight   (the file has model.module.head.weight)"));
+                 "model.head.weight   (saved: model.module.head.weight)"));
   RestoreReport report;
   report.missing = {"model.encoder.weight", "model.something.else"};
   report.unexpected = {"model.encodr.weight", "x"};
-  CHECK(contains(report.to_string(), "model.encoder.weight   (the file has model.encodr.weight)"));
+  CHECK(contains(report.to_string(), "model.encoder.weight   (saved: model.encodr.weight)"));
   CHECK(contains(report.to_string(), "    model.something.else\n"));
 }
 
@@ -155,7 +155,7 @@ TEST_CASE("Dtypes are converted on request alone") {
   const Saved file(from);
   TwoParts live;
   State to = state_of(live);
-  CHECK(contains(error_of([&] { file.restore(to); }), "dtype float32 here, float64 in the file"));
+  CHECK(contains(error_of([&] { file.restore(to); }), "dtype float32 here, float64 saved"));
   file.restore(to, RestoreOptions().convert_dtype(true));
   CHECK(live->head->weight.scalar_type() == torch::kFloat);
   CHECK(same_bits(live->head->weight, saved->head->weight.to(torch::kFloat)));
@@ -174,7 +174,7 @@ TEST_CASE("A conversion that would make other numbers of them is refused") {
     return error;
   };
   CHECK(contains(convert(torch::tensor({1., 1e300, -1e300}, torch::kDouble), torch::kFloat),
-                 "t: dtype float32 here, float64 in the file, of which it cannot hold 2 numbers, "
+                 "t: dtype float32 here, float64 saved, of which it cannot hold 2 numbers, "
                  "as 1e+300"));
   CHECK(contains(convert(torch::tensor({1e6F}), torch::kHalf), "hold 1 number: 1e+06"));
   CHECK(contains(convert(torch::tensor({1, 300}), torch::kInt8), "hold 1 number: 300"));

@@ -101,8 +101,8 @@ TEST_CASE("A scheduler of another configuration is refused, by every number that
   State to = other.state();
   const std::string error = error_of([&] { file.restore(to); });
   CHECK(contains(error, "incompatible: "));
-  CHECK(contains(error, "scheduler.step_size: 4 here, 3 in the file"));
-  CHECK(contains(error, "scheduler.gamma: 0.5 here, 0.1 in the file"));
+  CHECK(contains(error, "scheduler.step_size: 4 here, 3 saved"));
+  CHECK(contains(error, "scheduler.gamma: 0.5 here, 0.1 saved"));
   CHECK(lr_of(other.optimizer) == 0.25);
   CHECK(rates(other, 3, 5, kStep) == std::vector<double>{0.25, 0.125});
 }
@@ -132,7 +132,7 @@ TEST_CASE("A scheduler's item in the manifest has its class; another kind is ref
   Run<Warmup> other(0.5);
   State to_other = other.state();
   CHECK(contains(error_of([&] { file.restore(to_other); }),
-                 "scheduler: object here, scheduler in the file"));
+                 "scheduler: object here, scheduler saved"));
 }
 
 TEST_CASE("Only LibTorch's own classes are added without a state_dict") {
@@ -177,9 +177,9 @@ TEST_CASE("A plateau scheduler of another configuration, or StepLR's state, is r
   auto other = make_plateau(0.5, Plateau::max, 0.1F, 4);
   State to = other->state();
   const std::string error = error_of([&] { file.restore(to); });
-  CHECK(contains(error, "scheduler.mode: max here, min in the file"));
-  CHECK(contains(error, "scheduler.factor: 0.1 here, 0.5 in the file"));
-  CHECK(contains(error, "scheduler.patience: 4 here, 1 in the file"));
+  CHECK(contains(error, "scheduler.mode: max here, min saved"));
+  CHECK(contains(error, "scheduler.factor: 0.1 here, 0.5 saved"));
+  CHECK(contains(error, "scheduler.patience: 4 here, 1 saved"));
   Run<StepLR> step(0.5, 3U, 0.5);
   State to_step = step.state();
   CHECK(contains(error_of([&] { file.restore(to_step); }),

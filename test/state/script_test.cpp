@@ -116,9 +116,9 @@ TEST_CASE("A TorchScript module that does not fit is refused, and nothing has ch
   State to;
   to.add("net", live);
   const std::string error = error_of([&] { file.restore(to); });
-  CHECK(contains(error, "net.weight: shape [4, 2] here, [3, 2] in the file"));
-  CHECK(contains(error, "net.count: a str here, a int in the file"));
-  CHECK(contains(error, "net.scale: a int here, a Tensor in the file"));
+  CHECK(contains(error, "net.weight: shape [4, 2] here, [3, 2] saved"));
+  CHECK(contains(error, "net.count: a str here, a int saved"));
+  CHECK(contains(error, "net.scale: a int here, a Tensor saved"));
   CHECK(contains(error, "    net.more"));
   CHECK(contains(error, "    net.inner.weight"));
   CHECK(live.attr("count").toStringRef() == "none");

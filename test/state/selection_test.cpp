@@ -179,7 +179,7 @@ TEST_CASE("Generators that are asked for by name, and were not saved, are missin
   to.add("number", number);
   CHECK(file.restore(to).report.fits());
   CHECK(contains(error_of([&] { file.restore(to, RestoreOptions().items({"rng"})); }),
-                 "missing in the file:\n    rng\n  items of the file:\n    'number'"));
+                 "live, but not saved:\n    rng\n  saved items:\n    'number'"));
 }
 
 TEST_CASE("A rename that meets no key is an error that names the nearest") {
@@ -405,7 +405,7 @@ TEST_CASE("rename moves a part of one module into another, and says what has no 
     CHECK(contains(error_of([&] {
                      Saved(two).restore(one, RestoreOptions().rename("a", "c").rename("b", "c"));
                    }),
-                   "c: 'a' and 'b' of the file both become it"));
+                   "c: 'a' and 'b' both become it"));
     CHECK(c == 0);
     // Each other's names are no more than that.
     State swapped;
@@ -475,13 +475,13 @@ TEST_CASE("A missing item names the items that are there; no near name is offere
   to.add("modle", model).add("other", number);
   const std::string error = error_of([&] { Saved(from).restore(to); });
   CHECK(contains(error,
-                 "  missing in the file:\n    modle   (the file has model)\n    other\n"
-                 "  items of the file:\n    'model', 'number' and 'rng'\n"));
+                 "  live, but not saved:\n    modle   (saved: model)\n    other\n"
+                 "  saved items:\n    'model', 'number' and 'rng'\n"));
   RestoreReport report;
   report.missing = {"model.fc1.weight", "model.fc2.weight", "model.fc3.weight"};
   report.unexpected = {"model.fc2_.weight"};
   CHECK(report.to_string() ==
-        "  missing in the file:\n    model.fc1.weight\n"
-        "    model.fc2.weight   (the file has model.fc2_.weight)\n    model.fc3.weight\n"
-        "  in the file only:\n    model.fc2_.weight");
+        "  live, but not saved:\n    model.fc1.weight\n"
+        "    model.fc2.weight   (saved: model.fc2_.weight)\n    model.fc3.weight\n"
+        "  saved, but not live:\n    model.fc2_.weight");
 }

@@ -36,7 +36,7 @@ TEST_CASE("load_state_dict is strict unless told otherwise, and all or nothing")
   const auto before = copies_of(*to);
   const std::string error = error_of([&] { checkpoint::load_state_dict(*to, partial); });
   CHECK(contains(error, "incompatible: "));
-  CHECK(contains(error, "second.bias: shape [2] here, [9] in the file"));
+  CHECK(contains(error, "second.bias: shape [2] here, [9] saved"));
   CHECK(contains(error, "seconds.bias"));
   CHECK(unchanged(*to, before));
   const RestoreReport report = checkpoint::load_state_dict(*to, partial, Strict::kNo);

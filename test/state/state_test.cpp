@@ -65,7 +65,7 @@ TEST_CASE("Numbers beyond int64 and double come back") {
   State to;
   to.add("value", narrow);
   CHECK(contains(error_of([&] { file.restore(to); }),
-                 "value: int64_t here, and the uint64 18446744073709551615 in the file"));
+                 "value: int64_t here, and the uint64 18446744073709551615 when it was saved"));
   // A text that is no such number.
   std::string text = "18446744073709551616";
   State from_text;
@@ -74,7 +74,7 @@ TEST_CASE("Numbers beyond int64 and double come back") {
   State to_huge;
   to_huge.add("value", huge);
   CHECK(contains(error_of([&] { text_file.restore(to_huge); }),
-                 "value: uint64_t here, and the string '18446744073709551616' in the file"));
+                 "value: uint64_t here, and the string '18446744073709551616' saved"));
   CHECK(huge == std::numeric_limits<uint64_t>::max());
   // A tree would make a negative number of it.
   CHECK(contains(error_of([&] { Value{huge}; }), "this one is 18446744073709551615"));
@@ -130,26 +130,26 @@ TEST_CASE("A number that does not fit is refused with its value and both types")
     return error.substr(error.find("v: ") + 3);
   };
   const int64_t past_double = (int64_t{1} << 53) + 1;
-  CHECK(contains(into(1.F, 1e300),
-                 "float here, and the double 1e+300 in the file, which it cannot hold"));
-  CHECK(contains(into(1.F, 1e-300), "float here, and the double 1e-300 in the file"));
+  CHECK(
+      contains(into(1.F, 1e300), "float here, and the double 1e+300 saved, which it cannot hold"));
+  CHECK(contains(into(1.F, 1e-300), "float here, and the double 1e-300 saved"));
   CHECK(contains(into(1.F, (int64_t{1} << 24) + 1), "float here, and the int 16777217 in the"));
-  CHECK(contains(into(1., past_double), "double here, and the int 9007199254740993 in the file"));
+  CHECK(contains(into(1., past_double), "double here, and the int 9007199254740993 saved"));
   CHECK(contains(into(1., std::numeric_limits<int64_t>::max()), "the int 9223372036854775807"));
   CHECK(contains(into(int64_t{1}, std::numeric_limits<uint64_t>::max()),
-                 "int64_t here, and the uint64 18446744073709551615 in the file"));
+                 "int64_t here, and the uint64 18446744073709551615 when it was saved"));
   CHECK(
       contains(into(1., std::numeric_limits<uint64_t>::max()), "double here, and the uint64 1844"));
   CHECK(contains(into(1., 0.1L), "double here, and the long double "));
-  CHECK(contains(into(uint64_t{1}, int64_t{-1}), "uint64_t here, and the int -1 in the file"));
-  CHECK(contains(into(uint16_t{1}, int64_t{-1}), "uint16_t here, and the int -1 in the file"));
+  CHECK(contains(into(uint64_t{1}, int64_t{-1}), "uint64_t here, and the int -1 saved"));
+  CHECK(contains(into(uint16_t{1}, int64_t{-1}), "uint16_t here, and the int -1 saved"));
   CHECK(contains(into(uint32_t{1}, int64_t{1} << 32), "uint32_t here, and the int 4294967296 in"));
-  CHECK(contains(into(int8_t{1}, int64_t{300}), "int8_t here, and the int 300 in the file"));
-  CHECK(contains(into(int8_t{1}, int64_t{128}), "int8_t here, and the int 128 in the file"));
-  CHECK(contains(into(int8_t{1}, int64_t{-129}), "int8_t here, and the int -129 in the file"));
-  CHECK(contains(into(1, 0.5), "int32_t here, and the double 0.5 in the file, which it cannot"));
-  CHECK(contains(into(uint64_t{1}, 0.5), "uint64_t here, and the double 0.5 in the file"));
-  CHECK(contains(into(1, std::string("one")), "int32_t here, and the string 'one' in the file"));
+  CHECK(contains(into(int8_t{1}, int64_t{300}), "int8_t here, and the int 300 saved"));
+  CHECK(contains(into(int8_t{1}, int64_t{128}), "int8_t here, and the int 128 saved"));
+  CHECK(contains(into(int8_t{1}, int64_t{-129}), "int8_t here, and the int -129 saved"));
+  CHECK(contains(into(1, 0.5), "int32_t here, and the double 0.5 saved, which it cannot"));
+  CHECK(contains(into(uint64_t{1}, 0.5), "uint64_t here, and the double 0.5 saved"));
+  CHECK(contains(into(1, std::string("one")), "int32_t here, and the string 'one' saved"));
 }
 
 TEST_CASE("A number that fits another type goes into it") {
@@ -182,8 +182,8 @@ TEST_CASE("A value of another kind is refused; an int may become a double") {
   std::string text = "t";
   State to_text;
   to_text.add("value", text);
-  CHECK(contains(error_of([&] { file.restore(to_text); }),
-                 "value: a string here, and a int in the file"));
+  CHECK(
+      contains(error_of([&] { file.restore(to_text); }), "value: a string here, and a int saved"));
   double real = 0;
   State to_double;
   to_double.add("value", real);
@@ -286,7 +286,7 @@ TEST_CASE("An item of another kind in the file is refused") {
   double number = 0;
   State to;
   to.add("thing", number);
-  CHECK(contains(error_of([&] { file.restore(to); }), "thing: value here, module in the file"));
+  CHECK(contains(error_of([&] { file.restore(to); }), "thing: value here, module saved"));
 }
 
 TEST_CASE("Live tensors that overlap get what the file holds for the one added later") {

@@ -1,6 +1,7 @@
 #include "format/pickle/pickle_machine.h"
 
 #include "base/in_quotes.h"
+#include "base/little_endian.h"
 #include "format/pickle/pickle_globals.h"
 
 #include <algorithm>
@@ -280,12 +281,7 @@ std::string_view Machine::take(size_t count) {
 }
 
 uint64_t Machine::take_number(size_t width) {
-  uint64_t value = 0;
-  const std::string_view bytes = take(width);
-  for (size_t i = 0; i < width; ++i) {
-    value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
-  }
-  return value;
+  return base::read_little_endian(take(width).data(), width);
 }
 
 std::string_view Machine::take_line() {
@@ -363,10 +359,7 @@ void Machine::push_long(uint64_t width) {
     push(LongText{text_of(bytes)});
     return;
   }
-  uint64_t value = 0;
-  for (size_t i = 0; i < width; ++i) {
-    value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
-  }
+  uint64_t value = base::read_little_endian(bytes.data(), width);
   const bool negative = width > 0 && (value >> (8 * width - 1)) != 0;
   if (negative && width < sizeof(int64_t)) value |= ~uint64_t{0} << (8 * width);
   push(static_cast<int64_t>(value));

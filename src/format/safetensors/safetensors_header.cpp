@@ -2,6 +2,7 @@
 
 #include "base/in_quotes.h"
 #include "base/json.h"
+#include "base/little_endian.h"
 #include "format/tree/dtype.h"
 
 #include <checkpoint/error.h>
@@ -59,14 +60,6 @@ constexpr DtypeName kDtypes[] = {
     {"I64", "int64"},
     {"U64", "uint64"},
 };
-
-uint64_t little_endian(const char* bytes) {
-  uint64_t value = 0;
-  for (size_t i = 0; i < kLengthBytes; ++i) {
-    value |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
-  }
-  return value;
-}
 
 // Takes the header's JSON event by event: nothing is built that it should not hold. As the
 // reference implementation does, it ignores a tensor's fields that it does not know, whatever they
@@ -332,7 +325,7 @@ const DtypeName* find_name(c10::ScalarType dtype) {
 
 bool looks_like_safetensors(std::string_view begin, uint64_t file_bytes) {
   if (begin.size() <= kLengthBytes) return false;
-  const uint64_t header_bytes = little_endian(begin.data());
+  const uint64_t header_bytes = base::read_little_endian(begin.data(), kLengthBytes);
   if (header_bytes > file_bytes - kLengthBytes) return false;
   const std::string_view header = begin.substr(kLengthBytes, header_bytes);
   const size_t first = header.find_first_not_of(kBlanks);
@@ -346,7 +339,7 @@ SafetensorsHeader read_safetensors_header(const store::ByteSource& source) {
     store::throw_corrupt("the file is too short to be a safetensors file", source);
   char length[kLengthBytes];
   source.read_at(0, length, sizeof(length));
-  const uint64_t header_bytes = little_endian(length);
+  const uint64_t header_bytes = base::read_little_endian(length, kLengthBytes);
   if (header_bytes > file_bytes - kLengthBytes) {
     store::throw_corrupt("the safetensors header claims to be longer than the file", source);
   }

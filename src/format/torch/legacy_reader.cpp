@@ -8,6 +8,7 @@
 #include "format/torch/legacy_reader.h"
 
 #include "base/in_quotes.h"
+#include "base/little_endian.h"
 #include "format/decode/placeholders.h"
 #include "format/pickle/pickle_reader.h"
 
@@ -106,8 +107,7 @@ std::unordered_map<std::string, ByteRange> find_records(const Value& keys, uint6
     unsigned char length[sizeof(uint64_t)];
     source.read_at(position, length, sizeof(length));
     position += sizeof(length);
-    uint64_t numel = 0;
-    for (size_t i = 0; i < sizeof(length); ++i) numel |= uint64_t{length[i]} << (8 * i);
+    const uint64_t numel = base::read_little_endian(length, sizeof(length));
     const auto& dtype = storage->second.dtype;
     uint64_t bytes = 0;
     if (__builtin_mul_overflow(numel, dtype ? c10::elementSize(*dtype) : 1, &bytes) ||

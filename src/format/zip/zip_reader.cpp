@@ -1,6 +1,7 @@
 #include "format/zip/zip_reader.h"
 
 #include "base/in_quotes.h"
+#include "base/little_endian.h"
 #include "format/zip/inflate.h"
 #include "format/zip/zip_records.h"
 
@@ -56,10 +57,7 @@ class Fields {
 
  private:
   uint64_t number(size_t width) {
-    uint64_t value = 0;
-    for (size_t i = 0; i < width; ++i) {
-      value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes_[i])) << (8 * i);
-    }
+    const uint64_t value = base::read_little_endian(bytes_.data(), width);
     bytes_.remove_prefix(width);
     return value;
   }

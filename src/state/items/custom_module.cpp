@@ -1,5 +1,6 @@
 #include "state/items/custom_module.h"
 
+#include "compat/torch_compat.h"
 #include "state/items/custom_save_load.h"
 #include "state/plan/item.h"
 
@@ -116,8 +117,7 @@ class KeptTensors {
   static void put(const Kept& kept) {
     at::Tensor live = kept.live;
     live.set_data(kept.own);
-    // A graph that saved the old values raises at backward.
-    if (!live.is_inference()) live.unsafeGetTensorImpl()->bump_version();
+    compat::note_change(live);
   }
 
   std::vector<Kept> kept_;
@@ -188,8 +188,7 @@ class Comparison {
         return;
       }
     } else if (saved != nullptr) {
-      plan_.mismatched(path,
-                       std::string("a tensor here, and a ") + kind_text(*saved) + " in the file");
+      plan_.wrong_kind(path, "a tensor", *saved);
     } else {
       plan_.missing(path);
     }
@@ -210,7 +209,7 @@ Value capture_custom_module(Module& module, const std::string& path) {
 void plan_custom_module(Module& module, const Value& saved, const std::string& path,
                         RestorePlan& plan) {
   if (!saved.is_dict()) {
-    plan.mismatched(path, std::string("a module here, and a ") + kind_text(saved) + " in the file");
+    plan.wrong_kind(path, "a module", saved);
     return;
   }
   if (!have_memory(module, path, plan)) return;

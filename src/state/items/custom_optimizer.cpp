@@ -4,6 +4,7 @@
 #include "format/torch/memory_archive.h"
 #include "state/items/custom_save_load.h"
 #include "state/items/optimizer.h"
+#include "state/items/optimizer_match.h"
 #include "state/plan/restore_plan.h"
 
 #include <torch/torch.h>
@@ -78,56 +79,19 @@ class CustomOptimizerItem final : public Item {
 
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override {
     if (!compare(saved, parameter_names(live_names), plan)) return;
-    const Dict live = object_.capture();
-    if (!can_be_undone(live, name(), plan)) return;
-    const auto wanted =
-        std::make_shared<Dict>(read_tree(saved.value.dict(), name(), live, place(plan), plan));
-    const auto before = std::make_shared<std::optional<Dict>>();
-    plan.add_step(
-        [this, wanted, before] {
-          *before = Copier().copy(object_.capture());
-          load(*wanted);
-        },
-        [this, before] {
-          if (*before) load(**before);
-        });
+    object_.plan_load(saved.value, place(plan), plan, [this](const Dict& tree) { load(tree); });
   }
 
  private:
   // Nothing in the archive says which parameter a state belongs to but its place.
   bool compare(const SavedItem& saved, const std::vector<Names>& live, RestorePlan& plan) const {
     const std::vector<Names>& in_file = saved.parameter_names;
-    if (saved.entry.type != type_ || !saved.value.is_dict()) {
-      plan.mismatched(name(), "the state of " + saved.entry.type + " cannot go into " + type_);
-      return false;
-    }
-    if (in_file.size() != live.size()) {
-      plan.mismatched(name(), std::to_string(live.size()) + " parameter groups here, " +
-                                  std::to_string(in_file.size()) + " in the file");
-      return false;
-    }
+    if (!compare_group_counts(live.size(), in_file.size(), name(), plan)) return false;
     bool fits = true;
     for (size_t g = 0; g < live.size(); ++g) {
       const std::string path = dotted(name(), "param_groups." + std::to_string(g));
-      fits = compare_group(in_file[g], live[g], path, plan) && fits;
-    }
-    return fits;
-  }
-
-  static bool compare_group(const Names& in_file, const Names& live, const std::string& path,
-                            RestorePlan& plan) {
-    if (in_file.size() != live.size()) {
-      plan.mismatched(path, std::to_string(live.size()) + " parameters here, " +
-                                std::to_string(in_file.size()) + " in the file");
-      return false;
-    }
-    bool fits = true;
-    for (size_t p = 0; p < live.size(); ++p) {
-      const bool contradict = !in_file[p].empty() && !live[p].empty() && in_file[p] != live[p];
-      if (!contradict) continue;
-      plan.mismatched(dotted(path, std::to_string(p)),
-                      "the parameter '" + live[p] + "' here, '" + in_file[p] + "' in the file");
-      fits = false;
+      fits = compare_parameter_counts(live[g].size(), in_file[g].size(), path, plan) &&
+             compare_parameter_names(live[g], in_file[g], path, plan) && fits;
     }
     return fits;
   }

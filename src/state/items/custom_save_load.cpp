@@ -54,6 +54,27 @@ void CustomSaveLoad::load(const Dict& tree) const {
        [&] { load_(archive); });
 }
 
+void CustomSaveLoad::plan_load(const Value& saved, const Place& place, RestorePlan& plan,
+                               std::function<void(const Dict&)> calls) const {
+  if (!saved.is_dict()) {
+    plan.wrong_kind(path_, "a dict", saved);
+    return;
+  }
+  if (calls == nullptr) calls = [this](const Dict& tree) { load(tree); };
+  const Dict live = capture();
+  if (!can_be_undone(live, path_, plan)) return;
+  const auto wanted = std::make_shared<Dict>(read_tree(saved.dict(), path_, live, place, plan));
+  const auto before = std::make_shared<std::optional<Dict>>();
+  plan.add_step(
+      [this, calls, wanted, before] {
+        *before = Copier().copy(capture());
+        calls(*wanted);
+      },
+      [calls, before] {
+        if (*before) calls(**before);
+      });
+}
+
 bool is_empty(const Value& tree) {
   return tree.is_dict() && std::all_of(tree.dict().begin(), tree.dict().end(),
                                        [](const auto& entry) { return is_empty(entry.second); });

@@ -13,6 +13,10 @@
 
 namespace checkpoint::state {
 
+/// Where a saved tensor goes, given its key and its live counterpart, if it has one.
+using Place =
+    std::function<c10::Device(const at::Tensor& placeholder, const format::TensorPlace& at)>;
+
 /// An object of the user's with `save(OutputArchive&)` and `load(InputArchive&)` of its own, which
 /// are called with archives in memory. The object must outlive it.
 class CustomSaveLoad {
@@ -27,6 +31,12 @@ class CustomSaveLoad {
   /// Calls its load. Its tensors may come to share the memory of the tree's. Throws
   /// Error(incompatible) with the words of what load throws.
   void load(const Dict& tree) const;
+  /// Plans to call its load with a saved tree, whose tensors are read now, each to where `place`
+  /// says. Before the call, what the object is now is kept, so that the call can be undone; if that
+  /// cannot be, the report says so, and nothing is planned. `calls`, if given, is called instead of
+  /// `load`, and calls it. This must outlive the plan.
+  void plan_load(const Value& saved, const Place& place, RestorePlan& plan,
+                 std::function<void(const Dict&)> calls = nullptr) const;
   const std::string& path() const { return path_; }
 
  private:
@@ -37,10 +47,6 @@ class CustomSaveLoad {
 
 /// Whether there is nothing in a tree: no value but dicts.
 bool is_empty(const Value& tree);
-
-/// Where a saved tensor goes, given its key and its live counterpart, if it has one.
-using Place =
-    std::function<c10::Device(const at::Tensor& placeholder, const format::TensorPlace& at)>;
 
 /// Where map_location says; else where the live counterpart is, or `home` where there is none. The
 /// plan must outlive it.

@@ -158,7 +158,7 @@ class ModulePlan {
   }
 
   void note_second(const std::string& live_key, const std::string& path) {
-    plan_.mismatched(live_key, "'" + path + "' is not the only key of the file that becomes it");
+    plan_.mismatched(live_key, "'" + path + "' is not the only saved key that becomes it");
   }
 
   void match(Module& module, const std::string& path) {
@@ -191,8 +191,7 @@ class ModulePlan {
     if (saved == nullptr) {
       plan_.missing(key);
     } else if (!saved->is_tensor()) {
-      plan_.mismatched(key,
-                       std::string("a tensor here, and a ") + kind_text(*saved) + " in the file");
+      plan_.wrong_kind(key, "a tensor", *saved);
     } else {
       plan_.restore_in_place(live, saved->to_tensor(), key);
       if (plan_.options().restore_modes()) plan_requires_grad(live, *saved, plan_);

@@ -62,8 +62,8 @@ std::string misfit(const Value& saved, const std::string& saved_type, const Numb
                         : saved.kind() == Value::Kind::kDouble && holds(wanted, saved.to_double());
   if (fits) return {};
   const std::string why = is_number(saved.kind()) ? ", which it cannot hold" : "";
-  return std::string(wanted.name) + " here, and " + what_was_saved(saved, saved_type) +
-         " in the file" + why;
+  return std::string(wanted.name) + " here, and " + what_was_saved(saved, saved_type) + " saved" +
+         why;
 }
 
 std::string misfit_or_text(const Value& saved, const std::string& saved_type,

@@ -1,15 +1,15 @@
 #include "state/items/optimizer.h"
 
-#include "compat/torch_compat.h"
 #include "state/items/custom_optimizer.h"
 #include "state/items/optimizer_codec.h"
+#include "state/items/optimizer_match.h"
 #include "state/plan/restore_plan.h"
 
 #include <c10/util/Type.h>
 #include <torch/torch.h>
 
 #include <memory>
-#include <sstream>
+#include <numeric>
 #include <string_view>
 #include <typeinfo>
 #include <unordered_map>
@@ -24,11 +24,6 @@ using torch::optim::OptimizerParamState;
 using Names = std::vector<std::string>;
 
 Value size_tensor(size_t size) { return torch::tensor(static_cast<int64_t>(size)); }
-
-const OptimizerParamState* find_state(const Optimizer& optimizer, const at::Tensor& parameter) {
-  const auto found = optimizer.state().find(compat::state_key(parameter));
-  return found != optimizer.state().end() ? found->second.get() : nullptr;
-}
 
 // Of names that outlive them.
 using Positions = std::unordered_map<std::string_view, int64_t>;
@@ -109,33 +104,22 @@ class OptimizerItem final : public Item {
   }
 
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override {
-    if (saved.entry.type != type_) {
-      plan.mismatched(name(), "the state of " + saved.entry.type + " cannot go into " + type_);
-      return;
-    }
     const size_t live_groups = optimizer_.param_groups().size();
-    if (saved.parameter_names.size() != live_groups) {
-      plan.mismatched(name(), std::to_string(live_groups) + " parameter groups here, " +
-                                  std::to_string(saved.parameter_names.size()) + " in the file");
-      return;
-    }
+    if (!compare_group_counts(live_groups, saved.parameter_names.size(), name(), plan)) return;
     const std::vector<Names> names = parameter_names(live_names);
-    auto states = std::make_shared<States>();
+    auto states = std::make_shared<OptimizerStates>();
     size_t first_index = 0;
     for (size_t g = 0; g < live_groups; ++g) {
       plan_group(saved, g, first_index, names[g], *states, plan);
       first_index += saved.parameter_names[g].size();
     }
-    plan.add_final([this, states] { replace_states(*states); });
+    plan.add_final([this, states] { replace_states(optimizer_, *states); });
   }
 
  private:
-  // Parameter, and the state that it shall have.
-  using States = std::vector<std::pair<at::Tensor, std::unique_ptr<OptimizerParamState>>>;
-
   // In the file, the state of the group's i-th parameter has the key first_index + i.
   void plan_group(const SavedItem& saved, size_t g, size_t first_index, const Names& live,
-                  States& states, RestorePlan& plan) {
+                  OptimizerStates& states, RestorePlan& plan) {
     const std::string path = dotted(name(), "param_groups." + std::to_string(g));
     const Names& in_file = saved.parameter_names[g];
     const std::vector<int64_t> matches = match(in_file, live, path, plan);
@@ -176,29 +160,19 @@ class OptimizerItem final : public Item {
       if (codec_.is_flat() && in_file != live) {
         plan.mismatched(path, std::string(codec_.type()) +
                                   " keeps one vector over all parameters, and their order here is "
-                                  "not that in the file");
+                                  "not the saved one");
       }
       return matches;
     }
-    if (in_file.size() != live.size()) {
-      plan.mismatched(path, std::to_string(live.size()) + " parameters here, " +
-                                std::to_string(in_file.size()) + " in the file");
-      return matches;
-    }
-    for (size_t p = 0; p < live.size(); ++p) {
-      matches[p] = static_cast<int64_t>(p);
-      const bool contradict = !in_file[p].empty() && !live[p].empty() && in_file[p] != live[p];
-      if (contradict) {
-        plan.mismatched(dotted(path, std::to_string(p)),
-                        "the parameter '" + live[p] + "' here, '" + in_file[p] + "' in the file");
-      }
-    }
+    if (!compare_parameter_counts(live.size(), in_file.size(), path, plan)) return matches;
+    compare_parameter_names(live, in_file, path, plan);
+    std::iota(matches.begin(), matches.end(), int64_t{0});
     return matches;
   }
 
   void plan_state(const Value& saved, const at::Tensor& parameter,
-                  const std::string& parameter_name, const std::string& key, States& states,
-                  RestorePlan& plan) {
+                  const std::string& parameter_name, const std::string& key,
+                  OptimizerStates& states, RestorePlan& plan) {
     const std::string path = dotted(name(), "state." + key) +
                              (parameter_name.empty() ? "" : " (of " + parameter_name + ")");
     if (!check_shapes(saved, parameter, path, plan)) return;
@@ -206,7 +180,6 @@ class OptimizerItem final : public Item {
     if (state) states.emplace_back(parameter, std::move(state));
   }
 
-  // A state of another shape would be accepted, and throw in step().
   bool check_shapes(const Value& saved, const at::Tensor& parameter, const std::string& path,
                     RestorePlan& plan) const {
     if (!saved.is_dict()) {
@@ -214,16 +187,7 @@ class OptimizerItem final : public Item {
       return false;
     }
     if (codec_.is_flat()) return check_flat(saved, path, plan);
-    bool fits = true;
-    for (const auto& [key, value] : saved.dict()) {
-      if (!value.is_tensor() || value.to_tensor().sizes() == parameter.sizes()) continue;
-      std::ostringstream why;
-      why << "shape " << value.to_tensor().sizes() << " in the file, and the parameter here has "
-          << parameter.sizes();
-      plan.mismatched(dotted(path, to_string(key)), why.str());
-      fits = false;
-    }
-    return fits;
+    return compare_state_shapes(saved.dict(), parameter, path, plan);
   }
 
   bool check_flat(const Value& saved, const std::string& path, RestorePlan& plan) const {
@@ -236,21 +200,12 @@ class OptimizerItem final : public Item {
       if (value == nullptr || !value->is_tensor() || value->to_tensor().numel() == elements) {
         continue;
       }
-      plan.mismatched(dotted(path, key),
-                      std::to_string(value->to_tensor().numel()) +
-                          " elements in the file, and the parameters here have " +
-                          std::to_string(elements));
+      plan.mismatched(dotted(path, key), std::to_string(value->to_tensor().numel()) +
+                                             " elements saved, and the parameters here have " +
+                                             std::to_string(elements));
       return false;
     }
     return true;
-  }
-
-  void replace_states(States& states) {
-    // All of it: LibTorch's own load merges, and keeps what is stale.
-    optimizer_.state().clear();
-    for (auto& [parameter, state] : states) {
-      optimizer_.state()[compat::state_key(parameter)] = std::move(state);
-    }
   }
 
   Optimizer& optimizer_;

@@ -5,8 +5,8 @@
 //
 // LibTorch's classes have the same fields as Python's, and Python's have more options.
 
-#include "compat/torch_compat.h"
 #include "state/items/optimizer_codec.h"
+#include "state/items/optimizer_match.h"
 #include "state/plan/restore_plan.h"
 
 #include "base/log.h"
@@ -21,7 +21,6 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +29,7 @@ namespace checkpoint {
 namespace {
 
 using format::dotted;
+using state::find_state;
 using state::OptimizerCodec;
 using state::RestorePlan;
 using torch::optim::Optimizer;
@@ -63,11 +63,6 @@ const OptimizerCodec& codec_of(const Optimizer& optimizer) {
                 "only SGD, Adam, AdamW, RMSprop and Adagrad have a form that Python shares");
   }
   return *codec;
-}
-
-const OptimizerParamState* find_state(const Optimizer& optimizer, const at::Tensor& parameter) {
-  const auto found = optimizer.state().find(compat::state_key(parameter));
-  return found != optimizer.state().end() ? found->second.get() : nullptr;
 }
 
 // As Python counts steps: in a tensor, and in float32 where that can hold the number.
@@ -152,9 +147,7 @@ class Loader {
     }
     if (!can_be_read(saved)) return;
     auto& live = optimizer_.param_groups();
-    if (groups->list().size() != live.size()) {
-      plan_.mismatched("param_groups", std::to_string(live.size()) + " groups here, " +
-                                           std::to_string(groups->list().size()) + " in the file");
+    if (!state::compare_group_counts(live.size(), groups->list().size(), "param_groups", plan_)) {
       return;
     }
     for (size_t g = 0; g < live.size(); ++g) {
@@ -162,16 +155,11 @@ class Loader {
                  "param_groups." + std::to_string(g));
     }
     plan_.add_final([optimizer = &optimizer_, states = states_] {
-      optimizer->state().clear();
-      for (auto& [parameter, state] : *states) {
-        optimizer->state()[compat::state_key(parameter)] = std::move(state);
-      }
+      state::replace_states(*optimizer, *states);
     });
   }
 
  private:
-  using States = std::vector<std::pair<at::Tensor, std::unique_ptr<OptimizerParamState>>>;
-
   // Whether all tensors have memory; if not, the report says so.
   bool can_be_read(const Value& saved) {
     bool can_be = true;
@@ -193,11 +181,8 @@ class Loader {
       plan_.missing(dotted(path, "params"));
       return;
     }
-    if (params->list().size() != live.params().size()) {
-      plan_.mismatched(path, std::to_string(live.params().size()) + " parameters here, " +
-                                 std::to_string(params->list().size()) + " in the file");
-      return;
-    }
+    const size_t saved_count = params->list().size();
+    if (!state::compare_parameter_counts(live.params().size(), saved_count, path, plan_)) return;
     for (size_t p = 0; p < live.params().size(); ++p) {
       const int64_t index = params->list()[p].to_int();
       const Value* state = states.find(index);
@@ -225,24 +210,17 @@ class Loader {
   }
 
   void load_state(const Dict& saved, const at::Tensor& parameter, const std::string& path) {
-    const Value state = from_python_state(saved);
-    for (const auto& [key, value] : state.dict()) {
-      if (!value.is_tensor() || value.to_tensor().sizes() == parameter.sizes()) continue;
-      std::ostringstream why;
-      why << "shape " << value.to_tensor().sizes() << " in the file, and the parameter here has "
-          << parameter.sizes();
-      plan_.mismatched(dotted(path, to_string(key)), why.str());
-      return;
-    }
+    const Value plain = from_python_state(saved);
+    if (!state::compare_state_shapes(plain.dict(), parameter, path, plan_)) return;
     auto planned =
-        codec_.plan_state(state, find_state(optimizer_, parameter), parameter, path, plan_);
+        codec_.plan_state(plain, find_state(optimizer_, parameter), parameter, path, plan_);
     if (planned) states_->emplace_back(parameter, std::move(planned));
   }
 
   Optimizer& optimizer_;
   const OptimizerCodec& codec_;
   RestorePlan& plan_;
-  std::shared_ptr<States> states_ = std::make_shared<States>();
+  std::shared_ptr<state::OptimizerStates> states_ = std::make_shared<state::OptimizerStates>();
 };
 
 }  // namespace

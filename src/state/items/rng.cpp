@@ -57,7 +57,7 @@ void plan_generator(const c10::Device& device, const at::Tensor& placeholder,
   const at::Tensor before = state_of(generator_of(device));
   if (device.is_cpu() && placeholder.numel() != before.numel()) {
     plan.mismatched(key, std::to_string(before.numel()) + " bytes here, " +
-                             std::to_string(placeholder.numel()) + " in the file");
+                             std::to_string(placeholder.numel()) + " saved");
     return;
   }
   const at::Tensor saved = plan.load(placeholder);

@@ -29,7 +29,7 @@ void SavedData::refuse(const std::string& why) const {
 }
 
 void SavedData::refuse_kind(const char* here) const {
-  refuse(std::string("a ") + here + " here, and " + a_kind(kind()) + " in the file");
+  refuse(std::string("a ") + here + " here, and " + a_kind(kind()) + " saved");
 }
 
 bool SavedData::is(Value::Kind wanted) const {
@@ -49,7 +49,7 @@ const std::vector<Value>* SavedData::elements(const char* here, size_t size) con
   const std::vector<Value>* const items = elements(here);
   if (items == nullptr || items->size() == size) return items;
   refuse(std::string("a ") + here + " of " + std::to_string(size) + " here, and a " +
-         to_string(kind()) + " of " + std::to_string(items->size()) + " in the file");
+         to_string(kind()) + " of " + std::to_string(items->size()) + " saved");
   return nullptr;
 }
 
@@ -58,7 +58,7 @@ bool SavedData::read(int64_t& into, int64_t least, int64_t most) const {
   into = value_.to_int();
   if (least <= into && into <= most) return true;
   refuse("an int from " + std::to_string(least) + " to " + std::to_string(most) +
-         " here, and the int " + std::to_string(into) + " in the file");
+         " here, and the int " + std::to_string(into) + " saved");
   return false;
 }
 
@@ -79,7 +79,7 @@ bool SavedData::read(double& into) const {
     // Beyond the largest int64_t nothing can be compared as one.
     if (into < 9223372036854775808.0 && static_cast<int64_t>(into) == number) return true;
     refuse("a double here, and the int " + std::to_string(number) +
-           " in the file, which no double is equal to");
+           " saved, which no double is equal to");
     return false;
   }
   if (!is(Value::Kind::kDouble)) return false;

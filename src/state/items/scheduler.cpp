@@ -92,10 +92,6 @@ class SchedulerItem final : public Item {
   }
 
   void plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) override {
-    if (saved.entry.type != type_) {
-      plan.mismatched(name(), "the state of " + saved.entry.type + " cannot go into " + type_);
-      return;
-    }
     std::set<std::string> known;
     for (const Field& field : fields_) {
       known.insert(field.name);
@@ -124,7 +120,7 @@ class SchedulerItem final : public Item {
       plan.add_step([&field, value = *saved] { field.write(value); },
                     [&field, live] { field.write(live); });
     } else if (!same_kind || text_of(*saved) != text_of(live)) {
-      plan.mismatched(key, text_of(live) + " here, " + text_of(*saved) + " in the file");
+      plan.mismatched(key, text_of(live) + " here, " + text_of(*saved) + " saved");
     }
   }
 

@@ -41,8 +41,8 @@ void plan_attribute(const ScriptModule& module, const std::string& name, const c
       path);
   const c10::TypePtr type = module.type()->getAttribute(name);
   if (!wanted.type()->isSubtypeOf(*type)) {
-    plan.mismatched(
-        path, "a " + type->repr_str() + " here, a " + wanted.type()->repr_str() + " in the file");
+    plan.mismatched(path,
+                    "a " + type->repr_str() + " here, a " + wanted.type()->repr_str() + " saved");
     return;
   }
   const auto set = [module, name](const c10::IValue& value) {
@@ -55,7 +55,7 @@ void plan_attribute(const ScriptModule& module, const std::string& name, const c
 void plan_script(const ScriptModule& module, const Value& saved, const std::string& path,
                  RestorePlan& plan) {
   if (!saved.is_dict()) {
-    plan.mismatched(path, std::string("a module here, and a ") + kind_text(saved) + " in the file");
+    plan.wrong_kind(path, "a module", saved);
     return;
   }
   std::set<std::string> known = {kTraining};
@@ -73,7 +73,7 @@ void plan_script(const ScriptModule& module, const Value& saved, const std::stri
     } else if (entry == nullptr) {
       plan.missing(key);
     } else if (entry->is_dict()) {
-      plan.mismatched(key, "no module here, and one in the file");
+      plan.mismatched(key, "no module here, and one saved");
     } else if (live.isTensor() && live.toTensor().defined() && entry->is_tensor()) {
       plan.restore_in_place(live.toTensor(), entry->to_tensor(), key);
     } else {

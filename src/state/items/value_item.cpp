@@ -80,8 +80,7 @@ ValueItem::ValueItem(std::string name, Value::Kind kind, std::function<Value()> 
   if (misfit_) return;
   misfit_ = [kind](const Value& saved, const std::string&) {
     if (saved.kind() == kind) return std::string();
-    return std::string("a ") + to_string(kind) + " here, and a " + kind_text(saved) +
-           " in the file";
+    return std::string("a ") + to_string(kind) + " here, and a " + kind_text(saved) + " saved";
   };
 }
 
@@ -110,8 +109,7 @@ void TensorItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan
   if (saved.value.is_none()) {
     plan.add_final([this] { tensor_ = at::Tensor(); });
   } else if (!saved.value.is_tensor()) {
-    plan.mismatched(name(),
-                    std::string("a tensor here, and a ") + kind_text(saved.value) + " in the file");
+    plan.wrong_kind(name(), "a tensor", saved.value);
   } else if (tensor_.defined()) {
     plan.restore_in_place(tensor_, saved.value.to_tensor(), name());
   } else {

@@ -57,7 +57,7 @@ class TreeRenaming {
     } else if (live != live_path_ && is_at_or_below(live, live_path_)) {
       const std::string below = live_path_.empty() ? live : live.substr(live_path_.size() + 1);
       if (!insert_nested(root, below, std::move(value))) {
-        plan_.mismatched(live, "two keys of the file become it");
+        plan_.mismatched(live, "two saved keys become it");
       }
     } else if (plan_.selection().takes(live)) {
       plan_.unexpected(live);

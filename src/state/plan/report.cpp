@@ -25,12 +25,12 @@ std::string RestoreReport::to_string() const {
   const std::vector<std::string> nearest = base::nearest_names(missing, candidates);
   std::vector<std::string> missing_lines = missing;
   for (size_t i = 0; i < missing.size(); ++i) {
-    if (!nearest[i].empty()) missing_lines[i] += "   (the file has " + nearest[i] + ")";
+    if (!nearest[i].empty()) missing_lines[i] += "   (saved: " + nearest[i] + ")";
   }
   std::string text;
-  add(text, "missing in the file", missing_lines);
-  if (!file_items.empty()) add(text, "items of the file", {base::listed(file_items)});
-  add(text, "in the file only", unexpected);
+  add(text, "live, but not saved", missing_lines);
+  if (!file_items.empty()) add(text, "saved items", {base::listed(file_items)});
+  add(text, "saved, but not live", unexpected);
   add(text, "different", mismatched);
   return text;
 }

@@ -3,7 +3,9 @@
 #include "base/aligned_buffer.h"
 #include "base/log.h"
 #include "base/meter.h"
+#include "base/shape_text.h"
 #include "compat/device.h"
+#include "compat/torch_compat.h"
 #include "format/tree/dense.h"
 #include "format/tree/dtype.h"
 #include "format/tree/scalar_text.h"
@@ -23,12 +25,6 @@
 
 namespace checkpoint::state {
 namespace {
-
-std::string shape_text(const at::Tensor& tensor) {
-  std::ostringstream text;
-  text << tensor.sizes();
-  return text.str();
-}
 
 // Whether the elements fill the memory from the first to the last without a gap, in some order.
 bool is_dense(const at::Tensor& tensor) { return tensor.is_non_overlapping_and_dense(); }
@@ -90,11 +86,6 @@ std::string first_number(const at::Tensor& numbers) {
                                                        : Value(first.item<int64_t>()));
 }
 
-// As LibTorch's own in-place functions do: a graph that saved the old values raises at backward.
-void note_change(const at::Tensor& tensor) {
-  if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
-}
-
 // A file whose digest nobody has checked is read whole, whatever is wanted of it.
 uint64_t bytes_to_read(const store::ContentFile& content,
                        const std::vector<store::Segment>& segments) {
@@ -106,10 +97,11 @@ uint64_t bytes_to_read(const store::ContentFile& content,
 
 [[noreturn]] void refuse(const RestoreReport& report, const std::string& path) {
   throw Error(ErrorCode::kIncompatible,
-              "what was saved does not fit, and nothing was changed:\n" + report.to_string(), path,
-              0,
-              "Restore it into what it was saved from, or into what has the same names and shapes; "
-              "rename() and Strict::kNo load a part.");
+              "the saved state does not match the live objects; nothing was changed:\n" +
+                  report.to_string(),
+              path, 0,
+              "Restore into objects with the same names and shapes, or load a part with rename() "
+              "or Strict::kNo.");
 }
 
 }  // namespace
@@ -126,7 +118,7 @@ std::string RestorePlan::conversion_loss(const at::Tensor& live,
   }
   if (live.scalar_type() == at::kDouble && !placeholder.is_complex()) return {};
   const std::string dtypes = "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
-                             format::dtype_name(placeholder.scalar_type()) + " in the file";
+                             format::dtype_name(placeholder.scalar_type()) + " saved";
   if (placeholder.is_complex() && !live.is_complex()) {
     return dtypes + ", whose imaginary parts it cannot hold";
   }
@@ -162,17 +154,17 @@ bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
   if (live.layout() != c10::kStrided) {
     std::ostringstream layout;
     layout << live.layout();
-    mismatched(key, "a tensor of the layout " + layout.str() + " here, a dense one in the file");
+    mismatched(key, "a tensor of the layout " + layout.str() + " here, a dense one saved");
     return false;
   }
   if (live.scalar_type() != placeholder.scalar_type() && !options_.convert_dtype()) {
     mismatched(key, "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
-                        format::dtype_name(placeholder.scalar_type()) + " in the file");
+                        format::dtype_name(placeholder.scalar_type()) + " saved");
     return false;
   }
   if (live.sizes() != placeholder.sizes()) {
-    mismatched(key,
-               "shape " + shape_text(live) + " here, " + shape_text(placeholder) + " in the file");
+    mismatched(key, "shape " + base::shape_text(live.sizes()) + " here, " +
+                        base::shape_text(placeholder.sizes()) + " saved");
     return false;
   }
   if (!has_memory(live, key) || !can_be_read(placeholder, live, key)) return false;
@@ -342,7 +334,7 @@ std::vector<std::vector<store::Segment>> RestorePlan::plan_segments() {
     segments.at(copy.at.first)
         .push_back(
             {copy.at.second, static_cast<char*>(copy.to.data_ptr()), format::bytes_of(copy.to)});
-    note_change(copy.to);
+    compat::note_change(copy.to);
   }
   return segments;
 }

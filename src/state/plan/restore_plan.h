@@ -72,6 +72,10 @@ class RestorePlan {
   void mismatched(const std::string& key, const std::string& why) {
     report_.mismatched.push_back(key + ": " + why);
   }
+  /// That a saved value is of another kind than what is live: `here` is "a tensor", for instance.
+  void wrong_kind(const std::string& key, const char* here, const Value& saved) {
+    mismatched(key, std::string(here) + " here, and a " + kind_text(saved) + " saved");
+  }
   void ignored_item(const std::string& name) { report_.ignored_items.push_back(name); }
   /// That an item is missing, and which ones the file has.
   void missing_item(const std::string& name, std::vector<std::string> file_items) {

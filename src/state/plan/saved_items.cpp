@@ -22,6 +22,11 @@ bool has_keys_below(const ItemEntry& entry) {
   return entry.kind == kModule || entry.kind == kScript;
 }
 
+// Whether its type is the class whose state was saved, and of no other class.
+bool has_class(const ItemEntry& entry) {
+  return entry.kind == "optimizer" || entry.kind == "scheduler" || entry.kind == "archive";
+}
+
 // The parameters' names as they are live.
 std::vector<std::vector<std::string>> renamed_parameters(
     std::vector<std::vector<std::string>> groups, const Selection& selection) {
@@ -99,18 +104,23 @@ void SavedItems::plan(Item& item, const ParameterNames& names) const {
 // If not, the report says so.
 bool SavedItems::are_of_its_kind(const Item& item,
                                  const std::vector<const ItemEntry*>& entries) const {
-  const std::string kind = item.entry().kind;
+  const ItemEntry live = item.entry();
   for (const ItemEntry* entry : entries) {
-    if (entry->kind == kind) continue;
-    if (!leaves_out(item)) {
-      plan_.mismatched(item.name(), kind + " here, " + entry->kind + " in the file");
+    if (entry->kind != live.kind) {
+      if (!leaves_out(item)) {
+        plan_.mismatched(item.name(), live.kind + " here, " + entry->kind + " saved");
+      }
+      return false;
     }
-    return false;
+    if (has_class(live) && entry->type != live.type) {
+      plan_.mismatched(item.name(), "the state of " + entry->type + " cannot go into " + live.type);
+      return false;
+    }
   }
   // Modules share out their keys; of others, no two can be one.
-  if (entries.size() < 2 || kind == kModule) return true;
-  plan_.mismatched(item.name(), "'" + entries[0]->name + "' and '" + entries[1]->name +
-                                    "' of the file both become it");
+  if (entries.size() < 2 || live.kind == kModule) return true;
+  plan_.mismatched(item.name(),
+                   "'" + entries[0]->name + "' and '" + entries[1]->name + "' both become it");
   return false;
 }
 

@@ -141,16 +141,16 @@ void ResumableSampler::load_state_dict(const Value& saved) {
 
   const std::lock_guard<std::mutex> hold(shared_->mutex);
   if (size != shared_->place.size) {
-    refuse("goes over " + std::to_string(shared_->place.size) + " examples here, and over " +
-           std::to_string(size) + " in the file");
+    refuse("goes over " + std::to_string(shared_->place.size) + " examples here, and " +
+           std::to_string(size) + " saved");
   }
   if (shuffle != shared_->seed.has_value()) {
     refuse("is " + order_name(shared_->seed.has_value()) + " here, and " + order_name(shuffle) +
-           " in the file");
+           " when it was saved");
   }
   if (shuffle && seed != *shared_->seed) {
     refuse("shuffles by the seed " + std::to_string(*shared_->seed) + " here, and by " +
-           std::to_string(seed) + " in the file");
+           std::to_string(seed) + " when it was saved");
   }
   if (epoch < 0 || position > size) {
     refuse("cannot go to position " + std::to_string(position) + " of " + std::to_string(size) +

@@ -1,9 +1,9 @@
 #include "state/snapshot/unsaved.h"
 
+#include "base/shape_text.h"
 #include "format/tree/path.h"
 
 #include <algorithm>
-#include <sstream>
 #include <utility>
 
 namespace checkpoint::state {
@@ -15,12 +15,6 @@ constexpr size_t kMostShapes = 6;
 const void* memory_of(const at::Tensor& tensor) {
   return tensor.has_storage() ? static_cast<const void*>(tensor.storage().unsafeGetStorageImpl())
                               : tensor.unsafeGetTensorImpl();
-}
-
-std::string text_of_shape(const at::Tensor& tensor) {
-  std::ostringstream text;
-  text << tensor.sizes();
-  return text.str();
 }
 
 // Whether a user's own code made what was captured: then it may hold copies.
@@ -51,7 +45,7 @@ void Unsaved::look_at(const Item& item, const Value& live) {
     const at::Tensor& tensor = entry.to_tensor();
     if (!tensor.defined()) return;
     hold(tensor);
-    if (copies) shapes_.insert(text_of_shape(tensor));
+    if (copies) shapes_.insert(base::shape_text(tensor.sizes()));
   });
   for (const at::Tensor& tensor : item.answers_for(live)) hold(tensor);
   std::vector<at::Tensor> trained = item.trained();
@@ -64,7 +58,7 @@ std::vector<std::string> Unsaved::lines() const {
   for (const Trained& trained : trained_) {
     std::vector<std::string> shapes;
     for (const at::Tensor& tensor : trained.tensors) {
-      if (!is_held(tensor)) shapes.push_back(text_of_shape(tensor));
+      if (!is_held(tensor)) shapes.push_back(base::shape_text(tensor.sizes()));
     }
     if (!shapes.empty()) lines.push_back(line_for(trained.optimizer, shapes));
   }
@@ -76,7 +70,7 @@ void Unsaved::hold(const at::Tensor& tensor) { memory_.insert(memory_of(tensor))
 bool Unsaved::is_held(const at::Tensor& tensor) const {
   // One that needs no gradient is not trained.
   return !tensor.defined() || !tensor.requires_grad() || memory_.count(memory_of(tensor)) != 0 ||
-         shapes_.count(text_of_shape(tensor)) != 0;
+         shapes_.count(base::shape_text(tensor.sizes())) != 0;
 }
 
 }  // namespace checkpoint::state

@@ -1,0 +1,71 @@
+#include "state/items/optimizer_match.h"
+
+#include "base/shape_text.h"
+#include "compat/torch_compat.h"
+#include "state/plan/item.h"
+
+namespace checkpoint::state {
+namespace {
+
+using torch::optim::Optimizer;
+using torch::optim::OptimizerParamState;
+
+bool compare_counts(size_t live, size_t saved, const char* what, const std::string& key,
+                    RestorePlan& plan) {
+  if (live == saved) return true;
+  plan.mismatched(key,
+                  std::to_string(live) + " " + what + " here, " + std::to_string(saved) + " saved");
+  return false;
+}
+
+}  // namespace
+
+const OptimizerParamState* find_state(const Optimizer& optimizer, const at::Tensor& parameter) {
+  const auto found = optimizer.state().find(compat::state_key(parameter));
+  return found != optimizer.state().end() ? found->second.get() : nullptr;
+}
+
+void replace_states(Optimizer& optimizer, OptimizerStates& states) {
+  optimizer.state().clear();
+  for (auto& [parameter, state] : states) {
+    optimizer.state()[compat::state_key(parameter)] = std::move(state);
+  }
+}
+
+bool compare_group_counts(size_t live, size_t saved, const std::string& key, RestorePlan& plan) {
+  return compare_counts(live, saved, "parameter groups", key, plan);
+}
+
+bool compare_parameter_counts(size_t live, size_t saved, const std::string& key,
+                              RestorePlan& plan) {
+  return compare_counts(live, saved, "parameters", key, plan);
+}
+
+bool compare_parameter_names(const std::vector<std::string>& live,
+                             const std::vector<std::string>& saved, const std::string& key,
+                             RestorePlan& plan) {
+  bool fits = true;
+  for (size_t p = 0; p < live.size(); ++p) {
+    if (saved[p].empty() || live[p].empty() || saved[p] == live[p]) continue;
+    plan.mismatched(dotted(key, std::to_string(p)),
+                    "the parameter '" + live[p] + "' here, '" + saved[p] + "' saved");
+    fits = false;
+  }
+  return fits;
+}
+
+bool compare_state_shapes(const Dict& saved, const at::Tensor& parameter, const std::string& key,
+                          RestorePlan& plan) {
+  bool fits = true;
+  for (const auto& [name, value] : saved) {
+    if (!value.is_tensor() || value.to_tensor().sizes() == parameter.sizes()) continue;
+    plan.mismatched(dotted(key, to_string(name)), "shape " +
+                                                      base::shape_text(value.to_tensor().sizes()) +
+                                                      " saved, and the parameter here has " +
+                                                      base::shape_text(parameter.sizes()));
+    fits = false;
+  }
+  return fits;
+}
+
+}  // namespace checkpoint::state
