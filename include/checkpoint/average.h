@@ -7,12 +7,13 @@
 namespace checkpoint {
 
 /// Copies all parameters and buffers of one module into another of the same shape, in place: a
-/// target network. Throws Error(incompatible) if they do not fit; nothing has changed then.
+/// target network. Throws Error(incompatible) if they do not match. Then nothing has changed.
 TORCH_CHECKPOINT_API void copy_weights(const torch::nn::Module& from, torch::nn::Module& to);
 /// Moves the floating-point parameters and buffers of `average` towards those of `model`:
-/// average = decay * average + (1 - decay) * model (an exponential moving average; a soft update of
-/// a target network has decay = 1 - tau). Other tensors (counters) are copied, whatever their dtype
-/// in either. Throws as copy_weights, also where a counter does not fit the average's dtype.
+/// average = decay * average + (1 - decay) * model. This is an exponential moving average; a soft
+/// update of a target network has decay = 1 - tau. Other tensors, such as counters, are copied, in
+/// whatever dtype. Throws Error(incompatible) if the modules do not match, or if a counter does not
+/// fit the average's dtype. Then nothing has changed.
 TORCH_CHECKPOINT_API void update_average(torch::nn::Module& average, const torch::nn::Module& model,
                                          double decay);
 

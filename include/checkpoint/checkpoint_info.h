@@ -9,17 +9,17 @@
 
 namespace checkpoint {
 
-/// A checkpoint as `list` finds it.
+/// A checkpoint as `CheckpointManager::list` finds it.
 struct CheckpointInfo {
-  std::string name;    ///< The directory's name now.
-  std::string path;    ///< The directory.
-  Manifest manifest;   ///< Empty (sequence 0) if it is damaged.
-  std::string damage;  ///< Why its manifest cannot be read; empty if it can.
-  bool pinned = false;
-  /// Why it stays, by this manager's options: "newest", "keep_best(2, val_accuracy, max): rank 1",
-  /// … Empty: the next save removes it.
+  std::string name;     ///< The checkpoint's name: that of its directory.
+  std::string path;     ///< The path of its directory.
+  Manifest manifest;    ///< Empty (sequence 0) if it is damaged.
+  std::string damage;   ///< Why its manifest cannot be read. Empty if it can.
+  bool pinned = false;  ///< Whether it is pinned.
+  /// Why it is kept, by this manager's options: "newest", "keep_best(2, val_accuracy, max): rank
+  /// 1", … Empty: the next save removes it.
   std::vector<std::string> reasons;
-  /// Metrics that the options' keep_best asks for, and that are missing here or NaN.
+  /// Metrics that a keep_best of the options needs and that are missing or NaN here.
   std::vector<std::string> missing_metrics;
 };
 

@@ -19,7 +19,7 @@ enum class ErrorCode {
   kUnsupported,      ///< This file system, this LibTorch or this library cannot do that.
 };
 
-/// The code as docs and logs spell it: "not_found", "corrupt", …
+/// Returns a code as docs and logs spell it: "not_found", "corrupt", …
 TORCH_CHECKPOINT_API const char* to_string(ErrorCode code) noexcept;
 
 /// The only exception type of this library. `what()` begins with the path, as a compiler's messages
@@ -32,10 +32,11 @@ class TORCH_CHECKPOINT_API Error : public std::runtime_error {
   Error(ErrorCode code, const std::string& message, std::string path = {}, int system_error = 0,
         const std::string& hint = {});
 
+  /// Returns why the call failed.
   ErrorCode code() const noexcept { return code_; }
-  /// The file or directory concerned. Empty if there is none.
+  /// Returns the file or directory concerned. Empty if there is none.
   const std::string& path() const noexcept { return path_; }
-  /// The errno value of the system call that failed. 0 if none did.
+  /// Returns the errno value of the system call that failed. 0 if none did.
   int system_error() const noexcept { return system_error_; }
 
  private:

@@ -12,7 +12,7 @@ namespace checkpoint {
 
 struct Manifest;
 
-/// Which way a metric gets better.
+/// Which values of a metric are better.
 enum class Mode {
   kMin,  ///< Lower is better: a loss.
   kMax,  ///< Higher is better: an accuracy.
@@ -20,45 +20,51 @@ enum class Mode {
 
 /// Keeps the best `count` checkpoints by one metric.
 struct BestRule {
-  int64_t count = 1;
+  int64_t count = 1;            ///< How many are kept.
   std::string metric = "loss";  ///< "loss" is Progress::loss, other names are Progress::metrics.
-  Mode mode = Mode::kMin;
+  Mode mode = Mode::kMin;       ///< Which values are better.
 };
 
-/// What a directory of checkpoints is to keep: the union of all that is set here. The newest
-/// checkpoint, pinned ones, the one that the run was resumed from, and damaged ones stay in any
-/// case. Nothing set: everything stays.
+/// Rules for which checkpoints to keep. A checkpoint is kept if any rule selects it. The newest,
+/// pinned and damaged checkpoints, and the one this run resumed from, are always kept. With no
+/// rules, nothing is removed.
 struct KeepRules {
+  /// Returns whether a checkpoint is kept.
   using Predicate = std::function<bool(const Manifest&)>;
 
-  int64_t last = 0;            ///< The newest so many; 0: no such rule.
-  std::vector<BestRule> best;  ///< The best by each of these.
-  int64_t every_n_epochs = 0;  ///< One for each n finished epochs; 0: no such rule.
-  int64_t every_n_steps = 0;   ///< One for each n steps; 0: no such rule.
-  /// One for each such time between saves; 0: no such rule.
+  int64_t last = 0;            ///< Keep the newest `last` checkpoints. 0: rule not set.
+  std::vector<BestRule> best;  ///< Keep the best by each of these.
+  int64_t every_n_epochs = 0;  ///< Keep one for each n finished epochs. 0: rule not set.
+  int64_t every_n_steps = 0;   ///< Keep one for each n steps. 0: rule not set.
+  /// Keep one for each such time between saves. 0: rule not set.
   std::chrono::duration<double> every = std::chrono::duration<double>::zero();
-  std::vector<Predicate> predicates;  ///< Those that any of these wants.
+  std::vector<Predicate> predicates;  ///< Keep those that any of these selects.
 
+  /// Returns whether no rule is set.
   bool empty() const {
     return last == 0 && best.empty() && every_n_epochs == 0 && every_n_steps == 0 &&
            every == every.zero() && predicates.empty();
   }
 };
 
-/// Whether a call only says what it would do.
-enum class DryRun { kNo, kYes };
+/// Whether a call only reports what it would do.
+enum class DryRun {
+  kNo,   ///< Do it.
+  kYes,  ///< Only report it.
+};
 
-/// What `prune` removes, and why the others stay. Both in the order of saving.
+/// What `prune` removes, and why it keeps the others. Both in the order of saving.
 struct TORCH_CHECKPOINT_API PruneReport {
+  /// A checkpoint that is kept.
   struct Kept {
-    std::string name;
-    std::vector<std::string> reasons;  ///< One at least: "pinned", "keep_last(3)", …
+    std::string name;                  ///< Its name.
+    std::vector<std::string> reasons;  ///< At least one: "pinned", "keep_last(3)", …
   };
-  std::vector<std::string> removed;  ///< What went; with DryRun::kYes, what would go.
-  uint64_t removed_bytes = 0;        ///< The size of these together.
-  std::vector<Kept> kept;
+  std::vector<std::string> removed;  ///< The removed ones; with DryRun::kYes, those to remove.
+  uint64_t removed_bytes = 0;        ///< Their size together, in bytes.
+  std::vector<Kept> kept;            ///< All others.
 
-  /// One line for each checkpoint.
+  /// Returns one line for each checkpoint.
   std::string to_string() const;
 };
 

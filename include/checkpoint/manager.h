@@ -21,84 +21,94 @@ struct ManagerAccess;
 
 /// A directory of checkpoints of one training run.
 ///
-/// Writing managers exclude each other, in this process and in others, from the first `save`,
-/// `restore_latest`, `remove` or `prune(DryRun::kNo)` until the manager is destroyed:
-/// Error(locked). Any number may read and pin. One manager may be used from several threads:
-/// `save`, the restores and `prune` follow one another; `list`, `latest`, `best`, `verify`, `pin`,
-/// `unpin` and `should_stop` wait for nobody.
+/// Only one manager writes to a directory at a time, in this process or in any other; a second one
+/// throws Error(locked). A manager is a writer from its first `save`, `resume`, `restore_latest`,
+/// `remove` or `prune(DryRun::kNo)` until it is destroyed. Any number of managers may read and pin.
 ///
-/// A writing manager writes to the directory that it has opened. When that is moved, removed or
-/// replaced, or its `.lock` is removed, writing is Error(locked), and nothing is written or removed
-/// at the path: make a new manager.
+/// One manager may be used from several threads. `save`, the restores, `remove` and `prune` run one
+/// after the other. `list`, `latest`, `best`, `verify`, `pin`, `unpin` and `should_stop` never
+/// wait for them.
+///
+/// A writer keeps the directory that it opened. If that directory is moved, removed or replaced, or
+/// if its `.lock` is removed, each write throws Error(locked) and changes nothing at the path. Make
+/// a new manager then.
 class TORCH_CHECKPOINT_API CheckpointManager {
  public:
-  /// Creates nothing: the directory and its missing parents are made by the first `save` or
-  /// `restore_latest`. A relative directory is taken from the one that is current now; a later
-  /// chdir changes nothing. Throws Error(invalid_argument) for options that can never work (a name
-  /// template that does not parse, a signal that cannot be caught), io or not_found if the current
-  /// directory is needed and cannot be found.
+  /// Opens no file and creates nothing: the first `save` or `restore_latest` makes the directory
+  /// and its missing parents. A relative path is resolved now; a later chdir changes nothing.
+  /// Throws Error: invalid_argument for options that can never work (a name template that does not
+  /// parse, a signal that cannot be caught); io or not_found if the current directory is needed and
+  /// cannot be read.
   explicit CheckpointManager(std::string directory, CheckpointManagerOptions options = {});
+  /// Moves the manager with its lock and its running save.
   CheckpointManager(CheckpointManager&&) noexcept;
+  /// Waits for a running save of this manager first.
   CheckpointManager& operator=(CheckpointManager&&) noexcept;
-  /// Waits for a save in flight. What that throws is in the log. Begins none: `save_final` does.
+  /// Waits for a running save. If that save fails, its error is logged. Saves nothing: call
+  /// `save_final` for that.
   ~CheckpointManager();
 
-  /// Saves now; returns the checkpoint's name when it is durable: written, synced, in place.
-  /// With `async(true)`, when the snapshot is taken: every object of the State may change from then
-  /// on; `wait` or a handle says when it is durable. Throws Error: no_space, io, locked,
-  /// invalid_argument, unsupported; also what the asynchronous save before threw, if nobody was
-  /// told yet: then nothing is begun, except for what a signal asked for. When it throws, the older
-  /// checkpoints are as they were.
+  /// Saves now and returns the checkpoint's name. A synchronous save returns when the checkpoint is
+  /// durable: written, synced and renamed to its name. With `async(true)` it returns when the
+  /// snapshot is taken: from then on every object of the State may change. `wait` or a handle
+  /// tells when that checkpoint is durable.
+  ///
+  /// Throws Error: no_space, io, locked, invalid_argument, unsupported. Older checkpoints then stay
+  /// as they were. If the previous asynchronous save failed and its error has not been reported
+  /// yet, throws that error and starts no new save. A save that a signal asked for is made first.
   std::string save(const State& state, const Progress& progress);
 
-  /// Saves if a trigger of the options is due, once for each time it is, or if a signal asked for
-  /// it. Returns the name if so. Triggers that never can be (none is set, Progress::step does not
-  /// move) are named in the log, once. Throws what `save` throws, and what an asynchronous save
-  /// threw when nothing is due, too; a signal's wish then stays, and the next call tries again.
-  /// What a signal asked for is durable when this returns, with `async(true)` too.
+  /// Saves if a trigger of the options is due, or if a signal asked for a save. Returns the name of
+  /// the new checkpoint, or nothing. A save that a signal asked for is durable when this returns,
+  /// also with `async(true)`. If no trigger can ever be due (none is set, or Progress::step never
+  /// changes), one warning is logged.
+  ///
+  /// Throws as `save` does. Also reports the error of an asynchronous save when no save is due. If
+  /// a save for a signal fails, the next call tries again.
   std::optional<std::string> save_if_due(const State& state, const Progress& progress);
 
-  /// Whether `save_if_due` would save now, for work that only a saved epoch needs (a validation
-  /// pass). Asks the functions of `when`; if the answer is true, fill in the metrics and call
-  /// `save_if_due` or `save`. `save_if_due` with the same epoch and step then gives the same
-  /// answer, and does not ask again. Throws what those functions throw.
+  /// Returns whether `save_if_due` would save now, for work that only a saved epoch needs, such as
+  /// a validation pass. If it returns true, fill in the metrics and call `save_if_due` or `save`.
+  /// Calls the functions given to `when`; `save_if_due` with the same epoch and step does not call
+  /// them again. Throws what those functions throw.
   bool is_due(const Progress& progress);
 
-  /// For the end of a loop, whatever ended it: saves what is newer than the last checkpoint, and
-  /// waits for it, with `async(true)` too. `every_n_epochs(5)` alone would lose the last two of
-  /// seven epochs. Saves nothing, and returns empty, if the progress, metrics included, is that of
-  /// what was saved or restored last, and that is on disk. Throws what `save` throws for this save;
-  /// what an asynchronous one threw before is in the log, and made good by this one.
+  /// Call this after the training loop, however it ended. Saves `progress` if the last checkpoint
+  /// does not hold it yet, and returns when that is durable, also with `async(true)`. With
+  /// `every_n_epochs(5)` alone, the last two of seven epochs would be lost. Returns nothing if the
+  /// newest checkpoint, saved or restored, has this progress, metrics included. Throws as `save`
+  /// does for this save; an earlier asynchronous error is logged, since this save replaces it.
   ///
-  /// Nothing does this by itself. The destructor cannot: it knows no State, whose objects may be
-  /// gone by then; it also runs while an exception passes, when a step may be half done; and it
-  /// cannot say that the save has failed.
+  /// The destructor cannot do this. It has no State, whose objects may be gone by then. It also
+  /// runs while an exception passes, when a step may be half done. And it cannot report an error.
   std::optional<std::string> save_final(const State& state, const Progress& progress);
 
-  /// Waits until nothing is in flight. Throws what the last asynchronous save threw, if nobody was
-  /// told yet.
+  /// Waits for a running save. Throws its error, if that has not been reported yet.
   void wait();
-  /// The save that was begun last, to wait for it or to ask how it went.
+  /// Returns a handle to the last save that was started.
   SaveHandle last_save() const;
-  /// Gives the memory of snapshots back to the system, when nothing is in flight any more. The next
-  /// asynchronous save takes it anew, and longer.
+  /// Waits for a running save and returns the memory of snapshots to the system. The next
+  /// asynchronous save must allocate it again, which takes longer.
   void release_memory();
 
-  /// Whether a signal of `stop_on_signal` has come, and what training had reached is on disk: it is
-  /// the loop's turn to end. Thread-safe.
+  /// Returns true once a `stop_on_signal` signal has arrived and a checkpoint made after it is on
+  /// disk. The training loop should then exit. Thread-safe.
   bool should_stop() const;
 
-  /// Restores the newest checkpoint that is whole. A damaged one is logged, set aside as
-  /// NAME.corrupt (not by a read-only manager), and passed over. Empty if the directory holds no
-  /// checkpoint at all. Throws Error(corrupt) if there are some and none is whole,
-  /// Error(incompatible) if it does not fit the State: then no live object has changed. Where
-  /// nothing may be written it is Error(io): set read_only(true) there.
+  /// Restores the newest checkpoint that is intact. A damaged checkpoint is logged, renamed to
+  /// NAME.corrupt (not by a read-only manager) and skipped. Returns nothing if the directory holds
+  /// no checkpoint at all.
+  ///
+  /// Throws Error: corrupt if there are checkpoints and none is intact; incompatible if the newest
+  /// does not match the State, and then no live object has changed; not_found if checkpoints seem
+  /// to be there but cannot be seen; locked; io, also if this user may not write to the directory:
+  /// set read_only(true) then.
   std::optional<Restored> restore_latest(State& state, const RestoreOptions& options = {});
 
-  /// The first line of a training loop: restores the newest checkpoint that is whole, as
-  /// restore_latest does, sets `progress` to what it had reached, and returns the epoch that
-  /// training goes on with: the next one, or the same one after a save in its middle. In an empty
-  /// directory that is 0, and `progress` is left as it is. Throws as restore_latest does.
+  /// The first line of a training loop. Restores the newest checkpoint that is intact, as
+  /// `restore_latest` does, sets `progress` to the saved one, and returns the epoch to continue
+  /// with: the next one, or the same one after a save in the middle of an epoch. In an empty
+  /// directory it returns 0 and leaves `progress` alone. Throws as `restore_latest` does.
   ///
   ///     checkpoint::Progress progress;
   ///     for (int64_t epoch = manager.resume(state, progress); epoch < epochs; ++epoch) {
@@ -109,53 +119,57 @@ class TORCH_CHECKPOINT_API CheckpointManager {
   ///     manager.save_final(state, progress);
   int64_t resume(State& state, Progress& progress, const RestoreOptions& options = {});
 
-  /// Restores one checkpoint by name. Throws Error: not_found, corrupt, incompatible, io.
+  /// Restores one checkpoint by its name. Throws Error: not_found, corrupt, incompatible, io.
   Restored restore(State& state, const std::string& name, const RestoreOptions& options = {});
 
-  /// Restores the best checkpoint that is whole, by what `best` goes by. Damaged ones are logged
-  /// and passed over. Empty if no checkpoint has the metric. Throws as restore_latest does.
+  /// Restores the best checkpoint that is intact, in the order of `best`. Damaged checkpoints are
+  /// logged and skipped. Returns nothing if no checkpoint has the metric. Throws as restore_latest.
   std::optional<Restored> restore_best(State& state, const RestoreOptions& options = {});
-  /// The same by one metric, as in `best(metric)`.
+  /// Restores the best checkpoint by one metric, as `best(metric)` orders them.
   std::optional<Restored> restore_best(State& state, const std::string& metric,
                                        const RestoreOptions& options = {});
 
-  /// All checkpoints, oldest first, damaged ones included; from the manifests and pins alone.
+  /// Returns all checkpoints, oldest first, with damaged ones. Reads manifests and pins only.
   std::vector<CheckpointInfo> list() const;
-  /// The newest whose manifest can be read.
+  /// Returns the newest checkpoint whose manifest can be read.
   std::optional<CheckpointInfo> latest() const;
-  /// The best by the metric of the first keep_best; without one, the lowest Progress::loss. Equal
-  /// ones: the older. Empty if no checkpoint has the metric, or all have NaN.
+  /// Returns the best checkpoint by the metric of the first keep_best; without a keep_best, the one
+  /// with the lowest Progress::loss. Of equal ones, the older. Returns nothing if no checkpoint has
+  /// the metric, or if all values are NaN.
   std::optional<CheckpointInfo> best() const;
-  /// The best by this metric, in the mode that keep_best gave it; "loss" without one: kMin.
-  /// Throws Error(invalid_argument) if no keep_best names the metric.
+  /// Returns the best checkpoint by this metric, in the mode that keep_best gave it. "loss" needs
+  /// no keep_best: lower is better. Throws Error(invalid_argument) if no keep_best names the
+  /// metric.
   std::optional<CheckpointInfo> best(const std::string& metric) const;
+  /// Returns the best checkpoint by any metric, in any mode.
   std::optional<CheckpointInfo> best(const std::string& metric, Mode mode) const;
 
-  /// Keeps a checkpoint until `unpin`, whatever the rules say, in every process: an empty file
-  /// `.pins/NAME`. Takes no lock, and may be called while training saves. When it returns, the
-  /// checkpoint is there and stays; Error(not_found) if it is not there, or if its removal came
-  /// first. To pin twice is no error. Throws Error: not_found, io, invalid_argument.
+  /// Keeps a checkpoint until `unpin`, whatever the rules of any process say, by an empty file
+  /// `.pins/NAME`. Needs no lock and may be called while another process saves. On return the
+  /// checkpoint exists and will not be removed. Pinning twice has no effect. Throws Error:
+  /// not_found if it does not exist or was removed first; io; invalid_argument.
   void pin(const std::string& name);
-  /// Takes the pin away; the next save removes the checkpoint if no rule keeps it. Returns whether
-  /// it was pinned. Throws Error: io, invalid_argument.
+  /// Removes the pin. If no rule keeps the checkpoint, the next save removes it. Returns whether it
+  /// was pinned. Throws Error: io, invalid_argument.
   bool unpin(const std::string& name);
 
-  /// Removes one checkpoint, whatever the rules say: the newest too, damaged ones, and those that
-  /// were set aside as NAME.corrupt. The links "latest" and "best" follow. Waits for a save in
-  /// flight. Throws Error: not_found; invalid_argument if it is pinned (unpin it first), if it
-  /// holds files that this library did not write, or in a read-only manager; locked; io.
+  /// Removes one checkpoint, whatever the rules say: also the newest, a damaged one, or one that
+  /// was set aside as NAME.corrupt. The links "latest" and "best" follow. Waits for a running save.
+  /// Throws Error: not_found; invalid_argument if it is pinned (unpin it first), if it holds files
+  /// that this library did not write, or in a read-only manager; locked; io.
   void remove(const std::string& name);
 
-  /// Removes what the options' rules do not keep, as each save does, or only says what that would
-  /// be; and why each other one stays. kYes takes no lock. Throws Error: locked (kNo), io.
+  /// Removes what no rule of the options keeps, as each save does. With DryRun::kYes, only reports
+  /// what that would remove, and takes no lock. The report says why each other checkpoint is kept.
+  /// Throws Error: locked (kNo), io.
   PruneReport prune(DryRun dry_run);
 
   /// Reads one checkpoint whole and checks every digest. Throws Error: not_found, corrupt, io.
   void verify(const std::string& name) const;
 
-  /// The absolute path.
+  /// Returns the absolute path of the directory.
   const std::string& directory() const;
-  /// The options that this manager was made with.
+  /// Returns the options that this manager was made with.
   const CheckpointManagerOptions& options() const;
 
  private:

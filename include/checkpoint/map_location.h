@@ -12,10 +12,9 @@
 
 namespace checkpoint {
 
-/// Where restored tensors go, as Python's `map_location`. Empty, the live tensors' devices win.
-/// Otherwise the live tensor moves to the device that this names for its key and the device it was
-/// saved from, as after `module->to(device)`. An optimizer's state is not asked for: it goes where
-/// its parameter is after the restore.
+/// Where restored tensors go, as Python's `map_location`. If empty, each live tensor stays on its
+/// device. Otherwise a live tensor moves to the device given for its key and for the device that it
+/// was saved from, as `module->to(device)` does. An optimizer's state always follows its parameter.
 class TORCH_CHECKPOINT_API MapLocation {
   template <typename F>
   static constexpr bool kHearsDevice =
@@ -25,17 +24,22 @@ class TORCH_CHECKPOINT_API MapLocation {
       std::is_invocable_r_v<std::optional<c10::Device>, F&, const std::string&, const c10::Device&>;
 
  public:
+  /// Returns the device for a tensor's key and saved device, or nothing: then it stays where it is.
   using Function =
       std::function<std::optional<c10::Device>(const std::string& key, const c10::Device& saved)>;
 
+  /// Leaves each live tensor where it is.
   MapLocation() = default;
-  /// Every tensor goes to `device`.
+  /// Moves every tensor to `device`.
   MapLocation(c10::Device device);
+  /// Moves every tensor to the current device of this type: `torch::kCUDA`.
   MapLocation(c10::DeviceType type) : MapLocation(c10::Device(type)) {}
-  /// Saved device to new device; a saved device that is not listed stays where the live tensor is.
+  /// Maps saved devices to new ones: `{{"cuda:1", torch::kCPU}}`. A tensor that was saved from a
+  /// device that is not listed stays where the live tensor is.
   MapLocation(std::map<std::string, c10::Device> devices);
-  /// Called with each tensor's key ("model.encoder.0.weight") and saved device, or with the saved
-  /// device alone, as the function takes them; no answer means that the live tensor's device wins.
+  /// Calls the function with each tensor's key ("model.encoder.0.weight") and saved device, or with
+  /// the saved device alone, whichever it takes. If it returns nothing, the tensor stays where it
+  /// is.
   template <typename F, std::enable_if_t<kHearsDevice<F> || kHearsKey<F>, int> = 0>
   MapLocation(F function) {
     if constexpr (kHearsKey<F>) {
@@ -49,7 +53,8 @@ class TORCH_CHECKPOINT_API MapLocation {
     }
   }
 
-  /// The device for a tensor with this key that was saved from `saved` and lives on `live` now.
+  /// Returns the device for a tensor with this key that was saved from `saved` and is on `live`
+  /// now.
   c10::Device device_for(const std::string& key, const c10::Device& saved,
                          const c10::Device& live) const;
 

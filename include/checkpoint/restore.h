@@ -13,92 +13,99 @@
 
 namespace checkpoint {
 
-/// Whether everything has to fit.
+/// Whether everything must match.
 enum class Strict {
-  kNo,   ///< Load what fits; the report says what did not.
-  kYes,  ///< Throw if anything is missing, unexpected or different; then nothing has changed.
+  kNo,   ///< Load what matches. The report lists what does not.
+  kYes,  ///< Throw if anything is missing, unexpected or different. Then nothing has changed.
 };
 
-/// How a restore is to be done. Chained, as LibTorch's own options are.
+/// The options of a restore. Calls can be chained, as with LibTorch's own options.
 ///
 /// Keys are dotted and begin with the item's name: "model.encoder.0.weight". Globs are those of
-/// fnmatch(3): `*` stands for any characters, dots too, `?` for one, `[0-3]` for one of these,
-/// `[!0-3]` and `[^0-3]` for any other, `[[:digit:]]` for one of a kind, and a backslash takes the
-/// next character as it is; `{` has no meaning of its own.
+/// fnmatch(3): `*` matches any characters, also dots; `?` matches one; `[0-3]` one of these;
+/// `[!0-3]` and `[^0-3]` any other; `[[:digit:]]` one of a class. A backslash takes the next
+/// character literally. `{` has no special meaning.
 ///
-/// A restore throws Error(invalid_argument), which names the nearest keys, before anything changes:
-/// for a name in items that the State does not have; for a glob that meets no key, neither a live
-/// one nor one of the file; for a rename that meets no key of the file; and if items, include and
-/// exclude together leave nothing.
+/// A restore throws Error(invalid_argument) before it changes anything, and names the nearest keys,
+/// if `items` has a name that is not in the State; if a glob matches no live and no saved key; if a
+/// rename matches no saved key; or if `items`, `include` and `exclude` together select nothing.
 class TORCH_CHECKPOINT_API RestoreOptions {
  public:
-  /// From the key in the file to the key of the live tensor.
+  /// Returns the live key for a saved key.
   using Rename = std::function<std::string(const std::string&)>;
 
   /// Where the tensors go. Default: where the live tensors are.
   RestoreOptions& map_location(MapLocation value) { return set(map_location_, std::move(value)); }
-  /// Default: kYes.
+  /// Whether everything must match. Default: kYes.
   RestoreOptions& strict(Strict value) { return set(strict_, value); }
-  /// Restore these items of the State alone. Default: all.
+  /// Restores only these items of the State. Default: all.
   RestoreOptions& items(std::vector<std::string> names) { return set(items_, std::move(names)); }
-  /// Restore only what matches one of these globs: tensors of modules by their keys, attributes of
-  /// TorchScript's too; other items, and submodules with a `load` of their own, whole, by their
-  /// names. The rest is left as it is, and is no fault. Keys are those after `rename`. Default:
-  /// all.
+  /// Restores only what matches one of these globs: tensors of modules and attributes of
+  /// TorchScript by their keys; other items, and submodules with a `load` of their own, as a whole
+  /// by their names. Everything else keeps its value and is not reported. Keys are those after
+  /// `rename`. Default: all.
   RestoreOptions& include(std::vector<std::string> globs) {
     return set(include_, std::move(globs));
   }
-  /// Leave out what matches one of these globs; stronger than include.
+  /// Skips what matches one of these globs, even if `include` matches it too.
   RestoreOptions& exclude(std::vector<std::string> globs) {
     return set(exclude_, std::move(globs));
   }
-  /// Renames what the file holds before it is compared with what is live: keys of modules' tensors,
-  /// from one item into another too; the parameters' names by which an optimizer's state is
-  /// matched; modules' names where restore_modes brings their flags back; and items of any kind,
-  /// where the State has one of the new name. An item's keys follow its name, and its name follows
-  /// its keys. What optimizers and objects hold keeps the names inside. The function is given names
-  /// of each of these kinds, those of items and modules also with a dot behind, and returns what it
-  /// does not mean to change as it is. It must change something, unless the file has all that is
-  /// live already. Replaces earlier renames.
+  /// Renames saved keys before they are compared with live ones: the keys of modules' tensors, also
+  /// from one item into another; the parameter names by which an optimizer's state is matched; the
+  /// module names by which restore_modes works; and the names of items, if the State has one of the
+  /// new name. Keys that begin with an item's name follow it. Names inside the state of optimizers
+  /// and objects are not changed.
+  ///
+  /// The function gets names of each of these kinds; those of items and modules also with a dot at
+  /// the end. It must return what it does not want to change as it is. It must change something,
+  /// unless all live keys are saved already. Replaces earlier renames.
   RestoreOptions& rename(Rename function);
-  /// The same for what begins with `from`: `rename("model.module.", "model.")` takes a wrapper
-  /// away, `rename("model.", "net.")` is for an item with another name. Calls add up: the first
-  /// prefix that fits is replaced. Each must meet something, unless the file has all the live keys
-  /// that begin with `to` already: a training that is started again renames what it has saved
-  /// since.
+  /// Replaces the prefix `from` by `to`: `rename("model.module.", "model.")` removes a wrapper,
+  /// `rename("model.", "net.")` is for an item with another name. Calls add up: the first prefix
+  /// that matches is replaced. Each must match a saved key, unless all live keys that begin with
+  /// `to` are saved already: a training that is started again reads what it has saved since.
   RestoreOptions& rename(std::string from, std::string to);
-  /// Whether a tensor of another dtype is converted, as `to(dtype)` would, instead of refused. It
-  /// may be rounded; one with a number that the live dtype cannot hold (1e300 as a float, 300 as an
-  /// int8) is refused all the same. Default: false.
+  /// Whether a tensor of another dtype is converted, as `to(dtype)` does, instead of refused. Its
+  /// numbers may be rounded. A number that the live dtype cannot hold (1e300 as a float, 300 as an
+  /// int8) is refused nevertheless. Default: false.
   RestoreOptions& convert_dtype(bool value) { return set(convert_dtype_, value); }
 
-  /// Whether each submodule's training flag and each parameter's requires_grad come back too.
-  /// Default: false, the live ones stay.
+  /// Whether the training flag of each submodule and requires_grad of each parameter are restored
+  /// too. Default: false, the live ones stay.
   RestoreOptions& restore_modes(bool value) { return set(restore_modes_, value); }
 
   /// When digests are checked. Default: kBefore, so that damage never reaches the live state.
   RestoreOptions& verify(Verify value) { return set(verify_, value); }
-  /// Is told how far verifying and reading have come.
+  /// A function that is called as bytes are verified and read.
   RestoreOptions& on_transfer(OnTransfer function) {
     return set(on_transfer_, std::move(function));
   }
 
+  /// @name The values set above
+  /// @{
+
+  /// Returns the value set above.
   const MapLocation& map_location() const { return map_location_; }
   Strict strict() const { return strict_; }
   const std::vector<std::string>& items() const { return items_; }
   const std::vector<std::string>& include() const { return include_; }
   const std::vector<std::string>& exclude() const { return exclude_; }
-  const Rename& rename() const { return rename_; }  ///< All of them as one function.
-  /// The prefixes and what they become, in the order of the calls.
+  /// Returns all renames as one function.
+  const Rename& rename() const { return rename_; }
+  /// Returns the prefixes and their replacements, in the order of the calls.
   const std::vector<std::pair<std::string, std::string>>& renamed_prefixes() const {
     return renamed_prefixes_;
   }
-  /// The function that was given, which comes before the prefixes; or empty.
+  /// Returns the function that was given, which is called before the prefixes are replaced. May be
+  /// empty.
   const Rename& renaming_function() const { return renaming_function_; }
+  /// Returns the value set above.
   bool convert_dtype() const { return convert_dtype_; }
   bool restore_modes() const { return restore_modes_; }
   Verify verify() const { return verify_; }
   const OnTransfer& on_transfer() const { return on_transfer_; }
+  /// @}
 
  private:
   template <typename T>
@@ -121,21 +128,21 @@ class TORCH_CHECKPOINT_API RestoreOptions {
   OnTransfer on_transfer_;
 };
 
-/// What a restore found that does not fit. Keys are dotted: "model.conv.weight".
+/// What does not match in a restore. Keys are dotted: "model.conv.weight".
 struct TORCH_CHECKPOINT_API RestoreReport {
-  std::vector<std::string> missing;     ///< Live, but not in the file.
-  std::vector<std::string> unexpected;  ///< In the file, but not live.
-  std::vector<std::string> mismatched;  ///< In both, with another dtype, shape or kind; says which.
-  std::vector<std::string> ignored_items;  ///< Items of the file that the State does not name.
-  /// All items of the file, if one is missing that the State names; else empty.
+  std::vector<std::string> missing;        ///< Live, but not saved.
+  std::vector<std::string> unexpected;     ///< Saved, but not live.
+  std::vector<std::string> mismatched;     ///< Both, with another dtype, shape or kind: says which.
+  std::vector<std::string> ignored_items;  ///< Saved items that the State does not name.
+  /// All saved items, if one is missing that the State names. Otherwise empty.
   std::vector<std::string> file_items;
 
-  /// Whether every live entry has its counterpart and none is left over; ignored items are no
-  /// fault.
+  /// Returns whether every live entry has its saved counterpart and none is left over. Ignored
+  /// items do not count.
   bool fits() const { return missing.empty() && unexpected.empty() && mismatched.empty(); }
-  /// The report as people read it, one entry a line, with the nearest name of the file beside each
-  /// that is missing, no name beside two, and the items that the file has where one is missing;
-  /// empty if everything fits.
+  /// Returns the report as text, one entry a line. Beside each missing key is the nearest saved
+  /// one; no key is named twice. If an item is missing, all saved items are listed. Empty if
+  /// everything fits.
   std::string to_string() const;
 };
 
@@ -151,7 +158,9 @@ struct Restored {
   RestoreReport report;                    ///< What did not match (empty with Strict::kYes).
   std::vector<SkippedCheckpoint> skipped;  ///< Damaged ones, newer or better, in the order tried.
 
+  /// Returns the checkpoint's name.
   const std::string& name() const { return manifest.name; }
+  /// Returns what training had reached.
   const Progress& progress() const { return manifest.progress; }
 };
 

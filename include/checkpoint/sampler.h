@@ -14,9 +14,9 @@
 
 namespace checkpoint {
 
-/// A sampler for torch::data::DataLoader whose place in the epoch can be saved and restored
-/// exactly: what counts is what the training loop says it has trained on, not what a DataLoader's
-/// workers have drawn ahead of it.
+/// A sampler for torch::data::DataLoader that can resume in the middle of an epoch. Its position
+/// counts the examples that the loop has trained on (`advance`), not the ones that the DataLoader's
+/// workers have already fetched.
 ///
 ///     auto sampler = checkpoint::ResumableSampler::shuffled(dataset.size().value(), /*seed=*/7);
 ///     auto loader = torch::data::make_data_loader(dataset, sampler, options);
@@ -29,63 +29,67 @@ namespace checkpoint {
 ///         sampler.advance(batch.data.size(0));
 ///         manager.save_if_due(state, progress);
 ///
-/// Copies share one place: the DataLoader keeps one and the training loop another. Moving copies.
-/// The place is a count of examples, so that a run may go on with another batch size or number of
-/// workers. The DataLoader must deliver in order, as it does unless enforce_ordering(false).
+/// Copies share one position: the DataLoader keeps one copy and the training loop another. Moving
+/// copies. The position is a number of examples, so a run may continue with another batch size or
+/// number of workers. The DataLoader must deliver in order, as it does without
+/// enforce_ordering(false).
 ///
-/// Restore between passes over the DataLoader: batches that its workers hold already would still
-/// come. All functions are thread-safe, also among copies; `next` and `reset` are for the
-/// DataLoader to call. docs/sampler.md has the details.
+/// Restore between passes over the DataLoader: batches that its workers have already fetched would
+/// still arrive. All functions are thread-safe, also among copies. `next` and `reset` are for the
+/// DataLoader. docs/sampler.md has the details.
 class TORCH_CHECKPOINT_API ResumableSampler final : public torch::data::samplers::Sampler<> {
  public:
-  /// The examples 0 to size - 1 in this order.
+  /// Makes a sampler of the examples 0 to size - 1, in this order.
   static ResumableSampler sequential(size_t size);
-  /// The examples in an order that depends on size, seed and epoch alone: it is the same with every
-  /// version of LibTorch, on every machine, and takes nothing from LibTorch's generators. Takes 8
-  /// bytes an example.
+  /// Makes a sampler of the same examples in a shuffled order, which depends on size, seed and
+  /// epoch only. The order is the same with every version of LibTorch and on every machine, and
+  /// uses none of LibTorch's generators. Takes 8 bytes an example.
   static ResumableSampler shuffled(size_t size, uint64_t seed);
 
+  /// Makes a copy that shares the position.
   ResumableSampler(const ResumableSampler&);
+  /// Shares the other one's position from now on.
   ResumableSampler& operator=(const ResumableSampler&);
   ~ResumableSampler() override;
 
-  /// Says which epoch the next pass over the DataLoader belongs to; call it before each pass. If it
-  /// is the epoch in hand, the pass goes on where that was left, with what has not been trained on:
-  /// nothing, if all has. If it is another, the pass starts it anew.
+  /// Sets the epoch of the next pass over the DataLoader. Call it before each pass. If it is the
+  /// current epoch, the pass delivers the examples that have not been trained on yet, maybe none.
+  /// If it is another one, the pass starts that epoch from its beginning.
   ///
-  /// Without it, the first pass, also after a restore, goes on in the epoch in hand, or starts the
-  /// next if all of that has been trained on; each later pass starts the next. That cannot tell an
-  /// epoch that ended early (drop_last, a `break`), nor a save after the last batch from one after
-  /// the epoch. Throws Error(invalid_argument) if `epoch` is negative.
+  /// Without this call, the first pass, also after a restore, continues the current epoch, or
+  /// starts the next one if all of it has been trained on. Each later pass starts the next one.
+  /// That cannot recognise an epoch that ended early (drop_last, a `break`), nor tell a save after
+  /// the last batch from one after the epoch. Throws Error(invalid_argument) if `epoch` is
+  /// negative.
   void set_epoch(int64_t epoch);
-  /// Says that `examples` more, in the order of delivery, have been trained on: call it after each
+  /// Adds to the examples that have been trained on, in the order of delivery. Call it after each
   /// batch, before a save. Throws Error(invalid_argument), and changes nothing, if the DataLoader
-  /// has not drawn that many.
+  /// has not fetched that many.
   void advance(size_t examples);
 
-  /// The epoch in hand, counted from 0.
+  /// Returns the current epoch, counted from 0.
   int64_t epoch() const;
-  /// How many of its examples have been trained on.
+  /// Returns how many examples of the epoch have been trained on.
   size_t position() const;
-  /// How many examples an epoch has.
+  /// Returns how many examples an epoch has.
   size_t size() const;
 
-  /// What State::add saves: size, order, seed, epoch and position.
+  /// Returns what a save holds: size, order, seed, epoch and position.
   Value state_dict() const;
-  /// Goes to the epoch and position of a state_dict. Throws Error(incompatible), and changes
-  /// nothing, if that is of a sampler of another size, order or seed.
+  /// Sets the epoch and position of a state_dict. Throws Error(incompatible), and changes nothing,
+  /// if it comes from a sampler of another size, order or seed.
   void load_state_dict(const Value& saved);
 
-  /// Called by the DataLoader at the beginning of a pass; see set_epoch. `new_size`, if it is
-  /// another, is the dataset's size from now on; throws Error(invalid_argument) if the pass would
-  /// go on in the middle of an epoch then.
+  /// Begins a pass; the DataLoader calls it. See set_epoch. If `new_size` is given, it is the
+  /// dataset's size from now on. Throws Error(invalid_argument) if the size changes in the middle
+  /// of an epoch.
   void reset(torch::optional<size_t> new_size = {}) override;
-  /// The next indices, at most `batch_size`; empty at the end of the epoch. Throws
+  /// Returns the next indices, at most `batch_size`, or nothing at the end of the epoch. Throws
   /// Error(invalid_argument) if `batch_size` is 0.
   torch::optional<std::vector<size_t>> next(size_t batch_size) override;
   /// Writes the state_dict's entries, as LibTorch's own samplers do.
   void save(torch::serialize::OutputArchive& archive) const override;
-  /// Reads what `save` wrote; throws as load_state_dict does, and what LibTorch throws for a
+  /// Reads what `save` wrote. Throws as load_state_dict does, and what LibTorch throws for a
   /// missing entry.
   void load(torch::serialize::InputArchive& archive) override;
 

@@ -18,14 +18,15 @@ class TORCH_CHECKPOINT_API SaveHandle {
   /// Refers to no save: done, and without a name.
   SaveHandle() = default;
 
-  /// The checkpoint's name; empty if there was no save.
+  /// Returns the checkpoint's name. Empty if there was no save.
   const std::string& name() const;
-  /// Whether it has ended, well or not. Never waits.
+  /// Returns whether the save has ended, with or without an error. Never waits.
   bool done() const;
-  /// Whether it has ended with an error, which `wait` throws. Never waits, never throws.
+  /// Returns whether the save has ended with an error, which `wait` throws. Never waits, never
+  /// throws.
   bool failed() const;
-  /// Waits until the checkpoint is durable: written, synced, in its place. Throws what the save
-  /// threw, each time.
+  /// Waits until the checkpoint is durable: written, synced and renamed to its name. Throws the
+  /// save's error, on each call.
   void wait() const;
 
  private:

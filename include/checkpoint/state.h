@@ -88,17 +88,20 @@ constexpr NumberType number_type() {
 }
 }  // namespace internal
 
-/// References to the live objects of a training run, by name, in the order in which they were
-/// added. Nothing is copied: the objects must outlive every call that uses the State. What is
-/// given by holder or shared_ptr is kept alive by it. Not thread-safe.
+/// The live objects of a training run, by name, in the order in which they were added. It refers to
+/// them and copies nothing: the objects must outlive every call that uses the State. Objects given
+/// by holder or shared_ptr are kept alive. Not thread-safe.
 ///
-/// Names are a checkpoint's top level: they must not be empty, must not be "epoch", "loss", "step"
-/// or "rng", and must not come twice: Error(invalid_argument).
+/// Item names are the top-level keys of a checkpoint. A name must not be empty, used twice, or one
+/// of "epoch", "loss", "step", "rng": `add` throws Error(invalid_argument). With Format::kArchive
+/// it must also be a name that TorchScript can read back (not a keyword, without quotes,
+/// backslashes and line ends): the manager's first save throws Error(unsupported) and names the
+/// item.
 class TORCH_CHECKPOINT_API State {
  public:
-  State();
-  State(State&&) noexcept;
-  State& operator=(State&&) noexcept;
+  State();                             ///< Without items; random generators are part of it.
+  State(State&&) noexcept;             ///< Takes over the items.
+  State& operator=(State&&) noexcept;  ///< Takes over the items.
   ~State();
 
   /// Adds an object under `name`:
@@ -109,26 +112,26 @@ class TORCH_CHECKPOINT_API State {
   /// - an optimizer, LibTorch's or of a class of your own with `save` and `load`;
   /// - a scheduler of LibTorch's own: StepLR, ReduceLROnPlateauScheduler;
   /// - a torch::jit::Module: tensors and other attributes, not its code (script.h saves that too);
-  /// - a value (any arithmetic type, std::string, torch::Tensor, Value), which is read at each save
-  ///   and written at each restore;
+  /// - a value (any arithmetic type, std::string, torch::Tensor, Value), which each save reads and
+  ///   each restore writes;
   /// - an enum, std::complex, std::chrono::duration, std::atomic, std::mt19937 and C++'s other
   ///   random engines and distributions; std::optional, std::pair, std::tuple, std::array and
   ///   containers (std::vector, std::deque, std::set, std::map, std::unordered_map, …) of values
-  ///   and of each other. Tensors in them are new ones after a restore, but for leaves that require
+  ///   and of each other. Tensors in them are new ones after a restore, except leaves that require
   ///   gradients;
-  /// - any other object, a ResumableSampler for one, with
+  /// - any other object, for instance a ResumableSampler, with
   ///
   ///       checkpoint::Value state_dict() const;                  // what it is now
   ///       void load_state_dict(const checkpoint::Value& saved);  // throws if that does not fit
   ///
-  ///   which is given its tensors in new memory, that it may keep: where map_location says, else
-  ///   where the tensor at the same place of its state_dict is now, else on the CPU;
+  ///   which gets its tensors in new memory that it may keep: where map_location says, else where
+  ///   the tensor at the same place of its state_dict is now, else on the CPU;
   /// - any other object with `save(torch::serialize::OutputArchive&) const` and
-  ///   `load(torch::serialize::InputArchive&)`, LibTorch's samplers for one.
+  ///   `load(torch::serialize::InputArchive&)`, for instance LibTorch's samplers.
   ///
-  /// A `save` or `state_dict` of your own is called at each save, and before each restore, to be
-  /// able to undo it. A `load` or `load_state_dict` of your own may throw: then everything is as it
-  /// was.
+  /// Your own `save` or `state_dict` is called at each save, and before each restore, so that the
+  /// restore can be undone. Your own `load` or `load_state_dict` may throw: then everything is as
+  /// it was.
   template <typename T>
   State& add(std::string name, T&& object) {
     using Plain = std::remove_cv_t<std::remove_reference_t<T>>;
@@ -203,10 +206,10 @@ class TORCH_CHECKPOINT_API State {
     }
   }
 
-  /// Whether the random generators (CPU, and every CUDA device in use) are part of it. Default:
-  /// yes.
+  /// Sets whether the random generators are saved too (CPU, and every CUDA device in use). Default:
+  /// true.
   State& rng(bool value);
-  /// The items' names, in the order in which they were added.
+  /// Returns the items' names, in the order in which they were added.
   std::vector<std::string> names() const;
 
  private:

@@ -5,7 +5,7 @@
 
 namespace checkpoint {
 
-/// What a save or a restore is doing.
+/// What a save or a restore is doing now.
 enum class Phase {
   kSnapshot,  ///< Copying the live state (asynchronous saves).
   kWrite,     ///< Writing to the disk.
@@ -13,16 +13,16 @@ enum class Phase {
   kRead,      ///< Reading into the live state.
 };
 
-/// How far it has come.
+/// How far a save or a restore has come.
 struct Transfer {
-  Phase phase;
+  Phase phase;               ///< What it is doing.
   uint64_t bytes_done = 0;   ///< In this phase.
-  uint64_t bytes_total = 0;  ///< What it will be at the end of this phase, about.
+  uint64_t bytes_total = 0;  ///< About what it will be at the end of this phase.
 };
 
-/// Told of each few MiB. Called from this library's own threads, one call at a time; it should
-/// return at once. What it throws ends the save or restore, which throws it in turn; a restore that
-/// ends so in kRead leaves a live state that must not be used.
+/// A function that is called every few MiB, on one of this library's threads, never by two at a
+/// time. It must return quickly. If it throws, the save or restore stops and throws the same
+/// exception. A restore that stops so in kRead leaves a live state that must not be used.
 using OnTransfer = std::function<void(const Transfer&)>;
 
 }  // namespace checkpoint

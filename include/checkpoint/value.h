@@ -20,47 +20,50 @@ namespace checkpoint {
 
 class Value;
 
-/// A dict's key: a string or an integer, as in Python's state_dicts.
+/// The key of a dict: a string or an integer, as in Python's state_dicts.
 using Key = std::variant<std::string, int64_t>;
 
-/// The key as people read it: the string itself, or the number.
+/// Returns a key as text: the string itself, or the number.
 TORCH_CHECKPOINT_API std::string to_string(const Key& key);
 
-/// A dict that keeps the order in which its entries came, as Python's does. Not thread-safe.
+/// A dict that keeps the order of insertion, as Python's does. Not thread-safe.
 class TORCH_CHECKPOINT_API Dict {
  public:
-  Dict();
-  Dict(const Dict&);
-  Dict(Dict&&) noexcept;
-  Dict& operator=(const Dict&);
-  Dict& operator=(Dict&&) noexcept;
-  /// These entries, in this order: `Dict{{"lr", 0.1}, {"layers", Value::List{2, 3}}}`. Throws
-  /// Error(invalid_argument) if a key comes twice.
+  Dict();                            ///< Empty.
+  Dict(const Dict&);                 ///< Copies the tree, and shares its tensors.
+  Dict(Dict&&) noexcept;             ///< Leaves the other one empty.
+  Dict& operator=(const Dict&);      ///< Copies the tree, and shares its tensors.
+  Dict& operator=(Dict&&) noexcept;  ///< Leaves the other one empty.
+  /// A dict with these entries, in this order: `Dict{{"lr", 0.1}, {"layers", Value::List{2, 3}}}`.
+  /// Throws Error(invalid_argument) if a key comes twice.
   Dict(std::initializer_list<std::pair<Key, Value>> entries);
   ~Dict();
 
-  bool empty() const noexcept;
-  size_t size() const noexcept;
-  /// Adds an entry. Throws Error(invalid_argument) if the key is there already: no entry is ever
-  /// replaced silently.
+  bool empty() const noexcept;   ///< Returns whether it has no entry.
+  size_t size() const noexcept;  ///< Returns the number of entries.
+  /// Adds an entry at the end. Throws Error(invalid_argument) if it has this key already.
   void insert(Key key, Value value);
-  /// Sets the value of an entry; a new key is added at the end.
+  /// Sets the value of an entry. A new key is added at the end.
   void set(Key key, Value value);
-  /// The entry's value, or null. The pointer lives until the next insert.
+  /// Returns the value of an entry, or null. The pointer is valid until the next insert.
   const Value* find(const Key& key) const;
+  /// Returns the value of an entry, or null. The pointer is valid until the next insert.
   Value* find(const Key& key);
-  /// The entry's value. Throws Error(not_found) if there is none.
+  /// Returns the value of an entry. Throws Error(not_found) if it has no such entry.
   const Value& at(const Key& key) const;
+  /// Returns whether it has an entry with this key.
   bool contains(const Key& key) const { return find(key) != nullptr; }
 
-  /// In the order of insertion.
+  /// The first entry, in the order of insertion.
   std::vector<std::pair<Key, Value>>::const_iterator begin() const;
+  /// The end of the entries.
   std::vector<std::pair<Key, Value>>::const_iterator end() const;
 
-  /// Calls `visit(key, value)` for each entry, in the order of insertion. The value may be changed,
-  /// the key not; the dict itself must be left alone meanwhile.
+  /// Calls `visit(key, value)` for each entry, in the order of insertion. It may change the value,
+  /// but not the key, and not the dict itself.
   template <typename Visit>
   void for_each(Visit visit);
+  /// Calls `visit(key, value)` for each entry, in the order of insertion.
   template <typename Visit>
   void for_each(Visit visit) const;
 
@@ -73,61 +76,66 @@ class TORCH_CHECKPOINT_API Dict {
 
 /// Like a List, but a tuple in Python and in TorchScript.
 struct Tuple {
-  std::vector<Value> items;
+  std::vector<Value> items;  ///< The elements.
 };
 
 /// Python's torch.Size: a tensor's shape.
 struct Size {
-  std::vector<int64_t> sizes;
+  std::vector<int64_t> sizes;  ///< One for each dimension.
 };
 
 /// Python's bytes.
 struct Bytes {
-  std::string bytes;
+  std::string bytes;  ///< The bytes.
 };
 
-/// An integer of Python's that does not fit into 64 bits, as its generators of random numbers hold
-/// them: two's complement, the lowest byte first, as few bytes as can be.
+/// An integer of Python's that does not fit into 64 bits, as the state of its random generators
+/// has.
 struct BigInt {
-  std::string bytes;
+  std::string bytes;  ///< Two's complement, the lowest byte first, as few bytes as possible.
 };
 
-/// What a file of Python's holds and this library has no kind for: an object of some class, or the
-/// name of a class or function. Nothing of it was run. It can be looked at, and the tensors in it
-/// used; but no format writes it, and it stands for no other kind.
+/// A part of a Python file that this library has no kind for: an object of some class, or the name
+/// of a class or function. None of its code was run. It can be read, and the tensors in it used. No
+/// format writes it, and it converts to no other kind.
 struct Opaque {
   std::string class_name;  ///< "argparse.Namespace".
-  /// What the file says that it consists of: what its class would be called with, one by one, then
-  /// the list and the dict of what was put into it, then its state. Where an object comes a second
-  /// time, it has none.
+  /// Its parts as the file gives them: the arguments for its class, one by one; then the list and
+  /// the dict of what was put into it; then its state. Empty where the same object comes again.
   std::vector<Value> parts;
 };
 
-/// The tree in the middle: what a checkpoint holds, whatever the file's format. Copying a Value
-/// copies the tree but shares its tensors, as copying a torch::Tensor does. Not thread-safe.
+/// A value or a tree of values: what a checkpoint holds, in any file format. Copying a Value copies
+/// the tree but shares its tensors, as copying a torch::Tensor does. Not thread-safe.
 class TORCH_CHECKPOINT_API Value {
  public:
+  /// A list of values, as in Python.
   using List = std::vector<Value>;
+  /// What a value can be.
   enum class Kind {
-    kNone,
-    kBool,
-    kInt,
-    kDouble,
-    kComplex,
-    kString,
-    kTensor,
-    kList,
-    kTuple,
-    kDict,
-    // What Python's files may hold beside these.
-    kSize,
-    kDtype,
-    kDevice,
-    kBytes,
-    kBigInt,
-    kOpaque
+    kNone,     ///< Python's None.
+    kBool,     ///< A bool.
+    kInt,      ///< An int64_t.
+    kDouble,   ///< A double.
+    kComplex,  ///< A complex number of doubles.
+    kString,   ///< Text.
+    kTensor,   ///< A tensor.
+    kList,     ///< A list.
+    kTuple,    ///< A tuple.
+    kDict,     ///< A dict.
+    kSize,     ///< A torch.Size. This kind and the next ones come from Python's files.
+    kDtype,    ///< A dtype.
+    kDevice,   ///< A device.
+    kBytes,    ///< Bytes.
+    kBigInt,   ///< An integer beyond 64 bits.
+    kOpaque    ///< A part of a file that has no other kind.
   };
 
+  /// @name Constructors
+  /// One for each kind.
+  /// @{
+
+  /// None, or a value of the kind of the argument.
   Value() = default;
   Value(bool value) : data_(value) {}
   Value(double value) : data_(value) {}
@@ -144,8 +152,8 @@ class TORCH_CHECKPOINT_API Value {
   Value(Bytes value) : data_(std::move(value)) {}
   Value(BigInt value) : data_(std::move(value)) {}
   Value(Opaque value) : data_(std::move(value)) {}
-  /// Any integer but bool. Throws Error(invalid_argument) for one above 2^63 - 1, which would come
-  /// back negative.
+  /// Any integer except bool. Throws Error(invalid_argument) for one above 2^63 - 1, which would
+  /// come back negative.
   template <typename T,
             typename = std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>>
   Value(T value) : data_(static_cast<int64_t>(value)) {
@@ -154,17 +162,22 @@ class TORCH_CHECKPOINT_API Value {
       refuse_integer(static_cast<uint64_t>(value));
     }
   }
+  /// @}
 
+  /// Returns what the value is.
   Kind kind() const noexcept { return static_cast<Kind>(data_.index()); }
-  bool is_none() const noexcept { return kind() == Kind::kNone; }
-  bool is_tensor() const noexcept { return kind() == Kind::kTensor; }
-  bool is_dict() const noexcept { return kind() == Kind::kDict; }
+  bool is_none() const noexcept { return kind() == Kind::kNone; }      ///< Whether it is None.
+  bool is_tensor() const noexcept { return kind() == Kind::kTensor; }  ///< Whether it is a tensor.
+  bool is_dict() const noexcept { return kind() == Kind::kDict; }      ///< Whether it is a dict.
 
-  /// Each throws Error(incompatible) that names both kinds if the value is of another kind; of an
-  /// opaque value it names the class.
+  /// @name The content
+  /// @{
+
+  /// Returns the content. Throws Error(incompatible) that names both kinds if the value is of
+  /// another kind; of an opaque value it names the class.
   bool to_bool() const;
   int64_t to_int() const;
-  double to_double() const;  ///< Of an int too, if the double is equal to it.
+  double to_double() const;  ///< Also takes an int, if a double can be equal to it.
   c10::complex<double> to_complex() const;
   const std::string& to_string() const;
   const at::Tensor& to_tensor() const;
@@ -181,18 +194,22 @@ class TORCH_CHECKPOINT_API Value {
   const BigInt& to_big_int() const;
   const Opaque& opaque() const;
   Opaque& opaque();
+  /// @}
 
-  /// The entry of a dict: `tree["optimizer"]["lr"].to_double()`. Adds nothing. Throws
+  /// Returns the entry of a dict: `tree["optimizer"]["lr"].to_double()`. Adds nothing. Throws
   /// Error(incompatible) if this is not a dict, Error(not_found), with the nearest key, if it has
   /// no such entry.
   const Value& operator[](const std::string& key) const;
+  /// Returns the entry of a dict, as above.
   const Value& operator[](const char* key) const { return (*this)[std::string(key)]; }
-  /// The element of a list or tuple, or the entry of a dict with this integer as its key. Throws
-  /// Error(incompatible), or Error(not_found) with the size.
+  /// Returns the element of a list or tuple, or the entry of a dict with this integer as its key.
+  /// Throws Error(incompatible), or Error(not_found) with the size.
   const Value& operator[](int64_t index) const;
+  /// Returns an element, as above.
   const Value& operator[](int index) const { return (*this)[static_cast<int64_t>(index)]; }
+  /// Returns an element, as above.
   const Value& operator[](size_t index) const { return (*this)[static_cast<int64_t>(index)]; }
-  /// Whether this is a dict with this entry. Never throws.
+  /// Returns whether this is a dict with this entry. Never throws.
   bool contains(const std::string& key) const;
 
  private:
@@ -214,9 +231,10 @@ void Dict::for_each(Visit visit) const {
   for (const auto& [key, value] : entries_) visit(key, value);
 }
 
-/// The kind as error texts and manifests spell it: "int", "tensor", …
+/// Returns a kind as error texts and manifests spell it: "int", "tensor", …
 TORCH_CHECKPOINT_API const char* to_string(Value::Kind kind) noexcept;
-/// The same, but of an opaque value its class: "object of the class 'argparse.Namespace'".
+/// Returns the kind of a value; of an opaque one its class: "object of the class
+/// 'argparse.Namespace'".
 TORCH_CHECKPOINT_API std::string kind_text(const Value& value);
 
 }  // namespace checkpoint

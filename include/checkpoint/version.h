@@ -16,7 +16,7 @@
 
 namespace checkpoint {
 
-/// The version of the library that the program runs with: "0.1.0".
+/// Returns the version of the shared library that the program runs with: "0.1.0".
 TORCH_CHECKPOINT_API const char* version() noexcept;
 
 }  // namespace checkpoint

@@ -140,7 +140,8 @@ TEST_CASE("Dtypes that this LibTorch has come back from every version's files, o
     State state;
     state.add("dtypes", live).rng(false);
     const std::string error = error_of([&] { manager.restore(state, kDtypes); });
-    if (new_dtypes().empty()) {
+    // The file has all of them, and a restore is all or nothing.
+    if (test::new_dtypes().size() < test::names_of_new_dtypes().size()) {
       INFO(error);
       CHECK(contains(error, "unsupported: "));
       CHECK(contains(error, "that this LibTorch does not have"));
