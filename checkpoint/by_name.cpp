@@ -122,7 +122,7 @@ void add_remove(CLI::App& app, Run& run) {
       "in the directory.");
   const auto arguments = add_arguments(*command);
   command->add_flag("!--no-lock", arguments->lock,
-                    "For file systems without flock: see to it that nobody writes there");
+                    "For file systems without flock: make sure that no other program writes there");
   command->footer("Example: torch-checkpoint remove runs/digits epoch0005");
   command->callback([arguments, &run] { run = [arguments] { return remove(*arguments); }; });
 }

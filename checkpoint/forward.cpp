@@ -20,7 +20,7 @@ fs::path tensors_program() {
   return fs::exists(beside) ? beside : here.parent_path() / kLibexecFolder / kTensorsProgram;
 }
 
-// The words go on as they came: what "--" and options mean, the other program says.
+// The words are passed on as they came: what "--" and options mean, the other program says.
 [[noreturn]] void become_tensors_program(char** argv) {
   const std::string program = tensors_program();
   ::execv(program.c_str(), argv);

@@ -22,7 +22,7 @@ struct KeepOptions {
 
   /// Adds the options to a command; this must outlive the parsing.
   void add_to(CLI::App& command);
-  /// Throws CLI::ValidationError for what is no rule.
+  /// Throws CLI::ValidationError for what is not a rule.
   KeepRules rules() const;
 };
 

@@ -1,3 +1,6 @@
+// What all commands share for their output: tables with aligned columns, sizes and numbers for
+// people, names that cannot harm a terminal, and JSON.
+
 #include "output.h"
 
 #include "base/clock.h"

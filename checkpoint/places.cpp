@@ -46,7 +46,7 @@ void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& pat
   if (!store::is_directory(fs, path)) {
     store::refuse_dangling(fs, path);
     if (is_there(fs, path)) refuse_file_for_directory(fs, path);
-    throw Error(ErrorCode::kNotFound, "there is no such directory", path);
+    throw Error(ErrorCode::kNotFound, "no such directory", path);
   }
   // Somebody else's manifest.json may lie beside the checkpoints.
   const bool has_files =
@@ -65,10 +65,10 @@ void refuse_if_file(store::FileSystem& fs, const std::string& path) {
 void need_checkpoint(store::FileSystem& fs, const std::string& path) {
   if (!store::is_directory(fs, path)) {
     refuse_if_file(fs, path);
-    throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path);
+    throw Error(ErrorCode::kNotFound, "no such checkpoint", path);
   }
   if (is_checkpoint(fs, path)) return;
-  throw Error(ErrorCode::kInvalidArgument, "this directory is no checkpoint", path, 0,
+  throw Error(ErrorCode::kInvalidArgument, "this directory is not a checkpoint", path, 0,
               "If there are checkpoints in it, torch-checkpoint list gives their names.");
 }
 

@@ -16,8 +16,8 @@ void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& pat
 /// Throws Error(invalid_argument), with what to name instead, if `path` is a file.
 void refuse_if_file(store::FileSystem& fs, const std::string& path);
 
-/// Throws Error if `path` is no checkpoint: invalid_argument, with what to name instead, for one of
-/// its files or a directory of checkpoints; not_found where nothing is.
+/// Throws Error if `path` is not a checkpoint: invalid_argument, with what to name instead, for one
+/// of its files or a directory of checkpoints; not_found where nothing is.
 void need_checkpoint(store::FileSystem& fs, const std::string& path);
 
 }  // namespace checkpoint::cli

@@ -36,7 +36,7 @@ bool is_named(const std::string& metric, const std::vector<store::FoundCheckpoin
   });
 }
 
-// Retention keeps everything because of such a rule. Here somebody has just typed it, perhaps with
+// Retention keeps everything because of such a rule. Here the user has just typed it, perhaps with
 // a slip, and needs to know. Throws Error(invalid_argument).
 void check_metrics(const std::vector<store::FoundCheckpoint>& found, const KeepRules& rules,
                    const std::string& directory) {
@@ -49,7 +49,7 @@ void check_metrics(const std::vector<store::FoundCheckpoint>& found, const KeepR
                   ? "the metric '" + metric + "' is NaN in all checkpoints that have it"
                   : "no checkpoint has the metric '" + metric + "'",
               directory, 0,
-              names.empty() ? "They have none: choose another rule."
+              names.empty() ? "They have no metrics: choose another rule."
                             : "They have: " + joined({names.begin(), names.end()}) + ".");
 }
 
@@ -104,7 +104,7 @@ void add_prune(CLI::App& app, Run& run) {
   arguments->keep.add_to(*command);
   command->add_flag("--dry-run", arguments->dry_run, "Only say what would go, and why others stay");
   command->add_flag("!--no-lock", arguments->lock,
-                    "For file systems without flock: see to it that nobody writes there");
+                    "For file systems without flock: make sure that no other program writes there");
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer(
       "Example: torch-checkpoint prune runs/digits --keep-last 3 --keep-best 2 accuracy max "

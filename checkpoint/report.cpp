@@ -1,3 +1,7 @@
+// torch-checkpoint report: one HTML page about a run. It gathers the saves from history.jsonl and
+// from the checkpoints that are there, finds the best one, and puts all of it as JSON into the
+// page, whose script (report/report.js) draws it. The page needs no network.
+
 #include "command.h"
 #include "output.h"
 #include "places.h"
@@ -219,8 +223,9 @@ void add_report(CLI::App& app, Run& run) {
       "Writes a page of one file: loss and metrics with their checkpoints, sizes, restarts.");
   command->add_option("DIR", arguments->directory, "The directory of checkpoints")->required();
   command->add_option("-o,--output", arguments->output, "The page")->capture_default_str();
-  command->add_option("--metric", arguments->metric,
-                      "What the best checkpoint is told by (default: the link 'best', else loss)");
+  command->add_option(
+      "--metric", arguments->metric,
+      "The metric that decides which checkpoint is best (default: the link 'best', else loss)");
   command->add_option("--mode", arguments->mode, "Whether the best metric is the lowest or highest")
       ->check(CLI::IsMember({"min", "max"}))
       ->capture_default_str();

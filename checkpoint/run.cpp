@@ -27,7 +27,7 @@ ExitCode say(const CLI::App& app, const CLI::ParseError& error) {
   return status == 0 ? kAllWell : kWrongUse;
 }
 
-// CLI11 says of a word that is no command only that a command is missing.
+// CLI11 says of a word that is not a command only that a command is missing.
 bool is_no_command(const CLI::App& app, const std::string& word) {
   const auto has_name = [&](const CLI::App* command) { return command->get_name() == word; };
   return word[0] != '-' && app.get_subcommands(has_name).empty();
@@ -48,7 +48,7 @@ ExitCode run_caught(const Run& run) {
 
 ExitCode parse_and_run(CLI::App& app, const Run& run, int argc, char** argv) {
   if (argc > 1 && is_no_command(app, argv[1])) {
-    print_error("there is no command '" + std::string(argv[1]) +
+    print_error("unknown command '" + std::string(argv[1]) +
                 "'. torch-checkpoint --help names them.");
     return kWrongUse;
   }

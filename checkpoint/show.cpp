@@ -1,3 +1,6 @@
+// torch-checkpoint show: what one checkpoint holds. It reads the manifest and the tensor table, and
+// checks both; the tensors themselves are not read.
+
 #include "command.h"
 #include "directory_view.h"
 #include "output.h"
@@ -38,7 +41,7 @@ Shown read(const std::string& path) {
     checkpoint.manifest.name = store::name_at(path);
     return {path, checkpoint.manifest, checkpoint.tensor_table()};
   } catch (const Error& error) {
-    // A checkpoint that lacks a file is damaged; one that was removed meanwhile is not.
+    // A checkpoint that lacks a file is damaged; one that was removed in the meantime is not.
     if (error.code() != ErrorCode::kNotFound || !is_checkpoint(fs, path)) throw;
     throw Error(ErrorCode::kCorrupt, error.what());
   }

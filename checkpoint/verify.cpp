@@ -1,3 +1,6 @@
+// torch-checkpoint verify: reads checkpoints whole and compares every digest with the manifest. A
+// path is one checkpoint, or a directory of them. One that is damaged does not stop the others.
+
 #include "command.h"
 #include "output.h"
 #include "places.h"
@@ -49,18 +52,18 @@ uint64_t expected_bytes(store::FileSystem& fs, const std::string& path) {
 std::vector<Target> checkpoints_at(store::FileSystem& fs, const std::string& path) {
   refuse_if_file(fs, path);
   if (!store::is_directory(fs, path)) {
-    throw Error(ErrorCode::kNotFound, "there is no such checkpoint or directory", path);
+    throw Error(ErrorCode::kNotFound, "no such checkpoint or directory", path);
   }
   if (is_checkpoint(fs, path)) return {{path, expected_bytes(fs, path)}};
   std::vector<Target> targets;
   for (const store::FoundCheckpoint& found : store::Directory(fs, path).scan()) {
     targets.push_back({found.path, found.problem ? 0 : found.manifest.total_bytes()});
   }
-  if (targets.empty()) throw Error(ErrorCode::kNotFound, "there are no checkpoints here", path);
+  if (targets.empty()) throw Error(ErrorCode::kNotFound, "this directory has no checkpoints", path);
   return targets;
 }
 
-// What cannot be looked at keeps nobody from verifying the rest.
+// What cannot be read does not stop the rest from being verified.
 std::vector<Target> targets_at(store::FileSystem& fs, const std::string& path) {
   try {
     return checkpoints_at(fs, path);

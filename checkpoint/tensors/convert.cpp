@@ -1,3 +1,6 @@
+// torch-checkpoint convert: reads a file or a checkpoint as a tree, chooses and renames its
+// entries, converts dtypes, and saves it in the format of the output's extension.
+
 #include "command.h"
 #include "output.h"
 
@@ -89,16 +92,15 @@ Value chosen(const Value& tree, const Arguments& arguments) {
   if (item == nullptr) {
     std::vector<std::string> items;
     if (tree.is_dict()) items = format::keys_of(tree.dict());
-    throw Error(
-        ErrorCode::kNotFound,
-        "there is no item '" + arguments.item + "'" + base::instead_of(arguments.item, items),
-        arguments.input, 0, "torch-checkpoint show lists a checkpoint's items.");
+    throw Error(ErrorCode::kNotFound,
+                "no item '" + arguments.item + "'" + base::instead_of(arguments.item, items),
+                arguments.input, 0, "torch-checkpoint show lists a checkpoint's items.");
   }
   return *item;
 }
 
 // Only a safetensors file has any. What it has beside {"format": "pt"}, which every one of ours
-// has, goes on into another one.
+// has, is kept in another one.
 SaveOptions with_metadata_of(const std::string& input, const std::string& output) {
   if (fs::is_directory(input)) return {};
   std::map<std::string, std::string> metadata = load_metadata(input);
@@ -133,7 +135,7 @@ void check_keys(const Dict& dict, const std::string& path, const Arguments& argu
 size_t count_tensors(const Value& tree, const Arguments& arguments) {
   const Flat flat = flatten(tree, SameName::kNumber, arguments.input);
   if (tree.is_dict() && tree.dict().empty()) {
-    throw Error(ErrorCode::kInvalidArgument, "there are no named tensors or values to convert",
+    throw Error(ErrorCode::kInvalidArgument, "no named tensors or values to convert",
                 arguments.input, 0,
                 "A frozen TorchScript module (torch.jit.freeze) has only constants without names: "
                 "convert the module that was frozen.");

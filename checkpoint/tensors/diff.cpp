@@ -1,3 +1,6 @@
+// torch-checkpoint diff: compares two files or checkpoints entry by entry. Both trees are made flat
+// (flat.h); then each name is added, removed, changed or equal.
+
 #include "command.h"
 #include "output.h"
 
@@ -170,7 +173,7 @@ void add_diff(CLI::App& app, Run& run) {
   command->add_flag("--all", arguments->all, "Also what is the same");
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer(
-      "Exit status: 0 all the same, 1 different, 2 wrong usage, not found or damaged.\n"
+      "Exit status: 0 equal, 1 different, 2 wrong usage, not found or damaged.\n"
       "Example: torch-checkpoint diff runs/digits/epoch0002 runs/digits/latest");
   command->callback(
       [arguments, &run] { run = without_backtraces([arguments] { return diff(*arguments); }); });

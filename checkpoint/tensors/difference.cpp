@@ -37,7 +37,7 @@ std::pair<at::Tensor, at::Tensor> without_common_repeats(at::Tensor a, at::Tenso
 
 at::Tensor apart_of(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor x = a.to(at::kDouble), y = b.to(at::kDouble);
-  // Equal infinities, and NaN beside NaN, are no difference.
+  // Equal infinities are equal, and so are two NaN.
   const at::Tensor alike = x.eq(y).logical_or(x.isnan().logical_and(y.isnan()));
   return (y - x).masked_fill(alike, 0);
 }

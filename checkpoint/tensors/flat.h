@@ -19,7 +19,7 @@ struct Flat {
   const Value* find(const std::string& name) const;
 };
 
-/// What becomes of two places of a tree that have one dotted name ("a.b" in a dict beside "b" in
+/// What becomes of two places of a tree that have one dotted name ("a.b" in one dict with "b" in
 /// "a").
 enum class SameName {
   kRefuse,  ///< Error(invalid_argument), which tells the name.

@@ -15,7 +15,7 @@ namespace checkpoint::cli {
 namespace {
 
 constexpr double kAlwaysFits = 1 << 30;
-// Views of one storage that overlap are no attack.
+// Views of one storage that overlap are not an attack.
 constexpr double kTimesStorage = 16;
 
 // As a double: a shape may have more elements than an integer can say.

@@ -1,3 +1,5 @@
+// Values as text for diff and show: what two values are, and by how much two tensors differ.
+
 #include "value_text.h"
 
 #include "base/shape_text.h"

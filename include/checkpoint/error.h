@@ -34,7 +34,7 @@ class TORCH_CHECKPOINT_API Error : public std::runtime_error {
 
   /// Returns why the call failed.
   ErrorCode code() const noexcept { return code_; }
-  /// Returns the file or directory concerned. Empty if there is none.
+  /// Returns the file or directory concerned. Empty if no file is concerned.
   const std::string& path() const noexcept { return path_; }
   /// Returns the errno value of the system call that failed. 0 if none did.
   int system_error() const noexcept { return system_error_; }

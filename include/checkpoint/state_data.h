@@ -28,14 +28,14 @@ struct Misfit {
   std::string why;
 };
 
-/// A saved value, and where in its item it stands. The place becomes text only when something does
-/// not fit. Lives on the stack of who reads: what it is made from must outlive it.
+/// A saved value, and its place in its item. The place becomes text only if something does not fit.
+/// It is made on the stack of the code that reads; what it refers to must outlive it.
 class TORCH_CHECKPOINT_API SavedData {
  public:
   /// A whole item.
   SavedData(const Value& value, const std::string& item, std::vector<Misfit>& misfits)
       : value_(value), item_(&item), misfits_(misfits) {}
-  /// What stands in `above` under a key, or at an index.
+  /// The entry of `above` with a key, or at an index.
   SavedData(const SavedData& above, const Key& key, const Value& value)
       : value_(value), above_(&above), key_(&key), misfits_(above.misfits_) {}
   SavedData(const SavedData& above, size_t index, const Value& value)
@@ -354,8 +354,8 @@ std::shared_ptr<T> empty_like(const T& live) {
 /// The two directions of a live object. It must outlive them.
 struct LiveData {
   std::function<Value()> read;
-  /// Makes what the saved data are, beside the live object, and gives what puts it there, which
-  /// cannot fail.
+  /// Makes a copy of the saved data apart from the live object. Returns a function that moves it
+  /// into that object, and cannot fail.
   std::function<std::function<void()>(const SavedData&)> prepare;
   const char* type;
   bool may_hold_tensors;

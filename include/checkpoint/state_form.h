@@ -14,10 +14,10 @@
 #include <type_traits>
 #include <utility>
 
-/// What a C++ type is to a tree of values, found out by the compiler. Not for direct use.
+/// Which kind of value a C++ type becomes in a tree, decided by the compiler. Not for direct use.
 namespace checkpoint::internal {
 
-/// What a type is to a tree.
+/// Which kind of value a type becomes.
 enum class Form {
   kNone,  // It cannot be in one.
   kValue,

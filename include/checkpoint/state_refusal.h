@@ -126,7 +126,8 @@ template <typename T>
 constexpr void refuse_container() {
   if constexpr (is_nested_optional<T>()) {
     static_assert(kAlwaysFalse<T>,
-                  "State::add: use one std::optional: an empty one in another cannot be told from "
+                  "State::add: use one std::optional: an empty one inside another cannot be "
+                  "distinguished from "
                   "an empty outer one");
   } else if constexpr (HasMapped<T>::value && kForm<T> == Form::kNone) {
     static_assert(kAlwaysFalse<T>,

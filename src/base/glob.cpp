@@ -1,3 +1,7 @@
+// Globs as fnmatch(3) has them, over the characters of UTF-8 texts. A pattern becomes a list of
+// parts: one character, a class of characters, or any number of them. `distance` counts how many
+// edits would make a text match; errors use it to name the nearest keys.
+
 #include "base/glob.h"
 
 #include <algorithm>

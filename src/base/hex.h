@@ -19,7 +19,7 @@ inline std::string to_hex(std::string_view bytes) {
   return text;
 }
 
-/// The way back; empty if it is none.
+/// The way back. Empty if it is not such a text.
 inline std::optional<std::string> from_hex(const std::string& text) {
   const auto digit = [](char c) {
     if (c >= '0' && c <= '9') return c - '0';

@@ -1,3 +1,7 @@
+// JSON from files that may be damaged or hostile. nlohmann's parser gives events; DocumentBuilder
+// makes the document of them, and bounds its depth and its memory. JsonFields reads the fields of
+// an object, and its errors name the field.
+
 #include "base/json.h"
 
 #include "base/in_quotes.h"
@@ -127,11 +131,11 @@ class DocumentBuilder final : public JsonEvents {
 void JsonEvents::read(const std::string& text) {
   constexpr char kByteOrderMark[] = "\xEF\xBB\xBF";
   if (text.compare(0, std::char_traits<char>::length(kByteOrderMark), kByteOrderMark) == 0) {
-    malformed(1, "a byte-order mark stands before it; save it as UTF-8 without one");
+    malformed(1, "it begins with a byte-order mark; save it as UTF-8 without one");
   }
   // Not even a string may hold the byte itself: JSON writes it as an escape.
   const size_t nul = text.find('\0');
-  if (nul != std::string::npos) malformed(nul + 1, "a NUL byte stands in it");
+  if (nul != std::string::npos) malformed(nul + 1, "it has a NUL byte");
   json::sax_parse(text, this);
 }
 
@@ -150,7 +154,7 @@ json parse_json(const std::string& text, const std::string& path, const OnObject
   DocumentBuilder builder(text.size(), path, on_object);
   builder.read(text);
   json document = builder.take();
-  if (!document.is_object()) throw Error(ErrorCode::kCorrupt, "the JSON is no object", path);
+  if (!document.is_object()) throw Error(ErrorCode::kCorrupt, "the JSON is not an object", path);
   return document;
 }
 
@@ -164,7 +168,7 @@ std::string dump_json(const nlohmann::ordered_json& document, int indent) {
 }
 
 JsonFields::JsonFields(const json& object, const std::string& path) : object_(object), path_(path) {
-  if (!object.is_object()) throw Error(ErrorCode::kCorrupt, "an entry is no JSON object", path);
+  if (!object.is_object()) throw Error(ErrorCode::kCorrupt, "an entry is not a JSON object", path);
 }
 
 std::string JsonFields::string(const std::string& field) const {

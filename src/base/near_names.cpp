@@ -51,7 +51,7 @@ std::vector<Candidate> candidates_of(const std::vector<std::string>& wanted,
   for (size_t w = 0; w < std::min(wanted.size(), kMostWanted); ++w) {
     const Glob name = Glob::of_text(wanted[w]);
     for (size_t k = 0; k < std::min(known.size(), kMostKnown); ++k) {
-      // A prefix more or less ("module.") is no distance at all.
+      // A prefix more or less ("module.") does not count.
       const size_t shared = shared_tail_parts(wanted[w], known[k]);
       const size_t distance = shared >= 2 ? 1 : name.distance(known[k]);
       if (distance > most_distance(wanted[w].size())) continue;

@@ -14,7 +14,7 @@
 namespace checkpoint::base {
 
 /// The indices of a parallel loop, handed out one by one: a thread that is kept waiting holds up
-/// nobody.
+/// no other.
 class Indices {
  public:
   explicit Indices(size_t count) : count_(count) {}
@@ -23,7 +23,7 @@ class Indices {
     index = next_.fetch_add(1, std::memory_order_relaxed);
     return index < count_;
   }
-  /// After a failure there are no more.
+  /// Hands out no more, after a failure.
   void stop() { next_.store(count_, std::memory_order_relaxed); }
 
  private:

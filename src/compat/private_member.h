@@ -2,7 +2,7 @@
 
 /// A way to a protected or private member of a class of LibTorch's that has no other door: an
 /// explicit template instantiation may name it ([temp.spec.general]/6), and hands a pointer to it
-/// to a function that anybody may call. There is no copy of the class's layout, and no undefined
+/// to a function that any code may call. There is no copy of the class's layout, and no undefined
 /// behaviour; if a LibTorch renames the member, the file no longer compiles.
 ///
 ///     TORCH_CHECKPOINT_OPEN_MEMBER(ModuleOf, torch::serialize::InputArchive::module_)

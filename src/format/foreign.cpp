@@ -1,3 +1,6 @@
+// Files that this library cannot read, recognised so that the error can say what the file is and
+// what to do. The first bytes decide: a magic number, or a text that begins in a known way.
+
 #include "format/foreign.h"
 
 #include "base/text.h"
@@ -48,7 +51,7 @@ constexpr Magic kMagics[] = {
     {0,
      "\x7f"
      "ELF",
-     {"a program or library", "Name the checkpoint's own file."}},
+     {"a program or library", "Give the checkpoint's own file."}},
     {257,
      "ustar",
      {"a tar archive, perhaps of PyTorch before 0.1.10",
@@ -87,12 +90,12 @@ Foreign foreign_text(std::string_view begin, const std::string& name) {
   }
   if (base::begins_with(text, "{") && base::ends_with(name, ".index.json")) {
     return {"the index of a model in several files (shards), and holds no tensors",
-            "Load each of the files that its weight_map names, which lie beside it."};
+            "Load each of the files in its weight_map; they are in the same directory."};
   }
   if (base::begins_with(text, "{") || base::begins_with(text, "[")) {
-    return {"a JSON text, and holds no tensors", "Name the file with the tensors."};
+    return {"a JSON text, and holds no tensors", "Give the file with the tensors."};
   }
-  return {"a text", "Look into it: perhaps a download failed."};
+  return {"a text", "Check the file: a download may have failed."};
 }
 
 [[noreturn]] void refuse(const Foreign& kind, const store::ByteSource& source) {
@@ -135,7 +138,7 @@ std::vector<std::string> candidates(store::FileSystem& fs, const std::string& pa
 void throw_foreign(const store::ByteSource& source, std::string_view begin) {
   if (begin.empty()) {
     throw Error(ErrorCode::kUnsupported, "this file holds 0 bytes", source.name(), 0,
-                "Copy or save it again: perhaps the disk was full.");
+                "Copy or save it again: the disk may have been full.");
   }
   for (const Magic& magic : kMagics) {
     if (begin.size() > magic.at && base::begins_with(begin.substr(magic.at), magic.bytes)) {
@@ -144,7 +147,7 @@ void throw_foreign(const store::ByteSource& source, std::string_view begin) {
   }
   if (is_text(begin)) refuse(foreign_text(begin, source.name()), source);
   throw Error(ErrorCode::kUnsupported,
-              "this is no file of LibTorch, no .pth file of Python and no safetensors file, or its "
+              "not a file of LibTorch, a .pth file of Python or a safetensors file, or its "
               "beginning is damaged",
               source.name());
 }
@@ -161,8 +164,8 @@ void need_checkpoint(store::FileSystem& fs, const std::string& path) {
   for (const std::string& name : candidates(fs, path)) {
     hint += (hint.empty() ? "Did you mean '" : ", '") + store::join(path, name) + '\'';
   }
-  throw Error(ErrorCode::kUnsupported, "this directory is no checkpoint", path, 0,
-              hint.empty() ? "Name a checkpoint's directory, or a file." : hint + '?');
+  throw Error(ErrorCode::kUnsupported, "this directory is not a checkpoint", path, 0,
+              hint.empty() ? "Give the directory of a checkpoint, or a file." : hint + '?');
 }
 
 }  // namespace checkpoint::format

@@ -16,7 +16,8 @@ constexpr size_t kForeignBytes = 512;
 /// Throws Error(unsupported) that says what the file is, by its first bytes.
 [[noreturn]] void throw_foreign(const store::ByteSource& source, std::string_view begin);
 
-/// Throws Error(unsupported) if the directory is no checkpoint, naming what in it may be meant.
+/// Throws Error(unsupported) if the directory is not a checkpoint, and names what in it may be
+/// meant.
 void need_checkpoint(store::FileSystem& fs, const std::string& path);
 
 }  // namespace checkpoint::format

@@ -38,8 +38,8 @@ Format format::format_for(const std::string& path, const SaveOptions& options) {
       return extension.format;
     }
   }
-  throw Error(ErrorCode::kUnsupported, "the extension says no format that can be written", path, 0,
-              "Name the file .pt, .pth or .safetensors, or say SaveOptions().format().");
+  throw Error(ErrorCode::kUnsupported, "unknown file extension", path, 0,
+              "Use .pt, .pth or .safetensors, or set SaveOptions().format().");
 }
 
 void format::save_tree(const Value& value, RootDict root, const std::string& path,

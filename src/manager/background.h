@@ -10,7 +10,7 @@
 
 namespace checkpoint::manager {
 
-/// The thread in which asynchronous saves go on, one at a time, at low priority: training keeps its
+/// The thread that runs asynchronous saves, one at a time, at low priority: training keeps its
 /// cores. Not thread-safe, except for what `last` gives.
 class Background {
  public:
@@ -24,7 +24,7 @@ class Background {
   bool busy() const { return last_ && !last_->done(); }
   /// Waits until nothing is in flight. Never throws what a save threw.
   void wait() noexcept;
-  /// Throws what the last save threw, if nobody was told so far.
+  /// Throws the error of the last save, if it has not been reported yet.
   void throw_failure() {
     if (last_) last_->rethrow_once();
   }

@@ -13,9 +13,9 @@ class Doubts {
  public:
   explicit Doubts(const CheckpointManagerOptions& options);
 
-  /// To be called with each of them. What is to be said of it, each once; nearly always null.
+  /// Call this in each `save_if_due`. Returns a warning to log, each only once, or null.
   const char* note(const Progress& progress);
-  /// After a restore, counts go on from somewhere else.
+  /// Call this after a restore: counts continue from another number.
   void note_restored() { has_last_ = false; }
 
  private:

@@ -1,3 +1,7 @@
+// Names of checkpoints. The template is split into texts and fields once, and each field is tried
+// then, so that a mistake is found before training. `render` fills the fields, replaces what a file
+// name cannot have, and keeps clear of the names that this library uses itself.
+
 #include "manager/name_template.h"
 
 #include "base/utf8.h"

@@ -13,7 +13,7 @@ namespace checkpoint::manager {
 /// "}}" are braces themselves. Thread-safe.
 class NameTemplate {
  public:
-  /// Throws Error(invalid_argument) if the text is no such template: an open brace, an empty field,
+  /// Throws Error(invalid_argument) if the text is not a template: an open brace, an empty field,
   /// a format specification that fmt does not know, bytes that are not UTF-8.
   explicit NameTemplate(const std::string& text);
 

@@ -22,17 +22,17 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
   if (options.every_n_epochs() < 0 || options.every_n_steps() < 0 || keep.last < 0 ||
       keep.every_n_epochs < 0 || keep.every_n_steps < 0 || !(options.every().count() >= 0) ||
       !(keep.every.count() >= 0)) {
-    refuse_options("no every_ and no keep_ rule may have a negative number");
+    refuse_options("every_… and keep_… options must not be negative");
   }
   if (!(options.max_overhead() >= 0 && options.max_overhead() < 1) ||
       !(options.max_overhead_least().count() >= 0) ||
       !(options.max_overhead_most() >= options.max_overhead_least())) {
     refuse_options(
-        "max_overhead takes a share from 0 to 1, and limits of which neither is negative");
+        "max_overhead: the share must be at least 0 and below 1, and 0 <= least <= most");
   }
   for (const BestRule& rule : keep.best) {
     if (rule.count < 0 || rule.metric.empty()) {
-      refuse_options("keep_best takes a number that is not negative, and a metric's name");
+      refuse_options("keep_best: the number must not be negative, and the metric needs a name");
     }
     if (!base::is_valid_utf8(rule.metric)) {
       refuse_options("keep_best: the metric's name '" + base::valid_utf8(rule.metric) +
@@ -42,11 +42,11 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
   const auto is_empty = [](const auto& function) { return !function; };
   if (std::any_of(options.when().begin(), options.when().end(), is_empty) ||
       std::any_of(keep.predicates.begin(), keep.predicates.end(), is_empty)) {
-    refuse_options("when and keep_if take a function, and got an empty one");
+    refuse_options("when and keep_if: the function is empty");
   }
   if (options.format() == Format::kSafetensors) {
     throw Error(ErrorCode::kUnsupported,
-                "a checkpoint cannot be a safetensors file, which holds tensors alone", "", 0,
+                "a checkpoint cannot be a safetensors file, which holds only tensors", "", 0,
                 "Choose Format::kArchive or Format::kPth; load() and save() convert.");
   }
   if (options.read_only() &&

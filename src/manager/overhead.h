@@ -9,7 +9,7 @@ namespace checkpoint::manager {
 
 /// How often to save so that saving takes at most a share of the training's time (the rule of
 /// CheckFreq, FAST '21). What a save costs is measured: the time that it keeps training waiting,
-/// and the time that training steps lose while it goes on in the background. Not thread-safe.
+/// and the time that training steps lose while it runs in the background. Not thread-safe.
 class Overhead {
  public:
   using Seconds = CheckpointManagerOptions::Seconds;
@@ -22,7 +22,7 @@ class Overhead {
 
   bool wanted() const { return share_ > 0; }
 
-  /// To be told, again and again, how far training is; `busy`: beside a save.
+  /// Call this in each step with how far training is. `busy`: a save runs.
   void note_step(int64_t step, Seconds now, bool busy) {
     const int64_t steps = step - step_;
     if (steps <= 0) return;
@@ -38,7 +38,7 @@ class Overhead {
     time_ = now;
   }
 
-  /// A save kept training waiting for `stall`, until `now`; `busy`: it goes on.
+  /// A save kept training waiting for `stall`, until `now`. `busy`: it still runs.
   void note_save(int64_t step, Seconds stall, Seconds now, bool busy) {
     cost_ = stall;
     step_ = step;

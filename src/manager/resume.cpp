@@ -3,7 +3,7 @@
 //   whole, and fits        -> restored
 //   does not fit the State -> Error(incompatible): an older one would fit no better
 //   gone as a whole, or another one in its place
-//                          -> a writer's retention was faster: look at the directory anew
+//                          -> a writer's retention was faster: scan the directory again
 //   damaged                -> read once more, from the disk; damaged again: set aside as .corrupt,
 //                             by the lock's holder; passed over either way
 //   a file gone, or a bad sector
@@ -53,7 +53,7 @@ bool concerns_only_this_checkpoint(const Error& error) {
   }
 }
 
-// A writer that removes checkpoints faster than they can be read is no writer of ours.
+// No writer of ours removes checkpoints faster than they can be read.
 constexpr int kMaxScans = 1000;
 
 // Whether a checkpoint is no longer the one that was found.
@@ -74,7 +74,7 @@ SkippedCheckpoint pass_over(const store::Directory& directory, const std::string
       base::log_warning(failure.what());
     }
   }
-  base::log_warning("checkpoint '" + directory.path_of(name) + "' is passed over" +
+  base::log_warning("checkpoint '" + directory.path_of(name) + "' is skipped" +
                     (passed.name != name ? " and set aside as " + passed.name : "") + ": " +
                     error.what());
   return passed;
@@ -83,21 +83,21 @@ SkippedCheckpoint pass_over(const store::Directory& directory, const std::string
 [[noreturn]] void throw_none_restorable(const store::Directory& directory,
                                         const std::vector<SkippedCheckpoint>& skipped,
                                         const std::vector<std::string>& set_aside) {
-  std::string text = "there are checkpoints, and none of them can be restored:";
+  std::string text = "none of the checkpoints in this directory can be restored:";
   for (const SkippedCheckpoint& passed : skipped)
     text += "\n  " + passed.name + ": " + passed.reason;
   for (const std::string& name : set_aside)
     text += "\n  " + name + ": set aside as damaged earlier";
   throw Error(ErrorCode::kCorrupt, text, directory.path(), 0,
-              "To start from scratch, name another directory or move these away.");
+              "To start from scratch, use another directory or move these away.");
 }
 
 [[noreturn]] void refuse_unseen(const store::Directory& directory,
                                 const std::vector<store::Unseen>& unseen) {
-  std::string text = "no checkpoint can be seen here, and there are signs of some:";
+  std::string text = "no checkpoint can be read here, but there are signs of some:";
   for (const store::Unseen& one : unseen) text += "\n  " + one.name + ": " + one.why;
   throw Error(ErrorCode::kNotFound, text, directory.path(), 0,
-              "To start from scratch, name another directory or move these away.");
+              "To start from scratch, use another directory or move these away.");
 }
 
 void warn_of_files(const store::Directory& directory) {
@@ -105,12 +105,12 @@ void warn_of_files(const store::Directory& directory) {
   if (files.empty()) return;
   std::string text;
   for (const std::string& file : files) text += (text.empty() ? "'" : ", '") + file + "'";
-  base::log_warning("nothing is restored from '" + directory.path() + "', which holds " + text +
+  base::log_warning("nothing was restored from '" + directory.path() + "', which holds " + text +
                     ": a checkpoint is a directory; read single files with checkpoint::load");
 }
 
 // Whether a start from scratch is right, now that nothing was found. False if a checkpoint has come
-// meanwhile: a reader stands beside the writer.
+// in the meantime: a reader runs next to the writer.
 bool is_fresh(const store::Directory& directory) {
   const std::vector<store::Unseen> unseen = store::find_unseen(directory);
   if (unseen.empty()) {
@@ -125,7 +125,7 @@ bool is_fresh(const store::Directory& directory) {
 void warn_of_closed(const std::vector<store::FoundCheckpoint>& candidates) {
   for (const store::FoundCheckpoint& candidate : candidates) {
     if (!candidate.problem || candidate.problem->system_error() != EACCES) continue;
-    base::log_warning("there may be a newer checkpoint than the one that is restored: " +
+    base::log_warning("a newer checkpoint may exist than the one that was restored: " +
                       std::string(candidate.problem->what()));
   }
 }
@@ -166,7 +166,7 @@ struct Outcome {
   std::string half_way;  // What was said when a part of the live state had been written.
 };
 
-// Tries each in turn. Returns false if the directory has to be looked at anew.
+// Tries each in turn. Returns false if the directory must be scanned again.
 bool try_each(const store::Directory& directory,
               const std::vector<store::FoundCheckpoint>& candidates, State& state,
               const RestoreOptions& options, Damaged damaged, Outcome& outcome) {

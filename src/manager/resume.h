@@ -22,13 +22,13 @@ enum class Damaged {
   kLeave,     ///< Nothing: another process may write here.
 };
 
-/// Restores the newest checkpoint that is whole. What is tried, and what becomes of it, stands atop
-/// resume.cpp.
+/// Restores the newest checkpoint that is intact. resume.cpp begins with what is tried, and what
+/// becomes of it.
 std::optional<Restored> restore_newest(const store::Directory& directory, State& state,
                                        const RestoreOptions& options, Damaged damaged);
 
 /// Restores the best one that is whole, of those that have the rule's metric; damaged ones are left
-/// as they are. Empty if there is none with the metric.
+/// as they are. Empty if no checkpoint has the metric.
 std::optional<Restored> restore_best(const store::Directory& directory, State& state,
                                      const RestoreOptions& options, const BestRule& rule);
 

@@ -42,17 +42,17 @@ class SaveResult {
     if (!done_ && process_ != ::getpid()) {
       throw Error(ErrorCode::kInvalidArgument,
                   "the save of checkpoint '" + name_ +
-                      "' goes on in the process that was forked, and cannot be waited for here");
+                      "' runs in the parent process; a forked child cannot wait for it");
     }
     changed_.wait(lock, [&] { return done_; });
   }
-  /// Throws its failure, if it ended with one, and remembers that somebody was told.
+  /// Throws its error, if it ended with one, and remembers that the error was reported.
   void rethrow() {
     const std::lock_guard<std::mutex> hold(mutex_);
     reported_ = true;
     if (failure_) std::rethrow_exception(failure_);
   }
-  /// The same, if nobody was told before.
+  /// The same, if the error has not been reported before.
   void rethrow_once() {
     {
       const std::lock_guard<std::mutex> hold(mutex_);

@@ -17,7 +17,7 @@ namespace {
 
 void warn_of(const std::vector<std::string>& unsaved) {
   if (unsaved.empty()) return;
-  std::string text = "not all that is trained is in this checkpoint, nor in those that follow:";
+  std::string text = "this checkpoint and the next ones do not hold all that is trained:";
   for (const std::string& line : unsaved) text += "\n  " + line;
   base::log_warning(text);
 }
@@ -80,7 +80,7 @@ bool Saver::take_snapshot(state::Capture& captured) {
   try {
     snapshot_.take(captured);
   } catch (const std::bad_alloc&) {
-    base::log_warning("there is no memory for a snapshot of " +
+    base::log_warning("not enough memory for a snapshot of " +
                       std::to_string(captured.tensor_bytes) +
                       " bytes: the state is saved synchronously");
     return false;

@@ -19,7 +19,7 @@ namespace checkpoint::manager {
 /// Carries out a manager's saves: at once, or from a snapshot in the background. Not thread-safe.
 class Saver {
  public:
-  /// What is to be done when a checkpoint is durable, in the thread that wrote it.
+  /// Called when a checkpoint is durable, on the thread that wrote it.
   using AfterCommit = std::function<void(const Manifest& saved)>;
 
   /// Both must outlive this.
@@ -32,7 +32,7 @@ class Saver {
   bool busy() const { return background_.busy(); }
   /// Waits until none is. Never throws what it threw.
   void wait() noexcept { background_.wait(); }
-  /// The same, and throws what the last one threw, if nobody was told so far.
+  /// The same, and throws the error of the last one, if it has not been reported yet.
   void wait_and_rethrow();
   /// The save that was begun last; null if there was none.
   std::shared_ptr<internal::SaveResult> last() const { return background_.last(); }

@@ -1,3 +1,7 @@
+// Signals that ask for a save. The handler may run between any two instructions, so it only counts;
+// `save_if_due` compares the counts. There is one slot for each signal in the whole process, and
+// managers that listen share it. A handler that was there before is called too.
+
 #include "manager/signals.h"
 
 #include "base/log.h"
@@ -19,7 +23,7 @@ namespace {
 // is in place, and stays.
 struct Slot {
   std::atomic<uint64_t> arrivals{0};
-  std::atomic<int> enders{0};        // How many wish the second one to end the process.
+  std::atomic<int> enders{0};        // How many managers want the second one to end the process.
   std::atomic<int64_t> first_at{0};  // When the first one came since the last of them began; or 0.
   struct sigaction earlier = {};
   bool in_place = false;  // Ours is the handler, or stands below one that was put over it.

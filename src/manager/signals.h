@@ -11,7 +11,7 @@ class SignalWatch;
 
 /// The signals that ask one manager for a save. The handler counts, and ends the process at the
 /// second one where that is wished; a handler that was there before is called by it, and put back
-/// when the last one that listens is gone. A handler that somebody has put over ours in the
+/// when the last one that listens is gone. A handler that the program has put over ours in the
 /// meantime is left alone.
 class Signals {
  public:
@@ -33,9 +33,9 @@ class Signals {
   Arrivals arrivals() const;
   /// Whether some have come that were not answered. Not thread-safe, as `acknowledge`.
   bool due() const { return !(arrivals() == acknowledged_); }
-  /// To be told when all that training had reached at `arrivals` is on disk.
+  /// Call this when all that training had reached at `arrivals` is on disk.
   void acknowledge(const Arrivals& arrivals);
-  /// Whether a wish to stop was answered. Thread-safe.
+  /// Whether a signal to stop was acknowledged. Thread-safe.
   bool should_stop() const { return should_stop_; }
 
  private:

@@ -16,7 +16,7 @@ namespace checkpoint::manager {
 /// When a save is due. Not thread-safe.
 class Triggers {
  public:
-  /// A clock that nobody can set.
+  /// A monotonic clock.
   using Clock = std::function<CheckpointManagerOptions::Seconds()>;
 
   explicit Triggers(const CheckpointManagerOptions& options, Clock clock = base::monotonic_now)
@@ -28,7 +28,7 @@ class Triggers {
         clock_(std::move(clock)),
         last_time_(clock_()) {}
 
-  /// `busy`: a save goes on in the background.
+  /// `busy`: a save runs in the background.
   bool due(const Progress& progress, bool busy = false) {
     if (overhead_.wanted()) overhead_.note_step(progress.step, clock_(), busy);
     // Counted from 0 again, against the rules: better a save too many than none for an epoch.
@@ -38,14 +38,14 @@ class Triggers {
     const bool wanted = any_wants(progress);
     return wanted || epoch_due(progress) || step_due(progress) || time_due();
   }
-  /// To be told of each save and restore: what was saved is not due again.
+  /// Call this after each save and restore: what was saved is not due again.
   void note(const Progress& progress) {
     if (progress.epoch_done) last_epoch_ = progress.epoch;
     last_step_ = progress.step;
     seen_step_ = progress.step;
     last_time_ = clock_();
   }
-  /// Of a save also that it kept training waiting since `begin`; `busy`: it goes on.
+  /// Of a save also that it kept training waiting since `begin`. `busy`: it still runs.
   void note_save(const Progress& progress, CheckpointManagerOptions::Seconds begin, bool busy) {
     note(progress);
     overhead_.note_save(progress.step, last_time_ - begin, last_time_, busy);

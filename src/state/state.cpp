@@ -1,3 +1,6 @@
+// State: a list of items. `add` in the header chooses by the object's type; each overload here
+// makes the item for it.
+
 #include <checkpoint/error.h>
 #include <checkpoint/sampler.h>
 #include <checkpoint/state.h>
@@ -27,7 +30,7 @@ void check_name(const std::vector<std::unique_ptr<state::Item>>& items, const st
   const auto refuse = [&](const std::string& why) {
     throw Error(ErrorCode::kInvalidArgument,
                 "State::add(\"" + base::valid_utf8(name) + "\"): the name " + why, "", 0,
-                "Give the item another name.");
+                "Use another name for the item.");
   };
   if (name.empty()) refuse("is empty");
   if (!base::is_valid_utf8(name)) refuse("is not valid UTF-8");
@@ -60,7 +63,7 @@ State& State::rng(bool value) {
 State& State::add_module(std::string name, std::shared_ptr<torch::nn::Module> module) {
   check_name(impl_->items, name);
   if (!module) {
-    throw Error(ErrorCode::kInvalidArgument, "State::add(\"" + name + "\"): there is no module");
+    throw Error(ErrorCode::kInvalidArgument, "State::add(\"" + name + "\"): the module is null");
   }
   impl_->items.push_back(std::make_unique<state::ModuleItem>(std::move(name), std::move(module)));
   return *this;
@@ -168,7 +171,7 @@ State& State::keep_alive(std::shared_ptr<const void> object) {
 
 void State::refuse_null(const std::string& name) {
   throw Error(ErrorCode::kInvalidArgument, "State::add(\"" + name + "\"): the pointer is null", "",
-              0, "Make the object before it is added.");
+              0, "Create the object before it is added.");
 }
 
 State& State::add_tree(std::string name, Value& value) {

@@ -95,7 +95,8 @@ TEST_CASE("list says by which rules of the run each checkpoint is there") {
   CHECK(contains(run("list --keep-last 2 " + path).output, "nothing: it goes"));
   // Nor does retention take what holds somebody else's file.
   test::write_file(root / "run/e1/notes.txt", "mine");
-  CHECK(contains(run("list " + path).output, "ok     it holds files that are not ours\n"));
+  CHECK(contains(run("list " + path).output,
+                 "ok     it has files that this library did not write\n"));
 }
 
 TEST_CASE("show tells what a checkpoint holds") {
@@ -357,7 +358,7 @@ TEST_CASE("No name reaches a terminal as a command to it") {
 
 TEST_CASE("What is named wrongly is told from what to name instead") {
   const Run at;
-  CHECK(contains(run("bogus").output, "there is no command 'bogus'"));
+  CHECK(contains(run("bogus").output, "unknown command 'bogus'"));
   for (const char* command : {"list ", "report -o /dev/null ", "prune --keep-last 1 "}) {
     const Result result = run(command + at("/e0"));
     CHECK(result.status == 2);
@@ -393,7 +394,7 @@ TEST_CASE("What is named wrongly is told from what to name instead") {
   const Result directory = run("show " + at(""));
   CHECK(directory.status == 2);
   CHECK(contains(directory.output, "no checkpoint"));
-  CHECK(contains(run("show " + at("/nowhere")).output, "there is no such checkpoint"));
+  CHECK(contains(run("show " + at("/nowhere")).output, "no such checkpoint"));
   std::filesystem::create_symlink("gone", at("/dangling"));
   for (const char* command : {"show ", "list ", "verify ", "prune --keep-last 1 "}) {
     INFO(command);
@@ -424,7 +425,7 @@ TEST_CASE("verify reads what is there, though something that is named is not") {
   REQUIRE(checkpoints.size() == 3);
   CHECK(checkpoints[0]["whole"] == true);
   CHECK(checkpoints[1]["whole"] == false);
-  CHECK(contains(checkpoints[1]["error"], "there is no such checkpoint"));
+  CHECK(contains(checkpoints[1]["error"], "no such checkpoint"));
   CHECK(checkpoints[2]["whole"] == true);
   test::flip_bit(at("/e1/checkpoint.pt"), 700);
   CHECK(run("verify " + all).status == 1);

@@ -583,9 +583,9 @@ TEST_CASE("a directory that is no checkpoint says what may be meant", "[foreign]
   const TemporaryDirectory directory;
   const auto error = [&] { return error_of([&] { load(directory.path()); }); };
   torch::nn::Module module;
-  CHECK(contains(error(), "unsupported: this directory is no checkpoint"));
+  CHECK(contains(error(), "unsupported: this directory is not a checkpoint"));
   CHECK(contains(error_of([&] { load_state_dict(module, directory.path()); }),
-                 "this directory is no checkpoint"));
+                 "this directory is not a checkpoint"));
   std::ofstream(directory / "model.safetensors") << "x";
   std::ofstream(directory / "config.json") << "{}";
   CHECK(contains(error(), "Did you mean '" + (directory / "model.safetensors") + "'?"));

@@ -24,7 +24,7 @@ TEST_CASE("a value tells its kind, and refuses to be another", "[value]") {
   CHECK(Value(Dict()).dict().empty());
   CHECK(contains(error_of([] { Value(2.5).to_int(); }), "incompatible: a value of kind double"));
   CHECK(
-      contains(error_of([] { Value(0.5).to_int(); }), "double (0.5) stands where one of kind int"));
+      contains(error_of([] { Value(0.5).to_int(); }), "double (0.5) found where one of kind int"));
   CHECK(Value(int64_t{1} << 60).to_double() == 0x1p60);
   CHECK(contains(error_of([] { Value((int64_t{1} << 53) + 1).to_double(); }),
                  "incompatible: the int 9007199254740993 stands where a double is needed"));
@@ -47,7 +47,7 @@ TEST_CASE("a dict keeps its order and replaces nothing", "[value]") {
   CHECK(dict.find("c") == nullptr);
   CHECK(contains(error_of([&] { dict.insert("a", 5); }), "invalid_argument: the key 'a'"));
   CHECK(dict.at("a").to_int() == 2);
-  CHECK(contains(error_of([&] { dict.at("c"); }), "not_found: there is no key 'c'"));
+  CHECK(contains(error_of([&] { dict.at("c"); }), "not_found: no key 'c'"));
 
   Dict copy = dict;
   *copy.find("a") = Value(9);
@@ -81,10 +81,10 @@ TEST_CASE("a dict is written as it is read", "[value]") {
   CHECK(tree.contains("pair"));
   CHECK_FALSE(tree.contains("pear"));
   CHECK_FALSE(tree["pair"].contains("1"));
-  CHECK(contains(error_of([&] { tree["optimiser"]; }), "there is no key 'optimiser'"));
+  CHECK(contains(error_of([&] { tree["optimiser"]; }), "no key 'optimiser'"));
   CHECK(contains(error_of([&] { tree["optimiser"]; }), "'optimizer'"));
-  CHECK(contains(error_of([&] { tree["pair"][2]; }), "there is no element 2: there are 2"));
-  CHECK(contains(error_of([&] { tree["pair"][-1]; }), "there is no element -1"));
+  CHECK(contains(error_of([&] { tree["pair"][2]; }), "no element 2: there are 2"));
+  CHECK(contains(error_of([&] { tree["pair"][-1]; }), "no element -1"));
   CHECK(contains(error_of([&] { tree["pair"]["two"]; }), "incompatible: "));
   CHECK(contains(error_of([&] { tree["optimizer"]["lr"][0]; }), "incompatible: "));
 }

@@ -27,7 +27,7 @@ struct StoredTensor {
   bool big_endian = false;  ///< Its elements' bytes stand in the other order than here.
   /// How the record is packed, where it is: its place is that of the packed bytes.
   std::optional<Deflated> deflated = {};
-  /// The record, where it is none of the file's, but stands in the pickle. Its place is then only a
+  /// The record, if it is not in the file but in the pickle. Its place is then only a
   /// name: beyond the file's end.
   std::shared_ptr<const std::string> own = {};
   size_t file = 0;  ///< Which of the files that hold the tree; one today.
@@ -73,7 +73,7 @@ class DecodedArchive {
 /// Reads one placeholder into new CPU memory, with its dtype, sizes, strides and requires_grad.
 /// Only the part of the record that it reaches is read; what was shared in the file is not shared
 /// between the results of two calls. Thread-safe. Throws Error(invalid_argument) if `placeholder`
-/// is none of `archive`, and what `source` throws.
+/// is not one of `archive`, and what `source` throws.
 at::Tensor load_tensor(const store::ByteSource& source, const DecodedArchive& archive,
                        const at::Tensor& placeholder);
 

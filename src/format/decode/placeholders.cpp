@@ -1,3 +1,7 @@
+// Placeholders stand for the tensors of a file before their bytes are read. A reader describes each
+// tensor (TensorLayout) and where its bytes are (ByteRange). Both are checked here: a file may
+// claim anything. Reading a tensor comes later, in load_tensor.
+
 #include "format/decode/placeholders.h"
 
 #include "base/in_quotes.h"
@@ -165,7 +169,7 @@ at::Tensor load_tensor(const store::ByteSource& source, const DecodedArchive& ar
                        const at::Tensor& placeholder) {
   const StoredTensor* stored = archive.find(placeholder);
   if (stored == nullptr) {
-    throw Error(ErrorCode::kInvalidArgument, "the tensor is no placeholder of this archive",
+    throw Error(ErrorCode::kInvalidArgument, "the tensor is not a placeholder of this archive",
                 source.name());
   }
   at::Tensor tensor = at::empty_strided(placeholder.sizes(), placeholder.strides(),

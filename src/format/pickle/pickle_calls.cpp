@@ -1,3 +1,7 @@
+// The second half of the pickle machine: what the names that a pickle may call stand for. None of
+// them is called. Tensors, storages, dtypes, devices and containers are made here as the graph's
+// cells; an object of any other class becomes an opaque one, with its parts.
+
 #include "base/in_quotes.h"
 #include "format/pickle/pickle_globals.h"
 #include "format/pickle/pickle_machine.h"
@@ -5,8 +9,6 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
-
-// What the names that a pickle may call stand for. None of them is called.
 
 namespace checkpoint::format::pickle {
 
@@ -91,7 +93,7 @@ void Machine::push_storage() {
   const bool has_view = fields.size() == 6;
   if ((fields.size() != 5 && !has_view) ||
       graph_.text(text(fields[0], "the word 'storage'")) != std::string_view("storage")) {
-    corrupt("it refers to something outside that is no storage");
+    corrupt("it refers to something outside that is not a storage");
   }
   const auto numel = as<int64_t>(fields[4], "a storage's size");
   Storage storage{std::nullopt,
@@ -250,7 +252,7 @@ Cell Machine::call_known(Global global, Cells arguments) {
       need(3);
       return rebuild_parameter(arguments);
     case Global::kRebuildParameterWithState:
-      need(4);  // The last one: attributes that somebody hung on it. They are left out.
+      need(4);  // The last one: attributes that the program added. They are left out.
       return rebuild_parameter(arguments);
     case Global::kRebuildFromCpu:
       need(4);
@@ -485,7 +487,7 @@ Cell Machine::rebuild_from_type(Cells arguments) {
   }
   const auto type = as<Global>(arguments[1], "a tensor's class");
   if (type != Global::kTensorClass && type != Global::kParameterClass) {
-    corrupt("a tensor is of a class that is none of tensors");
+    corrupt("expected a tensor class");
   }
   return call(function, arguments[2]);
 }

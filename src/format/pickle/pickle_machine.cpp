@@ -1,3 +1,8 @@
+// The first half of the pickle machine: the opcodes. It runs a pickle's program on a stack of
+// cells, as Python's does, and makes the graph of pickle_graph.h. It knows no class and calls
+// nothing: what a name stands for is in pickle_calls.cpp. Everything that it makes is charged to a
+// budget, which the pickle's size bounds.
+
 #include "format/pickle/pickle_machine.h"
 
 #include "base/in_quotes.h"

@@ -1,3 +1,6 @@
+// NumPy's numbers and arrays in a pickle. The machine has left them as opaque objects: here their
+// dtype, shape and bytes are found, and become values and tensors.
+
 #include "format/pickle/pickle_numpy.h"
 
 #include "format/pickle/utf8.h"

@@ -29,8 +29,8 @@ struct NumpyData {
   Cell bytes;
 };
 
-/// What the object holds; empty if it is none of NumPy's, or one of a kind that this reader does
-/// not know: of structures, objects, dates.
+/// What the object holds; empty if it does not come from NumPy, or is of a kind that this reader
+/// does not know: of structures, objects, dates.
 std::optional<NumpyData> find_numpy(const Graph& graph, const OpaqueObject& object);
 
 /// A single one as the value that it is in Python; empty if it has another number of bytes, or if a

@@ -1,3 +1,7 @@
+// The graph of a pickle becomes a tree. In the graph, one node may be used many times; a tree
+// copies it each time, and the budget bounds that. A node inside itself is an error. Tagged tuples
+// become the typed values that they stand for.
+
 #include "format/pickle/pickle_reader.h"
 
 #include "base/in_quotes.h"
@@ -327,8 +331,7 @@ Value read_pickle(std::string_view bytes, const std::string& file, const TensorM
   if (end != nullptr) {
     *end = machine.end();
   } else if (machine.end() != bytes.size()) {
-    throw Error(ErrorCode::kCorrupt, "the pickle cannot be read: there are bytes behind its end",
-                file);
+    throw Error(ErrorCode::kCorrupt, "the pickle cannot be read: bytes follow its end", file);
   }
   return Unfolder(machine.graph(), file, make_tensor, budget).unfold(root);
 }

@@ -1,3 +1,7 @@
+// A tree as a pickle in protocol 2, as Python's torch.save writes it. Tensors refer to their
+// storages by number (pth_storages.h). Texts and tensors that come again are remembered in the
+// memo, as Python does.
+
 #include "format/pickle/pickle_writer.h"
 
 #include "base/in_quotes.h"

@@ -1,3 +1,6 @@
+// Which bytes a .pth file holds. Tensors are sorted by their memory; those that overlap share one
+// storage, as they do in Python. A tensor alone gets a storage of its own elements only.
+
 #include "format/pickle/pth_storages.h"
 
 #include "format/tree/dense.h"

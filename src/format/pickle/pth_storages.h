@@ -17,7 +17,8 @@ namespace checkpoint::format {
 /// Which bytes a .pth file has to hold for the tensors of a tree, and in which record each tensor
 /// finds its own. Tensors that overlap in memory share a record, as they share a storage in Python;
 /// a tensor alone gets one with its own elements, not the whole storage behind a view. CPU tensors
-/// are taken from their own memory, which must not change meanwhile; others are copied, one by one.
+/// are taken from their own memory, which must not change while this is used; others are copied,
+/// one by one.
 class PthStorages {
  public:
   struct StorageBytes {

@@ -5,7 +5,7 @@
 
 namespace checkpoint::format {
 
-/// Appends a character by its number; false if there is none of that number.
+/// Appends a character by its number. Returns false if no character has that number.
 inline bool append_utf8(std::string& text, uint32_t character) {
   if (character > 0x10ffff || (character >= 0xd800 && character < 0xe000)) return false;
   const auto append = [&](uint32_t byte) { text += static_cast<char>(byte); };

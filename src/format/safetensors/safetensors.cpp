@@ -1,3 +1,7 @@
+// Safetensors files, read and written. The header names tensors (safetensors_header.cpp). A tree
+// that is more than tensors by name is written into the header's metadata as JSON, so that this
+// library reads back what it has written.
+
 #include "format/safetensors/safetensors.h"
 
 #include "base/in_quotes.h"
@@ -139,8 +143,8 @@ DecodedArchive read_safetensors(const store::ByteSource& source) {
           ErrorCode::kCorrupt,
           "the tree in the metadata does not name the tensor " + base::in_quotes(entry.name),
           source.name(), 0,
-          std::string("Whoever changed the file has to remove the metadata's entry ") + kTreeKey +
-              ".");
+          std::string("The program that changed the file must remove the metadata's entry ") +
+              kTreeKey + ".");
     }
   }
   return placeholders.finish(std::move(value));

@@ -1,3 +1,7 @@
+// The header of a safetensors file: JSON that names each tensor, its dtype, shape and place. It is
+// read event by event, with the limits of the reference implementation, and then the places are
+// checked: the tensors must fill the file without a gap.
+
 #include "format/safetensors/safetensors_header.h"
 
 #include "base/in_quotes.h"
@@ -83,7 +87,7 @@ class HeaderParser final : public base::JsonEvents {
       case Place::kIgnored:
         return begin_ignored();
       default:
-        fail("an object stands where none can be");
+        fail("unexpected object");
     }
   }
 
@@ -125,7 +129,7 @@ class HeaderParser final : public base::JsonEvents {
       return true;
     }
     if (is_ignored_value()) return true;
-    if (place_ != Place::kDtype) fail("a text stands where none can be");
+    if (place_ != Place::kDtype) fail("unexpected text");
     entry_.dtype = find_dtype_of(text);
     place_ = Place::kTensor;
     return true;
@@ -134,9 +138,9 @@ class HeaderParser final : public base::JsonEvents {
   bool start_array(std::size_t) override {
     if (place_ == Place::kIgnored) return begin_ignored();
     if (place_ != Place::kShape && place_ != Place::kOffsets) {
-      fail("an array stands where none can be");
+      fail("unexpected array");
     }
-    if (in_array_) fail("an array stands within an array");
+    if (in_array_) fail("unexpected array in an array");
     in_array_ = true;
     numbers_.clear();
     return true;
@@ -144,7 +148,7 @@ class HeaderParser final : public base::JsonEvents {
 
   bool number_unsigned(number_unsigned_t number) override {
     if (is_ignored_value()) return true;
-    if (!in_array_) fail("a number stands where none can be");
+    if (!in_array_) fail("unexpected number");
     if (numbers_.size() >= kMaxDimensions) {
       fail("the tensor " + base::in_quotes(entry_.name) + " has too many dimensions");
     }
@@ -175,24 +179,24 @@ class HeaderParser final : public base::JsonEvents {
 
   bool null() override {
     if (is_ignored_value()) return true;
-    if (place_ != Place::kMetadataBegin) fail("a null stands where none can be");
+    if (place_ != Place::kMetadataBegin) fail("unexpected null");
     place_ = Place::kHeader;  // The same as no metadata.
     return true;
   }
 
   bool boolean(bool) override {
     if (is_ignored_value()) return true;
-    fail("a truth value stands where none can be");
+    fail("unexpected truth value");
   }
 
   bool number_integer(number_integer_t) override {
     if (is_ignored_value()) return true;
-    fail("a negative number stands in it");
+    fail("it has a negative number");
   }
 
   bool number_float(number_float_t, const string_t&) override {
     if (is_ignored_value()) return true;
-    fail("a number in it is no integer of 64 bits");
+    fail("a number in it is not a 64-bit integer");
   }
 
  private:
@@ -211,11 +215,11 @@ class HeaderParser final : public base::JsonEvents {
   static constexpr unsigned kAllFields = 7;
 
   [[noreturn]] void malformed(size_t position, const std::string&) const override {
-    fail("it is no JSON from byte " + std::to_string(position) + " on");
+    fail("it is not JSON from byte " + std::to_string(position) + " on");
   }
 
   void begin_field(const std::string& name) {
-    if (place_ != Place::kTensor) fail("a name stands where none can be");
+    if (place_ != Place::kTensor) fail("unexpected name");
     unsigned field = 0;
     if (name == "dtype") {
       field = 1;
@@ -310,8 +314,7 @@ void check_places(const SafetensorsHeader& header, const store::ByteSource& sour
       store::throw_corrupt(name + " reaches beyond the end of the file", source);
     position = entry.end;
   }
-  if (position != data_bytes)
-    store::throw_corrupt("there are bytes behind the last tensor", source);
+  if (position != data_bytes) store::throw_corrupt("bytes follow the last tensor", source);
 }
 
 const DtypeName* find_name(c10::ScalarType dtype) {
@@ -351,7 +354,7 @@ SafetensorsHeader read_safetensors_header(const store::ByteSource& source) {
   source.read_at(kLengthBytes, text.data(), text.size());
   const size_t first = text.find_first_not_of(kBlanks);
   if (first == std::string::npos || text[first] != '{') {
-    store::throw_corrupt("the safetensors header is no JSON object", source);
+    store::throw_corrupt("the safetensors header is not a JSON object", source);
   }
 
   SafetensorsHeader header;

@@ -1,3 +1,6 @@
+// LibTorch archives and .pth files: zip archives with a data.pkl. The pickle is decoded to a tree;
+// each of its tensors becomes a placeholder for the record that holds its bytes. No tensor is read.
+
 #include "format/torch/archive_reader.h"
 
 #include "base/in_quotes.h"
@@ -51,7 +54,7 @@ bool has_record(const ZipReader& zip, std::initializer_list<std::string_view> en
   if (has_record(zip, {"/model.json"})) {
     refuse(zip, "one of LibTorch 1.0 to 1.3", "Load and save it again with LibTorch 1.4 to 1.13.");
   }
-  refuse(zip, "not one of LibTorch", "Name a file that torch.save or LibTorch wrote.");
+  refuse(zip, "not one of LibTorch", "Give a file that torch.save or LibTorch wrote.");
 }
 
 // The folder that everything lies in: the one with a data.pkl. With its slash.

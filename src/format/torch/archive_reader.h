@@ -5,7 +5,7 @@
 
 namespace checkpoint::format {
 
-/// What a file that holds numbers in the byte order of another kind of machine is to lead to.
+/// What to do with a file whose numbers have the byte order of another machine.
 enum class BigEndian {
   kRefuse,
   kSwap,  ///< load_tensor puts them into the order of this one.

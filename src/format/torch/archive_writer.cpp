@@ -1,3 +1,8 @@
+// A tree as a LibTorch archive. The tree becomes an OutputArchive, which LibTorch writes into our
+// sink. LibTorch does not report where it writes a tensor, so the sink finds out: each tensor
+// arrives in one call, with the tensor's own data pointer. That gives the tensor table: offset and
+// digest.
+
 #include "format/torch/archive_writer.h"
 
 #include "base/digest.h"
@@ -27,12 +32,11 @@ const std::string& string_key(const Key& key, const Path& path) {
   if (const std::string* name = std::get_if<std::string>(&key)) return *name;
   throw Error(ErrorCode::kUnsupported,
               "'" + Path(path, key).text() +
-                  "': a LibTorch archive cannot hold a dict with integer keys at this place",
+                  "': a LibTorch archive cannot hold a dict with integer keys here",
               "", 0, "Use string keys, or put the dict into a list.");
 }
 
-// Where in the archive each tensor's bytes go is learnt from the sink: LibTorch hands over each
-// tensor record in one call, with the tensor's own pointer.
+// The sink that finds out where each tensor goes.
 class TableBuilder {
  public:
   explicit TableBuilder(store::ByteSink& sink) : sink_(sink), drained_(sink) {}
@@ -73,7 +77,7 @@ class TableBuilder {
   }
 
  private:
-  // Where the digest belongs; null if these are no whole tensor's bytes.
+  // Where the digest belongs. Null if these are not the bytes of a whole tensor.
   std::string* note(const std::vector<size_t>& tensors, size_t count) {
     std::optional<size_t> first;
     for (const size_t tensor : tensors) {

@@ -23,8 +23,8 @@ bool can_be_archive(const Dict& tree, int depth = 0);
 
 /// Writes a tree as a LibTorch archive (torch::serialize::OutputArchive): each dict becomes a
 /// nested archive. Its tensors must be dense CPU tensors that begin their storage; they are written
-/// from their own memory and must not change meanwhile. Returns an entry for each tensor, in order,
-/// but for `device` and `file`. Never aborts the process, whatever the sink throws; that is
+/// from their own memory, and must not change during the call. Returns an entry for each tensor, in
+/// order, but for `device` and `file`. Never aborts the process, whatever the sink throws; that is
 /// rethrown. Throws Error(unsupported) for what an archive cannot hold. The entries of the
 /// outermost dict that `any_keys` names become dicts of TorchScript instead, whose keys may be any
 /// texts or any integers.

@@ -1,3 +1,6 @@
+// Values to LibTorch's IValues and back. What a tree cannot say by itself (a typed list or dict of
+// TorchScript) becomes a pair: the type's name, then the content.
+
 #include "format/torch/ivalue.h"
 
 #include "format/tree/tagged.h"
@@ -255,7 +258,7 @@ IValue with_type(const TypePtr& type, const Value& content, const std::string& p
       return dict;
     }
     default:
-      corrupt(path, "its type is none that needs saying");
+      corrupt(path, "unexpected type tag");
   }
 }
 
@@ -344,7 +347,7 @@ IValue to_ivalue(const Value& value, const std::string& path) {
     case Value::Kind::kBigInt:
       return to_ivalue(to_tagged(value), path);
     case Value::Kind::kDict:
-      corrupt(path, "a dict stands where none can be");
+      corrupt(path, "unexpected dict");
     case Value::Kind::kOpaque:
       refuse(path, "an " + kind_text(value));
     default:

@@ -18,8 +18,8 @@ c10::TypePtr natural_element_type(const Value::List& list);
 c10::IValue scalar_ivalue(const Value& value);
 
 /// A value of TorchScript as a tree; its tensors are the same ones. What a tree alone would lose (a
-/// dict that is no archive, the type of an empty list, a device) becomes a pair of the type's name
-/// and the content, which to_ivalue takes apart again: every value comes back with its type.
+/// dict that is not an archive, the type of an empty list, a device) becomes a pair of the type's
+/// name and the content, which to_ivalue takes apart again: every value comes back with its type.
 /// `path` is for the errors: Error(unsupported) for an object of a class, a named tuple and the
 /// like.
 Value from_ivalue(const c10::IValue& value, const std::string& path);

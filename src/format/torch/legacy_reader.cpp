@@ -29,7 +29,7 @@ constexpr int64_t kProtocol = 1001;
 constexpr uint64_t kFirstWindow = uint64_t{64} << 10;
 
 at::Tensor refuse_tensor(const TensorLayout&) {
-  throw Error(ErrorCode::kCorrupt, "a tensor stands where the file describes itself");
+  throw Error(ErrorCode::kCorrupt, "a tensor is where the file should describe itself");
 }
 
 // Reads one pickle after the other. How long each is, only reading it tells.
@@ -96,7 +96,7 @@ std::unordered_map<std::string, ByteRange> find_records(const Value& keys, uint6
   std::unordered_map<std::string, ByteRange> records;
   for (const Value& item : keys.list()) {
     if (item.kind() != Value::Kind::kString)
-      store::throw_corrupt("a storage's key is no string", source);
+      store::throw_corrupt("a storage's key is not a string", source);
     const std::string& key = item.to_string();
     const auto storage = storages.find(key);
     if (storage == storages.end()) {
@@ -121,8 +121,7 @@ std::unordered_map<std::string, ByteRange> find_records(const Value& keys, uint6
     }
     position += bytes;
   }
-  if (position != file_bytes)
-    store::throw_corrupt("there are bytes behind the last storage", source);
+  if (position != file_bytes) store::throw_corrupt("bytes follow the last storage", source);
   return records;
 }
 
@@ -143,7 +142,7 @@ DecodedArchive read_legacy(const store::ByteSource& source) {
   if (protocol.kind() != Value::Kind::kInt || protocol.to_int() != kProtocol) {
     throw Error(ErrorCode::kUnsupported, "the file's protocol is not 1001", source.name());
   }
-  pickles.next_value();  // The machine's sizes, which matter to nobody.
+  pickles.next_value();  // The sizes of the machine's types, which are not needed.
 
   // Twice: the storages' places are known only when all of it and the keys behind it have been
   // read.

@@ -9,7 +9,7 @@ namespace checkpoint::format {
 
 /// Takes the bytes that one of LibTorch's writers hands over. A callback that reports a failure
 /// makes that writer throw from its destructor, which ends the process. So this one never does: the
-/// first failure is kept, the rest is dropped, and whoever called the writer throws it afterwards.
+/// first failure is kept, the rest is dropped, and `run` throws it afterwards.
 class WriterGuard {
  public:
   using Write = std::function<void(const void* data, size_t count)>;

@@ -1,3 +1,7 @@
+// Gives tensors the form in which they can be written: dense, on the CPU, each with its own
+// storage. A tensor that has this form already is used as it is, without a copy. Tied tensors stay
+// tied.
+
 #include "format/tree/dense.h"
 
 #include "format/tree/dtype.h"

@@ -15,7 +15,7 @@ namespace checkpoint::format {
 /// What becomes of tensors that live on a CUDA device.
 enum class OnDevice {
   kCopyToHost,  ///< Copied at once, as those of any other device.
-  kStay,        ///< Left there, dense, for whoever copies them later.
+  kStay,        ///< Left there, dense. The caller copies them later.
 };
 
 /// What is wrong with a tensor that has elements and no memory that holds them, as a ZeroTensor, or
@@ -57,7 +57,7 @@ class Densifier {
   const std::unordered_set<const c10::TensorImpl*>& copies() const { return copies_; }
 
  private:
-  // A live tensor, which is kept: its memory must not be given to another one meanwhile.
+  // A live tensor, which is kept: its memory must not be given to another one.
   struct Known {
     at::Tensor live;
     at::Tensor dense;

@@ -20,7 +20,7 @@ struct TensorPlace {
   std::string key() const { return path.text(); }
 };
 
-/// Where the counterpart lives; `otherwise` where there is none.
+/// The device of the counterpart, or `otherwise` if it has no counterpart.
 inline c10::Device device_of(const TensorPlace& place, c10::Device otherwise) {
   const bool has_one = place.counterpart != nullptr && place.counterpart->defined();
   return has_one ? place.counterpart->device() : otherwise;

@@ -20,9 +20,8 @@ inline std::vector<std::string> keys_of(const Dict& dict) {
   return keys;
 }
 
-/// Where in a tree a value stands. It becomes text only when somebody asks, and for most values
-/// nobody does. Lives on the stack of who walks through the tree: what it is made from must outlive
-/// it.
+/// The place of a value in a tree. It becomes text only on request, which is rare. It is made on
+/// the stack of the code that walks through the tree: what it refers to must outlive it.
 class Path {
  public:
   /// How deep a tree may be that is written.

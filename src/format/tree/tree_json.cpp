@@ -1,3 +1,7 @@
+// A tree as JSON and back, for the metadata of safetensors files. Tensors are named by their place.
+// What JSON has no form for (a tuple, an integer key, NaN) is an object with one key that says what
+// it is.
+
 #include "format/tree/tree_json.h"
 
 #include "base/hex.h"
@@ -212,7 +216,7 @@ class Decoder final : public base::JsonEvents {
 
  private:
   [[noreturn]] void malformed(size_t position, const std::string&) const override {
-    fail("it is no JSON from byte " + std::to_string(position) + " on");
+    fail("it is not JSON from byte " + std::to_string(position) + " on");
   }
 
   struct Open {
@@ -242,7 +246,7 @@ class Decoder final : public base::JsonEvents {
 
   Value special(const std::string& kind, Value& content) const {
     if (content.kind() == Value::Kind::kList) return special_list(kind, content.list());
-    if (content.kind() != Value::Kind::kString) fail("something else stands for a text");
+    if (content.kind() != Value::Kind::kString) fail("expected a text");
     const std::string& text = content.to_string();
     if (kind == kTensor) return find_(text);
     if (kind == kDouble) return special_double(text);
@@ -250,16 +254,16 @@ class Decoder final : public base::JsonEvents {
     if (kind == kBigInt) return BigInt{bytes_from_hex(text)};
     if (kind == kDtype) {
       if (const auto dtype = find_dtype(text)) return *dtype;
-      fail("the dtype " + base::in_quotes(text) + " is none of this LibTorch");
+      fail("the dtype " + base::in_quotes(text) + " is unknown to this LibTorch");
     }
     if (kind == kDevice) {
       try {
         return c10::Device(text);
       } catch (const std::exception&) {
-        fail("the device " + base::in_quotes(text) + " is none of this LibTorch");
+        fail("the device " + base::in_quotes(text) + " is unknown to this LibTorch");
       }
     }
-    fail(base::in_quotes(kind) + " is no kind of value");
+    fail(base::in_quotes(kind) + " is not a kind of value");
   }
 
   Value special_list(const std::string& kind, const std::vector<Value>& items) const {
@@ -268,7 +272,7 @@ class Decoder final : public base::JsonEvents {
     if (kind == kSize) {
       Size size;
       for (const Value& item : items) {
-        if (item.kind() != Value::Kind::kInt) fail("a size is no integer");
+        if (item.kind() != Value::Kind::kInt) fail("a size is not an integer");
         size.sizes.push_back(item.to_int());
       }
       return size;
@@ -276,18 +280,18 @@ class Decoder final : public base::JsonEvents {
     if (kind == kComplex) {
       if (items.size() != 2 || items[0].kind() != Value::Kind::kDouble ||
           items[1].kind() != Value::Kind::kDouble) {
-        fail("a complex number is no pair of numbers");
+        fail("a complex number is not a pair of numbers");
       }
       return c10::complex<double>(items[0].to_double(), items[1].to_double());
     }
-    fail(base::in_quotes(kind) + " is no kind of value");
+    fail(base::in_quotes(kind) + " is not a kind of value");
   }
 
   Value special_dict(const std::vector<Value>& pairs) const {
     Dict dict;
     for (const Value& pair : pairs) {
       if (pair.kind() != Value::Kind::kList || pair.list().size() != 2) {
-        fail("a dict's entry is no pair");
+        fail("a dict's entry is not a pair");
       }
       const Value& key = pair.list()[0];
       if (key.kind() == Value::Kind::kInt) {
@@ -295,7 +299,7 @@ class Decoder final : public base::JsonEvents {
       } else if (key.kind() == Value::Kind::kString) {
         insert(dict, key.to_string(), pair.list()[1]);
       } else {
-        fail("a dict has a key that is no string and no integer");
+        fail("a dict has a key that is neither a string nor an integer");
       }
     }
     return dict;
@@ -305,7 +309,7 @@ class Decoder final : public base::JsonEvents {
     if (text == "nan") return std::numeric_limits<double>::quiet_NaN();
     if (text == "inf") return std::numeric_limits<double>::infinity();
     if (text == "-inf") return -std::numeric_limits<double>::infinity();
-    fail(base::in_quotes(text) + " is no number");
+    fail(base::in_quotes(text) + " is not a number");
   }
 
   std::string bytes_from_hex(const std::string& text) const {

@@ -1,3 +1,6 @@
+// Value, Dict and their errors. A dict keeps the order of its entries in a vector; a long one also
+// has an index from the hashes of keys to places.
+
 #include "base/in_quotes.h"
 #include "base/near_names.h"
 #include "format/tree/opaque.h"
@@ -120,7 +123,7 @@ Value* Dict::find(const Key& key) {
 const Value& Dict::at(const Key& key) const {
   const Value* value = find(key);
   if (value == nullptr) {
-    throw Error(ErrorCode::kNotFound, "there is no key '" + to_string(key) + "'");
+    throw Error(ErrorCode::kNotFound, "no key '" + to_string(key) + "'");
   }
   return *value;
 }
@@ -138,7 +141,7 @@ namespace {
       ErrorCode::kIncompatible,
       (opaque ? "an " + kind_text(value) + ", which this library does not know,"
               : "a value of kind " + kind_text(value) + (text.empty() ? "" : " (" + text + ")")) +
-          " stands where one of kind " + to_string(wanted) + " is needed",
+          " found where one of kind " + to_string(wanted) + " is needed",
       "", 0, opaque ? format::what_to_do(value.opaque().class_name) : "");
 }
 
@@ -155,7 +158,7 @@ double exact_double(int64_t integer) {
   if (real < 0x1p63 && static_cast<int64_t>(real) == integer) return real;
   throw Error(ErrorCode::kIncompatible,
               "the int " + std::to_string(integer) +
-                  " stands where a double is needed, and there is no double that equals it");
+                  " found where a double is needed, and no double is equal to it");
 }
 
 }  // namespace
@@ -233,8 +236,8 @@ const BigInt& Value::to_big_int() const {
 const Value& Value::operator[](const std::string& key) const {
   const Value* const value = dict().find(key);
   if (value != nullptr) return *value;
-  throw Error(ErrorCode::kNotFound, "there is no key " + base::in_quotes(key) +
-                                        base::instead_of(key, format::keys_of(dict())));
+  throw Error(ErrorCode::kNotFound,
+              "no key " + base::in_quotes(key) + base::instead_of(key, format::keys_of(dict())));
 }
 
 const Value& Value::operator[](int64_t index) const {
@@ -243,8 +246,8 @@ const Value& Value::operator[](int64_t index) const {
   if (index >= 0 && static_cast<size_t>(index) < items.size()) {
     return items[static_cast<size_t>(index)];
   }
-  throw Error(ErrorCode::kNotFound, "there is no element " + std::to_string(index) +
-                                        ": there are " + std::to_string(items.size()));
+  throw Error(ErrorCode::kNotFound, "no element " + std::to_string(index) + ": there are " +
+                                        std::to_string(items.size()));
 }
 
 bool Value::contains(const std::string& key) const { return is_dict() && dict().contains(key); }

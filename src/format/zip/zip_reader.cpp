@@ -1,3 +1,14 @@
+// A zip archive's directory, read from the back and checked before it is used. Layout, from the
+// front:
+//
+//   records        local header, name, extra field, bytes, perhaps a descriptor
+//   directory      one header for each record
+//   zip64 parts    end record and its locator, if there are any
+//   end record
+//
+// Records must not overlap each other or the directory. So two readers cannot disagree about what
+// the archive holds.
+
 #include "format/zip/zip_reader.h"
 
 #include "base/in_quotes.h"
@@ -9,10 +20,6 @@
 
 #include <algorithm>
 #include <numeric>
-
-// The layout, from the front: records (local header, name, extra, bytes, perhaps a descriptor);
-// the directory, one header a record; the zip64 end record and its locator, where there are any;
-// the end record. It is read from the back.
 
 namespace checkpoint::format {
 
@@ -128,8 +135,7 @@ Directory find_directory(const store::ByteSource& source, uint64_t file_bytes) {
   const std::string bytes = bytes_at(source, end, kEndRecordBytes);
   Fields fields(bytes);
   if (fields.u32() != kEndRecord) {
-    store::throw_corrupt("the file is cut off, or is no zip archive: its end record is missing",
-                         source);
+    store::throw_corrupt("not a zip archive, or truncated: the end record is missing", source);
   }
   const uint16_t disk = fields.u16();
   const uint16_t directory_disk = fields.u16();

@@ -18,7 +18,7 @@ struct ZipEntry {
   uint64_t bytes;             ///< Its size once unpacked.
   uint64_t compressed_bytes;  ///< Its size in the file.
   uint16_t method;            ///< How it is packed; 0 for stored as it is.
-  uint32_t crc32;             ///< As the directory says; of a stored record nobody checks it here.
+  uint32_t crc32;             ///< As the directory says; not checked here for a stored record.
 
   bool stored() const { return method == 0; }
   bool deflated() const { return method == 8; }

@@ -1,3 +1,8 @@
+// A module with a `save` or `load` of its own. What its save writes is compared with what was
+// saved, then its load is called. LibTorch's load gives tensors other memory; KeptTensors puts the
+// elements back into the old memory, so that views and optimizers still refer to it, and can undo
+// all of it.
+
 #include "state/items/custom_module.h"
 
 #include "compat/torch_compat.h"
@@ -59,7 +64,7 @@ bool is_expanded(const at::Tensor& tensor) {
 
 // A module's tensors with their memory. LibTorch's load gives them other memory, that of the
 // archive's tensors, and so parts them from their views, from tensors that share it, and from
-// whoever has kept its address.
+// code that has kept its address.
 class KeptTensors {
  public:
   KeptTensors(const Module& module, Copier& copier) {
@@ -101,7 +106,7 @@ class KeptTensors {
  private:
   struct Kept {
     at::Tensor live;
-    at::Tensor own;   // Its memory, through a tensor that nobody else has.
+    at::Tensor own;   // Its memory, through a tensor that only this has.
     at::Tensor copy;  // Its elements.
   };
 
@@ -141,7 +146,7 @@ class CustomModuleRestore {
     try {
       if (before_) object_.load(*before_);
     } catch (...) {
-      // The tensors come back all the same.
+      // The tensors come back nevertheless.
     }
     if (kept_) kept_->put_back();
   }

@@ -1,3 +1,8 @@
+// Modules: their parameters and buffers as a tree, and back into the same tensors. A restore first
+// lays out the saved trees by live keys, since a rename may move a key into another module. Then
+// each live tensor takes its counterpart, and what is left over is unexpected. Submodules with a
+// save of their own are in custom_module.cpp.
+
 #include "state/items/module.h"
 
 #include "state/items/custom_methods.h"
@@ -288,8 +293,8 @@ void plan_whole_module(Module& module, const Value& saved, const std::string& fi
                        RestorePlan& plan) {
   if (!plan.options().items().empty()) {
     throw Error(ErrorCode::kInvalidArgument,
-                "RestoreOptions::items chooses items of a State, and a module alone has none", file,
-                0, "Choose by include, whose keys here are '0.weight' and the like.");
+                "RestoreOptions::items chooses items of a State; a module has no items", file, 0,
+                "Choose by include, whose keys here are '0.weight' and the like.");
   }
   SelectionCheck check(plan.selection());
   if (check.is_needed()) {

@@ -17,7 +17,7 @@ std::string misfit(const Value& saved, const std::string& saved_type,
 std::string misfit_or_text(const Value& saved, const std::string& saved_type,
                            const internal::NumberType& wanted);
 
-/// The number that the whole of a decimal text is; false if it is none of 64 bits.
+/// Reads a whole decimal text as a number. Returns false if it is not one of 64 bits.
 bool parse_unsigned(const std::string& text, uint64_t& number);
 /// The same for a hexadecimal text as make_long_double_item writes it.
 bool parse_long_double(const std::string& text, long double& number);

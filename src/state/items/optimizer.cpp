@@ -1,3 +1,7 @@
+// LibTorch's own optimizers. The tree has the layout of Optimizer::save, so plain LibTorch reads
+// it. A restore matches parameters by their names, or by position if a name is not known. It plans
+// new states first, and replaces the old ones when nothing can fail any more.
+
 #include "state/items/optimizer.h"
 
 #include "state/items/custom_optimizer.h"
@@ -183,7 +187,7 @@ class OptimizerItem final : public Item {
   bool check_shapes(const Value& saved, const at::Tensor& parameter, const std::string& path,
                     RestorePlan& plan) const {
     if (!saved.is_dict()) {
-      plan.mismatched(path, "it is no state of a parameter");
+      plan.mismatched(path, "not the state of a parameter");
       return false;
     }
     if (codec_.is_flat()) return check_flat(saved, path, plan);

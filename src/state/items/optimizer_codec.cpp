@@ -1,3 +1,7 @@
+// One codec for each of LibTorch's six optimizers: it reads and writes the fields of its options
+// and of its state (optimizer_fields.h). All else about optimizers is written once, in
+// optimizer.cpp.
+
 #include "state/items/optimizer_codec.h"
 
 #include "state/items/custom_methods.h"
@@ -46,7 +50,7 @@ class FieldWriter {
     dict_.insert(name, Value::List(field.begin(), field.end()));
   }
   // LBFGS's "al" alone. It is scratch: step() writes each of its elements before it reads it, and
-  // makes it anew where there is none. Half filled it holds undefined tensors, which no archive can
+  // makes a new one if it has none. Half filled it holds undefined tensors, which no archive can
   // hold, so it is then left out.
   void put(const char* name, const OptionalTensors& field) {
     if (!field) return;

@@ -41,7 +41,7 @@ struct PythonOption {
   const char* name;
   /// What Python's constructor gives it.
   Value normal;
-  /// Whether another value makes the steps others: then LibTorch cannot go on as Python would.
+  /// Whether another value makes the steps others: then LibTorch cannot continue as Python would.
   bool changes_steps;
 };
 
@@ -93,8 +93,8 @@ Value plain_number(const Value& value) {
   return number.to(torch::kDouble).item<double>();
 }
 
-// The same for what LibTorch counts in an int64_t. What is no such number stays what it is, for the
-// plan to refuse.
+// The same for what LibTorch counts in an int64_t. What is not such a number stays what it is, for
+// the plan to refuse.
 Value plain_count(const Value& value) {
   const Value number = plain_number(value);
   if (number.kind() != Value::Kind::kDouble) return number;
@@ -142,7 +142,7 @@ class Loader {
     if (groups == nullptr || states == nullptr || groups->kind() != Value::Kind::kList ||
         !states->is_dict()) {
       throw Error(ErrorCode::kIncompatible,
-                  "this is no state_dict of an optimizer of Python: it has no 'state' and "
+                  "not the state_dict of a Python optimizer: it has no 'state' and "
                   "'param_groups'");
     }
     if (!can_be_read(saved)) return;
@@ -167,7 +167,7 @@ class Loader {
       const std::string missing = format::missing_memory(entry.to_tensor());
       if (missing.empty()) return;
       can_be = false;
-      plan_.mismatched(path.text(), "the tensor that is given cannot be read: it is " + missing);
+      plan_.mismatched(path.text(), "the given tensor cannot be read: it is " + missing);
     });
     return can_be;
   }
@@ -201,7 +201,7 @@ class Loader {
                                        [&](const PythonOption& o) { return name == o.name; });
       if (option == python.end()) {
         base::log_warning("the option '" + dotted(path, name) + "' of Python's " + codec_.type() +
-                          " is left out: LibTorch has none like it");
+                          " is ignored: LibTorch has no such option");
       } else if (option->changes_steps && !is_same(value, option->normal)) {
         plan_.mismatched(dotted(path, name), std::string("LibTorch's ") + codec_.type() +
                                                  " cannot do what Python's does with it");

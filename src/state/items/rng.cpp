@@ -51,7 +51,7 @@ at::Generator generator_of(const c10::Device& device) {
 void plan_generator(const c10::Device& device, const at::Tensor& placeholder,
                     const std::string& key, RestorePlan& plan) {
   if (placeholder.scalar_type() != c10::kByte || placeholder.dim() != 1) {
-    plan.mismatched(key, "it is no generator's state");
+    plan.mismatched(key, "not the state of a random generator");
     return;
   }
   const at::Tensor before = state_of(generator_of(device));

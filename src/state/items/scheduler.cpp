@@ -1,3 +1,6 @@
+// LibTorch's schedulers. They have no save or load, and their fields are private (private_member.h
+// opens them). Counters are restored. Configuration, which the constructor was given, is compared.
+
 #include "state/items/scheduler.h"
 
 #include "compat/private_member.h"
@@ -20,7 +23,7 @@
 namespace checkpoint::state {
 namespace {
 
-// LibTorch's schedulers have no save or load, and keep all that they are to themselves.
+// LibTorch's schedulers have no save or load, and their fields are private.
 TORCH_CHECKPOINT_OPEN_MEMBER(StepCount, torch::optim::LRScheduler::step_count_)
 TORCH_CHECKPOINT_OPEN_MEMBER(StepSize, torch::optim::StepLR::step_size_)
 TORCH_CHECKPOINT_OPEN_MEMBER(Gamma, torch::optim::StepLR::gamma_)
@@ -152,7 +155,7 @@ Field counter(std::string name, Scheduler& scheduler, T Class::*member) {
   throw Error(
       ErrorCode::kUnsupported,
       "State::add(\"" + name +
-          "\"): this scheduler is none of LibTorch's own, StepLR and "
+          "\"): this scheduler is not one of LibTorch's own, StepLR and "
           "ReduceLROnPlateauScheduler, but of a class derived from them or from LRScheduler",
       "", 0,
       "Give the class `checkpoint::Value state_dict() const` and `void "

@@ -19,7 +19,7 @@ using ScriptModule = torch::jit::Module;
 
 constexpr char kTraining[] = "training";
 
-// The keys of all attributes that are no submodules.
+// The keys of all attributes that are not submodules.
 void visit_attributes(const ScriptModule& module, const std::string& path,
                       const std::function<void(const std::string&)>& visit) {
   for (const auto& attribute : module.named_attributes(/*recurse=*/false)) {
@@ -33,7 +33,7 @@ void visit_attributes(const ScriptModule& module, const std::string& path,
   }
 }
 
-// An attribute that is no live tensor: the whole of it is replaced.
+// An attribute that is not a live tensor: it is replaced as a whole.
 void plan_attribute(const ScriptModule& module, const std::string& name, const c10::IValue& live,
                     const Value& saved, const std::string& path, RestorePlan& plan) {
   const c10::IValue wanted = format::to_ivalue(

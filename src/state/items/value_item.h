@@ -40,7 +40,7 @@ std::unique_ptr<Item> make_number_item(std::string name, internal::NumberType ty
 /// Unsigned integers of 64 bits: those above 2^63 - 1 stand in the file as decimal text.
 std::unique_ptr<Item> make_unsigned_item(std::string name, std::function<uint64_t()> read,
                                          std::function<void(uint64_t)> write);
-/// A long double: one that is no double stands in the file as hexadecimal text ("1.8p+1").
+/// A long double: one that is not a double is saved as hexadecimal text ("1.8p+1").
 std::unique_ptr<Item> make_long_double_item(std::string name, long double& number);
 
 /// A tensor of the user's, by reference. One that is undefined when restored becomes a new tensor.

@@ -75,7 +75,7 @@ class Item {
   virtual uint64_t expected_bytes() const { return 0; }
   /// The tree, with the live tensors in it. Throws Error(unsupported) for what cannot be saved.
   virtual Value capture() const = 0;
-  /// Compares with what was saved and adds to the plan what is to be done, and what does not fit.
+  /// Compares with what was saved. Adds to the plan what must be done, and what does not fit.
   /// Changes nothing.
   virtual void plan(const SavedItem& saved, const ParameterNames& live_names,
                     RestorePlan& plan) = 0;

@@ -1,3 +1,13 @@
+// What a restore will do, and doing it. While items plan, tensors are compared and their copies are
+// noted; nothing live changes. `run` then works in three parts:
+//
+//   1. steps that may throw, each with an undo: if one fails, all are undone
+//   2. the tensors' bytes: straight into live memory, with all cores, where the layout allows it;
+//      the rest one by one, by way of another tensor
+//   3. what cannot throw
+//
+// If part 2 fails, live tensors are half written: the error is a HalfRestored.
+
 #include "state/plan/restore_plan.h"
 
 #include "base/aligned_buffer.h"
@@ -86,7 +96,7 @@ std::string first_number(const at::Tensor& numbers) {
                                                        : Value(first.item<int64_t>()));
 }
 
-// A file whose digest nobody has checked is read whole, whatever is wanted of it.
+// A file whose digest has not been checked is read whole, whatever is wanted of it.
 uint64_t bytes_to_read(const store::ContentFile& content,
                        const std::vector<store::Segment>& segments) {
   if (content.unchecked != nullptr) return content.unchecked->bytes;
@@ -144,8 +154,7 @@ bool RestorePlan::can_be_read(const at::Tensor& saved, const at::Tensor& live,
   const bool is_meta = saved.is_meta() && !live.is_meta();
   const std::string missing =
       is_meta ? "on the meta device, and has no data" : format::missing_memory(saved);
-  if (!missing.empty())
-    mismatched(key, "the tensor that is given cannot be read: it is " + missing);
+  if (!missing.empty()) mismatched(key, "the given tensor cannot be read: it is " + missing);
   return missing.empty();
 }
 
@@ -373,7 +382,7 @@ void RestorePlan::read_indirect() {
 void RestorePlan::require_fit(const std::string& path) const {
   if (report_.fits()) return;
   if (options_.strict() == Strict::kYes) refuse(report_, path);
-  base::log_warning("not everything of '" + path + "' fits, and what does is restored:\n" +
+  base::log_warning("not everything of '" + path + "' matches; what does is restored:\n" +
                     report_.to_string());
 }
 

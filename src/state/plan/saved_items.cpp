@@ -1,3 +1,7 @@
+// Matches the items of a checkpoint with those of the State, after `rename`. Most items have one
+// counterpart. A module may take keys from several saved modules, and gives each the part that
+// belongs to it.
+
 #include "state/plan/saved_items.h"
 
 #include "state/plan/renamed_tree.h"

@@ -1,3 +1,7 @@
+// What `items`, `include`, `exclude` and `rename` choose. Selection answers for one key.
+// SelectionCheck sees all live and saved keys before a restore, and refuses an option that chooses
+// nothing: it is a slip of the keyboard.
+
 #include "state/plan/selection.h"
 
 #include "base/log.h"
@@ -47,7 +51,7 @@ std::string hint_for(const std::string& glob, const std::vector<std::string>& ke
     if (base::begins_with(glob, key + '.'))
       return "'" + key + "' is chosen as a whole, by this name.";
   }
-  return "Keys are dotted and begin with the item's name; `*` stands for any characters, and only "
+  return "Keys are dotted and begin with the item's name; `*` matches any characters, and only "
          "modules have keys below their names.";
 }
 

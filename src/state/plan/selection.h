@@ -21,7 +21,7 @@ class Selection {
  public:
   explicit Selection(const RestoreOptions& options);
 
-  /// Whether an item is to be restored at all.
+  /// Whether an item is restored at all.
   bool takes_item(const std::string& name) const;
   /// Whether a key, or the name of an item that is restored whole, is chosen.
   bool takes(const std::string& key) const;

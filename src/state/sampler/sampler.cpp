@@ -1,3 +1,7 @@
+// ResumableSampler. All copies share one place: the epoch, how many examples were trained on, and
+// how many the DataLoader has fetched. The order of an epoch is computed from size, seed and epoch,
+// so it need not be saved.
+
 #include <checkpoint/error.h>
 #include <checkpoint/sampler.h>
 
@@ -21,7 +25,7 @@ constexpr char kShuffle[] = "shuffle";
 
 [[noreturn]] void refuse(const std::string& why) {
   throw Error(ErrorCode::kIncompatible, "the sampler " + why, "", 0,
-              "Make it with the size, the order and the seed that it was saved with.");
+              "Create it with the size, order and seed that were saved.");
 }
 
 [[noreturn]] void misused(const std::string& call, const std::string& why) {

@@ -36,7 +36,7 @@ std::vector<at::Tensor> shared_tensors(const Capture& captured) {
   std::unordered_set<const c10::TensorImpl*> known;
   format::for_each_tensor(captured.tree, format::Path(), [&](const Value& entry, const auto&) {
     const at::Tensor& tensor = entry.to_tensor();
-    // Copies that stayed on a device have to come to the host all the same.
+    // Copies that stayed on a device must still come to the host.
     const bool is_copy =
         !tensor.is_cuda() && captured.copies.count(tensor.unsafeGetTensorImpl()) != 0;
     if (is_copy || tensor.numel() == 0) return;

@@ -24,9 +24,9 @@ class Snapshot {
   /// Copies every tensor that shares its memory with a live one, and puts the copies into
   /// `captured`, tied tensors still tied. When it returns, the live CPU tensors may change; those
   /// of other devices may be changed by what is queued on the current stream from now on. Throws
-  /// std::bad_alloc if there is no memory for it; then `captured` is as it was.
+  /// std::bad_alloc if memory is short; then `captured` is as it was.
   void take(Capture& captured);
-  /// To be called by whoever encodes: brings what lives on other devices to the host. May be called
+  /// Call this before encoding. Brings what lives on other devices to the host. May be called
   /// on another thread than `take`.
   void fetch(Capture& captured);
   /// Gives the memory back.

@@ -1,3 +1,7 @@
+// One directory of checkpoints: what is in it, and the changes that are one call to the system.
+// Each question is answered from the disk, since other processes may write. Each change first
+// checks that the writer still holds this directory.
+
 #include "store/directory/directory.h"
 
 #include "store/directory/writer_hold.h"
@@ -14,7 +18,7 @@
 namespace checkpoint::store {
 namespace {
 
-// Somebody else's files may come and go all the time.
+// Files of other programs may come and go all the time.
 constexpr int kMaxScans = 100;
 
 // A checkpoint that a pin has brought back was away for a moment.
@@ -27,8 +31,8 @@ Manifest read_settled_manifest(FileSystem& fs, const std::string& checkpoint_pat
   }
 }
 
-// A disk that answers nothing must not look like a directory that holds nothing: a training would
-// start from scratch.
+// If the disk does not answer, we must not report an empty directory: the training would start from
+// scratch.
 bool may_be_ours(FileSystem& fs, const std::string& path) {
   try {
     return looks_like_checkpoint(fs, path);
@@ -62,7 +66,7 @@ void refuse_dangling(FileSystem& fs, const std::string& path) {
     if (S_ISLNK(mode) && fs.stat(at.c_str(), &target) != 0) {
       std::string to;
       fs.readlink(at.c_str(), &to);
-      throw Error(ErrorCode::kNotFound, "this is a link that leads nowhere (" + to + ")", at, errno,
+      throw Error(ErrorCode::kNotFound, "this link leads nowhere (" + to + ")", at, errno,
                   "Mount or create what it leads to, or choose another directory.");
     }
     if (mode != 0) return;
@@ -72,7 +76,8 @@ void refuse_dangling(FileSystem& fs, const std::string& path) {
 
 Directory::Directory(FileSystem& fs, std::string path) : fs_(&fs), path_(std::move(path)) {
   if (path_.empty() || path_.find('\0') != std::string::npos) {
-    throw Error(ErrorCode::kInvalidArgument, "the directory's name is empty or holds a NUL", path_);
+    throw Error(ErrorCode::kInvalidArgument, "the directory's name is empty or has a NUL byte",
+                path_);
   }
 }
 
@@ -104,7 +109,7 @@ void Directory::create() const {
   create_with_parents(*fs_, path_);
   // mkdir says EEXIST of a file as well.
   if (!exists()) {
-    throw Error(ErrorCode::kInvalidArgument, "this is a file, and no directory", path_, ENOTDIR,
+    throw Error(ErrorCode::kInvalidArgument, "this is a file, not a directory", path_, ENOTDIR,
                 "Choose another directory for the checkpoints.");
   }
 }
@@ -115,7 +120,7 @@ std::vector<FoundCheckpoint> Directory::scan() const {
   // may have come after the names were listed.
   for (int scan = 0; scan < kMaxScans && !scan_once(found); ++scan) {
   }
-  // A checkpoint whose sequence nobody knows may be the newest: it is looked at first. Unless we
+  // A checkpoint of unknown sequence may be the newest: it is tried first. Unless we
   // may not look into it at all, which any directory of another user's says.
   const auto order = [](const FoundCheckpoint& checkpoint) {
     if (checkpoint.sequence > 0) return checkpoint.sequence;

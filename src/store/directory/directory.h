@@ -61,7 +61,7 @@ class Directory {
   std::optional<FoundCheckpoint> find(const std::string& name) const;
   /// The names of what was set aside as damaged.
   std::vector<std::string> set_aside_names() const;
-  /// The highest sequence present, set-aside checkpoints included; 0 if there is none.
+  /// The highest sequence of all checkpoints, also set-aside ones. 0 without checkpoints.
   int64_t highest_sequence() const;
   /// `wanted`, or `wanted` with "-v2", "-v3", … if something of that name is there.
   std::string free_name(const std::string& wanted) const;
@@ -83,12 +83,12 @@ class Directory {
   std::atomic<const WriterHold*> hold_ = nullptr;
 };
 
-/// The highest sequence of what a scan has found; 0 if there is none.
+/// The highest sequence of what a scan has found. 0 if it found none.
 int64_t highest_sequence(const std::vector<FoundCheckpoint>& found);
-/// Error(invalid_argument): what is to be a checkpoint's name can never be one.
+/// Error(invalid_argument): this can never be the name of a checkpoint.
 Error no_name_error(const Directory& directory, const std::string& name);
 /// Throws Error(not_found) if a link that leads nowhere is at the path or above it: a disk may not
-/// be mounted, and nobody knows what is there.
+/// be mounted, so what is there is unknown.
 void refuse_dangling(FileSystem& fs, const std::string& path);
 
 }  // namespace checkpoint::store

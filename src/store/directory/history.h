@@ -22,11 +22,11 @@ struct HistoryEntry {
   uint64_t bytes = 0;  ///< Of all its files.
   /// What the save took, in seconds; NaN if that is not known.
   double seconds = std::numeric_limits<double>::quiet_NaN();
-  /// Somebody has emptied the directory since, one checkpoint after the other: nobody misses it.
+  /// All checkpoints were removed on request since then: it is not missing.
   bool given_up = false;
 };
 
-/// A checkpoint that somebody has removed by its name.
+/// A checkpoint that was removed by its name.
 struct Removal {
   std::string name;
   int64_t sequence = 0;   ///< 0: unknown.

@@ -23,8 +23,8 @@ void check_name(const Directory& directory, const std::string& name) {
 bool has_pins(const Directory& directory) {
   const mode_t mode = status_of(directory.fs(), pins_of(directory)).st_mode;
   if (mode != 0 && !S_ISDIR(mode)) {
-    throw Error(ErrorCode::kIo, "this is no directory, and pins cannot be kept in it",
-                pins_of(directory), ENOTDIR, "Move it away.");
+    throw Error(ErrorCode::kIo, "cannot store pins: not a directory", pins_of(directory), ENOTDIR,
+                "Move it away.");
   }
   return mode != 0;
 }
@@ -54,7 +54,7 @@ bool remove_pin(const Directory& directory, const std::string& name) {
 }
 
 Error not_there(const Directory& directory, const std::string& name) {
-  return Error(ErrorCode::kNotFound, "there is no such checkpoint, or it has just been removed",
+  return Error(ErrorCode::kNotFound, "no such checkpoint; it may have just been removed",
                directory.path_of(name), 0, "list gives the names.");
 }
 
@@ -68,7 +68,7 @@ void pin(const Directory& directory, const std::string& name) {
     // From here on no removal is decided any more; one that has begun is undone.
     if (directory.find(name) || put_back(directory, name) || directory.find(name)) return;
     remove_pin(directory, name);
-    // A new one of the same name may have come, and somebody else have pinned that.
+    // A new one of the same name may have come, and another process may have pinned that.
     if (!directory.find(name)) throw not_there(directory, name);
   }
 }

@@ -8,12 +8,12 @@
 namespace checkpoint::store {
 
 // A pin is an empty file `.pins/NAME`. It is made and removed without the writer lock, and read
-// just before a checkpoint is retired. How the two cannot miss each other stands atop retire.cpp.
+// just before a checkpoint is retired. retire.cpp begins with how the two cannot miss each other.
 
 /// Pins a checkpoint; when it returns, the checkpoint is there, and no `retire` that honours pins
 /// takes it. Thread-safe, in any process. Throws Error: not_found if the checkpoint is not there or
 /// its removal was decided before; locked if a writer's directory was moved; invalid_argument for
-/// what is no checkpoint's name; io.
+/// what is not a checkpoint's name; io.
 void pin(const Directory& directory, const std::string& name);
 /// Returns whether it was pinned. Throws Error: locked, io, invalid_argument.
 bool unpin(const Directory& directory, const std::string& name);

@@ -14,8 +14,8 @@ namespace checkpoint::store {
 namespace {
 
 Error is_pinned_error(const std::string& path) {
-  return Error(ErrorCode::kInvalidArgument, "this checkpoint is pinned, and is not removed", path,
-               0, "Unpin it first.");
+  return Error(ErrorCode::kInvalidArgument, "not removed: this checkpoint is pinned", path, 0,
+               "Unpin it first.");
 }
 
 // Of what can be removed.
@@ -23,13 +23,12 @@ void check(const Directory& directory, const std::string& name) {
   const std::string path = directory.path_of(name);
   if (!is_checkpoint_name(name) && !is_set_aside(name)) throw no_name_error(directory, name);
   if (!S_ISDIR(status_of(directory.fs(), path).st_mode)) {
-    throw Error(ErrorCode::kNotFound, "there is no such checkpoint", path, 0,
-                "list gives the names.");
+    throw Error(ErrorCode::kNotFound, "no such checkpoint", path, 0, "list gives the names.");
   }
   if (is_pinned(directory, name)) throw is_pinned_error(path);
   const std::string obstacle = obstacle_to_retiring(directory, name);
   if (!obstacle.empty()) {
-    throw Error(ErrorCode::kInvalidArgument, "this is not removed: " + obstacle, path, 0,
+    throw Error(ErrorCode::kInvalidArgument, "not removed: " + obstacle, path, 0,
                 "If nothing in it is needed, remove the directory by hand.");
   }
 }
@@ -49,7 +48,7 @@ int64_t remove_checkpoint(const Directory& directory, const std::string& name) {
   check(directory, name);
   const int64_t sequence = marked_sequence(directory.fs(), directory.path_of(name));
   if (!retire(directory, name)) throw is_pinned_error(directory.path_of(name));
-  base::log_info("removed checkpoint '" + directory.path_of(name) + "': it was asked for");
+  base::log_info("removed checkpoint '" + directory.path_of(name) + "': on request");
   const std::vector<FoundCheckpoint> found = directory.scan();
   append_removal(directory, {name, sequence, found.empty()});
   const std::string newest = newest_of(found);

@@ -7,7 +7,7 @@
 
 namespace checkpoint::store {
 
-/// Removes one checkpoint because somebody said so, whatever the rules say; a damaged one too, and
+/// Removes one checkpoint on request, whatever the rules say; a damaged one too, and
 /// one that was set aside. The link "latest" then points to the newest that is left, "best" goes if
 /// it pointed to this one, and the history notes it. Returns its sequence, 0 if that is unknown.
 /// The caller holds the writer lock. Throws Error: not_found; invalid_argument if it is pinned, or

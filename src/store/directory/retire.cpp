@@ -9,7 +9,7 @@
 // .retiring-NAME back itself: that rename and the one of step 3 cannot both succeed. So either the
 // pin was seen, or the checkpoint was brought back, or pin says not_found. A writer that dies
 // between 1 and 3 leaves the checkpoint whole: the next one puts it back if it is pinned, and else
-// goes on with 3.
+// continues with 3.
 //
 // Before 1, 3 and each removal of a sweep, the path must still lead to the directory that is held
 // (writer_hold.h). By its random name, what 4 removes can stand in no other.
@@ -29,7 +29,7 @@
 namespace checkpoint::store {
 namespace {
 
-// The manifest first: from then on nobody takes it for a checkpoint.
+// The manifest first: from then on it is not a checkpoint any more.
 constexpr const char* kRecords[] = {kManifestFile, kTensorTableFile};
 
 void unlink_if_there(FileSystem& fs, const std::string& path) {
@@ -44,7 +44,7 @@ bool is_ours(const std::string& name) {
 }
 
 bool holds_only_ours(FileSystem& fs, const std::string& path) {
-  // Gone meanwhile: for a reader, beside the writer, that is nothing special.
+  // Removed in the meantime. A reader that runs next to the writer must expect that.
   const std::vector<std::string> names = list_directory(fs, path);
   return std::all_of(names.begin(), names.end(), is_ours);
 }
@@ -92,8 +92,7 @@ bool finish_retiring(const Directory& directory, const std::string& name) {
   const std::string decided = kRetiredPrefix + base::random_id();
   if (directory.move_aside(kRetiringPrefix + name, decided) != 0) {
     if (errno == ENOENT) return false;  // A pin has brought it back.
-    throw system_failure("move the retired checkpoint out of sight", directory.path_of(name),
-                         errno);
+    throw system_failure("hide the retired checkpoint", directory.path_of(name), errno);
   }
   // Before any file goes: after a crash it must not stand half empty under its old name.
   sync_directory(fs, directory.path());
@@ -109,10 +108,10 @@ void sweep_one(const Directory& directory, const std::string& name) {
   if (is_undecided(name)) {
     if (has_marker(fs, path)) finish_retiring(directory, name.substr(sizeof kRetiringPrefix - 1));
   } else if (is_leftover(fs, name, path)) {
-    base::log_debug("removing '" + path + "', which a dead writer left");
+    base::log_debug("removing '" + path + "', which a killed writer left");
     remove_checkpoint_files(fs, path);
   } else {
-    // Empty, it is nobody's loss; anything else is not ours, and rmdir refuses.
+    // If it is empty, nothing is lost; anything else is not ours, and rmdir refuses.
     fs.rmdir(path.c_str());
   }
 }
@@ -121,10 +120,11 @@ void sweep_one(const Directory& directory, const std::string& name) {
 
 std::string obstacle_to_retiring(const Directory& directory, const std::string& name) {
   const std::string path = directory.path_of(name);
-  if (!has_marker(directory.fs(), path)) return "it lacks our marker (.torch-checkpoint)";
-  if (!holds_only_ours(directory.fs(), path)) return "it holds files that are not ours";
+  if (!has_marker(directory.fs(), path))
+    return "it has no marker file (.torch-checkpoint), so it may not be ours";
+  if (!holds_only_ours(directory.fs(), path)) return "it has files that this library did not write";
   if (!is_plain_name(kRetiringPrefix + name))
-    return "its name is too long to be moved out of sight";
+    return "its name is too long for the name that hides it";
   return "";
 }
 
@@ -132,13 +132,12 @@ bool retire(const Directory& directory, const std::string& name) {
   const std::string obstacle = obstacle_to_retiring(directory, name);
   if (!obstacle.empty()) {
     base::log_warning("checkpoint '" + directory.path_of(name) +
-                      "' is kept although retention has no use for it: " + obstacle);
+                      "' is not removed, although no rule keeps it: " + obstacle);
     return false;
   }
   if (may_be_pinned(directory, name)) return false;
   if (directory.move_aside(name, kRetiringPrefix + name) != 0) {
-    throw system_failure("move the retired checkpoint out of sight", directory.path_of(name),
-                         errno);
+    throw system_failure("hide the retired checkpoint", directory.path_of(name), errno);
   }
   return finish_retiring(directory, name);
 }
@@ -174,7 +173,7 @@ void put_back_pinned(const Directory& directory) noexcept {
       }
     }
   } catch (const std::exception& error) {
-    base::log_warning(std::string("a pinned checkpoint may be out of sight: ") + error.what());
+    base::log_warning(std::string("a pinned checkpoint may be hidden: ") + error.what());
   }
 }
 
@@ -195,7 +194,8 @@ void sweep(const Directory& directory) {
     try {
       sweep_one(directory, name);
     } catch (const Error& error) {
-      base::log_warning(std::string("what a dead writer left is still there: ") + error.what());
+      base::log_warning(std::string("the files of a killed writer could not be removed: ") +
+                        error.what());
     }
   }
 }
@@ -203,7 +203,7 @@ void sweep(const Directory& directory) {
 void remove_checkpoint_files(FileSystem& fs, const std::string& path) {
   for (const char* file : kRecords) unlink_if_there(fs, join(path, file));
   for (const char* file : kContentFiles) unlink_if_there(fs, join(path, file));
-  // The marker goes last, also after a crash: without it nobody would dare to sweep the rest.
+  // The marker goes last, also after a crash: without it, no sweep would remove the rest.
   sync_directory(fs, path);
   unlink_if_there(fs, join(path, kMarkerFile));
   if (fs.rmdir(path.c_str()) != 0) throw system_failure("remove the directory", path, errno);

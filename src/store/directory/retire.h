@@ -8,11 +8,11 @@
 
 namespace checkpoint::store {
 
-/// Why a checkpoint cannot be removed, whoever wants it: it lacks our marker, or holds somebody's
+/// Why a checkpoint cannot be removed: it has no marker of ours, or holds somebody's
 /// files beside ours. Empty if it can. Throws Error(io).
 std::string obstacle_to_retiring(const Directory& directory, const std::string& name);
 
-/// Removes a checkpoint, in the steps that stand atop retire.cpp; returns whether it was removed.
+/// Removes a checkpoint, in the steps that retire.cpp begins with; returns whether it was removed.
 /// One that is pinned, or is not all ours, stays. The caller holds the writer lock.
 /// Throws Error: locked if the directory is no longer the one that is held, io.
 bool retire(const Directory& directory, const std::string& name);
@@ -29,7 +29,7 @@ void put_back_pinned(const Directory& directory) noexcept;
 void begin_writing(Directory& directory, TakeLock lock, std::optional<WriterHold>& hold);
 
 /// Removes what dead writers left: hidden staging and retired directories with our marker; puts
-/// back what is pinned. The caller holds the writer lock, so that there is no living one.
+/// back what is pinned. The caller holds the writer lock, so that no other writer is alive.
 /// Throws Error(io).
 void sweep(const Directory& directory);
 

@@ -16,7 +16,7 @@ namespace {
 
 void check_free_space(const Directory& directory, uint64_t bytes_expected) {
   uint64_t free = 0;
-  // A file system that cannot say is written to all the same: its own ENOSPC is heard.
+  // A file system that cannot say is written to nevertheless: its own ENOSPC will be reported.
   if (directory.fs().free_bytes(directory.path().c_str(), &free) != 0) return;
   if (free < bytes_expected) {
     throw Error(ErrorCode::kNoSpace,
@@ -51,7 +51,7 @@ Staging::Staging(const Directory& directory, std::string name)
                 "'" + name_ + "' is not the name of a staging directory", directory_.path());
   }
   if (!has_marker(directory_.fs(), path())) {
-    throw Error(ErrorCode::kNotFound, "the staging directory to join is not there", path(), 0,
+    throw Error(ErrorCode::kNotFound, "the staging directory does not exist", path(), 0,
                 "The process that made it has failed or finished: begin the save again.");
   }
 }
@@ -70,9 +70,8 @@ void Staging::remove() const noexcept {
   try {
     remove_checkpoint_files(directory_.fs(), path());
   } catch (const std::exception& error) {
-    base::log_warning(
-        std::string("a failed save left its files behind, and the next one removes them: ") +
-        error.what());
+    base::log_warning(std::string("a failed save left its files; the next save removes them: ") +
+                      error.what());
   }
 }
 

@@ -58,7 +58,7 @@ std::optional<std::string> why_below(FileSystem& fs, const std::string& path) {
   const std::string inner = checkpoint_in(fs, path);
   if (inner.empty()) return std::nullopt;
   return "a directory that holds checkpoints (" + base::in_quotes(inner) +
-         "): to go on with that run, " + "name " + base::in_quotes(path) + " as the directory";
+         "): to continue that run, " + "name " + base::in_quotes(path) + " as the directory";
 }
 
 std::optional<std::string> why_directory(FileSystem& fs, const std::string& name,

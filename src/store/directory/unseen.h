@@ -18,8 +18,8 @@ struct Unseen {
 /// looked at.
 std::vector<Unseen> find_unseen(const Directory& directory);
 
-/// Files that may be somebody's checkpoints, by their names ("model.pt"): never listed, and no
-/// reason to refuse a start, which may well be from such a file. Throws Error(io).
+/// Files that may be checkpoints of another program, by their names ("model.pt"): never listed, and
+/// no reason to refuse a start, which may well be from such a file. Throws Error(io).
 std::vector<std::string> files_like_checkpoints(const Directory& directory);
 
 }  // namespace checkpoint::store

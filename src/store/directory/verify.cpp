@@ -1,3 +1,7 @@
+// Opens a checkpoint and checks that it is what its manifest says: first the sizes, then the
+// digests, as far as the caller wants. The files stay open, so that they can be read while
+// retention removes them.
+
 #include "store/directory/verify.h"
 
 #include "base/meter.h"
@@ -63,8 +67,8 @@ VerifiedCheckpoint named(VerifiedCheckpoint checkpoint, const std::string& name)
 
 void check_digest(const FileEntry& expected, const std::string& digest, const std::string& path) {
   if (digest == expected.xxh3_128) return;
-  throw Error(ErrorCode::kCorrupt, "the file's bytes are not those that were saved", path, 0,
-              kHint);
+  throw Error(ErrorCode::kCorrupt, "digest mismatch: the file's content is not what was saved",
+              path, 0, kHint);
 }
 
 const FileEntry& VerifiedCheckpoint::entry(const std::string& name) const {
@@ -101,7 +105,8 @@ std::string VerifiedCheckpoint::tensor_table_text() const {
   const File& table = file(kTensorTableFile);
   const uint64_t size = table.size();
   if (size > kMaxTableBytes) {
-    throw Error(ErrorCode::kCorrupt, "the table of tensors is too large to be right", table.name());
+    throw Error(ErrorCode::kCorrupt, "the table of tensors is larger than any real one",
+                table.name());
   }
   std::string text(size, '\0');
   table.read_at(0, text.data(), text.size());

@@ -15,7 +15,7 @@
 
 namespace checkpoint::store {
 
-/// Where the bytes are to come from.
+/// Where the bytes come from.
 enum class ReadFrom {
   kCache,  ///< Wherever the system has them.
   kDisk,   ///< The disk, as far as the system lets itself be asked.
@@ -24,7 +24,7 @@ enum class ReadFrom {
 /// An open file that holds tensors and values.
 struct ContentFile {
   const ByteSource* file;
-  /// If not null: nobody has checked the digest yet. Who reads the file must find it to be this.
+  /// If not null: the digest has not been checked yet. The code that reads the file must do that.
   const FileEntry* unchecked = nullptr;
 };
 
@@ -56,7 +56,7 @@ VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path,
                                      ReadFrom from = ReadFrom::kCache,
                                      const OnTransfer& on_transfer = {});
 /// Opens a checkpoint to restore it. Sizes are compared in any case; kBefore checks all digests,
-/// kWhileReading all but that of the archive, which whoever reads it has to check, kNever none.
+/// kWhileReading all but those of the content files, which the reader must check; kNever none.
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
                                    const OnTransfer& on_transfer = {});
 /// The same for a checkpoint of a directory, by its name.

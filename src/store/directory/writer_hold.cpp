@@ -3,7 +3,7 @@
 namespace checkpoint::store {
 namespace {
 
-constexpr char kHint[] = "Make a new CheckpointManager for the directory that is meant.";
+constexpr char kHint[] = "Create a new CheckpointManager for the right directory.";
 
 }  // namespace
 
@@ -18,7 +18,7 @@ void WriterHold::require_held() const {
   // The dot follows a link in the directory's place: it may have been turned to another run.
   if (!directory_.is_at(join(path, "."))) {
     throw Error(ErrorCode::kLocked,
-                "the directory was moved, removed or replaced while this manager wrote to it, and "
+                "the directory was moved, removed or replaced while this manager wrote to it; "
                 "nothing is read, written or removed at its old path",
                 path, 0, kHint);
   }

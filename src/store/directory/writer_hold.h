@@ -14,7 +14,7 @@ enum class TakeLock {
 };
 
 /// What makes a writer sure that its path still leads to its own directory: the directory itself,
-/// held open, and its lock. All writes go by path, and meanwhile the directory may be moved or
+/// held open, and its lock. All writes go by path, and the directory may have been moved or
 /// removed and another run's stand in its place, or `.lock` be removed, which lets a second writer
 /// in. Neither copied nor moved: a Directory points to it. `require_held` is thread-safe.
 class WriterHold {

@@ -60,11 +60,11 @@ WriterLock::WriterLock(FileSystem& fs, const std::string& directory)
     if (errno == EWOULDBLOCK) {
       throw Error(ErrorCode::kLocked, "another CheckpointManager writes to this directory",
                   directory, 0,
-                  "Give each run a directory of its own, or wait until the other one has ended.");
+                  "Give each run its own directory, or wait until the other one has ended.");
     }
     if (errno == ENOSYS || errno == ENOLCK || errno == EOPNOTSUPP || errno == EINVAL) {
       throw Error(ErrorCode::kUnsupported, "the file system cannot lock files", directory, errno,
-                  "See to it that one manager alone writes there, and set lock(false).");
+                  "Make sure that only one manager writes there, and set lock(false).");
     }
     throw system_failure("lock the directory", directory, errno);
   }

@@ -19,7 +19,7 @@ class WriterLock {
   ~WriterLock();
 
   /// Whether `.lock` in that directory is still the file that is locked. One that was removed or
-  /// replaced keeps nobody out. Throws Error(io).
+  /// replaced keeps no other writer out. Throws Error(io).
   bool is_in(const std::string& directory) const;
 
  private:

@@ -1,3 +1,7 @@
+// Replaces a file in one step: write a hidden file next to it, sync it, rename it over the old one,
+// sync the directory. Before that: follow links to what is replaced, refuse what must not be
+// replaced, and give the new file the owner and permissions of the old one.
+
 #include "store/io/atomic_file.h"
 
 #include "base/clock.h"
@@ -16,7 +20,7 @@ constexpr int kMaxLinks = 40;
 
 constexpr uid_t kSameOwner = static_cast<uid_t>(-1);
 
-// What is to be replaced; where nothing stands, `old.st_mode` is 0.
+// The file to replace. If there is none, `old.st_mode` is 0.
 struct Target {
   std::string path;
   struct stat old;
@@ -24,12 +28,12 @@ struct Target {
 
 Error endless_link(const std::string& path) {
   return Error(ErrorCode::kIo, "cannot follow the link: it leads in a circle, or over too many",
-               path, ELOOP, "Remove the link, or name another file.");
+               path, ELOOP, "Remove the link, or use another file.");
 }
 
 Error not_regular(const std::string& path) {
-  return Error(ErrorCode::kInvalidArgument, "this is no regular file, and is not replaced", path, 0,
-               "Name another file.");
+  return Error(ErrorCode::kInvalidArgument, "not replaced: this is not a regular file", path, 0,
+               "Use another file.");
 }
 
 // What a link leads to at last; all zero if nothing is there.
@@ -63,7 +67,7 @@ Target end_of_links(FileSystem& fs, const std::string& given) {
 }
 
 // To rename over a file takes no right to write into it. The user expects that it does, and that
-// what nobody may write to is safe from root as well, whom the system stops nowhere.
+// a write-protected file is safe from root as well, whom the system never stops.
 void check_writable(FileSystem& fs, const Target& target) {
   int reason = (target.old.st_mode & S_IWUSR) == 0 ? EACCES : 0;
   if (reason == 0 && fs.eaccess(target.path.c_str(), W_OK) != 0) reason = errno;
@@ -71,8 +75,8 @@ void check_writable(FileSystem& fs, const Target& target) {
   if (reason != EACCES && reason != EPERM && reason != EROFS) {
     throw system_failure("look at", target.path, reason);
   }
-  throw Error(ErrorCode::kIo, "the file is write-protected, and is not replaced", target.path,
-              reason, "Make it writable for this user (chmod u+w), or name another file.");
+  throw Error(ErrorCode::kIo, "not replaced: the file is write-protected", target.path, reason,
+              "Make it writable (chmod u+w), or use another file.");
 }
 
 void check_replaceable(FileSystem& fs, const Target& target) {
@@ -80,7 +84,7 @@ void check_replaceable(FileSystem& fs, const Target& target) {
   if (mode == 0) return;
   if (S_ISDIR(mode)) {
     throw Error(ErrorCode::kInvalidArgument, "a directory cannot be replaced by a file",
-                target.path, 0, "Name another file.");
+                target.path, 0, "Use another file.");
   }
   if (!S_ISREG(mode)) throw not_regular(target.path);
   check_writable(fs, target);
@@ -128,7 +132,7 @@ void take_permissions_over(FileSystem& fs, int fd, const Target& target) {
   // File systems without permissions refuse to change them, and show the same ones for all files.
   if ((fresh.st_mode & 0777) == permissions || fs.fchmod(fd, permissions) == 0) return;
   throw Error(ErrorCode::kIo, "cannot give the new file the permissions of the old one",
-              target.path, errno, "Remove the old file, or name another one, and save again.");
+              target.path, errno, "Remove the old file, or use another one, and save again.");
 }
 
 // Nobody may open the hidden file who may not read the old one: who has it open reads all that is

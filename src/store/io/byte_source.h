@@ -16,7 +16,7 @@ class ByteSource {
   /// Reads exactly `count` bytes at `offset` into `to`. Thread-safe. Throws Error(corrupt) where
   /// the end comes first, Error(io) where the system fails.
   virtual void read_at(uint64_t offset, void* to, size_t count) const = 0;
-  /// Says what will be read soon, so that it can be fetched meanwhile. A hint. Thread-safe.
+  /// Announces what will be read soon, so that the system can fetch it. A hint. Thread-safe.
   virtual void will_read(uint64_t /*offset*/, uint64_t /*count*/) const {}
 };
 

@@ -1,3 +1,6 @@
+// One open file. Calls that a signal interrupts are repeated, short reads and writes are continued,
+// and an errno becomes an Error that says what to do.
+
 #include "store/io/file.h"
 
 #include <fcntl.h>

@@ -21,7 +21,7 @@ constexpr size_t kDirectAlignment = 4096;
 
 /// What becomes of a symbolic link at a file's place.
 enum class Links {
-  kRefused,   ///< In a checkpoint nobody has put one.
+  kRefused,   ///< A checkpoint has no links in it.
   kFollowed,  ///< Where the user has named the file.
 };
 
@@ -47,11 +47,12 @@ class File final : public ByteSource {
   void will_read(uint64_t offset, uint64_t count) const override;
   void write_at(uint64_t offset, const void* from, size_t count);
   /// Reserves room for the first `bytes` bytes where the file system can, and makes the file that
-  /// long. Throws Error(no_space) if there is no such room; other failures are left to the writes.
+  /// long. Throws Error(no_space) if the disk has no such room; other failures are left to the
+  /// writes.
   void allocate(uint64_t bytes);
   /// Ends the file behind its first `bytes` bytes, and gives back what was reserved beyond.
   void truncate(uint64_t bytes);
-  /// Whether writes go past the page cache; returns whether the file system does as it is told.
+  /// Whether writes go past the page cache; returns whether the file system does so.
   /// Then memory, offsets and sizes must be multiples of kDirectAlignment.
   bool set_direct(bool value);
   /// fsync. A failure must never be followed by another try: the kernel forgets it.
@@ -87,7 +88,7 @@ void create_with_parents(FileSystem& fs, const std::string& path);
 std::string read_whole(FileSystem& fs, const std::string& path, uint64_t limit);
 /// What stands at `path` itself, links not followed; st_mode 0 if nothing does.
 struct stat status_of(FileSystem& fs, const std::string& path);
-/// The names in a directory; empty if there is no such directory. Throws Error(io).
+/// The names in a directory; empty if no such directory. Throws Error(io).
 std::vector<std::string> list_directory(FileSystem& fs, const std::string& path);
 /// Whether `path` is a directory, or a link to one.
 bool is_directory(FileSystem& fs, const std::string& path);

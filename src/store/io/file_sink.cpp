@@ -5,7 +5,7 @@
 //      the file's digest, and a tensor's for its own.
 //   3. A third thread writes full chunks with O_DIRECT, so that the page cache of the training is
 //      left alone and the disk has always something to do.
-//   4. The rest, which is no multiple of a page, goes through the page cache. What was reserved
+//   4. The rest, which is not a multiple of a page, goes through the page cache. What was reserved
 //      beyond it is given back; then fsync.
 //
 // Files of less than a chunk are written by the caller itself, through the page cache. Where a file

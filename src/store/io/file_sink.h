@@ -17,7 +17,7 @@
 
 namespace checkpoint::store {
 
-/// A new file, written from start to end and digested on the way. The steps stand atop
+/// A new file, written from start to end and digested on the way. The steps are at the top of
 /// file_sink.cpp. Its memory: three chunks, and up to one more of bytes that wait to be copied.
 class FileSink final : public ByteSink {
  public:

@@ -1,3 +1,6 @@
+// The real file system: each function is one call to Linux. Tests put another FileSystem in its
+// place, which fails, crashes or remembers.
+
 #include "store/io/file_system.h"
 
 #include <dirent.h>
@@ -18,7 +21,7 @@ namespace {
 
 // Writing beyond the file size limit (ulimit -f) sends SIGXFSZ, which ends a process that has no
 // handler for it. A full disk of any kind is an error here: the signal is held back and taken away
-// unless somebody had it blocked and pending already.
+// unless it was blocked and pending before.
 class WithoutSizeSignal {
  public:
   WithoutSizeSignal() {

@@ -7,7 +7,7 @@
 namespace checkpoint::store {
 
 /// A private mapping of a whole file: what is written into it changes no file. Where the file is
-/// truncated meanwhile, reading it kills the process (SIGBUS). Thread-safe for reading.
+/// truncated while it is mapped, reading it kills the process (SIGBUS). Thread-safe for reading.
 class Mapping {
  public:
   /// The file may be closed afterwards. Throws Error(io).

@@ -19,7 +19,8 @@ BestRule decode_best(const json& object, const std::string& path) {
   const std::string mode = fields.string("mode");
   if (mode == kMax) rule.mode = Mode::kMax;
   if (rule.count < 0 || (mode != kMin && mode != kMax)) {
-    throw Error(ErrorCode::kCorrupt, "the field 'best' holds no rule of retention", path);
+    throw Error(ErrorCode::kCorrupt, "the field 'best' has an entry that is not a retention rule",
+                path);
   }
   return rule;
 }
@@ -57,7 +58,7 @@ KeepRules keep_from_json(const json& object, const std::string& path) {
   if (fields.has("every_seconds")) {
     const double seconds = fields.number("every_seconds");
     if (!(seconds > 0)) {
-      throw Error(ErrorCode::kCorrupt, "the field 'every_seconds' is no time", path);
+      throw Error(ErrorCode::kCorrupt, "the field 'every_seconds' is out of range", path);
     }
     rules.every = std::chrono::duration<double>(seconds);
   }

@@ -1,3 +1,6 @@
+// manifest.json as text. Its last field is the digest of all bytes before it: a manifest that was
+// changed or cut off is found damaged, whatever its JSON says.
+
 #include "store/records/manifest.h"
 
 #include "base/digest.h"
@@ -56,7 +59,7 @@ ItemEntry decode_item(const json& object, const std::string& path) {
 }
 
 void check_seal(const std::string& text, const std::string& path) {
-  // Views: a copy of a large file is no small thing.
+  // Views: to copy a large file takes long.
   const size_t body_bytes = text.size() - std::min(text.size(), kSealBytes);
   const std::string_view all = text;
   if (body_bytes == 0 || all.substr(body_bytes) != seal_for(all.substr(0, body_bytes))) {
@@ -109,13 +112,13 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
   const json document = base::parse_json(text, path);
   const base::JsonFields fields(document, path);
   if (fields.string("format") != kFormat) {
-    throw Error(ErrorCode::kCorrupt, "this is no manifest of TorchCheckpoint", path);
+    throw Error(ErrorCode::kCorrupt, "this is not a manifest of TorchCheckpoint", path);
   }
   Manifest manifest;
   manifest.format_version = fields.integer("format_version");
   manifest.library_version = fields.string("library_version");
   if (manifest.format_version < 0) {
-    throw Error(ErrorCode::kCorrupt, "there is no negative format version", path);
+    throw Error(ErrorCode::kCorrupt, "the format version is negative", path);
   }
   if (manifest.format_version > kFormatVersion) {
     throw Error(ErrorCode::kIncompatible,
@@ -127,7 +130,7 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
   manifest.name = fields.string("name");
   manifest.sequence = fields.integer("sequence");
   if (manifest.sequence < 0 || manifest.sequence > kMaxSequence) {
-    throw Error(ErrorCode::kCorrupt, "the field 'sequence' is no place in an order", path);
+    throw Error(ErrorCode::kCorrupt, "the field 'sequence' is out of range", path);
   }
   manifest.parent = fields.string("parent");
   manifest.created = fields.string("created");

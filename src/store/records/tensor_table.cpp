@@ -112,11 +112,12 @@ TensorTable decode_tensor_table(const std::string& text, const std::string& path
   });
   const base::JsonFields fields(document, path);
   if (fields.string("format") != kFormat || fields.integer("format_version") != kVersion) {
-    throw Error(ErrorCode::kCorrupt, "this is no table of tensors that this library knows", path);
+    throw Error(ErrorCode::kCorrupt, "this is not a table of tensors that this library knows",
+                path);
   }
   // The tensors were taken out as they came.
   if (!fields.array("tensors").empty()) {
-    throw Error(ErrorCode::kCorrupt, "the field 'tensors' holds what is no tensor", path);
+    throw Error(ErrorCode::kCorrupt, "the field 'tensors' has an entry that is not a tensor", path);
   }
   table.optimizer_parameters =
       decode_names<std::vector<std::vector<std::string>>>(fields, "optimizer_parameters", path);

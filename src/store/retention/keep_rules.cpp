@@ -1,3 +1,6 @@
+// Why each checkpoint stays. Each rule goes over the checkpoints in the order of saving and adds a
+// reason to those that it keeps. A checkpoint without a reason is removed (retention.cpp).
+
 #include "store/retention/keep_rules.h"
 
 #include "base/clock.h"
@@ -31,7 +34,7 @@ class Judgement {
     for (const size_t i : whole_) keep(i, why);
   }
 
-  // What a resume goes on from; and nobody expects a save to be gone when it returns.
+  // A resume continues from it, and a save must not be gone when it returns.
   void keep_newest() {
     if (!whole_.empty()) keep(whole_.back(), "newest");
   }

@@ -31,7 +31,7 @@ BestRule best_rule_for(const std::string& metric, const KeepRules& rules) {
   if (metric == BestRule().metric) return BestRule();
   throw Error(ErrorCode::kInvalidArgument,
               "whether '" + metric + "' is better high or low is not known", "", 0,
-              "Name it in keep_best, or call best(metric, mode).");
+              "Add keep_best for it, or call best(metric, mode).");
 }
 
 std::vector<size_t> ranked(const std::vector<FoundCheckpoint>& found, const BestRule& rule) {

@@ -16,7 +16,7 @@ double metric_value(const Progress& progress, const std::string& metric);
 /// The metrics that the rules' keep_best asks for and that are missing or NaN here.
 std::vector<std::string> missing_metrics(const Progress& progress, const KeepRules& rules);
 
-/// What "the best" means if nobody names a metric: the first keep_best; without one, the lowest
+/// What "the best" means without a given metric: the first keep_best; without one, the lowest
 /// loss.
 BestRule default_best_rule(const KeepRules& rules);
 /// What it means for this metric. Throws Error(invalid_argument) if no keep_best names it, except
@@ -30,8 +30,8 @@ std::vector<size_t> ranked(const std::vector<FoundCheckpoint>& found, const Best
 /// The place of the best one that has a value; `found.size()` if none has.
 size_t best_of(const std::vector<FoundCheckpoint>& found, const BestRule& rule);
 
-/// Whether the rule is to keep some and cannot tell which: its metric is missing or NaN in all that
-/// are not damaged. False if there are none of these.
+/// Whether the rule should keep some and cannot decide which: its metric is missing or NaN in all
+/// that are not damaged. False if there are none of these.
 bool ranks_nothing(const std::vector<FoundCheckpoint>& found, const BestRule& rule);
 /// The metrics of the keep_best that rank nothing.
 std::vector<std::string> unranked_metrics(const std::vector<FoundCheckpoint>& found,

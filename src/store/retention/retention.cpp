@@ -57,7 +57,8 @@ Decision Retention::apply(const Directory& directory, std::vector<FoundCheckpoin
   if (!anything_goes(decision)) return decision;
   decision.is_safe = stays_safe(directory, decision);
   if (!decision.is_safe) {
-    keep_what_would_go(decision, "none of those that stay has been read back from the disk");
+    keep_what_would_go(decision,
+                       "none of the checkpoints to keep could be read back from the disk");
     return decision;
   }
   for (size_t i = 0; i < decision.found.size(); ++i) {
@@ -77,10 +78,9 @@ Decision Retention::apply(const Directory& directory, std::vector<FoundCheckpoin
 void Retention::warn_once_of_unranked(const Directory& directory, const Decision& decision) {
   for (const std::string& metric : decision.unranked_metrics) {
     if (!warned_of_.insert(metric).second) continue;
-    base::log_warning(
-        "no checkpoint in '" + directory.path() + "' has the metric '" + metric +
-        "' that keep_best asks for (missing or NaN): all stay until one has it. Name it as "
-        "the saves' Progress does.");
+    base::log_warning("no checkpoint in '" + directory.path() + "' has the metric '" + metric +
+                      "' of keep_best (missing or NaN): all are kept until one has it. Name it as "
+                      "the saves' Progress does.");
   }
 }
 
@@ -99,8 +99,9 @@ bool Retention::reads_back(const Directory& directory, const std::string& name) 
   try {
     verify_checkpoint(directory, name, ReadFrom::kDisk);
   } catch (const Error& error) {
-    base::log_error("checkpoint '" + directory.path_of(name) +
-                    "' cannot be read back, so the older ones are kept: " + error.what());
+    base::log_error(
+        "checkpoint '" + directory.path_of(name) +
+        "' cannot be read back from the disk, so older checkpoints are kept: " + error.what());
     return false;
   }
   read_back_.insert(name);

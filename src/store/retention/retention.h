@@ -25,7 +25,7 @@ struct Decision {
   PruneReport report() const;
 };
 
-/// Removes the checkpoints that nobody wants any more.
+/// Removes the checkpoints that no rule keeps.
 class Retention {
  public:
   Retention(KeepRules rules, bool verify_before_retire)

@@ -1,0 +1,286 @@
+// The work behind CheckpointManager, in the order in which the rooms below are called.
+//
+// A save: check the item names, take the writer lock, wait for the running save, choose name and
+// sequence, and give all that to the Saver. When the checkpoint is durable, tidy_up moves the
+// links, adds to the history, and removes what no rule keeps. It may run on the background thread,
+// which no other call overlaps: each one that uses the same state waits for the save first.
+
+#include "manager/manager_impl.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "compat/torch_compat.h"
+#include "manager/options.h"
+#include "state/snapshot/capture.h"
+#include "store/directory/history.h"
+#include "store/directory/remove.h"
+#include "store/directory/retire.h"
+#include "store/io/file.h"
+#include "store/records/names.h"
+#include "store/retention/ranking.h"
+
+#include <checkpoint/error.h>
+#include <checkpoint/version.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include <unistd.h>
+
+namespace checkpoint {
+namespace {
+
+constexpr char kSaved[] = "checkpoint saved";
+
+// What must not undo what is done already, which the log says with the failure. Returns whether it
+// succeeded.
+template <typename Step>
+bool attempt(const char* done, const Step& step) {
+  try {
+    step();
+    return true;
+  } catch (const std::exception& error) {
+    base::log_warning(std::string(done) + ", but: " + error.what());
+    return false;
+  }
+}
+
+// What is relative would lead elsewhere after a chdir. Links stay as they are.
+std::string absolute(const std::string& path) {
+  if (path.empty() || path[0] == '/') return path;
+  std::error_code failure;
+  const std::string current = std::filesystem::current_path(failure).string();
+  if (failure) throw store::system_failure("find the current directory", path, failure.value());
+  return store::join(current, path);
+}
+
+bool is_same(double left, double right) {
+  return left == right || (std::isnan(left) && std::isnan(right));
+}
+
+// Who counts no steps may still have another loss: any difference may be a different state.
+bool is_same(const Progress& left, const Progress& right) {
+  return left.epoch == right.epoch && left.step == right.step &&
+         left.epoch_done == right.epoch_done && is_same(left.loss, right.loss) &&
+         std::equal(left.metrics.begin(), left.metrics.end(), right.metrics.begin(),
+                    right.metrics.end(), [](const auto& one, const auto& other) {
+                      return one.first == other.first && is_same(one.second, other.second);
+                    });
+}
+
+// Before anything is written: a manifest could not hold it.
+void check_metrics(const Progress& progress) {
+  for (const auto& metric : progress.metrics) {
+    if (base::is_valid_utf8(metric.first)) continue;
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "the name of a metric, '" + base::valid_utf8(metric.first) + "', is not valid UTF-8", "", 0,
+        "Write Progress::metrics with names in UTF-8.");
+  }
+}
+
+// Before the training, not at its first save. A manager that only restores is allowed to have them.
+void warn_of_names(const State& state, Format format) {
+  try {
+    state::check_item_names(state, format);
+  } catch (const Error& error) {
+    base::log_warning(std::string("no save can succeed: ") + error.what());
+  }
+}
+
+}  // namespace
+
+CheckpointManager::Impl::Impl(store::FileSystem& fs, const std::string& path,
+                              const CheckpointManagerOptions& given,
+                              const manager::Triggers::Clock& clock)
+    : options(manager::checked(given)),
+      directory(fs, absolute(path)),
+      name_template(options.name()),
+      doubts(options),
+      triggers(options, clock),
+      retention(options.keep(), options.verify_before_retire()),
+      signals(options.stop_on_signal(), options.save_on_signal(), options.end_on_second_signal()),
+      saver(options, directory) {}
+
+void CheckpointManager::Impl::require_name(const std::string& name) const {
+  if (store::is_plain_name(name)) return;
+  throw Error(ErrorCode::kInvalidArgument, "'" + name + "' is not a valid checkpoint name",
+              directory.path(), 0, "list() gives the names.");
+}
+
+void CheckpointManager::Impl::require_writable(const char* call) const {
+  if (options.read_only()) {
+    throw Error(ErrorCode::kInvalidArgument, std::string(call) + ": this manager is read-only",
+                directory.path(), 0, "Create one without read_only.");
+  }
+}
+
+void CheckpointManager::Impl::take_lock() {
+  if (writer_process == 0) {
+    directory.create();
+    store::begin_writing(directory, options.lock() ? store::TakeLock::kYes : store::TakeLock::kNo,
+                         hold);
+    writer_process = ::getpid();
+    // No training fails to start because of a file on which nothing depends.
+    attempt("the directory is ready",
+            [&] { removed_sequence = store::highest_removed(directory); });
+  } else if (writer_process != ::getpid()) {
+    throw Error(ErrorCode::kLocked, "this CheckpointManager belongs to the parent process",
+                directory.path(), 0, "Create a new one in the forked child.");
+  } else {
+    // Before anything is read there, or captured: it might be another run's.
+    directory.require_held();
+  }
+}
+
+// Nobody has to write in order to restore, and the error says so.
+void CheckpointManager::Impl::take_lock_to_restore(const State& state) {
+  warn_of_names(state, options.format());
+  try {
+    take_lock();
+  } catch (const Error& error) {
+    const int reason = error.system_error();
+    const bool may_not_write = reason == EROFS || reason == EACCES || reason == EPERM;
+    if (!may_not_write || !directory.exists()) throw;
+    throw Error(
+        error.code(), "this user may not write to the directory", directory.path(), reason,
+        "To restore without saving, set read_only(true). To continue training, make the directory "
+        "writable for this user, or choose another one.");
+  }
+}
+
+std::string CheckpointManager::Impl::save(const State& state, const Progress& progress,
+                                          Before before) {
+  const auto begin = triggers.now();
+  state::check_item_names(state, options.format());
+  take_lock();
+  saver.wait();
+  const manager::Signals::Arrivals asked = signals.arrivals();
+  const bool is_asked = signals.due();
+  if (is_asked && before == Before::kRethrowFirst) before = Before::kRethrowAfter;
+  const auto last = saver.last();
+  if (last && before == Before::kRethrowFirst) last->rethrow_once();
+  const Manifest manifest = new_manifest(progress);
+  saver.save(state, manifest, [this](const Manifest& saved) { tidy_up(saved); });
+  newest = progress;
+  triggers.note_save(progress, begin, saver.busy());
+  if (is_asked) saver.wait_and_rethrow();  // Before `should_stop` says so, it must be on disk.
+  signals.acknowledge(asked);
+  if (last && before == Before::kRethrowAfter) last->rethrow_once();
+  return manifest.name;
+}
+
+// What `is_due` has found for this very point is not computed again: a function given to `when` may
+// count its calls.
+bool CheckpointManager::Impl::due(const Progress& progress) {
+  if (answered && answered->is_for(progress)) return answered->due;
+  return triggers.due(progress, saver.busy());
+}
+
+// Nothing is in flight. What was to be the newest checkpoint may have failed since.
+bool CheckpointManager::Impl::is_newest(const Progress& progress) const {
+  const auto last = saver.last();
+  return newest && is_same(*newest, progress) && !(last && last->failed());
+}
+
+// The scan after the last save has seen all sequences. Without the lock another manager may have
+// saved since; after a failure or a restore, what is there may be something else.
+int64_t CheckpointManager::Impl::next_sequence() {
+  const std::optional<int64_t> known = std::exchange(highest_sequence, std::nullopt);
+  const int64_t highest = known && options.lock() ? *known : directory.highest_sequence();
+  return std::max(highest, removed_sequence) + 1;
+}
+
+Manifest CheckpointManager::Impl::new_manifest(const Progress& progress) {
+  check_metrics(progress);
+  Manifest manifest;
+  manifest.sequence = next_sequence();
+  manifest.name = directory.free_name(name_template.render(progress));
+  // The directory may have been renamed, in another encoding.
+  manifest.parent = base::valid_utf8(resumed_from());
+  manifest.created = base::utc_now();
+  manifest.run_id = run_id;
+  manifest.libtorch_version = compat::torch_version();
+  manifest.library_version = TORCH_CHECKPOINT_VERSION;
+  manifest.progress = progress;
+  manifest.keep = options.keep();
+  return manifest;
+}
+
+void CheckpointManager::Impl::retire(const Manifest& saved,
+                                     std::vector<store::FoundCheckpoint> found) {
+  const store::Decision decision = retention.apply(directory, std::move(found), resumed_from());
+  warn_of_missing_metrics(saved, decision);
+}
+
+// Of a metric that no checkpoint has, retention itself has warned, and once.
+void CheckpointManager::Impl::warn_of_missing_metrics(const Manifest& saved,
+                                                      const store::Decision& decision) const {
+  const std::vector<std::string>& warned = decision.unranked_metrics;
+  for (const std::string& metric : store::missing_metrics(saved.progress, options.keep())) {
+    if (std::find(warned.begin(), warned.end(), metric) != warned.end()) continue;
+    base::log_warning("checkpoint '" + directory.path_of(saved.name) + "' has no " + metric +
+                      " (missing or NaN): it ranks last for keep_best");
+  }
+}
+
+// The checkpoint is safe by now: what fails here is logged, and tried again after the next save.
+void CheckpointManager::Impl::tidy_up(const Manifest& saved) {
+  attempt(kSaved, [&] { directory.point_link(store::kLatestLink, saved.name); });
+  attempt(kSaved, [&] { store::append_history(directory, store::history_entry(saved)); });
+  const bool retired = options.keep().empty() || attempt(kSaved, [&] {
+                         std::vector<store::FoundCheckpoint> found = directory.scan();
+                         highest_sequence =
+                             std::max(saved.sequence, store::highest_sequence(found));
+                         attempt(kSaved, [&] { point_best(found); });
+                         retire(saved, std::move(found));
+                       });
+  // Not after a failure: where the directory could not be synced, what was renamed out of sight may
+  // be back under its name after a crash, and must be whole. And without the lock another writer
+  // may be at work in its staging directory.
+  if (options.lock() && retired) attempt(kSaved, [&] { store::sweep(directory); });
+}
+
+// Only where the options say what is best: a link that the user made is left alone.
+void CheckpointManager::Impl::point_best(const std::vector<store::FoundCheckpoint>& found) {
+  if (options.keep().best.empty()) return;
+  const size_t best = store::best_of(found, store::default_best_rule(options.keep()));
+  if (best < found.size()) directory.point_link(store::kBestLink, found[best].name);
+}
+
+void CheckpointManager::Impl::note_restored(const Restored& restored) {
+  newest = restored.progress();
+  highest_sequence.reset();  // Some may have been set aside.
+  doubts.note_restored();
+  triggers.note(restored.progress());
+  base::log_info("restored checkpoint '" + directory.path_of(restored.name()) + "'");
+  const std::lock_guard<std::mutex> hold(parent_mutex);
+  parent = restored.name();
+}
+
+std::string CheckpointManager::Impl::resumed_from() const {
+  const std::lock_guard<std::mutex> hold(parent_mutex);
+  return parent;
+}
+
+void CheckpointManager::Impl::remove(const std::string& name) {
+  take_lock();
+  saver.wait();
+  const int64_t sequence = store::remove_checkpoint(directory, name);
+  removed_sequence = std::max(removed_sequence, sequence);
+  newest.reset();  // It may be gone: `save_final` must not rely on it.
+  highest_sequence.reset();
+  attempt("checkpoint removed", [&] { point_best(directory.scan()); });
+}
+
+store::Decision CheckpointManager::Impl::decide() const {
+  directory.require_held();
+  return retention.decide(directory, resumed_from());
+}
+
+}  // namespace checkpoint
