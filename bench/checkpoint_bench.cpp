@@ -1,6 +1,6 @@
-// Everything side by side, in one run: plain memory and disk, plain LibTorch, and this library.
-// Each round measures each once; ratios are taken within a round, so that a machine that others use
-// too disturbs both sides alike.
+// Measures in one run: plain memory and disk, plain LibTorch, and this library. Each round measures
+// each of them once. Ratios are taken within a round, so that other load on the machine disturbs
+// both sides alike.
 
 #include "clock.h"
 #include "memory.h"
@@ -33,14 +33,15 @@ using checkpoint::CheckpointManager;
 using checkpoint::CheckpointManagerOptions;
 using checkpoint::RestoreOptions;
 
+// The command line.
 struct Options {
   double size_gb = 1;
   int64_t tensors = 100;
   int64_t rounds = 5;
   std::string dir = ".";
   std::string json;
-  std::string child;  // What a fresh process is to measure.
-  std::string input;  // And with which file or directory.
+  std::string child;  // What a fresh process measures.
+  std::string input;  // The file or directory for it.
 
   size_t bytes() const { return static_cast<size_t>(size_gb * 1e9); }
 };
@@ -49,8 +50,8 @@ CheckpointManagerOptions manager_options() {
   return CheckpointManagerOptions().name("bench").every_n_steps(1000000000);
 }
 
-// In a fresh process that has trained for two seconds: how long its first asynchronous save keeps
-// it.
+// Runs in a fresh process that has trained for two seconds. Measures how long its first
+// asynchronous save stops it.
 double first_stall(const Options& options) {
   Training training(options.bytes(), options.tensors);
   CheckpointManager manager(options.input, manager_options().async(true));
@@ -59,7 +60,7 @@ double first_stall(const Options& options) {
   return seconds([&] { manager.save(training.state(), {}); });
 }
 
-// In a fresh process: from the start of the load to the last byte in place.
+// Runs in a fresh process. Measures from the start of the load to the last byte in place.
 double restart_time(const Options& options) {
   Training training(options.bytes(), options.tensors);
   if (options.child == "restart-torch") {
@@ -76,7 +77,7 @@ int run_child(const Options& options) {
   return 0;
 }
 
-// Starts this program again to measure `child`; the seconds that it prints.
+// Starts this program again to measure `child`. Returns the seconds that it prints.
 double measure_in_child(const Options& options, const std::string& child,
                         const std::string& input) {
   const std::string command = "'" + std::filesystem::read_symlink("/proc/self/exe").string() +
@@ -87,11 +88,12 @@ double measure_in_child(const Options& options, const std::string& child,
   char line[1000];
   double value = 0;
   while (output && std::fgets(line, sizeof line, output.get()) != nullptr) {
-    if (std::sscanf(line, "seconds %lf", &value) == 1) return value;  // The rest is its log.
+    if (std::sscanf(line, "seconds %lf", &value) == 1) return value;  // Other lines are its log.
   }
   throw std::runtime_error("the process that measures " + child + " failed");
 }
 
+// Runs all rounds of measurements, and keeps what they share.
 class Bench {
  public:
   explicit Bench(const Options& options)
@@ -163,7 +165,7 @@ class Bench {
   void asynchronous_saves() {
     if (!async_) {
       async_ = std::make_unique<CheckpointManager>(path("async"), manager_options().async(true));
-      async_->save(training_.state(), {});  // What later ones are later than.
+      async_->save(training_.state(), {});  // The measured ones come after this one.
       async_->wait();
     }
     std::filesystem::remove_all(path("async/" + async_->last_save().name()));
@@ -216,8 +218,8 @@ class Bench {
     add("restart, verified before", measure_in_child(options_, "restart", path("run")));
   }
 
-  // Python's formats into live tensors, as many bytes as the state elsewhere. bench/peers.py has
-  // Python's own readers.
+  // Reads Python's formats into live tensors, with as many bytes as the state elsewhere.
+  // bench/peers.py measures Python's own readers.
   void formats() {
     if (!plain_) plain_ = std::make_unique<Training>(3 * options_.bytes(), 3 * options_.tensors);
     for (const std::string name : {"model.pth", "model.safetensors"}) {
@@ -230,7 +232,7 @@ class Bench {
     }
   }
 
-  // Not many bytes, but 16,000 parameters, each with its optimizer's state.
+  // Few bytes, but 16,000 parameters, each with its optimizer state.
   void many() {
     if (!many_) {
       many_ = std::make_unique<Training>(kManyTensors * kManyBytes, kManyTensors);
@@ -250,7 +252,7 @@ class Bench {
                 seconds([&] { many_->torch_load(path("many.pt")); }));
   }
 
-  // By themselves: to look at the memory takes time.
+  // Measured apart: reading the memory usage takes time.
   void peaks() {
     remove("run");
     CheckpointManager manager(path("run"), manager_options());
@@ -301,7 +303,7 @@ class Bench {
 
   static constexpr int kStepsAlone = 3;
   static constexpr int64_t kManyTensors = 16000;
-  static constexpr size_t kManyBytes = 3 * 64 * sizeof(float);  // A matrix of 8 x 8, and its state.
+  static constexpr size_t kManyBytes = 3 * 64 * sizeof(float);  // An 8 x 8 matrix and its state.
 
   const Options options_;
   const std::string root_;

@@ -4,7 +4,7 @@
 
 namespace bench {
 
-/// Seconds that `work` takes.
+/// Returns how many seconds `work` takes.
 template <typename Work>
 double seconds(Work&& work) {
   const auto start = std::chrono::steady_clock::now();

@@ -1,5 +1,5 @@
-// What checkpoints of a training on a GPU cost, beside the plain copies that bound them. Checks
-// what it restores; fails where there is no GPU.
+// Measures checkpoints of a training on a GPU, and the plain copies that bound them. Checks what it
+// restores. Fails without a GPU.
 
 #include "clock.h"
 #include "raw.h"
@@ -29,6 +29,7 @@ using checkpoint::CheckpointManagerOptions;
 using checkpoint::RestoreOptions;
 using checkpoint::Verify;
 
+// The command line.
 struct Options {
   double size_gb = 4;
   int64_t tensors = 100;
@@ -43,7 +44,7 @@ CheckpointManagerOptions manager_options() {
   return CheckpointManagerOptions().name("bench").every_n_steps(1000000000);
 }
 
-/// Seconds until the device, too, has done the work.
+/// Returns the seconds until the device, too, has finished the work.
 template <typename Work>
 double device_seconds(Work&& work) {
   torch::cuda::synchronize();
@@ -53,6 +54,7 @@ double device_seconds(Work&& work) {
   });
 }
 
+// Runs all measurements, and keeps what they share.
 class DeviceBench {
  public:
   explicit DeviceBench(const Options& options)
@@ -92,7 +94,8 @@ class DeviceBench {
   std::string path(const std::string& name) const { return root_ + '/' + name; }
   void add(const std::string& name, double time) { report_.add(name, time, "s", bytes()); }
 
-  // What fails keeps nothing else from being measured: a machine with a GPU may be there just once.
+  // A failure does not stop the other measurements: a machine with a GPU may be available only
+  // once.
   template <typename Work>
   void phase(const char* name, Work&& work) {
     try {
@@ -103,7 +106,7 @@ class DeviceBench {
     }
   }
 
-  // Before anything else has taken pinned memory.
+  // Measured before anything else has used pinned memory.
   void first_asynchronous_save() {
     async_ = std::make_unique<CheckpointManager>(path("async"), manager_options().async(true));
     const double stall = device_queue_seconds([&] { async_->save(training_.state(), {}); });
@@ -112,7 +115,7 @@ class DeviceBench {
     add("asynchronous save, first, until durable", stall + rest);
   }
 
-  // The host's time alone, from when the device has nothing left to do.
+  // Only the host's time, starting when the device is idle.
   template <typename Work>
   static double device_queue_seconds(Work&& work) {
     torch::cuda::synchronize();
@@ -204,8 +207,8 @@ class DeviceBench {
     return copies;
   }
 
-  // Saved is what was there when save() was called, not what the steps beside it made of it; and
-  // the step after the restore, with Adam's moments, leads where it had led.
+  // The file must hold the state of the moment when save() was called, not what later steps made of
+  // it. The step after the restore, with Adam's moments, must lead to the same result.
   void check_asynchronous_save() {
     std::filesystem::remove_all(path("async/" + async_->last_save().name()));
     const auto saved = weights();

@@ -1,5 +1,6 @@
-// list_bench [COUNT...]: what `list` and `latest` take on directories of so many checkpoints of 900
-// tensors each (default: 100, 1,000 and 10,000). The best of five, the files in the page cache.
+// list_bench [COUNT...]: measures `list` and `latest` on directories of COUNT checkpoints with 900
+// tensors each (default: 100, 1,000 and 10,000). Takes the best of five runs, with the files in the
+// page cache.
 
 #include "store/directory/directory.h"
 #include "store/records/manifest.h"
@@ -46,7 +47,7 @@ void save_first(const std::string& directory) {
       .save(state, {0, 0, 0.5, {{"accuracy", 0.9}}});
 }
 
-// Links to the first one's files, with a manifest and a marker of its own.
+// Links to the first checkpoint's files, with a manifest and a marker of its own.
 void add_another(const std::string& directory, const Manifest& first, int number) {
   char name[32];
   std::snprintf(name, sizeof name, "e%06d", number);
@@ -64,7 +65,7 @@ void add_another(const std::string& directory, const Manifest& first, int number
   std::ofstream(path + "/manifest.json") << checkpoint::store::encode_manifest(manifest);
 }
 
-// In milliseconds: by the clock, and of a processor.
+// In milliseconds: wall-clock time, and processor time.
 struct Taken {
   double wall = 1e30;
   double processor = 1e30;

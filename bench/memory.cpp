@@ -27,7 +27,7 @@ double anonymous_mib() {
 }  // namespace
 
 PeakMemory::PeakMemory() {
-  ::malloc_trim(0);  // So that memory that is only waiting to be used again is not overlooked.
+  ::malloc_trim(0);  // Returns free memory to the system, so that using it again counts.
   first_ = peak_ = anonymous_mib();
   thread_ = std::thread([this] {
     while (!stopping_) {

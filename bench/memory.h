@@ -5,13 +5,13 @@
 
 namespace bench {
 
-/// The peak of this process's anonymous resident memory (RssAnon), looked at every half
-/// millisecond, beyond what it was at first.
+/// The peak of this process's anonymous resident memory (RssAnon) above its value at construction.
+/// Reads it every half millisecond.
 class PeakMemory {
  public:
   PeakMemory();
   ~PeakMemory();
-  /// Stops looking.
+  /// Stops measuring, and returns the peak in MiB.
   double extra_mib();
 
  private:

@@ -142,7 +142,7 @@ def main():
     parser.add_argument("--json")
     options = parser.parse_args()
 
-    # Alone, so that a store within the process serves; Debian's build has not the default one.
+    # One process, so a store inside it suffices. Debian's build lacks the default store.
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     bench = Bench(options)
     try:

@@ -26,6 +26,7 @@ constexpr size_t kHugePage = size_t{2} << 20;
   throw std::runtime_error(what + ": " + std::strerror(errno));
 }
 
+// An open file descriptor; closes it at the end.
 class Descriptor {
  public:
   Descriptor(const std::string& path, int flags) : fd_(::open(path.c_str(), flags, 0644)) {

@@ -5,7 +5,7 @@
 
 namespace bench {
 
-/// Memory whose pages are there, in huge pages where there are some.
+/// Memory whose pages are present; huge pages, if available.
 class WarmMemory {
  public:
   explicit WarmMemory(size_t bytes);
@@ -21,13 +21,15 @@ class WarmMemory {
 };
 
 size_t cores();
-/// Seconds of a copy, each thread its share.
+/// Returns the seconds of a copy; each thread copies its share.
 double copy_time(char* to, const char* from, size_t bytes, size_t threads);
-/// Seconds of a copy into memory that nobody has touched yet.
+/// Returns the seconds of a copy into memory that has not been touched yet.
 double copy_fresh_time(const WarmMemory& from, size_t threads);
-/// Seconds to write a new file with O_DIRECT, 8 MiB at a time, into reserved room, with fsync.
+/// Returns the seconds to write a new file with O_DIRECT, 8 MiB at a time, into reserved space,
+/// with fsync.
 double raw_write_time(const std::string& path, const WarmMemory& from);
-/// Seconds to read a file from the disk with O_DIRECT, 8 MiB at a time, each thread its share.
+/// Returns the seconds to read a file from the disk with O_DIRECT, 8 MiB at a time; each thread
+/// reads its share.
 double raw_read_time(const std::string& path, const WarmMemory& to, size_t threads);
 /// Makes the next reads of the file come from the disk.
 void drop_cache(const std::string& path);

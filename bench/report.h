@@ -6,16 +6,16 @@
 
 namespace bench {
 
-/// What was measured, round by round, and what follows from it.
+/// The measurements, round by round, and the ratios computed from them.
 class Report {
  public:
-  /// `bytes` is what each measurement moves, for GB/s; 0: none.
+  /// `bytes` is what each measurement moves, for GB/s. 0: do not report GB/s.
   void add(const std::string& name, double value, const std::string& unit = "s", double bytes = 0);
 
   enum class Aim { kAtMost, kAtLeast };
-  /// The ratio of two times, or of one value to 1 (an empty denominator), against an aim: the
-  /// median over the rounds, each round's ratio by itself, so that what disturbs both disturbs
-  /// neither.
+  /// Compares a ratio with an aim: of two times, or of one value to 1 (if the denominator is
+  /// empty). The ratio is the median of the rounds' ratios, so that other load affects both sides
+  /// of each alike.
   void aim(const std::string& key, const std::string& numerator, const std::string& denominator,
            Aim direction, double aim);
 

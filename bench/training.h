@@ -11,31 +11,30 @@
 
 namespace bench {
 
-/// A chain of square matrices, as many as there are parameters.
+/// A chain of square matrices, one for each parameter.
 struct Chain : torch::nn::Module {
   Chain(int64_t tensors, int64_t width, torch::Device device);
   torch::Tensor forward(torch::Tensor input);
   std::vector<torch::Tensor> weights;
 };
 
-/// A model with Adam: parameters, first and second moments, `bytes` in all.
+/// A model with Adam. Parameters, first and second moments have `bytes` in all.
 class Training {
  public:
   Training(size_t bytes, int64_t tensors, torch::Device device = torch::kCPU);
 
-  /// Forward, backward and the optimizer's step.
+  /// Runs forward, backward and the optimizer's step.
   void step();
-  /// Gives every parameter its optimizer state, with numbers that do not compress. Much cheaper
-  /// than a step.
+  /// Gives every parameter an optimizer state that does not compress. Much faster than a step.
   void fill_optimizer_state();
-  /// Of parameters and optimizer state.
+  /// The bytes of parameters and optimizer state.
   size_t bytes() const { return bytes_; }
   Chain& model() { return *model_; }
-  /// Of the parameters alone.
+  /// The bytes of the parameters alone.
   size_t model_bytes() const;
   checkpoint::State& state() { return state_; }
 
-  /// As a program without this library does it.
+  /// Saves and loads like a program without this library.
   void torch_save(const std::string& path);
   void torch_load(const std::string& path);
 

@@ -19,11 +19,13 @@ namespace checkpoint::format {
 
 namespace {
 
+// What a file is, and what to do with it.
 struct Foreign {
-  const char* what;  ///< "this is …"
+  const char* what;  ///< Follows "this is".
   const char* hint;
 };
 
+// The bytes by which a kind of file is recognised, and where they are.
 struct Magic {
   size_t at;
   std::string_view bytes;
@@ -59,7 +61,7 @@ constexpr Magic kMagics[] = {
       "1.13."}},
 };
 
-// In small letters, without the blanks before it.
+// Returns the text in lower case, without leading blanks.
 std::string front_of_text(std::string_view begin) {
   const size_t first = begin.find_first_not_of(" \t\r\n");
   std::string text(begin.substr(std::min(first, begin.size())));
@@ -69,7 +71,7 @@ std::string front_of_text(std::string_view begin) {
 }
 
 bool is_text(std::string_view begin) {
-  // The last character may be cut off.
+  // The last character may be incomplete.
   size_t end = begin.size();
   while (end > 0 && end + 4 > begin.size() && static_cast<unsigned char>(begin[end - 1]) >= 0x80) {
     --end;
@@ -113,7 +115,7 @@ bool is_model_file(const std::string& name) {
                      [&](const char* end) { return base::ends_with(name, end); });
 }
 
-// What in the directory may be meant, the likeliest first.
+// Returns what in the directory may be meant, the likeliest first.
 std::vector<std::string> candidates(store::FileSystem& fs, const std::string& path) {
   constexpr size_t kMost = 3;
   std::vector<std::string> names;

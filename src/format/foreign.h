@@ -6,18 +6,18 @@
 #include <string>
 #include <string_view>
 
-// Files that are whole, but none of ours: what they are, and what to do with them.
+// Files in formats that this library does not read: what they are, and what to do with them.
 
 namespace checkpoint::format {
 
-/// How many bytes from the front tell what a file is.
+/// How many bytes from the front suffice to recognise a file.
 constexpr size_t kForeignBytes = 512;
 
-/// Throws Error(unsupported) that says what the file is, by its first bytes.
+/// Throws Error(unsupported) that says what the file is, judged by its first bytes.
 [[noreturn]] void throw_foreign(const store::ByteSource& source, std::string_view begin);
 
-/// Throws Error(unsupported) if the directory is not a checkpoint, and names what in it may be
-/// meant.
+/// Throws Error(unsupported) if the directory is not a checkpoint; the error names what in it may
+/// be meant.
 void need_checkpoint(store::FileSystem& fs, const std::string& path);
 
 }  // namespace checkpoint::format

@@ -12,12 +12,12 @@
 
 namespace checkpoint::format {
 
-/// What holds the tensors and values at a path: a file of any format, or the checkpoint in the
-/// directory there. It stays readable while retention removes the checkpoint.
+/// The files that hold the tensors and values at a path. The path is a file of any format, or the
+/// directory of a checkpoint. The files stay readable if retention removes the checkpoint.
 class OpenContent {
  public:
-  /// `verify` is for checkpoints: a single file has no digest. Throws Error: not_found, io; for
-  /// checkpoints also corrupt, incompatible, and what `on_transfer` throws.
+  /// `verify` applies to checkpoints only: a single file has no digest. Throws Error: not_found,
+  /// io; for checkpoints also corrupt, incompatible, and what `on_transfer` throws.
   explicit OpenContent(const std::string& path, Verify verify = Verify::kBefore,
                        const OnTransfer& on_transfer = {});
 

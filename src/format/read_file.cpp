@@ -28,7 +28,8 @@ std::string first_bytes(const store::ByteSource& source) {
 
 Kind kind_of(const store::ByteSource& source) {
   const std::string begin = first_bytes(source);
-  // First: a header's length may begin as the others do, but none of them has its brace at byte 8.
+  // Safetensors first: the length that begins its header may look like another format's first
+  // bytes. The other formats never have a brace at byte 8.
   if (looks_like_safetensors(begin, source.size())) return Kind::kSafetensors;
   if (begin.compare(0, kZipBegin.size(), kZipBegin) == 0) return Kind::kZip;
   if (looks_like_legacy(begin)) return Kind::kLegacy;

@@ -7,11 +7,12 @@
 
 namespace checkpoint::format {
 
-/// What kind of file it is, by its first bytes. A .pth file, also one from before 1.6, counts as
-/// kPth or kArchive alike: who reads it need not know. Throws Error(unsupported) for anything else.
+/// Returns the format of a file, recognised by its first bytes. A .pth file, including one from
+/// before 1.6, may be reported as kPth or kArchive: a reader need not know which. Throws
+/// Error(unsupported) for anything else.
 Format recognise(const store::ByteSource& source);
 
-/// Reads a file of any format that this library knows, up to the tensors' bytes.
+/// Reads a file of any format that this library knows, but not the bytes of its tensors.
 DecodedArchive read_file(const store::ByteSource& source);
 
 }  // namespace checkpoint::format

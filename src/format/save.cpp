@@ -13,6 +13,7 @@
 namespace checkpoint {
 namespace {
 
+// A file extension and its format.
 struct Extension {
   const char* text;
   Format format;
@@ -58,7 +59,7 @@ void format::save_tree(const Value& value, RootDict root, const std::string& pat
   if (format == Format::kSafetensors) {
     need_dict(dense, "a safetensors file", path);
     auto metadata = options.metadata();
-    metadata.emplace("format", "pt");  // What Python's libraries look for.
+    metadata.emplace("format", "pt");  // Python's libraries check this.
     store::write_atomically(
         fs, path, [&](store::ByteSink& sink) { write_safetensors(dense, metadata, sink); });
     return;

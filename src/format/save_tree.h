@@ -9,10 +9,11 @@
 
 namespace checkpoint::format {
 
-/// What a file will be: the options say it, else the extension. Throws Error(unsupported).
+/// Returns the format to write: the one in the options, or else the one of the extension. Throws
+/// Error(unsupported).
 Format format_for(const std::string& path, const SaveOptions& options);
 
-/// What both forms of checkpoint::save do. `root` is for .pth files.
+/// Saves a tree; both forms of checkpoint::save call it. `root` is for .pth files.
 void save_tree(const Value& value, RootDict root, const std::string& path,
                const SaveOptions& options);
 

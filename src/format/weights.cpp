@@ -44,7 +44,7 @@ const Value& format::choose(const Value& tree, const std::string& item, const st
 
 namespace {
 
-// As LibTorch reads it, with its modules as nested archives; flat where that cannot be.
+// Nests the modules as LibTorch reads them. Stays flat if the names do not allow nesting.
 Dict to_archive(const StateDict& dict) {
   Dict flat = format::to_dict(dict);
   Dict with_modules = flat;

@@ -5,18 +5,18 @@
 
 #include <string>
 
-// Weights by name, in a file and out of it.
+// Weights by name: from a tree, and into one.
 
 namespace checkpoint::format {
 
-/// The tensors of a StateDict, as they are.
+/// Returns the tensors of a StateDict as a Dict, without copies.
 Dict to_dict(const StateDict& dict);
 
-/// The whole tree, or with `item` the part that has this name. `path` is for the error:
-/// Error(not_found), with the names that are there.
+/// Returns the whole tree, or the part named `item` if it is not empty. `path` is for the error.
+/// Throws Error(not_found), with the names in the tree.
 const Value& choose(const Value& tree, const std::string& item, const std::string& path);
 
-/// "a list", "an int": what a tree is, for an error.
+/// Returns what kind of value a tree is, for an error: "a list", "an int".
 std::string a_kind_of(const Value& tree);
 
 }  // namespace checkpoint::format

@@ -111,7 +111,7 @@ TEST_CASE("tensors that share memory share it again", "[formats]") {
     read.dict().at("base").to_tensor()[5] = -1;
     CHECK(read.dict().at("view").to_tensor()[1].item<float>() == -1);
   }
-  // The file is none of what was changed.
+  // Writing to the tensors did not change the file.
   CHECK(describe(load(path)) == describe(tree));
 }
 
@@ -361,7 +361,7 @@ TEST_CASE("what old PyTorch wrote is read", "[python]") {
 
 namespace {
 
-// As older versions of Lightning write: tensors beside an object of a class.
+// As older versions of Lightning write: tensors next to an object of a class.
 std::string write_beside_unknown(const TemporaryDirectory& directory, const std::string& rest) {
   using namespace format::handmade;
   Tensor weight;
@@ -396,7 +396,7 @@ TEST_CASE("weights beside an unknown class are read", "[formats]") {
     CHECK(module.named_buffers()["w"].equal(wanted));
     CHECK(contains(error_of([&] { load_state_dict(module, path, {}, "hyper_parameters"); }),
                    "the file holds an object of the class 'argparse.Namespace'"));
-    // No format writes it; what is beside it can be written.
+    // It cannot be written in any format; the values next to it can.
     for (const char* extension : {".pt", ".pth", ".safetensors"}) {
       const std::string to = with_extension(directory, extension);
       const std::string error = error_of([&] { save(tree, to); });

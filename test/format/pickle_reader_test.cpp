@@ -311,7 +311,7 @@ TEST_CASE("NumPy's numbers are read as Python's", "[pickle]") {
   CHECK(read(global("numpy.core.multiarray", "scalar") +
              tuple(numpy_type("f4", "<") + "U\x04" + little(0x3fc00000, 4)) + "R")
             .to_double() == 1.5);
-  // What a tree has no place for, or what is not whole.
+  // What a tree cannot hold, or what is incomplete.
   CHECK(read(numpy_scalar("M8", "<", little(5, 8))).opaque().class_name ==
         "numpy._core.multiarray.scalar");
   CHECK(read(numpy_scalar("f8", "<", "1234")).kind() == Value::Kind::kOpaque);

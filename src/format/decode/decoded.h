@@ -17,29 +17,29 @@
 
 namespace checkpoint::format {
 
-/// Where a placeholder's bytes lie.
+/// Where a placeholder's bytes are stored.
 struct StoredTensor {
-  uint64_t record_offset;   ///< Of its storage's record in the file.
-  uint64_t record_bytes;    ///< Size of that record.
-  int64_t storage_offset;   ///< Of its first element in the record, in elements.
-  c10::Device device;       ///< That it was saved from, as the file says.
+  uint64_t record_offset;   ///< Where its storage's record begins in the file.
+  uint64_t record_bytes;    ///< The size of that record.
+  int64_t storage_offset;   ///< Its first element in the record, in elements.
+  c10::Device device;       ///< The device that it was saved from, as the file says.
   std::string record;       ///< The record's name without the root folder: "data/0".
-  bool big_endian = false;  ///< Its elements' bytes stand in the other order than here.
-  /// How the record is packed, where it is: its place is that of the packed bytes.
+  bool big_endian = false;  ///< Its bytes have the other order than this machine's.
+  /// Set if the record is compressed: where the compressed bytes are.
   std::optional<Deflated> deflated = {};
   /// The record, if it is not in the file but in the pickle. Its place is then only a
   /// name: beyond the file's end.
   std::shared_ptr<const std::string> own = {};
-  size_t file = 0;  ///< Which of the files that hold the tree; one today.
+  size_t file = 0;  ///< Index of the file that holds it; always 0 today.
 
-  /// Whether the elements can be read, or mapped, from the file as they are.
+  /// Whether the elements can be read, or mapped, from the file without a conversion.
   bool lies_as_it_is() const { return !big_endian && !deflated && own == nullptr; }
 };
 
-/// A file's tree; its tensors are placeholders on the meta device: dtype, sizes, strides and
-/// requires_grad are those of the saved ones, and there are no elements. Tensors that were one
-/// in the file are one placeholder; views of one storage are placeholders of one record.
-/// Movable. Reading it is thread-safe.
+/// A file's tree. Its tensors are placeholders on the meta device, with the dtype, sizes, strides
+/// and requires_grad of the saved tensors, but without elements. A tensor that the file shares is
+/// one placeholder; views of one storage are placeholders of one record. Movable. Reading it is
+/// thread-safe.
 class DecodedArchive {
  public:
   DecodedArchive(const DecodedArchive&) = delete;
@@ -49,16 +49,17 @@ class DecodedArchive {
   ~DecodedArchive() = default;
 
   const Value& tree() const { return tree_; }
-  /// Where the bytes of a placeholder of this archive lie, known by its TensorImpl. Null for any
-  /// other tensor. Lives as long as the archive.
+  /// Returns where the bytes of a placeholder of this archive are stored, or null for any other
+  /// tensor. Placeholders are recognised by their TensorImpl. The result lives as long as the
+  /// archive.
   const StoredTensor* find(const at::Tensor& placeholder) const;
-  /// How many placeholders there are.
+  /// The number of placeholders.
   size_t size() const { return table_.size(); }
 
  private:
   friend class Placeholders;
 
-  // Keeps the placeholder, so that no other tensor can come to stand at its address.
+  // Keeps the placeholder, so that no other tensor can get its address.
   struct Row {
     at::Tensor placeholder;
     StoredTensor stored;
@@ -71,9 +72,9 @@ class DecodedArchive {
 };
 
 /// Reads one placeholder into new CPU memory, with its dtype, sizes, strides and requires_grad.
-/// Only the part of the record that it reaches is read; what was shared in the file is not shared
-/// between the results of two calls. Thread-safe. Throws Error(invalid_argument) if `placeholder`
-/// is not one of `archive`, and what `source` throws.
+/// Reads only the part of the record that the tensor spans. The results of two calls never share
+/// memory. Thread-safe. Throws Error(invalid_argument) if `placeholder` does not belong to
+/// `archive`, and what `source` throws.
 at::Tensor load_tensor(const store::ByteSource& source, const DecodedArchive& archive,
                        const at::Tensor& placeholder);
 

@@ -23,11 +23,11 @@ namespace checkpoint::format {
 
 namespace {
 
-// How many elements of its storage a tensor reaches over, from its first one on; empty if the
-// number does not fit, or if a size or stride is negative.
+// Returns how many elements of its storage a tensor spans, from its first one on. Returns empty if
+// the number does not fit, or if a size or stride is negative.
 std::optional<int64_t> reach_of(at::IntArrayRef sizes, at::IntArrayRef strides) {
   int64_t last = 0;
-  int64_t elements = 1;  // Without the empty dimensions: LibTorch multiplies these too.
+  int64_t elements = 1;  // Of the dimensions that are not empty: LibTorch multiplies these too.
   bool empty = false;
   for (size_t i = 0; i < sizes.size(); ++i) {
     int64_t reach = 0;
@@ -51,7 +51,7 @@ bool may_require_grad(c10::ScalarType dtype) {
   return c10::isFloatingType(dtype) || c10::isComplexType(dtype);
 }
 
-// What is swapped as one: of a complex number each half.
+// The size of what is swapped as one number: each half of a complex number.
 size_t number_bytes(c10::ScalarType dtype) {
   return c10::elementSize(dtype) / (c10::isComplexType(dtype) ? 2 : 1);
 }
@@ -92,10 +92,10 @@ DecodedArchive Placeholders::finish(Value tree) {
   return std::move(archive_);
 }
 
-// That the record is as large as its storage should be, and holds the whole tensor.
+// Checks that the record is as large as the storage, and holds the whole tensor.
 void Placeholders::check(const TensorLayout& tensor, const ByteRange& record) const {
   const uint64_t item_bytes = c10::elementSize(tensor.dtype);
-  // LibTorch rounds down where a storage ends within an element.
+  // LibTorch rounds down if a storage ends within an element.
   if (tensor.storage_numel < 0 ||
       static_cast<uint64_t>(tensor.storage_numel) != record.bytes / item_bytes) {
     store::throw_corrupt("record " + base::in_quotes(record.name) + " has " +

@@ -12,29 +12,30 @@
 
 namespace checkpoint::format {
 
-/// Where a storage's bytes lie in the file.
+/// Where a storage's bytes are stored in the file.
 struct ByteRange {
   std::string name;  ///< For errors: "data/0".
   uint64_t offset;
   uint64_t bytes;
-  std::optional<Deflated> deflated = {};  ///< Where it is packed.
-  size_t file = 0;                        ///< Which of the files that hold the tree.
+  std::optional<Deflated> deflated = {};  ///< Set if it is compressed.
+  size_t file = 0;                        ///< Index of the file that holds it.
 };
 
-/// Makes the placeholders of one file, and the table of where their bytes lie. Used once.
+/// Makes the placeholders of one file, and the table of where their bytes are stored. Used once.
 class Placeholders {
  public:
   /// `source` must outlive this. `big_endian`: the file's numbers have the other byte order.
-  /// `expected`: how many there will be, about.
+  /// `expected`: about how many placeholders there will be.
   explicit Placeholders(const store::ByteSource& source, bool big_endian = false,
                         size_t expected = 0);
 
-  /// Throws Error(corrupt) if the record is not as large as the tensor's storage should be, or does
-  /// not hold the whole tensor; Error(unsupported) for a device that this LibTorch does not know.
+  /// Makes one placeholder. Throws Error(corrupt) if the size of the record does not match the
+  /// tensor's storage, or if the tensor reaches beyond the record. Throws Error(unsupported) for a
+  /// device that this LibTorch does not know.
   at::Tensor make(const TensorLayout& tensor, const ByteRange& record);
-  /// The same for a tensor that the pickle itself holds.
+  /// The same, for a tensor whose bytes are inside the pickle.
   at::Tensor make_own(const TensorLayout& tensor);
-  /// All of them, in their tree.
+  /// Returns the archive: `tree` and the table of all placeholders in it.
   DecodedArchive finish(Value tree);
 
  private:
@@ -49,11 +50,12 @@ class Placeholders {
   std::unordered_map<std::string, c10::Device> devices_;
 };
 
-/// Reads a part of a record. Of a packed one all is unpacked, whatever the part.
+/// Reads a part of a record. A compressed record is always decompressed whole.
 void read_record(const store::ByteSource& source, const StoredTensor& stored, uint64_t offset,
                  void* to, uint64_t count);
 
-/// Puts numbers that stand in the other byte order than this machine's into this one's.
+/// Converts numbers of the other byte order to this machine's, in place. Each half of a complex
+/// number is one number.
 void swap_bytes(void* data, size_t count, c10::ScalarType dtype);
 
 }  // namespace checkpoint::format

@@ -10,21 +10,20 @@
 
 namespace checkpoint::format {
 
-/// A tensor as a file describes it. Nothing in it has been checked against anything; the views
-/// live for the call.
+/// A tensor as a file describes it. All fields are unchecked. The views are valid during the call.
 struct TensorLayout {
-  std::string_view storage_key;  ///< Which storage: "0".
+  std::string_view storage_key;  ///< The key of its storage: "0".
   std::string_view location;     ///< The device that it was saved from: "cuda:0".
   c10::ScalarType dtype;
-  int64_t storage_numel;   ///< Elements of the whole storage.
+  int64_t storage_numel;   ///< Number of elements in the whole storage.
   int64_t storage_offset;  ///< In elements.
   std::vector<int64_t> sizes;
   std::vector<int64_t> strides;  ///< As many as sizes.
   bool requires_grad;
-  /// Its storage, where the pickle itself holds it, as it does a NumPy array: `storage_key` is
-  /// empty.
+  /// The bytes of its storage, if they are inside the pickle, as a NumPy array's are. `storage_key`
+  /// is then empty.
   std::shared_ptr<const std::string> bytes = {};
-  bool big_endian = false;  ///< Of `bytes`.
+  bool big_endian = false;  ///< The byte order of `bytes`.
 };
 
 }  // namespace checkpoint::format

@@ -14,12 +14,12 @@
 
 namespace checkpoint::format {
 
-/// Makes a decoded file's tensors on the CPU. Those that share a record share their memory, as they
-/// did when they were saved. Not thread-safe.
+/// Makes a decoded file's tensors on the CPU. Tensors that share a record share their memory, as
+/// they did when they were saved. Not thread-safe.
 class TensorLoader {
  public:
-  /// Without `mapping`, which is one of the source's file, the tensors get memory of their own.
-  /// Both references must outlive this; the tensors keep the mapping.
+  /// `mapping` is a mapping of the source's file; if it is null, the tensors get memory of their
+  /// own. Both references must outlive this. The tensors keep the mapping alive.
   TensorLoader(const store::ByteSource& source, const DecodedArchive& archive,
                std::shared_ptr<store::Mapping> mapping);
 
@@ -32,11 +32,11 @@ class TensorLoader {
   const store::ByteSource& source_;
   const DecodedArchive& archive_;
   std::shared_ptr<store::Mapping> mapping_;
-  // By the record's place: how many tensors lie in it, and its bytes once they are there.
+  // By the record's offset: how many tensors share it, and its bytes once they are loaded.
   std::unordered_map<uint64_t, size_t> uses_;
   struct Bytes {
     at::Tensor bytes;
-    c10::ScalarType dtype;  // Of the first tensor that asked for it.
+    c10::ScalarType dtype;  // Of the first tensor that needed the record.
   };
   std::unordered_map<uint64_t, Bytes> records_;
 };

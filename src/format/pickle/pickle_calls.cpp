@@ -14,9 +14,9 @@ namespace checkpoint::format::pickle {
 
 namespace {
 
-// What LibTorch itself can work with.
+// The limit of LibTorch itself.
 constexpr size_t kMaxDimensions = 64;
-// A tensor without its elements: its object, its storage's, and the table's row.
+// The memory of a tensor without its elements: its object, its storage's, and its row in the table.
 constexpr uint64_t kTensorBytes = 1024;
 
 bool may_require_grad(const at::Tensor& tensor) {
@@ -57,7 +57,8 @@ c10::ScalarType Machine::dtype_named(const Cell& cell) const {
   return as<Dtype>(cell, "a tensor's dtype").dtype;
 }
 
-// What stands where a dtype has to, and is one of torch's names, was known to another LibTorch.
+// Throws for a name of torch at the place of a dtype: only a LibTorch that has this dtype can read
+// the tensor.
 void Machine::need_known_dtype(const Cell& cell) const {
   const auto* name = std::get_if<ForeignName>(&cell);
   if (name == nullptr) return;
@@ -73,19 +74,19 @@ Cells Machine::tuple(const Cell& cell, const char* wanted) const {
   return graph_.tuple(as<TupleAt>(cell, wanted).index);
 }
 
-// Those of a tuple or a list.
+// The elements of a tuple or a list.
 Cells Machine::elements(const Cell& cell, const char* wanted) const {
   const auto* list = std::get_if<ListAt>(&cell);
   return list != nullptr ? graph_.list(list->index) : tuple(cell, wanted);
 }
 
-// ('storage', class, key, location, elements): what is kept in a record of its own. The format from
-// before 1.6 adds what part of the storage it is: since 0.4 that is None, all of it; before, it may
-// be (key, first element, elements).
+// ('storage', class, key, location, elements): a storage that is kept in a record of its own. The
+// format from before 1.6 has one more field, the part of the storage. Since 0.4 it is None: all of
+// it. Before 0.4, it may be (key, first element, elements).
 void Machine::push_storage() {
   const Cell description = pop();
   const Cells fields = tuple(description, "a storage's description");
-  // The class of a module that was saved whole, with its source, which is nothing to us.
+  // The class of a module that was saved whole, with its source code, which is not used.
   if (fields.size() == 4 && graph_.text(text(fields[0], "a word")) == std::string_view("module")) {
     push(fields[1]);
     return;
@@ -130,7 +131,7 @@ void Machine::make_object() {
     return;
   }
   if (const auto* global = std::get_if<Global>(&callee)) {
-    // Python's pickler writes some of the calls that `reduce` knows in this form.
+    // Python's pickler uses this opcode for some of the calls that `reduce` knows.
     push(call(*global, arguments));
     return;
   }
@@ -166,7 +167,7 @@ Cell Machine::make_opaque(Name name, const Cell& arguments) {
   return OpaqueAt{static_cast<uint32_t>(graph_.opaques.size() - 1)};
 }
 
-// Some functions only make an object of the class that they get.
+// Some functions make an object of the class in their arguments. Then that class is returned.
 Name Machine::name_of_made(Name called, Cells arguments) const {
   const bool makes_objects = called.module == "copyreg" || called.module == "copy_reg";
   const bool makes_tensors = called.name.substr(0, 18) == "_rebuild_from_type";
@@ -176,9 +177,9 @@ Name Machine::name_of_made(Name called, Cells arguments) const {
   return name != nullptr ? graph_.foreign[name->index] : called;
 }
 
-// Gives an object its attributes. Anything else than a dict of them is meant for the class's
-// __setstate__, which would have to be run. An OrderedDict's attributes (the versions of modules
-// in a state_dict's _metadata) are left out.
+// Gives an object its attributes. Only a dict of attributes is accepted: any other state is for the
+// class's __setstate__, which would have to be run. An OrderedDict's attributes (the module
+// versions in a state_dict's _metadata) are left out.
 void Machine::build() {
   const Cell state = pop();
   if (const auto* opaque = std::get_if<OpaqueAt>(&top())) {
@@ -220,13 +221,13 @@ void Machine::reduce() {
   }
 }
 
-// What is called with something unknown makes something unknown.
+// A call with an unknown argument makes an unknown object.
 Cell Machine::call(Global global, const Cell& arguments) {
   const Cells all = tuple(arguments, "a call's arguments");
   const bool unknown =
       std::any_of(all.begin(), all.end(), [this](const Cell& cell) { return is_unknown(cell); });
-  // Of a defaultdict it is what makes the missing values, and is left out. Of a tensor it is a
-  // dtype that the LibTorch in use does not have, and refused by its name.
+  // Two exceptions. A defaultdict's argument makes the missing values, and is left out. A tensor's
+  // unknown argument is a dtype that this LibTorch does not have; call_known refuses it by name.
   const bool plain =
       !unknown || global == Global::kDefaultDict || global == Global::kRebuildTensorV3;
   return plain ? call_known(global, all) : make_opaque(name_of(global), arguments);
@@ -277,7 +278,7 @@ Cell Machine::call_known(Global global, Cells arguments) {
       need(1);
       return as<DictAt>(arguments[0], "a counter's counts");
     case Global::kDefaultDict:
-      // What it would make for a missing key is left out: a tree has no missing keys.
+      // The factory of missing values is left out: a tree has no missing keys.
       if (!arguments.empty()) {
         need(1);
       }
@@ -331,7 +332,7 @@ Cell Machine::make_device(Cells arguments) {
   return DeviceAt{static_cast<uint32_t>(graph_.devices.size() - 1)};
 }
 
-// Python 2's OrderedDict gives its entries as a list of pairs.
+// Python 2's OrderedDict stores its entries as a list of pairs.
 Cell Machine::ordered_dict(Cells arguments) {
   std::vector<Cell> entries;
   if (const auto* dict = std::get_if<DictAt>(&arguments[0])) {
@@ -347,7 +348,7 @@ Cell Machine::ordered_dict(Cells arguments) {
   return pop();
 }
 
-// A set, a frozenset or a deque: (), (items) or (items, the most that it may hold).
+// A set, a frozenset or a deque. The arguments: (), (items) or (items, the maximal length).
 Cell Machine::list_of(Cells arguments) {
   if (arguments.size() > 2) corrupt("a call has the wrong number of arguments");
   std::vector<Cell> cells;
@@ -359,7 +360,7 @@ Cell Machine::list_of(Cells arguments) {
   return pop();
 }
 
-// (), (bytes), or in protocol 2 (text, "latin-1").
+// The arguments: (), (bytes), or in protocol 2 (text, "latin-1").
 Cell Machine::byte_array(Cells arguments) {
   if (arguments.empty()) return BytesText{{0, 0}};
   if (arguments.size() == 2) return call_known(Global::kEncode, arguments);
@@ -369,7 +370,7 @@ Cell Machine::byte_array(Cells arguments) {
   return as<BytesText>(arguments[0], "bytes");
 }
 
-// A tensor in a storage. Without a dtype it has that of its storage.
+// Adds a tensor in a storage. Without a dtype, it gets the dtype of its storage.
 Cell Machine::add_tensor(const Cell& storage_cell, std::optional<c10::ScalarType> dtype,
                          Cells offset_sizes_strides, bool requires_grad) {
   const Storage& storage = graph_.storages[as<StorageAt>(storage_cell, "a storage").index];
@@ -378,7 +379,7 @@ Cell Machine::add_tensor(const Cell& storage_cell, std::optional<c10::ScalarType
   if (storage.dtype && *storage.dtype != *dtype) {
     corrupt("a tensor has another dtype than its storage");
   }
-  // In bytes the storage may end within an element.
+  // A storage that counts bytes may end within an element.
   const auto item_bytes = static_cast<int64_t>(c10::elementSize(*dtype));
   int64_t offset = as<int64_t>(offset_sizes_strides[0], "a storage offset");
   const bool is_part = storage.view_numel != storage.numel;
@@ -407,8 +408,8 @@ Cell Machine::rebuild_old_tensor(Cells arguments) {
   return add_tensor(arguments[0], std::nullopt, {arguments.begin() + 1, 3}, false);
 }
 
-// (storage, offset, sizes, strides, requires_grad, hooks[, dtype][, what LibTorch 2 adds]); the
-// dtype is v3's, which has `required` arguments with it.
+// The arguments: (storage, offset, sizes, strides, requires_grad, hooks[, dtype][, what LibTorch 2
+// adds]). Only v3 has the dtype; `required` counts the arguments with it.
 Cell Machine::rebuild_tensor(Cells arguments, size_t required) {
   if (arguments.size() != required && arguments.size() != required + 1) {
     corrupt("a tensor has the wrong number of arguments");
@@ -426,7 +427,8 @@ Cell Machine::rebuild_tensor(Cells arguments, size_t required) {
                     as<bool>(arguments[4], "a tensor's requires_grad"));
 }
 
-// (data, requires_grad, hooks[, state]): the tensor, which nothing else in the file refers to.
+// The arguments: (data, requires_grad, hooks[, state]). Returns `data` itself, changed: nothing
+// else in the file refers to it.
 Cell Machine::rebuild_parameter(Cells arguments) {
   const auto at = as<TensorAt>(arguments[0], "a parameter's tensor");
   require_empty_dict(arguments[2], "backward hooks");
@@ -435,7 +437,7 @@ Cell Machine::rebuild_parameter(Cells arguments) {
 
 Cell Machine::require_grad(TensorAt at, bool requires_grad) {
   at::Tensor& tensor = graph_.tensors[at.index];
-  // The first reading of a file from before 1.6 makes no tensors.
+  // A file from before 1.6 is read twice; the first reading makes no tensors.
   if (!tensor.defined()) return at;
   if (requires_grad && !may_require_grad(tensor)) {
     corrupt("a parameter that is not of floating point requires a gradient");
@@ -444,7 +446,8 @@ Cell Machine::require_grad(TensorAt at, bool requires_grad) {
   return at;
 }
 
-// (data[, requires_grad]): a Parameter of before 0.4, where its state comes behind it.
+// The arguments: (data[, requires_grad]). Before 0.4 a Parameter was written like this, and its
+// state follows.
 Cell Machine::make_parameter(Cells arguments) {
   if (arguments.empty() || arguments.size() > 2) {
     corrupt("a parameter has the wrong number of arguments");
@@ -457,7 +460,7 @@ Cell Machine::make_parameter(Cells arguments) {
   return require_grad(at, tensor.defined() && may_require_grad(tensor));
 }
 
-// (requires_grad, volatile, hooks)
+// The state: (requires_grad, volatile, hooks).
 void Machine::build_parameter(TensorAt at, const Cell& state) {
   const Cells fields = tuple(state, "a parameter's state");
   if (fields.size() != 3) unsupported("a tensor has a state of its own", "Nothing was run");
@@ -465,7 +468,8 @@ void Machine::build_parameter(TensorAt at, const Cell& state) {
   require_grad(at, as<bool>(fields[0], "a parameter's requires_grad"));
 }
 
-// (tensor, dtype, device, requires_grad): how tensors of XLA and its kind are saved.
+// The arguments: (tensor, dtype, device, requires_grad). Tensors of XLA and the like are saved like
+// this.
 Cell Machine::rebuild_from_cpu(Cells arguments) {
   const auto at = as<TensorAt>(arguments[0], "a tensor");
   const c10::ScalarType dtype = dtype_named(arguments[1]);
@@ -476,7 +480,8 @@ Cell Machine::rebuild_from_cpu(Cells arguments) {
   return require_grad(at, as<bool>(arguments[3], "a tensor's requires_grad"));
 }
 
-// (function, class, arguments, state): a tensor with attributes of its own, which are left out.
+// The arguments: (function, class, arguments, state). This makes a tensor with attributes of its
+// own, which are left out.
 Cell Machine::rebuild_from_type(Cells arguments) {
   if (arguments.size() != 4) corrupt("a tensor has the wrong number of arguments");
   const auto function = as<Global>(arguments[0], "the name of a function");

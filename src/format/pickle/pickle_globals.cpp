@@ -12,6 +12,7 @@ namespace checkpoint::format::pickle {
 
 namespace {
 
+// A name that a pickle may use, and what it means.
 struct Known {
   std::string_view module;
   std::string_view name;
@@ -54,8 +55,8 @@ constexpr Known kKnown[] = {
 // Protocol 2 calls this module by its name in Python 2.
 constexpr std::string_view kBuiltins[] = {"builtins", "__builtin__"};
 
-// Modules whose functions act on the machine, and functions that run what they are given. No data
-// needs them: a file that names one was made to do harm in Python.
+// Modules whose functions act on the machine, and functions that run what they are given. Data
+// never needs them: a file that names one was made to do harm in Python.
 constexpr std::string_view kActing[] = {"os",     "nt",         "posix",  "sys", "subprocess",
                                         "runpy",  "webbrowser", "shutil", "pty", "socket",
                                         "ctypes", "commands",   "popen2"};
@@ -78,7 +79,7 @@ std::unordered_map<std::string, c10::ScalarType> storage_classes() {
   return classes;
 }
 
-// The integers that a quantized tensor consists of.
+// Returns the dtype of the integers in a quantized storage, by the name of its class.
 std::optional<c10::ScalarType> quantized_storage(std::string_view name) {
   if (name == "QInt8Storage") return c10::ScalarType::Char;
   if (name == "QInt32Storage") return c10::ScalarType::Int;

@@ -5,21 +5,21 @@
 #include <optional>
 #include <string_view>
 
-// The set of names that a pickle may use, and the only place to widen it.
+// The names that a pickle may use, and the only place to add one.
 
 namespace checkpoint::format::pickle {
 
-/// What `module.name` stands for; empty if this reader does not know it. TorchScript classes are
-/// none of these: any name is one whose module is "__torch__" or lies in it.
+/// Returns what `module.name` means; empty if this reader does not know it. TorchScript classes are
+/// not covered: their module is "__torch__" or inside it, with any name.
 std::optional<Cell> find_global(std::string_view module, std::string_view name);
 
-/// Whether `module` is that of a TorchScript class.
+/// Returns whether `module` contains TorchScript classes.
 bool is_script_module(std::string_view module);
 
-/// Whether a file names this to do something in Python, and not to say what its data is.
+/// Returns whether the name can only make Python act, and never describes data.
 bool acts(std::string_view module, std::string_view name);
 
-/// How Python calls it, or the first of those that mean the same here.
+/// Returns its name in Python, or the first of the names that mean the same here.
 Name name_of(Global global);
 
 }  // namespace checkpoint::format::pickle

@@ -11,15 +11,15 @@
 #include <variant>
 #include <vector>
 
-// What a pickle makes while it is read: a graph, not yet a tree, because its lists and dicts are
-// remembered, changed later, and used more than once. Everything is a Cell of 16 bytes; what does
-// not fit into one stands in a vector of the Graph and is named by its index. So nothing here owns
-// anything that owns something, and no destructor recurses, whatever a file says.
+// What a pickle makes while it is read. It is a graph and not yet a tree: lists and dicts are
+// remembered, changed later, and used more than once. Everything is a Cell of 16 bytes. What does
+// not fit into a cell is stored in a vector of the Graph, and the cell holds its index. So cells
+// own nothing, and no destructor recurses, whatever the file contains.
 
 namespace checkpoint::format::pickle {
 
-/// A function or class that a pickle may name. Nothing is ever imported or called: each stands for
-/// a few lines of this reader (pickle_globals.cpp).
+/// A function or class that a pickle may name. Nothing is ever imported or called: this reader has
+/// a few lines of its own for each (pickle_calls.cpp).
 enum class Global : uint8_t {
   kRebuildOldTensor,           ///< torch._utils._rebuild_tensor, of before 0.4
   kRebuildTensor,              ///< torch._utils._rebuild_tensor_v2
@@ -28,9 +28,9 @@ enum class Global : uint8_t {
   kRebuildParameterWithState,  ///< torch._utils._rebuild_parameter_with_state: its tensor
   kRebuildFromCpu,             ///< torch._utils._rebuild_device_tensor_from_cpu_tensor: that tensor
   kRebuildFromType,  ///< torch._tensor._rebuild_from_type_v2: what its first argument would make
-  kTensorClass,      ///< torch.Tensor and its kind, as its second argument
-  kParameterClass,   ///< torch.nn.parameter.Parameter: so too, or called with its tensor
-  kTypedList,        ///< torch.jit._pickle.build_intlist and its kind: the list itself
+  kTensorClass,      ///< torch.Tensor and the like, as its second argument
+  kParameterClass,   ///< torch.nn.parameter.Parameter: the same, or called with its tensor
+  kTypedList,        ///< torch.jit._pickle.build_intlist and the like: the list itself
   kRestoreTypeTag,   ///< torch.jit._pickle.restore_type_tag: its first argument
   kOrderedDict,      ///< collections.OrderedDict
   kCounter,          ///< collections.Counter: the dict of its counts
@@ -39,18 +39,18 @@ enum class Global : uint8_t {
   kByteArray,        ///< builtins.bytearray: bytes
   kComplex,          ///< builtins.complex
   kEncode,           ///< _codecs.encode: how protocol 2 writes bytes
-  kBytes,            ///< builtins.bytes: how protocol 2 writes no bytes
+  kBytes,            ///< builtins.bytes: how protocol 2 writes empty bytes
   kSize,             ///< torch.Size
   kDevice,           ///< torch.device
 };
 
-struct Unset {};  ///< A place of the memo that nothing was put into.
+struct Unset {};  ///< A place of the memo that is still empty.
 struct None {};
-struct Text {  ///< Bytes of the pickle itself.
+struct Text {  ///< A range of the pickle's own bytes.
   uint32_t offset;
   uint32_t size;
 };
-struct OldText {  ///< A str of Python 2, where it might hold a text or bytes.
+struct OldText {  ///< A str of Python 2, which may hold a text or bytes.
   Text text;
 };
 struct ClassName {  ///< A TorchScript class, "__torch__…": an index into Graph::classes.
@@ -59,11 +59,11 @@ struct ClassName {  ///< A TorchScript class, "__torch__…": an index into Grap
 struct ForeignName {  ///< A class or function that this reader does not know: Graph::foreign.
   uint32_t index;
 };
-struct StorageClass {  ///< torch.FloatStorage and its kind.
+struct StorageClass {  ///< torch.FloatStorage and the like.
   c10::ScalarType dtype;
 };
 struct UntypedStorageClass {};  ///< torch.UntypedStorage, which counts in bytes.
-struct Dtype {                  ///< torch.float32 and its kind.
+struct Dtype {                  ///< torch.float32 and the like.
   c10::ScalarType dtype;
 };
 struct BytesText {  ///< Python's bytes.
@@ -90,7 +90,7 @@ struct TensorAt {
 struct TupleAt {
   uint32_t index;
 };
-struct SizeAt {  ///< A tuple's.
+struct SizeAt {  ///< A torch.Size: the index of its tuple.
   uint32_t index;
 };
 struct ListAt {
@@ -112,17 +112,17 @@ using Cell = std::variant<Unset, None, bool, int64_t, double, Text, OldText, Glo
                           ObjectAt, ForeignName, OpaqueAt>;
 static_assert(sizeof(Cell) == 16, "a pickle's size must bound what reading it takes");
 
-/// A storage that the pickle names, but does not hold.
+/// A storage that the pickle names but does not contain.
 struct Storage {
-  std::optional<c10::ScalarType> dtype;  ///< None: `numel` counts bytes.
+  std::optional<c10::ScalarType> dtype;  ///< Empty: `numel` counts bytes.
   Text key;
   Text location;
-  int64_t numel;       ///< Of all that the file holds for it.
-  int64_t first;       ///< Where in that it begins: not at 0 if it is a view of another storage.
-  int64_t view_numel;  ///< How many elements are its own.
+  int64_t numel;       ///< Elements of the whole storage in the file.
+  int64_t first;       ///< Where it begins in there; above 0 only for a view of another storage.
+  int64_t view_numel;  ///< How many elements it has from there on.
 };
 
-/// A run of cells that stand one behind the other. The owner must outlive it, and not grow.
+/// Consecutive cells. Their owner must outlive it, and must not grow.
 class Cells {
  public:
   Cells(const Cell* data, size_t size) : data_(data), size_(size) {}
@@ -145,14 +145,14 @@ struct Name {
   std::string_view name;
 };
 
-/// What a name would make that this reader does not know: all that the pickle says of it.
+/// An object of a class that this reader does not know: all that the pickle says about it.
 struct OpaqueObject {
   Name name;
   Cell arguments = None{};  ///< A tuple.
   Cell keywords = None{};   ///< A dict.
-  Cell list = None{};       ///< What was appended to it.
-  Cell dict = None{};       ///< What was set in it.
-  Cell state = None{};      ///< What its __setstate__ would get.
+  Cell list = None{};       ///< The elements appended to it.
+  Cell dict = None{};       ///< The entries set in it.
+  Cell state = None{};      ///< The argument for its __setstate__.
   bool has_state = false;
 };
 
@@ -163,18 +163,19 @@ struct Graph {
   };
 
   std::string_view bytes;  ///< The pickle; must outlive the graph.
-  /// Tuples never change, and a file of tensors has five of them for each: their cells stand in one
-  /// vector.
+  /// The cells of all tuples are in one vector: tuples never change, and a file has about five of
+  /// them for each tensor.
   std::vector<Tuple> tuples;
   std::vector<Cell> tuple_cells;
-  /// The cells of lists; of dicts, key and value by turns; of objects, their state once
-  /// they have it.
+  /// For a list, its cells. For a dict, key and value by turns. For an object, its state once it is
+  /// set.
   std::vector<std::vector<Cell>> nodes;
   std::vector<Storage> storages;
   std::vector<at::Tensor> tensors;
   std::vector<c10::complex<double>> complexes;
-  std::vector<std::pair<Text, std::optional<int64_t>>> devices;  ///< Type, perhaps with an index.
-  std::vector<std::pair<Text, Text>> classes;                    ///< Module and name.
+  std::vector<std::pair<Text, std::optional<int64_t>>>
+      devices;                                 ///< The type, and the index if given.
+  std::vector<std::pair<Text, Text>> classes;  ///< The module and the name.
   std::vector<Name> foreign;
   std::vector<OpaqueObject> opaques;
 

@@ -17,8 +17,8 @@ namespace checkpoint::format::pickle {
 
 namespace {
 
-// Those of protocols 2 to 5 that LibTorch, Python and Python 2 write for plain data, and those that
-// they write for what is refused by name. Python's pickletools documents them.
+// The opcodes of protocols 2 to 5 that LibTorch, Python and Python 2 write for plain data. Some
+// more occur only in files that are refused by name. Python's pickletools documents them all.
 enum Opcode : unsigned char {
   kMark = '(',
   kStop = '.',
@@ -74,12 +74,12 @@ enum Opcode : unsigned char {
 
 constexpr uint64_t kFirstProtocol = 2;
 constexpr uint64_t kLastProtocol = 5;
-// Of an integer: more than any generator of random numbers takes for its state.
+// The size of an integer: more than the state of any random generator needs.
 constexpr uint64_t kMaxLongBytes = 1024;
-// Longer than any name of a class that TorchScript makes.
+// Longer than the name of any class that TorchScript makes.
 constexpr size_t kMaxLineBytes = 4096;
-// The most that files of plain data need: a tensor takes 50 bytes of a pickle and less than 2,000
-// of memory, a small integer 2 and 100.
+// More than files of plain data need. A tensor takes 50 bytes in a pickle and less than 2,000 in
+// memory; a small integer takes 2 and 100.
 constexpr uint64_t kBudgetPerByte = 64;
 constexpr uint64_t kBudgetAtLeast = uint64_t{8} << 20;
 constexpr uint64_t kBudgetAtMost = uint64_t{4} << 30;
@@ -121,7 +121,7 @@ Cell Machine::run() {
   return stack_.back();
 }
 
-// One opcode; false if it was the last.
+// Runs one opcode. Returns false if it was the last one.
 bool Machine::step() {
   opcode_at_ = position_;
   const auto opcode = static_cast<unsigned char>(take_number(1));
@@ -205,7 +205,7 @@ bool Machine::step() {
       push_tuple(3);
       break;
     case kEmptyList:
-    case kEmptySet:  // A tree has no sets: a list of what is in it.
+    case kEmptySet:  // A set becomes a list: trees have no sets.
       push_node<ListAt>({});
       break;
     case kFrozenSet:
@@ -243,7 +243,7 @@ bool Machine::step() {
       get(take_number(4));
       break;
     case kFrame:
-      // The frame's contents follow as they would without it.
+      // A frame changes nothing: its content is read like any other.
       if (take_number(8) > graph_.bytes.size() - position_) corrupt("a frame in it is cut off");
       break;
     case kGlobal: {
@@ -313,8 +313,8 @@ Cell& Machine::top() {
   return stack_.back();
 }
 
-// What Python writes where a tuple turns out to hold itself: the cell, or the mark if nothing
-// stands above it.
+// Pops a cell, or the mark if it is on top. Python writes this opcode if a tuple turns out to
+// contain itself.
 void Machine::pop_one() {
   if (!marks_.empty() && marks_.back() == stack_.size()) {
     marks_.pop_back();
@@ -323,7 +323,7 @@ void Machine::pop_one() {
   }
 }
 
-// Removes the last mark; how many cells stand above it.
+// Removes the last mark, and returns how many cells are above it.
 size_t Machine::take_mark() {
   if (marks_.empty()) corrupt("its stack has no mark");
   const size_t count = stack_.size() - marks_.back();
@@ -331,7 +331,7 @@ size_t Machine::take_mark() {
   return count;
 }
 
-// The last cells, which stay where they are.
+// Returns the last cells, which stay on the stack.
 Cells Machine::last(size_t count) const {
   if (stack_.size() - (marks_.empty() ? 0 : marks_.back()) < count) corrupt("its stack is empty");
   return {stack_.data() + (stack_.size() - count), count};
@@ -354,7 +354,7 @@ void Machine::push_tuple(size_t count) {
   push(TupleAt{static_cast<uint32_t>(graph_.tuples.size() - 1)});
 }
 
-// Little-endian two's complement, of as few bytes as Python likes.
+// Little-endian two's complement, in any number of bytes.
 void Machine::push_long(uint64_t width) {
   if (width > kMaxLongBytes) {
     unsupported("it holds an integer of " + std::to_string(width) + " bytes");
@@ -372,13 +372,13 @@ void Machine::push_long(uint64_t width) {
 
 void Machine::push_double() {
   std::string bytes(take(sizeof(double)));
-  std::reverse(bytes.begin(), bytes.end());  // Pickles have them big-endian.
+  std::reverse(bytes.begin(), bytes.end());  // Pickles store doubles big-endian.
   double value = 0;
   std::memcpy(&value, bytes.data(), sizeof(value));
   push(value);
 }
 
-// A text of Python 2 or 3, as its bytes.
+// Returns the bytes of a text, from Python 2 or 3.
 Text Machine::text(const Cell& cell, const char* wanted) const {
   if (const auto* old = std::get_if<OldText>(&cell)) return old->text;
   return as<Text>(cell, wanted);
@@ -389,7 +389,7 @@ Text Machine::take_text(size_t length_bytes) {
   return text_of(take(length));
 }
 
-// Names are resolved here, before anything could be done with them.
+// Every name is resolved here, before it can be used.
 void Machine::push_global(std::string_view module, std::string_view name) {
   if (is_script_module(module)) {
     budget_.charge(2 * sizeof(Text));
@@ -412,7 +412,8 @@ void Machine::push_global(std::string_view module, std::string_view name) {
 }
 
 void Machine::put(uint64_t id) {
-  // Picklers count up. This bounds the memo by the pickle's size, whatever the number says.
+  // Picklers number their values from 0 on. So this limit on the number bounds the memo by the
+  // pickle's size.
   if (id >= graph_.bytes.size()) corrupt("it remembers a value under an impossible number");
   if (id >= memo_.size()) memo_.resize(id + 1);
   memo_[id] = top();

@@ -15,12 +15,12 @@
 
 namespace checkpoint::format::pickle {
 
-/// How much memory a pickle may still ask for, in bytes; tied to its size, so that a short file
-/// cannot ask for much.
+/// How many bytes of memory a pickle may still ask for. The budget depends on the pickle's size, so
+/// a short file cannot ask for much.
 class Budget {
  public:
   Budget(size_t pickle_bytes, const std::string& file);
-  /// Throws Error(unsupported) when it is used up.
+  /// Takes `bytes` from the budget. Throws Error(unsupported) if it does not suffice.
   void charge(uint64_t bytes);
 
  private:
@@ -28,21 +28,21 @@ class Budget {
   uint64_t left_;
 };
 
-/// The stack machine that a pickle is a program for. It knows the opcodes that LibTorch and Python
-/// write for plain data, and makes a Graph; it runs nothing. Used once.
-/// (pickle_machine.cpp: the program and its stack; pickle_calls.cpp: what the calls stand for.)
+/// The stack machine that runs a pickle's program. It knows the opcodes that LibTorch and Python
+/// write for plain data, and makes a Graph. It never runs code from the file. Used once.
+/// pickle_machine.cpp has the program and its stack, pickle_calls.cpp the calls.
 class Machine {
  public:
   /// All references must outlive the machine.
   Machine(std::string_view bytes, const std::string& file, const TensorMaker& make_tensor,
           Budget& budget);
 
-  /// Runs the program to its end, and returns the one cell that it leaves. Throws Error(corrupt)
-  /// and Error(unsupported), each with the byte at which its opcode stands.
+  /// Runs the program to its end, and returns the one cell that it leaves. Throws Error: corrupt,
+  /// unsupported, each with the offset of the opcode.
   Cell run();
 
   const Graph& graph() const { return graph_; }
-  /// After `run`: how many bytes the program took.
+  /// After `run`: the length of the program in bytes.
   size_t end() const { return position_; }
 
  private:
@@ -75,7 +75,7 @@ class Machine {
     graph_.nodes.push_back(std::move(cells));
     push(At{static_cast<uint32_t>(graph_.nodes.size() - 1)});
   }
-  // Adds to what was put into an object of an unknown class.
+  // Adds elements or entries to an object of an unknown class.
   template <typename At>
   void add_to(Cell& part, std::vector<Cell> cells) {
     if (std::holds_alternative<None>(part)) {
@@ -96,7 +96,7 @@ class Machine {
   void build();
   void reduce();
 
-  // What the known globals stand for.
+  // What calls of the known globals make.
   Cell call(Global global, const Cell& arguments);
   Cell call_known(Global global, Cells arguments);
   Cell make_opaque(Name name, const Cell& arguments);
@@ -121,7 +121,7 @@ class Machine {
   Text text(const Cell& cell, const char* wanted) const;
   std::vector<int64_t> integers(const Cell& tuple);
   void require_empty_dict(const Cell& cell, const char* what);
-  // The cell as a T; an error that says what was wanted otherwise.
+  // Returns the cell as a T. Throws an error that names `wanted` if it is not one.
   template <typename T>
   T as(const Cell& cell, const char* wanted) const {
     const T* value = std::get_if<T>(&cell);
@@ -144,7 +144,7 @@ class Machine {
   size_t position_ = 0;
   size_t opcode_at_ = 0;
   std::vector<Cell> stack_;
-  std::vector<size_t> marks_;  // The stack's height at each.
+  std::vector<size_t> marks_;  // The height of the stack at each mark.
   std::vector<Cell> memo_;
 };
 

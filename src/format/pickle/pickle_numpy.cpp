@@ -31,7 +31,7 @@ Cells tuple_in(const Graph& graph, const Cell& cell) {
   return at != nullptr ? graph.tuple(at->index) : Cells(nullptr, 0);
 }
 
-// "f8": a letter, and how many bytes. Of a text the number counts characters.
+// Parses "f8": a letter, and the size in bytes. For texts ("U"), the size counts characters.
 std::optional<NumpyType> parse_type(std::string_view text) {
   if (text.size() < 2 || text.size() > 8) return std::nullopt;
   NumpyType type{text[0], 0, false};
@@ -43,8 +43,8 @@ std::optional<NumpyType> parse_type(std::string_view text) {
   return type;
 }
 
-// numpy.dtype("f8", False, True), with the state (3, "<", None, None, None, -1, -1, 0): its byte
-// order, and what makes it a structure.
+// Finds the element type. The object is numpy.dtype("f8", False, True) with the state (3, "<",
+// None, None, None, -1, -1, 0): the byte order, and what would make it a structure.
 std::optional<NumpyType> find_type(const Graph& graph, const Cell& cell) {
   const OpaqueObject* const object = object_in(graph, cell);
   if (object == nullptr || object->name.module != "numpy" || object->name.name != "dtype") {
@@ -134,7 +134,7 @@ std::optional<Value> complex_value(const std::string& bytes) {
   return std::nullopt;
 }
 
-// Four bytes a character, with NULs behind the last.
+// Decodes a text: four bytes for each character, padded with NULs.
 std::optional<Value> text_value(const std::string& bytes) {
   std::string text;
   size_t end = 0;

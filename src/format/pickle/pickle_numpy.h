@@ -9,12 +9,12 @@
 #include <string>
 #include <vector>
 
-// NumPy's numbers and arrays, as NumPy 1 and 2 pickle them: the functions that would make them are
-// not known to this reader, but what they get is plain data.
+// NumPy's numbers and arrays, as NumPy 1 and 2 pickle them. This reader does not know the functions
+// that would make them, but the arguments of those functions are plain data.
 
 namespace checkpoint::format::pickle {
 
-/// How NumPy describes a kind of element: "f8" in either byte order.
+/// NumPy's description of an element type: "f8", in either byte order.
 struct NumpyType {
   char kind;
   int64_t width;
@@ -23,24 +23,24 @@ struct NumpyType {
 
 struct NumpyData {
   NumpyType type;
-  bool is_array;  ///< Otherwise a single number or text.
+  bool is_array;  ///< False: a single number or text.
   std::vector<int64_t> sizes;
-  bool fortran;  ///< The first dimension's elements stand side by side.
+  bool fortran;  ///< The first dimension is contiguous.
   Cell bytes;
 };
 
-/// What the object holds; empty if it does not come from NumPy, or is of a kind that this reader
-/// does not know: of structures, objects, dates.
+/// Returns the data of a NumPy object. Returns empty if the object is not one of NumPy's, or of a
+/// kind that this reader does not know: structures, objects, dates.
 std::optional<NumpyData> find_numpy(const Graph& graph, const OpaqueObject& object);
 
-/// A single one as the value that it is in Python; empty if it has another number of bytes, or if a
-/// tree has no place for it.
+/// Returns a single element as the value that it is in Python. Returns empty if `bytes` has the
+/// wrong size, or if a tree cannot hold such a value.
 std::optional<Value> numpy_value(const NumpyType& type, std::string bytes);
 
-/// The dtype of an array's tensor; empty if the LibTorch in use has none.
+/// Returns the dtype of an array's tensor; empty if this LibTorch does not have it.
 std::optional<c10::ScalarType> numpy_dtype(const NumpyType& type);
 
-/// Of an array that fills its memory; empty if it would need another number of bytes.
+/// Returns the strides of a contiguous array; empty if it would need another number of bytes.
 std::optional<std::vector<int64_t>> numpy_strides(const NumpyData& array, size_t bytes);
 
 }  // namespace checkpoint::format::pickle

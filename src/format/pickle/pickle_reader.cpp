@@ -28,14 +28,14 @@ namespace {
 using namespace pickle;
 
 constexpr int kMaxDepth = 256;
-// Of objects that hold each other. Deeper ones have no parts.
+// The nesting limit of objects that contain each other. Deeper ones have no parts.
 constexpr int kMaxOpaqueDepth = 64;
-// A tensor without its elements.
+// The memory of a tensor without its elements.
 constexpr uint64_t kStorageBytes = 1024;
-// What a dict's entry takes: its value, its key twice, and a place in the index.
+// The memory of a dict's entry: its value, its key twice, and a place in the index.
 constexpr uint64_t kEntryBytes = sizeof(Value) + 2 * sizeof(Key) + 32;
 
-// Unfolds the graph into a tree. What the graph shares is copied, and the budget bounds that.
+// Unfolds the graph into a tree. Shared nodes are copied, and the budget bounds the copies.
 class Unfolder {
  public:
   Unfolder(const Graph& graph, const std::string& file, const TensorMaker& make_tensor,
@@ -47,7 +47,7 @@ class Unfolder {
   }
 
  private:
-  // One level further down, as long as it lives.
+  // Goes one level deeper, as long as it lives.
   class Level {
    public:
     explicit Level(Unfolder& unfolder) : unfolder_(unfolder) {
@@ -126,7 +126,7 @@ class Unfolder {
     return make(std::get<DictAt>(state.front()));
   }
 
-  // A storage that no tensor stands for: all its elements, in one dimension.
+  // A storage without a tensor: all its elements, in one dimension.
   Value make(StorageAt at) {
     const Storage& storage = graph_.storages[at.index];
     budget_.charge(kStorageBytes);
@@ -140,7 +140,7 @@ class Unfolder {
                                false}));
   }
 
-  // Names that stand for themselves.
+  // Names that are used as values.
   Value make(ForeignName name) { return name_alone(graph_.foreign[name.index]); }
   Value make(Global global) { return name_alone(name_of(global)); }
   Value make(StorageClass type) {
@@ -156,7 +156,7 @@ class Unfolder {
 
   Value name_alone(Name name) { return Value(Opaque{full_name(name), {}}); }
 
-  // Each has its parts at its first place alone: objects may hold each other in circles.
+  // Each object gets its parts only at its first place: objects may contain each other in circles.
   Value make(OpaqueAt at) {
     const OpaqueObject& object = graph_.opaques[at.index];
     if (const auto data = find_numpy(graph_, object)) {
@@ -177,7 +177,7 @@ class Unfolder {
     return Value(std::move(opaque));
   }
 
-  // NumPy's numbers and arrays: as Python's own, and as tensors.
+  // NumPy's numbers become Python's, and its arrays become tensors.
   std::optional<Value> plain_value(const NumpyData& data) {
     std::string bytes = bytes_of(data.bytes);
     if (!data.is_array) return numpy_value(data.type, std::move(bytes));
@@ -219,8 +219,7 @@ class Unfolder {
     return nullptr;
   }
 
-  // A dict whose keys a tree has no place for: as what it consists of, (key, value) by (key,
-  // value).
+  // A dict with keys that a tree cannot hold becomes an opaque value of (key, value) pairs.
   Value opaque_dict(const std::vector<Cell>& cells, const Cell& odd) {
     Opaque opaque{"dict with the key " + key_text(odd, 0), {}};
     budget_.charge(cells.size() * (sizeof(Value) + sizeof(Tuple)));
@@ -230,7 +229,7 @@ class Unfolder {
     return Value(std::move(opaque));
   }
 
-  // As Python writes it, shortened.
+  // Returns the key as Python writes it, shortened.
   std::string key_text(const Cell& cell, int depth) {
     if (std::holds_alternative<None>(cell)) return "None";
     if (const auto* truth = std::get_if<bool>(&cell)) return *truth ? "True" : "False";
@@ -273,7 +272,7 @@ class Unfolder {
     fail(ErrorCode::kCorrupt, "a key is missing");
   }
 
-  // Each byte as the character of that number, in UTF-8.
+  // Decodes bytes that are written as a UTF-8 text: each character is one byte with its number.
   std::string latin1(Text text) {
     const std::string_view utf8 = graph_.text(text);
     budget_.charge(utf8.size());
@@ -293,7 +292,8 @@ class Unfolder {
     return bytes;
   }
 
-  // Python 2 does not say what its bytes mean: mostly they are UTF-8, and any bytes are Latin-1.
+  // Python 2 does not say how its texts are encoded. Most are UTF-8; the rest is read as Latin-1,
+  // which accepts any bytes.
   std::string copy_old(Text text) {
     const std::string_view bytes = graph_.text(text);
     if (base::is_valid_utf8(bytes)) return copy(text);
@@ -318,7 +318,7 @@ class Unfolder {
   Budget& budget_;
   int depth_ = 0;
   int opaque_depth_ = 0;
-  std::unordered_set<uint32_t> unfolded_;  // The opaque objects that have got their parts.
+  std::unordered_set<uint32_t> unfolded_;  // The opaque objects that already have their parts.
 };
 
 }  // namespace

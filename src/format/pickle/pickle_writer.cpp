@@ -24,9 +24,10 @@ namespace checkpoint::format {
 
 namespace {
 
-// Longer texts are not worth remembering.
+// Longer texts are written each time.
 constexpr size_t kMaxRemembered = 64;
 
+// Writes one pickle; used once.
 class Pickler {
  public:
   explicit Pickler(const PthStorages& storages)
@@ -68,7 +69,7 @@ class Pickler {
         put_double(value.to_double());
         break;
       case Value::Kind::kComplex:
-        // Protocol 2 calls the module of built-in names as Python 2 did.
+        // In protocol 2 the module of built-in names has its Python 2 name.
         put_global("__builtin__", "complex");
         put_double(value.to_complex().real());
         put_double(value.to_complex().imag());
@@ -145,7 +146,7 @@ class Pickler {
     out_ += 'u';
   }
 
-  // As Python's own Tensor.__reduce_ex__ describes it.
+  // Writes a tensor like Python's own Tensor.__reduce_ex__.
   void put_tensor(size_t index, bool requires_grad) {
     uint32_t& remembered = tensor_memo_[index];
     if (remembered != kNotYet) {
@@ -181,7 +182,7 @@ class Pickler {
     remembered = remember();
   }
 
-  // The dtypes for which Python has a class of storages. The rest came later.
+  // Whether Python has a storage class for the dtype. Newer dtypes have none.
   static bool has_storage_class(c10::ScalarType dtype) {
     switch (dtype) {
       case c10::ScalarType::Byte:
@@ -210,7 +211,8 @@ class Pickler {
     out_ += device.has_index() ? "\x86R" : "\x85R";
   }
 
-  // Protocol 2 has no bytes: a text whose characters have their numbers.
+  // Protocol 2 cannot hold bytes: they become a text, in which each character is one byte with its
+  // number.
   void put_bytes(const std::string& bytes) {
     put_global("_codecs", "encode");
     std::string text;
@@ -284,7 +286,7 @@ class Pickler {
   }
 
   void put_global(std::string_view module, std::string_view name) {
-    // There are few different ones.
+    // A linear search suffices: a pickle has few different names.
     for (const Named& known : globals_) {
       if (known.name == name && known.module == module) {
         recall(known.number);
@@ -295,7 +297,7 @@ class Pickler {
     globals_.push_back({std::string(module), std::string(name), remember()});
   }
 
-  // Gives what was just put a number.
+  // Puts the value that was written last into the memo, and returns its number there.
   uint32_t remember() {
     const uint32_t number = remembered_++;
     out_ += number < 0x100 ? 'q' : 'r';

@@ -33,8 +33,8 @@ bool lives_on_cpu_as_it_is(const at::Tensor& live) {
   return live.device().is_cpu() && !live.is_conj() && !live.is_neg();
 }
 
-// For a tensor that nothing else overlaps: only its own elements. An expanded one has more elements
-// than memory, and stays so.
+// Returns only the elements of a tensor that overlaps no other. An expanded tensor has more
+// elements than memory, and stays as it is.
 at::Tensor without_gaps(const at::Tensor& tensor) {
   return extent(tensor) <= tensor.numel() ? tensor : tensor.contiguous();
 }
@@ -61,7 +61,7 @@ void PthStorages::add(const at::Tensor& live, const Path& path) {
   placements_.push_back({live, plain, 0, 0});
 }
 
-// Its place in placements_, or the next one there.
+// Returns the index of a tied tensor in placements_, or placements_.size().
 size_t PthStorages::find_tied(const at::Tensor& live) const {
   if (live.numel() == 0) return placements_.size();
   auto [known, end] = by_memory_.equal_range(live.data_ptr());
@@ -77,14 +77,14 @@ size_t PthStorages::find_tied(const at::Tensor& live) const {
 void PthStorages::make_storages() {
   std::vector<size_t> order(placements_.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  // Empty ones first: they overlap nothing.
+  // Empty tensors first: they overlap nothing.
   const auto first_with_elements = std::stable_partition(
       order.begin(), order.end(), [&](size_t i) { return placements_[i].tensor.numel() == 0; });
   std::sort(first_with_elements, order.end(), [&](size_t left, size_t right) {
     return begin_of(placements_[left].tensor) < begin_of(placements_[right].tensor);
   });
 
-  // Each run of tensors that overlap: where in `order` it begins and ends.
+  // The runs of tensors that overlap: where each begins and ends in `order`.
   std::vector<std::pair<size_t*, size_t*>> runs;
   runs.reserve(order.size());
   const char* end = nullptr;
@@ -99,7 +99,7 @@ void PthStorages::make_storages() {
       if (!is_empty) end = end_of(tensor);
     }
   }
-  // Back into the tree's order, which is the one in which people look at files.
+  // Restores the order of the tree: people expect it in a file.
   for (const auto& [first, last] : runs) std::sort(first, last);
   std::sort(runs.begin(), runs.end(),
             [](const auto& left, const auto& right) { return *left.first < *right.first; });
@@ -121,8 +121,8 @@ void PthStorages::make_storage(const size_t* begin, const size_t* end) {
     data_end = std::max(data_end, end_of(tensor));
     mixed = mixed || tensor.scalar_type() != first.tensor.scalar_type();
   }
-  // From the storage's own begin each dtype's elements are whole numbers of elements away. (There
-  // are several storages where memory that is not LibTorch's was made tensors piece by piece.)
+  // Counted from the begin of the storage, the offset of each dtype is a whole number of elements.
+  // (There are several storages if tensors were made piece by piece from foreign memory.)
   if (mixed) data = storages;
   for (const size_t* index = begin; index != end; ++index) {
     Placement& placement = placements_[*index];
@@ -140,7 +140,7 @@ void PthStorages::make_storage(const size_t* begin, const size_t* end) {
   storages_.push_back({data, static_cast<size_t>(data_end - data), mixed});
 }
 
-// Where in the tree it stands first.
+// Returns the key of its first place in the tree.
 std::string PthStorages::key_of(const Placement& placement) const {
   std::string key;
   bool found = false;

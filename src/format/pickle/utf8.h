@@ -5,7 +5,7 @@
 
 namespace checkpoint::format {
 
-/// Appends a character by its number. Returns false if no character has that number.
+/// Appends a character by its number. Returns false if the number is not valid.
 inline bool append_utf8(std::string& text, uint32_t character) {
   if (character > 0x10ffff || (character >= 0xd800 && character < 0xe000)) return false;
   const auto append = [&](uint32_t byte) { text += static_cast<char>(byte); };
@@ -28,7 +28,7 @@ inline bool append_utf8(std::string& text, uint32_t character) {
   return true;
 }
 
-/// Appends the character whose number the byte is.
+/// Appends the character with the number of the byte.
 inline void append_latin1(std::string& text, char c) {
   const auto byte = static_cast<unsigned char>(c);
   if (byte < 0x80) {

@@ -26,10 +26,11 @@ namespace checkpoint::format {
 
 namespace {
 
-// The reference implementation starts the data at a multiple of it.
+// The reference implementation aligns the data to a multiple of this.
 constexpr uint64_t kAlignment = 8;
 
-// What is all that a reader without the tree would see.
+// Whether the tree is only tensors with names: a reader that ignores the tree's JSON then loses
+// nothing.
 bool is_flat(const Value& tree) {
   return tree.is_dict() && std::all_of(tree.dict().begin(), tree.dict().end(), [](const auto& e) {
            return std::holds_alternative<std::string>(e.first) && e.second.is_tensor();
@@ -46,6 +47,7 @@ std::vector<int64_t> contiguous_strides(const std::vector<int64_t>& shape) {
 
 std::string quoted(const std::string& text) { return base::dump_json(text, -1); }
 
+// A tensor and its name in the file.
 struct Named {
   std::string name;
   at::Tensor tensor;
@@ -167,7 +169,7 @@ void write_safetensors(const Value& tree, const std::map<std::string, std::strin
   base::append_little_endian(length, header.size(), sizeof(uint64_t));
   sink.write(length.data(), length.size());
   sink.write(header.data(), header.size());
-  std::string digest;  // Nobody asks for it.
+  std::string digest;  // Not used.
   const store::DrainedAtEnd drained(sink);
   for (const Named& named : tensors) {
     const size_t bytes = static_cast<size_t>(named.tensor.numel()) * named.tensor.element_size();

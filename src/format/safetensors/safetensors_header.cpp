@@ -25,21 +25,22 @@ namespace checkpoint::format {
 namespace {
 
 constexpr uint64_t kLengthBytes = 8;
-// The reference implementation's own limit.
+// The limit of the reference implementation.
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr size_t kMaxDimensions = 64;
 constexpr char kMetadata[] = "__metadata__";
-constexpr char kBlanks[] = " \t\n\r";  // Those of JSON.
-// How deep the reference implementation's parser goes, the header itself included.
+constexpr char kBlanks[] = " \t\n\r";  // The whitespace of JSON.
+// The nesting limit of the reference implementation's parser, the header itself included.
 constexpr size_t kMaxDepth = 127;
 
+// The names of one dtype.
 struct DtypeName {
   const char* safetensors;
   const char* python;
 };
 
-// In the reference implementation's order. A python name of "" is for what LibTorch has no dense
-// dtype for.
+// In the order of the reference implementation. An empty Python name marks a dtype that LibTorch
+// does not have for dense tensors.
 constexpr DtypeName kDtypes[] = {
     {"BOOL", "bool"},
     {"F4", ""},
@@ -65,9 +66,8 @@ constexpr DtypeName kDtypes[] = {
     {"U64", "uint64"},
 };
 
-// Takes the header's JSON event by event: nothing is built that it should not hold. As the
-// reference implementation does, it ignores a tensor's fields that it does not know, whatever they
-// hold.
+// Parses the header's JSON event by event, so nothing unexpected is ever built. Ignores unknown
+// fields of a tensor, whatever they hold, as the reference implementation does.
 class HeaderParser final : public base::JsonEvents {
  public:
   HeaderParser(SafetensorsHeader& header, const std::string& file) : header_(header), file_(file) {}
@@ -180,7 +180,7 @@ class HeaderParser final : public base::JsonEvents {
   bool null() override {
     if (is_ignored_value()) return true;
     if (place_ != Place::kMetadataBegin) fail("unexpected null");
-    place_ = Place::kHeader;  // The same as no metadata.
+    place_ = Place::kHeader;  // Means: without metadata.
     return true;
   }
 
@@ -254,8 +254,8 @@ class HeaderParser final : public base::JsonEvents {
     return true;
   }
 
-  // Whether a value other than an array and an object is ignored. If it is all that its field
-  // holds, the field ends with it.
+  // Whether a value that is not an array or object is ignored. If it is the whole value of its
+  // field, the field ends with it.
   bool is_ignored_value() {
     if (place_ != Place::kIgnored) return false;
     if (ignored_depth_ == 0) place_ = Place::kTensor;
@@ -291,7 +291,7 @@ class HeaderParser final : public base::JsonEvents {
   std::unordered_set<std::string> names_;
 };
 
-// That the tensors fill the bytes behind the header, one after the other.
+// Checks that the tensors fill the bytes after the header, one after the other.
 void check_places(const SafetensorsHeader& header, const store::ByteSource& source) {
   const uint64_t data_bytes = source.size() - header.data_offset;
   uint64_t position = 0;

@@ -18,7 +18,7 @@ struct SafetensorsEntry {
   std::string name;
   c10::ScalarType dtype;
   std::vector<int64_t> shape;
-  uint64_t begin;  ///< Of its bytes, from the end of the header on.
+  uint64_t begin;  ///< Where its bytes begin, counted from the end of the header.
   uint64_t end;
 };
 
@@ -26,22 +26,23 @@ struct SafetensorsEntry {
 struct SafetensorsHeader {
   std::vector<SafetensorsEntry> tensors;  ///< In the order of their bytes.
   std::map<std::string, std::string> metadata;
-  uint64_t data_offset;  ///< Where in the file the tensors' bytes begin.
+  uint64_t data_offset;  ///< Where the tensors' bytes begin in the file.
 };
 
-/// Whether a file of this size that begins so can be a safetensors file. `begin` is the whole file,
-/// or at least 9 bytes of it; blanks may stand before the header's brace, even more than `begin`
-/// holds.
+/// Returns whether a file of this size that begins with these bytes can be a safetensors file.
+/// `begin` is the whole file, or at least its first 9 bytes. Blanks may precede the header's brace,
+/// even more than `begin` holds.
 bool looks_like_safetensors(std::string_view begin, uint64_t file_bytes);
 
-/// Reads and checks the header: the tensors' bytes fill the rest of the file, without gaps and
-/// overlaps, and each has as many as its shape and dtype say. Throws Error(corrupt), and
-/// Error(unsupported) for a dtype that this LibTorch does not have.
+/// Reads and checks the header. The tensors' bytes must fill the rest of the file without gaps or
+/// overlaps. Each tensor must have as many bytes as its shape and dtype need. Throws
+/// Error(corrupt), and Error(unsupported) for a dtype that this LibTorch does not have.
 SafetensorsHeader read_safetensors_header(const store::ByteSource& source);
 
-/// "F32" for kFloat; null for what safetensors has no name for.
+/// Returns the format's name of a dtype: "F32" for kFloat. Returns null if the format does not
+/// support the dtype.
 const char* safetensors_dtype(c10::ScalarType dtype);
-/// The dtype's place in the order by which the reference implementation sorts.
+/// Returns the dtype's position in the order by which the reference implementation sorts.
 int safetensors_rank(c10::ScalarType dtype);
 
 }  // namespace checkpoint::format

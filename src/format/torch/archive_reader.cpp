@@ -38,7 +38,7 @@ bool has_record(const ZipReader& zip, std::initializer_list<std::string_view> en
               zip.source().name(), 0, hint);
 }
 
-// A zip archive of something else.
+// Says what a zip archive without data.pkl is.
 [[noreturn]] void throw_foreign(const ZipReader& zip) {
   if (has_record(zip, {"archive_format", "serialized_exported_program.json"})) {
     refuse(zip, "a program that torch.export wrote (.pt2)",
@@ -57,7 +57,7 @@ bool has_record(const ZipReader& zip, std::initializer_list<std::string_view> en
   refuse(zip, "not one of LibTorch", "Give a file that torch.save or LibTorch wrote.");
 }
 
-// The folder that everything lies in: the one with a data.pkl. With its slash.
+// Returns the folder of the archive, with its slash: the one with a data.pkl.
 std::string find_root(const ZipReader& zip) {
   constexpr std::string_view kPickle = "/data.pkl";
   std::optional<std::string> root;
@@ -74,8 +74,8 @@ std::string find_root(const ZipReader& zip) {
   return *root;
 }
 
-// Packed, it may be some times as large, but not so many times that a short file could ask for much
-// memory: what reading takes grows with it.
+// Reads data.pkl. The memory for reading grows with its size, and a short file must not ask for
+// much. So a compressed one may have at most 1 MiB and 64 times its compressed size.
 std::string read_data_pickle(const ZipReader& zip, const ZipEntry& entry) {
   constexpr uint64_t kFree = uint64_t{1} << 20;
   constexpr uint64_t kMostPerByte = 64;
@@ -89,7 +89,7 @@ std::string read_data_pickle(const ZipReader& zip, const ZipEntry& entry) {
   return zip.read(entry, kMaxPickleBytes);
 }
 
-// LibTorch 2 says in which order it wrote its numbers' bytes; 1.13 knows only one.
+// LibTorch 2 writes the byte order of its numbers into the archive; 1.13 knows only one order.
 bool is_big_endian(const ZipReader& zip, const std::string& root) {
   const ZipEntry* entry = zip.find(root + "byteorder");
   if (entry == nullptr) return false;
@@ -102,7 +102,7 @@ bool is_big_endian(const ZipReader& zip, const std::string& root) {
   return false;
 }
 
-// The records of the tensors. Each local header is read once, however many share a storage.
+// Finds the records of the tensors. Reads each local header once, even if tensors share a record.
 class Records {
  public:
   Records(const ZipReader& zip, const std::string& root)
@@ -130,7 +130,7 @@ class Records {
   }
 
  private:
-  // Tensors come in the order of their records, as a rule.
+  // Tensors usually come in the order of their records.
   const ZipEntry* find_entry() const {
     const bool is_next = next_ < records_.size() && zip_.entries()[next_].name == full_name_;
     return is_next ? &zip_.entries()[next_] : zip_.find(full_name_);
@@ -140,8 +140,8 @@ class Records {
 
   const ZipReader& zip_;
   const std::string& root_;
-  std::string full_name_;  // Of the record that is looked for.
-  size_t next_ = 0;        // The one behind the last that was found.
+  std::string full_name_;  // Of the record that is searched for.
+  size_t next_ = 0;        // The one after the last that was found.
   std::vector<std::optional<ByteRange>> records_;
 };
 

@@ -36,7 +36,7 @@ const std::string& string_key(const Key& key, const Path& path) {
               "", 0, "Use string keys, or put the dict into a list.");
 }
 
-// The sink that finds out where each tensor goes.
+// A sink that finds out where each tensor is written.
 class TableBuilder {
  public:
   explicit TableBuilder(store::ByteSink& sink) : sink_(sink), drained_(sink) {}
@@ -63,7 +63,7 @@ class TableBuilder {
     written_ += count;
   }
 
-  // What was not seen on its way cannot be found again.
+  // Throws if a tensor was not seen on its way: its place cannot be found later.
   std::vector<store::TensorEntry> finish() {
     sink_.drain();
     for (const auto& [twin, first] : twins_) entries_[twin].xxh3_128 = entries_[first].xxh3_128;
@@ -77,7 +77,7 @@ class TableBuilder {
   }
 
  private:
-  // Where the digest belongs. Null if these are not the bytes of a whole tensor.
+  // Returns where the digest belongs, or null if these bytes are not a whole tensor.
   std::string* note(const std::vector<size_t>& tensors, size_t count) {
     std::optional<size_t> first;
     for (const size_t tensor : tensors) {
@@ -94,10 +94,12 @@ class TableBuilder {
   std::vector<store::TensorEntry> entries_;
   // Tied tensors share one pointer.
   std::unordered_map<const void*, std::vector<size_t>> by_pointer_;
-  std::vector<std::pair<size_t, size_t>> twins_;  // And one digest: whose, and where it is.
+  std::vector<std::pair<size_t, size_t>>
+      twins_;  // They share one digest: the tensor without it, and the one with it.
   store::DrainedAtEnd drained_;
 };
 
+// Writes a tree into an OutputArchive, and adds each tensor to the table.
 class TreeWriter {
  public:
   explicit TreeWriter(TableBuilder& table) : table_(table) {}
@@ -163,13 +165,13 @@ class TreeWriter {
   }
 
   IValue list_to_ivalue(const Value::List& list, const Path& place) {
-    // LibTorch's own readers insist on typed lists.
+    // LibTorch's own readers require typed lists.
     c10::impl::GenericList result(natural_element_type(list));
     for (IValue& element : elements(list, place)) result.push_back(std::move(element));
     return result;
   }
 
-  // A dict inside a list or a tuple: no archive can stand there.
+  // A dict inside a list or a tuple becomes a TorchScript dict: an archive cannot be nested there.
   IValue dict_to_ivalue(const Dict& dict, const Path& place) {
     const bool integers =
         !dict.empty() && std::all_of(dict.begin(), dict.end(), [](const auto& entry) {

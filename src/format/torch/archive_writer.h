@@ -12,22 +12,23 @@
 
 namespace checkpoint::format {
 
-/// Throws Error(unsupported) if plain LibTorch could not read the name back: names become
-/// TorchScript source, where quotes, backslashes, line ends and keywords have a meaning.
-/// `path` says where the name stands.
+/// Throws Error(unsupported) if plain LibTorch could not read this name back. Names become
+/// TorchScript source, in which quotes, backslashes, line ends and keywords have a meaning. `path`
+/// is the full path of the name.
 void check_archive_name(const std::string& name, const std::string& path);
 
-/// Whether that holds for all names of a tree of nested dicts, and none is empty, and it is not too
-/// deep to be written.
+/// Returns whether a tree of nested dicts can be written: all names pass that check and are not
+/// empty, and the tree is not too deep.
 bool can_be_archive(const Dict& tree, int depth = 0);
 
 /// Writes a tree as a LibTorch archive (torch::serialize::OutputArchive): each dict becomes a
-/// nested archive. Its tensors must be dense CPU tensors that begin their storage; they are written
-/// from their own memory, and must not change during the call. Returns an entry for each tensor, in
-/// order, but for `device` and `file`. Never aborts the process, whatever the sink throws; that is
-/// rethrown. Throws Error(unsupported) for what an archive cannot hold. The entries of the
-/// outermost dict that `any_keys` names become dicts of TorchScript instead, whose keys may be any
-/// texts or any integers.
+/// nested archive. The entries of the outermost dict that `any_keys` names become TorchScript dicts
+/// instead, whose keys may be any texts or any integers. Returns an entry for each tensor, in
+/// order, without `device` and `file`.
+///
+/// The tensors must be dense CPU tensors that begin their storage. They are written from their own
+/// memory, which must not change during the call. Throws Error(unsupported) for what an archive
+/// cannot hold. Rethrows what the sink throws, and never aborts the process.
 std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink,
                                               const std::set<std::string>& any_keys = {});
 

@@ -25,10 +25,11 @@ using c10::IValue;
 using c10::TypeKind;
 using c10::TypePtr;
 
-// Begins the first half of a pair that says its type.
+// The prefix of the type's name in such a pair.
 constexpr std::string_view kScriptTag = "TorchScript ";
 constexpr int kMaxTypeDepth = 32;
 
+// A type without parts: its name in TorchScript, its kind, and how to get it.
 struct SimpleType {
   std::string_view name;
   TypeKind kind;
@@ -62,7 +63,8 @@ constexpr SimpleType kSimpleTypes[] = {
   throw Error(ErrorCode::kCorrupt, "'" + path + "': " + what);
 }
 
-// "Dict[str, List[Tensor]]"; the spelling is that of TorchScript, but this file's own.
+// Spells a type in TorchScript's notation, but with this file's own code: "Dict[str,
+// List[Tensor]]".
 std::string spell(const c10::Type& type, const std::string& path) {
   for (const SimpleType& simple : kSimpleTypes) {
     if (simple.kind == type.kind()) return std::string(simple.name);
@@ -90,7 +92,7 @@ std::string spell(const c10::Type& type, const std::string& path) {
   }
 }
 
-// The other direction.
+// Reads a type that `spell` wrote.
 class TypeReader {
  public:
   TypeReader(std::string_view text, const std::string& path) : rest_(text), path_(path) {}
@@ -120,7 +122,7 @@ class TypeReader {
     fail();
   }
 
-  // What DictType::create would throw about in words of its own.
+  // DictType::create throws for other key types; our own error comes first.
   static bool may_be_key(const c10::Type& type) {
     switch (type.kind()) {
       case TypeKind::IntType:
@@ -169,7 +171,7 @@ Value with_type(const std::string& type, Value content) {
   return Tuple{{std::string(kScriptTag) + type, std::move(content)}};
 }
 
-// The type's name, or empty for a tuple that is only a tuple.
+// Returns the type's name, or empty for an ordinary tuple.
 std::string_view type_of(const std::vector<Value>& pair) {
   if (pair.size() != 2 || pair[0].kind() != Value::Kind::kString) return {};
   const std::string_view text = pair[0].to_string();
@@ -215,7 +217,7 @@ std::vector<IValue> to_all(const std::vector<Value>& values, const std::string& 
   return result;
 }
 
-// The elements, each of which is of the type.
+// Returns the elements, and checks that each has the type.
 std::vector<IValue> to_all_of(const Value& list, const c10::Type& type, const std::string& path) {
   std::vector<IValue> result = to_all(list.list(), path);
   for (const IValue& element : result) {

@@ -32,15 +32,15 @@ at::Tensor refuse_tensor(const TensorLayout&) {
   throw Error(ErrorCode::kCorrupt, "a tensor is where the file should describe itself");
 }
 
-// Reads one pickle after the other. How long each is, only reading it tells.
+// Reads one pickle after the other. The length of each is known only once it was read.
 class Pickles {
  public:
   explicit Pickles(const store::ByteSource& source) : source_(source), bytes_(source.size()) {}
 
   uint64_t position() const { return position_; }
 
-  // Calls `read(bytes, &end)` with the bytes from here on: with few of them, and with more as long
-  // as they do not suffice.
+  // Calls `read(bytes, &end)` with the bytes from the current position on: first a few of them,
+  // then more until they suffice.
   template <typename Read>
   void next(const Read& read) {
     const uint64_t left = std::min(bytes_ - position_, kMaxPickleBytes);
@@ -86,7 +86,7 @@ StoragesByKey by_key(const std::vector<PickledStorage>& storages, const store::B
   return result;
 }
 
-// Where each storage's bytes lie, from the list of keys and the lengths before them.
+// Finds where each storage's bytes are, from the list of keys and the length before each storage.
 std::unordered_map<std::string, ByteRange> find_records(const Value& keys, uint64_t position,
                                                         const StoragesByKey& storages,
                                                         const store::ByteSource& source) {
@@ -144,8 +144,8 @@ DecodedArchive read_legacy(const store::ByteSource& source) {
   }
   pickles.next_value();  // The sizes of the machine's types, which are not needed.
 
-  // Twice: the storages' places are known only when all of it and the keys behind it have been
-  // read.
+  // The object is read twice: the places of the storages are known only after the object and the
+  // keys that follow it.
   const uint64_t object_at = pickles.position();
   StoragesByKey storages;
   pickles.next([&](const std::string& pickle, size_t* end) {

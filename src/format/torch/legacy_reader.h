@@ -7,12 +7,12 @@
 
 namespace checkpoint::format {
 
-/// Whether a file that begins with these bytes can be one that read_legacy reads: a pickle.
+/// Returns whether a file that begins with these bytes can be one for read_legacy: a pickle.
 bool looks_like_legacy(std::string_view begin);
 
-/// Reads what Python's torch.save wrote before 1.6, and writes with
-/// _use_new_zipfile_serialization=False: five pickles one after the other, then the storages. As
-/// read_archive otherwise.
+/// Reads what Python's torch.save wrote before 1.6, and still writes with
+/// _use_new_zipfile_serialization=False: five pickles one after the other, then the storages.
+/// Otherwise like read_archive.
 DecodedArchive read_legacy(const store::ByteSource& source);
 
 }  // namespace checkpoint::format

@@ -15,7 +15,7 @@ using torch::serialize::OutputArchive;
 
 namespace {
 
-// The module in each archive, under this name in every LibTorch from 1.13 to 2.14.
+// The name of the module in each archive, in every LibTorch from 1.13 to 2.14.
 TORCH_CHECKPOINT_OPEN_MEMBER(ModuleOfInput, InputArchive::module_)
 TORCH_CHECKPOINT_OPEN_MEMBER(ModuleOfOutput, OutputArchive::module_)
 

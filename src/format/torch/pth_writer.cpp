@@ -11,10 +11,10 @@ namespace checkpoint::format {
 
 namespace {
 
-// Which of PyTorch's zip formats it is.
+// The version of PyTorch's zip format.
 constexpr char kFormatVersion[] = "3\n";
 
-// Of each record: where in the file its bytes begin, and their digest.
+// For each record: where its bytes begin in the file, and their digest.
 struct Written {
   std::vector<uint64_t> offsets;
   std::vector<std::string> digests;

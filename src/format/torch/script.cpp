@@ -16,10 +16,10 @@
 namespace checkpoint {
 namespace {
 
-// LibTorch would read where there is nothing, and the process would end.
+// LibTorch would read memory that does not exist, and the process would end.
 void check_memory(const torch::jit::Module& module) {
   for (const auto& attribute : module.named_attributes()) {
-    if (attribute.value.isObject()) continue;  // Its own attributes come by themselves.
+    if (attribute.value.isObject()) continue;  // named_attributes lists its attributes too.
     attribute.value.visit([&](const c10::IValue& part) {
       if (!part.isTensor()) return false;
       const std::string missing = format::missing_memory(part.toTensor());
@@ -42,7 +42,7 @@ void save_script(const torch::jit::Module& module, const std::string& path) {
 }
 
 torch::jit::Module load_script(const std::string& path, std::optional<c10::Device> device) {
-  // LibTorch's own words for a missing file are those for a damaged one.
+  // LibTorch reports a missing file as a damaged one.
   struct stat info;
   if (::stat(path.c_str(), &info) != 0) throw store::system_failure("open the file", path, errno);
   try {

@@ -8,17 +8,18 @@
 namespace checkpoint::format {
 
 /// Takes the bytes that one of LibTorch's writers hands over. A callback that reports a failure
-/// makes that writer throw from its destructor, which ends the process. So this one never does: the
-/// first failure is kept, the rest is dropped, and `run` throws it afterwards.
+/// makes that writer throw from its destructor, which ends the process. So this callback never
+/// fails: the guard keeps the first exception and drops the rest of the bytes. `run` throws the
+/// exception afterwards.
 class WriterGuard {
  public:
   using Write = std::function<void(const void* data, size_t count)>;
 
   explicit WriterGuard(Write write);
-  /// The callback to pass to LibTorch. It refers to this object.
+  /// Returns the callback to pass to LibTorch. It refers to this object.
   std::function<size_t(const void*, size_t)> callback();
-  /// Calls LibTorch's writer, and throws what was kept; or Error(unsupported), in which LibTorch
-  /// says why it cannot write `what`.
+  /// Calls LibTorch's writer, then throws the exception that was kept. If the writer itself fails,
+  /// throws Error(unsupported) with LibTorch's reason why it cannot write `what`.
   void run(const std::string& what, const std::function<void()>& writer);
 
  private:

@@ -24,7 +24,7 @@ bool may_be_read(c10::ScalarType dtype) {
   return std::find(known.begin(), known.end(), dtype) != known.end();
 }
 
-// Whether tensors of this device may have no storage at all (XLA's, for one).
+// Tensors of some devices have no storage at all: XLA's, for one.
 bool may_lack_storage(const c10::Device& device) { return !device.is_cpu() && !device.is_cuda(); }
 
 }  // namespace
@@ -106,7 +106,7 @@ bool fills_its_storage(const at::Tensor& tensor) {
          tensor.storage().nbytes() == static_cast<size_t>(tensor.numel()) * tensor.element_size();
 }
 
-// Most tensors are: to take them as they are costs nothing.
+// True for most tensors; using them as they are costs nothing.
 bool is_dense_already(const at::Tensor& live) {
   return live.device().is_cpu() && live.is_leaf() && !live.is_conj() && !live.is_neg() &&
          fills_its_storage(live);
@@ -121,8 +121,8 @@ Value Densifier::densify(Value value, const std::string& path) {
   return value;
 }
 
-// Only the tensor's own elements are written, not the whole storage behind a view; and LibTorch
-// 1.13 writes wrong values where a conj or neg bit is pending.
+// Takes only the tensor's own elements, not the whole storage behind a view. Resolves conj and neg
+// bits: LibTorch 1.13 writes wrong values while one is pending.
 at::Tensor Densifier::make_dense(const at::Tensor& live) const {
   if (is_dense_already(live)) return live;
   const torch::NoGradGuard no_grad;
@@ -156,7 +156,7 @@ at::Tensor Densifier::densify_tensor(const at::Tensor& live, const Path& path) {
   return dense;
 }
 
-// A parameter beside its detached self: one memory, two tensors.
+// Makes the second of two tensors that share one memory: a parameter and its detached self.
 at::Tensor Densifier::add_twin(const at::Tensor& live, const at::Tensor& dense) {
   at::Tensor twin = dense.detach();
   twin.set_requires_grad(keeps_grad(live));
@@ -166,8 +166,8 @@ at::Tensor Densifier::add_twin(const at::Tensor& live, const at::Tensor& dense) 
   return twin;
 }
 
-// One storage, one tensor: LibTorch would write a second view of another dtype or shape under the
-// dtype of the first.
+// Gives each tensor a storage of its own. In a shared storage, LibTorch would write a second view
+// of another dtype or shape with the dtype of the first.
 at::Tensor Densifier::own_storage(const at::Tensor& dense) const {
   if (dense.numel() == 0) return dense;
   const auto [first, last] = known_.equal_range(dense.data_ptr());

@@ -12,52 +12,53 @@
 
 namespace checkpoint::format {
 
-/// What becomes of tensors that live on a CUDA device.
+/// What happens to tensors on a CUDA device.
 enum class OnDevice {
-  kCopyToHost,  ///< Copied at once, as those of any other device.
+  kCopyToHost,  ///< Copied at once, as from any other device.
   kStay,        ///< Left there, dense. The caller copies them later.
 };
 
-/// What is wrong with a tensor that has elements and no memory that holds them, as a ZeroTensor, or
-/// one whose storage was freed; "" for all others. It follows "it is". To read such a tensor, or to
-/// write into it, would end the process.
+/// Returns what is wrong with a tensor whose elements have no memory: a ZeroTensor, or a tensor
+/// whose storage was freed. Returns "" for all others. The text follows "it is". Reading or writing
+/// such a tensor would end the process.
 std::string missing_memory(const at::Tensor& tensor);
 
-/// Throws Error(unsupported) naming a tensor that cannot be saved: undefined, sparse, quantized, on
-/// the meta device, without memory.
+/// Throws Error(unsupported), naming the tensor, if it cannot be saved: if it is undefined, sparse,
+/// quantized, on the meta device or without memory.
 void check_dense(const at::Tensor& live, const Path& path);
 
-/// Whether two tensors are the same elements of the same memory, which is not empty: tied.
+/// Returns whether two tensors are tied: the same elements of the same memory, which is not empty.
 bool are_tied(const at::Tensor& left, const at::Tensor& right);
 
-/// Over how many elements of its storage a tensor reaches, from its first one to its last.
+/// Returns how many elements of its storage a tensor spans, from its first to its last.
 int64_t extent(const at::Tensor& tensor);
-/// Bytes of all elements, gaps between them not counted.
+/// Returns the size of all elements in bytes, without the gaps between them.
 size_t bytes_of(const at::Tensor& tensor);
 
-/// Gives the tensors of trees the form in which they can be written: dense CPU tensors, each with a
-/// storage of its own that begins with it. Those that have it already are taken as they are and
-/// share the live memory; the rest are copied. Tied tensors (the same elements of the same memory)
-/// stay one tensor, over all trees given to one Densifier, or share one storage if they differ in
-/// requires_grad. Not thread-safe.
+/// Makes the tensors of trees writable: dense CPU tensors, each with a storage of its own that
+/// begins with it. A tensor in this form is used as it is and shares the live memory; the rest are
+/// copied. Tied tensors (the same elements of the same memory) stay one tensor, over all trees
+/// given to one Densifier. If they differ in requires_grad, they share one storage. Not
+/// thread-safe.
 class Densifier {
  public:
   explicit Densifier(OnDevice on_device = OnDevice::kCopyToHost) : on_device_(on_device) {}
 
-  /// `path` is where the tree stands, for keys and error texts. Throws Error(unsupported) naming a
-  /// tensor that cannot be saved: undefined, sparse, quantized, on the meta device, without memory.
+  /// Returns the tree with dense tensors. `path` is the tree's own place, for keys and errors.
+  /// Throws Error(unsupported), naming the tensor, if it cannot be saved: if it is undefined,
+  /// sparse, quantized, on the meta device or without memory.
   Value densify(Value value, const std::string& path);
 
-  /// For the tensors that lived on another device than the CPU, by their keys: which.
+  /// The devices of the tensors that were not on the CPU, by key.
   const std::unordered_map<std::string, std::string>& devices() const { return devices_; }
-  /// The size of all tensors together, tied ones counted once.
+  /// The size of all tensors together in bytes; tied ones count once.
   uint64_t tensor_bytes() const { return tensor_bytes_; }
   uint64_t tensor_count() const { return tensor_count_; }
-  /// Those that share no memory with what they were made from.
+  /// The tensors that were copied: they share no memory with the live ones.
   const std::unordered_set<const c10::TensorImpl*>& copies() const { return copies_; }
 
  private:
-  // A live tensor, which is kept: its memory must not be given to another one.
+  // Keeps the live tensor, so that its memory is not given to another one.
   struct Known {
     at::Tensor live;
     at::Tensor dense;
@@ -70,7 +71,7 @@ class Densifier {
 
   const OnDevice on_device_;
 
-  std::unordered_multimap<const void*, Known> known_;  // By where their memory begins.
+  std::unordered_multimap<const void*, Known> known_;  // By the address of their memory.
   std::unordered_map<std::string, std::string> devices_;
   std::unordered_set<const c10::TensorImpl*> copies_;
   uint64_t tensor_bytes_ = 0;

@@ -38,7 +38,7 @@ std::string dtype_name(c10::ScalarType type) {
     default:
       break;
   }
-  // LibTorch's own names of the rest ("Float8_e4m3fn", "UInt16") are Python's in other case.
+  // LibTorch's names of the rest ("Float8_e4m3fn", "UInt16") are Python's names in other case.
   std::string name = c10::toString(type);
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return std::tolower(c); });
@@ -56,7 +56,7 @@ std::optional<c10::ScalarType> find_dtype(std::string_view name) {
 }
 
 const std::vector<c10::ScalarType>& plain_dtypes() {
-  // By LibTorch's own names of them; older versions do not have all of them.
+  // Found by their LibTorch names: older versions do not have all of them.
   static constexpr std::string_view kNames[] = {
       "Byte",           "Char",          "Short",           "Int",
       "Long",           "Half",          "Float",           "Double",

@@ -9,12 +9,12 @@
 
 namespace checkpoint::format {
 
-/// The dtype as Python spells it, without "torch.": "float32".
+/// Returns the dtype as Python spells it, without "torch.": "float32".
 std::string dtype_name(c10::ScalarType type);
-/// The way back, for plain_dtypes(); empty for any other name.
+/// Returns the dtype of a name from plain_dtypes(); empty for any other name.
 std::optional<c10::ScalarType> find_dtype(std::string_view name);
-/// The dtypes of dense tensors that this LibTorch has: none that is quantized or packs several
-/// elements into a byte.
+/// Returns the dtypes of dense tensors that this LibTorch has. Quantized dtypes, and those that
+/// pack several elements into a byte, are left out.
 const std::vector<c10::ScalarType>& plain_dtypes();
 
 }  // namespace checkpoint::format

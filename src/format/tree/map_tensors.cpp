@@ -16,7 +16,7 @@ const at::Tensor* tensor_at(const Path& path, const Value* tree) {
 Value map_tensors(Value tree, const std::string& path, const Value* other,
                   const ReplaceTensor& replace) {
   struct Replaced {
-    at::Tensor old;  // Kept, so that no other tensor can come to stand at its address.
+    at::Tensor old;  // Kept, so that no other tensor can get its address.
     at::Tensor fresh;
   };
   std::unordered_map<const c10::TensorImpl*, Replaced> known;

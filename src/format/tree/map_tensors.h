@@ -11,12 +11,12 @@
 
 namespace checkpoint::format {
 
-/// A tensor's place in a tree, and what stands at the same place of another tree.
+/// A tensor's place in a tree, and the tensor at the same place of another tree.
 struct TensorPlace {
   const Path& path;
-  const at::Tensor* counterpart;  ///< Null where the other tree has no tensor.
+  const at::Tensor* counterpart;  ///< Null if the other tree has none there.
 
-  /// Dotted.
+  /// Returns the key with dots: "model.layers.0.weight".
   std::string key() const { return path.text(); }
 };
 
@@ -28,13 +28,13 @@ inline c10::Device device_of(const TensorPlace& place, c10::Device otherwise) {
 
 using ReplaceTensor = std::function<at::Tensor(const at::Tensor& tensor, const TensorPlace& place)>;
 
-/// The tree with each tensor replaced by what `replace` gives for it. A tensor that comes several
-/// times is replaced once, at its first place: all places stay one tensor. `path` is where the tree
-/// stands, for the keys; `other`, if not null, is where the counterparts come from.
+/// Returns the tree with each tensor replaced by what `replace` returns for it. A tensor that
+/// occurs several times is replaced once, at its first place, and stays one tensor. `path` is the
+/// tree's own place and begins every key. `other`, if not null, is the tree of the counterparts.
 Value map_tensors(Value tree, const std::string& path, const Value* other,
                   const ReplaceTensor& replace);
 
-/// The same where the place does not matter.
+/// The same, if the place does not matter.
 Value map_tensors(Value tree, const std::function<at::Tensor(const at::Tensor&)>& replace);
 
 }  // namespace checkpoint::format

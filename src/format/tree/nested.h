@@ -11,9 +11,9 @@
 
 namespace checkpoint::format {
 
-/// A flat dict of dotted names as LibTorch's modules lay themselves out: "a.b" becomes "b" in the
-/// dict "a". An empty dict in it is a submodule without tensors. Empty if some name is that of a
-/// tensor and of a submodule, or no string.
+/// Nests a flat dict of dotted names as LibTorch's modules are laid out: "a.b" becomes "b" in the
+/// dict "a". An empty dict is a submodule without tensors. Returns empty if a name belongs to both
+/// a tensor and a submodule, or if a key is not a string.
 inline std::optional<Dict> nested(const Dict& flat) {
   const auto submodule = [](Dict& module, const std::string& name) -> Dict* {
     if (!module.contains(name)) module.insert(name, Dict());
@@ -42,7 +42,7 @@ inline std::optional<Dict> nested(const Dict& flat) {
   return root;
 }
 
-/// Adds the dotted names of the empty dicts in a tree of nested ones: submodules without tensors.
+/// Adds the dotted names of the empty dicts in a nested tree: submodules without tensors.
 inline void find_empty_modules(const Dict& module, const std::string& path,
                                std::vector<std::string>& names) {
   for (const auto& [key, value] : module) {

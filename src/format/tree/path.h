@@ -8,12 +8,12 @@
 
 namespace checkpoint::format {
 
-/// `path.name`, as keys are shown.
+/// Joins a path and a name with a dot, as keys are shown.
 inline std::string dotted(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + '.' + name;
 }
 
-/// The keys of a dict, in its order, as people read them.
+/// Returns the keys of a dict as text, in the dict's order.
 inline std::vector<std::string> keys_of(const Dict& dict) {
   std::vector<std::string> keys;
   for (const auto& entry : dict) keys.push_back(to_string(entry.first));
@@ -24,23 +24,24 @@ inline std::vector<std::string> keys_of(const Dict& dict) {
 /// the stack of the code that walks through the tree: what it refers to must outlive it.
 class Path {
  public:
-  /// How deep a tree may be that is written.
+  /// The greatest depth of a tree that can be written.
   static constexpr int kMaxDepth = 100;
 
-  /// Of a whole file: "".
+  /// The root of a whole file: "".
   Path() = default;
-  /// Of a tree that has a name.
+  /// The root of a tree that has a name.
   explicit Path(const std::string& root) : root_(&root) {}
-  /// Of a dict's entry.
+  /// A dict's entry.
   Path(const Path& above, const Key& key) : above_(&above), key_(&key), depth_(above.depth_ + 1) {}
-  /// Of an entry of a list or tuple.
+  /// An element of a list or tuple.
   Path(const Path& above, size_t index) : above_(&above), index_(index), depth_(above.depth_ + 1) {}
 
-  /// Dotted: "model.layers.0.weight".
+  /// Returns the path with dots: "model.layers.0.weight".
   std::string text() const;
-  /// What stands at the same place of another tree; null if nothing does.
+  /// Returns the value at the same place of another tree, or null.
   const Value* find_in(const Value& tree) const;
-  /// Throws Error(unsupported) if it is deeper than kMaxDepth: who walks through it recurses.
+  /// Throws Error(unsupported) if the path is deeper than kMaxDepth: functions that walk through a
+  /// tree are recursive.
   void check_depth() const;
 
  private:
@@ -51,8 +52,8 @@ class Path {
   int depth_ = 0;
 };
 
-/// Calls `visit(value, path)` for each tensor of a tree, in the tree's order. Of a tree that is not
-/// const it may replace the value by another tensor.
+/// Calls `visit(value, path)` for each tensor of a tree, in the tree's order. If the tree is not
+/// const, `visit` may replace the value by another tensor.
 template <typename Tree, typename Visit>
 void for_each_tensor(Tree& tree, const Path& path, const Visit& visit) {
   const auto visit_all = [&](auto& values) {

@@ -14,7 +14,7 @@ std::string scalar_text(const Value& value) {
     case Value::Kind::kInt:
       return std::to_string(value.to_int());
     case Value::Kind::kDouble: {
-      std::array<char, 32> text;  // The shortest that reads back as the number.
+      std::array<char, 32> text;  // The shortest text that reads back as the same number.
       const auto end = std::to_chars(text.data(), text.data() + text.size(), value.to_double());
       return std::string(text.data(), end.ptr);
     }

@@ -6,7 +6,8 @@
 
 namespace checkpoint::format {
 
-/// A bool, number or text as an error shows it: "300", "1e+300", "'text'"; "" for other kinds.
+/// Returns a bool, number or text as an error shows it: "300", "1e+300", "'text'". Returns "" for
+/// other kinds.
 std::string scalar_text(const Value& value);
 
 }  // namespace checkpoint::format

@@ -7,11 +7,11 @@
 
 namespace checkpoint::format {
 
-/// A value of a kind that a LibTorch archive has no form for (a size, dtype, device, bytes, big
-/// int) as a pair that it can hold: ("torch_checkpoint.dtype", "float32").
+/// Returns a pair that a LibTorch archive can hold for a value that it cannot hold (a size, dtype,
+/// device, bytes, big int): ("torch_checkpoint.dtype", "float32").
 Value to_tagged(const Value& value);
 
-/// The way back. Empty for a tuple that is only a tuple.
+/// Returns the value of such a pair; empty for an ordinary tuple.
 std::optional<Value> from_tagged(const std::vector<Value>& items);
 
 }  // namespace checkpoint::format

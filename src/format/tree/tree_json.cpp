@@ -26,7 +26,7 @@ namespace checkpoint::format {
 
 namespace {
 
-// An object with one of these as its only key is what JSON has no form for.
+// Marks what JSON cannot express: an object with one of these as its only key.
 constexpr char kTensor[] = "__tensor__";
 constexpr char kTuple[] = "__tuple__";
 constexpr char kDict[] = "__dict__";
@@ -38,7 +38,7 @@ constexpr char kDevice[] = "__device__";
 constexpr char kBytes[] = "__bytes__";
 constexpr char kBigInt[] = "__int__";
 
-// Whether the dict can be an object that is not taken for something else.
+// Whether the dict can be written as a plain object without being mistaken for a marked one.
 bool is_plain(const Dict& dict) {
   return std::all_of(dict.begin(), dict.end(), [](const auto& entry) {
     const auto* key = std::get_if<std::string>(&entry.first);
@@ -46,7 +46,8 @@ bool is_plain(const Dict& dict) {
   });
 }
 
-// Writes the text itself: nlohmann's ordered objects take time quadratic in their size.
+// Writes a tree as JSON text. nlohmann's ordered objects are not used: their time is quadratic in
+// their size.
 class Encoder {
  public:
   std::string encode(const Value& tree) {
@@ -173,7 +174,7 @@ class Encoder {
   std::string out_;
 };
 
-// Makes the values while the JSON is read; nothing else is built.
+// Makes the values while the JSON is parsed; no JSON document is built.
 class Decoder final : public base::JsonEvents {
  public:
   Decoder(const std::string& file, const std::function<at::Tensor(const std::string&)>& find)
@@ -220,7 +221,7 @@ class Decoder final : public base::JsonEvents {
   }
 
   struct Open {
-    std::vector<std::string> keys;  // Of an object.
+    std::vector<std::string> keys;  // If it is an object.
     std::vector<Value> values;
   };
 

@@ -66,7 +66,7 @@ constexpr size_t kMostWithoutIndex = 8;
 
 }  // namespace
 
-// Here, where Value is complete.
+// Defined here, where Value is complete.
 Dict::Dict() = default;
 Dict::Dict(const Dict&) = default;
 Dict::Dict(Dict&&) noexcept = default;
@@ -154,7 +154,7 @@ auto& get_or_throw(Data& data, const Value& whole, Value::Kind wanted) {
 
 double exact_double(int64_t integer) {
   const auto real = static_cast<double>(integer);
-  // 2^63 is a double, and no int64_t.
+  // 2^63 fits in a double but not in an int64_t.
   if (real < 0x1p63 && static_cast<int64_t>(real) == integer) return real;
   throw Error(ErrorCode::kIncompatible,
               "the int " + std::to_string(integer) +

@@ -11,7 +11,7 @@
 namespace checkpoint::format {
 
 bool can_be_deflated(uint64_t bytes, uint64_t packed) {
-  // Two bits for a run of 258 bytes.
+  // Deflate's best case: two bits for a run of 258 bytes.
   constexpr uint64_t kMostPerByte = 1032;
   return bytes / kMostPerByte <= packed;
 }

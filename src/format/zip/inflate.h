@@ -7,20 +7,21 @@
 
 namespace checkpoint::format {
 
-/// Where the deflated bytes of a record lie.
+/// Where the compressed bytes of a record are stored.
 struct Deflated {
-  uint64_t offset;  ///< In the file.
-  uint64_t packed;  ///< So many bytes there.
-  uint64_t bytes;   ///< So many once unpacked.
-  uint32_t crc32;   ///< Of those.
+  uint64_t offset;  ///< Where they begin in the file.
+  uint64_t packed;  ///< The compressed size, in bytes.
+  uint64_t bytes;   ///< The uncompressed size, in bytes.
+  uint32_t crc32;   ///< The checksum of the uncompressed bytes.
 };
 
-/// Whether so many bytes can be packed into so few: deflate has a limit, and what claims more than
-/// it is no record.
+/// Returns whether deflate can compress this many bytes to this size. A record that claims more is
+/// damaged or hostile.
 bool can_be_deflated(uint64_t bytes, uint64_t packed);
 
-/// Unpacks a record into `to`, which has its bytes. Throws Error(corrupt), naming the record, if it
-/// does not unpack to just so many bytes with that checksum, and what `source` throws.
+/// Decompresses a record into `to`, which has room for all of its bytes. Throws Error(corrupt),
+/// naming the record, if the result does not have exactly this size and checksum, and what `source`
+/// throws.
 void inflate(const store::ByteSource& source, const Deflated& deflated, const std::string& record,
              void* to);
 

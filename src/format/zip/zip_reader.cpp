@@ -32,13 +32,13 @@ constexpr uint64_t kDirectoryHeaderBytes = 46;
 constexpr uint64_t kEndRecordBytes = 22;
 constexpr uint64_t kZip64LocatorBytes = 20;
 
-// "The true value is in the zip64 part."
+// A 16-bit or 32-bit field with this value: the number is in the zip64 part.
 constexpr uint16_t kIn64of16 = 0xffff;
 constexpr uint32_t kIn64of32 = 0xffffffff;
-// Encrypted; strongly encrypted; directory encrypted.
+// Flags: encrypted, strongly encrypted, directory encrypted.
 constexpr uint16_t kEncryptionFlags = 0x0001 | 0x0040 | 0x2000;
 
-// Far above what any checkpoint has, far below what hurts.
+// Far above what any checkpoint has, and low enough to do no harm.
 constexpr uint64_t kMaxEntries = uint64_t{1} << 22;
 constexpr uint64_t kMaxDirectoryBytes = uint64_t{1} << 29;
 constexpr size_t kMaxNameBytes = 4096;
@@ -47,7 +47,7 @@ constexpr size_t kMaxNameBytes = 4096;
   throw Error(ErrorCode::kUnsupported, what, source.name());
 }
 
-// Little-endian numbers from the front of bytes in memory. The caller checks that they are there.
+// Reads little-endian numbers from bytes in memory. The caller checks that there are enough bytes.
 class Fields {
  public:
   explicit Fields(std::string_view bytes) : bytes_(bytes) {}
@@ -78,13 +78,14 @@ std::string bytes_at(const store::ByteSource& source, uint64_t offset, uint64_t 
   return bytes;
 }
 
+// Where the directory is in the file, and how many records it lists.
 struct Directory {
   uint64_t offset;
   uint64_t bytes;
   uint64_t count;
 };
 
-// The zip64 end record, which ends at `end`, where its locator begins.
+// Reads the zip64 end record, which ends at `end`: there its locator begins.
 Directory read_zip64_end(const store::ByteSource& source, uint64_t record, uint64_t end) {
   if (record > end || end - record < kZip64EndRecordBytes) {
     store::throw_corrupt("the zip64 end record lies outside the file", source);
@@ -93,7 +94,7 @@ Directory read_zip64_end(const store::ByteSource& source, uint64_t record, uint6
   Fields fields(bytes);
   if (fields.u32() != kZip64EndRecord)
     store::throw_corrupt("the zip64 end record is not in its place", source);
-  // Its own size, without the twelve bytes up to here.
+  // The record's own size does not count its first twelve bytes.
   if (fields.u64() != end - record - 12) {
     store::throw_corrupt("the zip64 end record has the wrong size", source);
   }
@@ -112,7 +113,7 @@ Directory read_zip64_end(const store::ByteSource& source, uint64_t record, uint6
   return directory;
 }
 
-// Where the zip64 end record is said to be; false if there is no locator of it.
+// Finds where the zip64 end record should be. Returns false if it has no locator.
 bool read_zip64_locator(const store::ByteSource& source, uint64_t end, uint64_t& record) {
   if (end < kZip64LocatorBytes) return false;
   const std::string bytes = bytes_at(source, end - kZip64LocatorBytes, kZip64LocatorBytes);
@@ -126,7 +127,8 @@ bool read_zip64_locator(const store::ByteSource& source, uint64_t end, uint64_t&
   return true;
 }
 
-// Finds the directory from the file's last bytes, and checks that it ends where the end begins.
+// Finds the directory from the file's last bytes, and checks that it ends where the end records
+// begin.
 Directory find_directory(const store::ByteSource& source, uint64_t file_bytes) {
   if (file_bytes < kEndRecordBytes) {
     store::throw_corrupt("the file is too short to be a zip archive", source);
@@ -174,7 +176,7 @@ Directory find_directory(const store::ByteSource& source, uint64_t file_bytes) {
   return directory;
 }
 
-// Replaces the fields that say "in the zip64 part" by what that part says.
+// Replaces the fields that refer to the zip64 part by the values in it.
 void apply_zip64_extra(ZipEntry& entry, std::string_view extra, const store::ByteSource& source) {
   bool found = false;
   Fields all(extra);
@@ -205,7 +207,7 @@ void apply_zip64_extra(ZipEntry& entry, std::string_view extra, const store::Byt
   }
 }
 
-// One header of the directory. Its place in the file is checked later, with all the others.
+// Reads one header of the directory. Its offset is checked later, together with all others.
 ZipEntry read_entry(Fields& directory, const store::ByteSource& source) {
   if (directory.left() < kDirectoryHeaderBytes || directory.u32() != kDirectoryHeader) {
     store::throw_corrupt("the directory is damaged: a record's header is not in its place", source);
@@ -253,14 +255,14 @@ ZipEntry read_entry(Fields& directory, const store::ByteSource& source) {
   return entry;
 }
 
-// The least that a record takes in the file; its local header may have more.
+// The least space that a record takes in the file; its local header may need more.
 bool fits_before(const ZipEntry& entry, uint64_t limit) {
   const uint64_t least = kLocalHeaderBytes + entry.name.size();
   return entry.header_offset <= limit && limit - entry.header_offset >= least &&
          limit - entry.header_offset - least >= entry.compressed_bytes;
 }
 
-// Gives each record the space up to the next one, and checks that it fits.
+// Limits each record to the space before the next one, and checks that it fits.
 void check_places(std::vector<ZipEntry>& entries, uint64_t directory_offset,
                   const store::ByteSource& source) {
   std::vector<size_t> order(entries.size());
@@ -320,7 +322,7 @@ uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
   if (fields.u16() != entry.method || (flags & kEncryptionFlags) != 0) {
     damaged(" contradicts the directory");
   }
-  fields.take(16);  // Time, date, checksum and sizes: the directory's are the ones that count.
+  fields.take(16);  // Time, date, checksum and sizes: those in the directory are used.
   const uint16_t name_bytes = fields.u16();
   const uint16_t extra_bytes = fields.u16();
   if (name_bytes != entry.name.size() || fields.take(entry.name.size()) != entry.name) {

@@ -15,13 +15,14 @@ using namespace zip;
 constexpr uint64_t kRecordAlignment = 64;
 constexpr uint64_t kMax16 = 0xffff;
 constexpr uint64_t kMax32 = 0xffffffff;
-constexpr uint16_t kPaddingExtra = 0x4246;  // "FB", as PyTorch's.
+constexpr uint16_t kPaddingExtra = 0x4246;  // "FB", the id that PyTorch uses.
 constexpr uint16_t kUtf8Names = 0x0800;
-constexpr uint16_t kFirstOf1980 = 0x0021;  // The earliest date there is: files do not differ by it.
+constexpr uint16_t kFirstOf1980 =
+    0x0021;  // The earliest date, always the same: equal content gives equal files.
 constexpr uint16_t kVersion = 20;
 constexpr uint16_t kVersionOfZip64 = 45;
 
-// What a field of 32 bits says where the number stands in a zip64 field.
+// A 32-bit field with this value: the number is in a zip64 field.
 uint64_t or_all_ones(uint64_t value) { return value >= kMax32 ? kMax32 : value; }
 
 }  // namespace

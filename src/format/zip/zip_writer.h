@@ -10,20 +10,21 @@
 
 namespace checkpoint::format {
 
-/// Writes a zip archive as PyTorch's own writer does: records are stored as they are, each begins
-/// at a multiple of 64 bytes, sizes and places above 4 GiB are in zip64 fields. Takes time linear
-/// in the number of records. Not thread-safe.
+/// Writes a zip archive like PyTorch's own writer. Records are not compressed, and each begins at a
+/// multiple of 64 bytes. Sizes and offsets above 4 GiB are in zip64 fields. Takes time linear in
+/// the number of records. Not thread-safe.
 class ZipWriter {
  public:
-  /// All records lie in the folder `root`. `sink` must outlive this and begin at the file's start.
+  /// All records are in the folder `root`. `sink` must outlive this, and begin at the start of the
+  /// file.
   ZipWriter(store::ByteSink& sink, std::string root);
 
-  /// Adds a record; returns where its bytes begin in the file.
+  /// Adds a record, and returns where its bytes begin in the file.
   uint64_t add(const std::string& name, const std::string& bytes);
-  /// The same for bytes that last, whose digest is wanted (ByteSink::write_lasting).
+  /// The same, for bytes that stay valid and need a digest (ByteSink::write_lasting).
   uint64_t add_lasting(const std::string& name, const void* data, size_t count,
                        std::string* digest);
-  /// Writes the directory. Nothing can be added after that.
+  /// Writes the directory. Must be the last call.
   void finish();
 
  private:
@@ -40,7 +41,7 @@ class ZipWriter {
   store::ByteSink& sink_;
   std::string root_;
   uint64_t written_ = 0;
-  base::LittleEndian fields_;  // A header in the making.
+  base::LittleEndian fields_;  // The header that is being built.
   std::vector<Entry> entries_;
 };
 
