@@ -25,3 +25,6 @@
 #include <checkpoint/error.h>            // Error and its codes
 #include <checkpoint/version.h>          // the version
 // clang-format on
+
+/// Checkpoints for training with LibTorch.
+namespace checkpoint {}

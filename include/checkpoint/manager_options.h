@@ -67,8 +67,6 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   CheckpointManagerOptions& save_on_signal(std::vector<int> signals) {
     return set(save_on_signal_, std::move(signals));
   }
-  /// @}
-
   /// The signals of `stop_on_signal` that end the process at once when they arrive a second time,
   /// as they would without a manager: a second Ctrl-C. A save that this interrupts leaves no
   /// checkpoint. A signal within a quarter of a second counts as the same one, because launchers
@@ -77,6 +75,7 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   CheckpointManagerOptions& end_on_second_signal(std::vector<int> signals) {
     return set(end_on_second_signal_, std::move(signals));
   }
+  /// @}
 
   /// @name Which checkpoints are kept
   /// A checkpoint is kept if any of these rules selects it. The newest, pinned and damaged
@@ -108,13 +107,15 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   CheckpointManagerOptions& keep_if(KeepRules::Predicate function) {
     return add(keep_.predicates, std::move(function));
   }
-  /// @}
-
   /// Whether the new checkpoint is read back from the disk before the last one is removed that is
   /// known to be readable. Default: true. False saves that read, and trusts the disk.
   CheckpointManagerOptions& verify_before_retire(bool value) {
     return set(verify_before_retire_, value);
   }
+  /// @}
+
+  /// @name Names, files and access
+  /// @{
 
   /// The template for checkpoint names, in fmt's syntax: {epoch}, {step}, {loss} and any metric,
   /// each with a format specification ("{epoch:04d}-{val_accuracy:.4f}"). A missing metric reads
@@ -136,6 +137,10 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   /// file, takes no lock and renames nothing; `save`, `pin`, `unpin`, `remove` and `prune` throw.
   /// Default: false.
   CheckpointManagerOptions& read_only(bool value) { return set(read_only_, value); }
+  /// @}
+
+  /// @name Asynchronous saves, and how far a save is
+  /// @{
 
   /// Whether saves are asynchronous. `save` then returns when a consistent snapshot of the State is
   /// taken. One background thread writes it, and removes what no rule keeps, while training
@@ -151,6 +156,7 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   CheckpointManagerOptions& on_transfer(OnTransfer function) {
     return set(on_transfer_, std::move(function));
   }
+  /// @}
 
   /// @name The values set above
   /// @{

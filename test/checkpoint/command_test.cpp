@@ -393,12 +393,12 @@ TEST_CASE("What is named wrongly is told from what to name instead") {
   }
   const Result directory = run("show " + at(""));
   CHECK(directory.status == 2);
-  CHECK(contains(directory.output, "no checkpoint"));
+  CHECK(contains(directory.output, "not a checkpoint"));
   CHECK(contains(run("show " + at("/nowhere")).output, "no such checkpoint"));
   std::filesystem::create_symlink("gone", at("/dangling"));
   for (const char* command : {"show ", "list ", "verify ", "prune --keep-last 1 "}) {
     INFO(command);
-    CHECK(contains(run(command + at("/dangling")).output, "a link that leads nowhere (gone)"));
+    CHECK(contains(run(command + at("/dangling")).output, "this link leads nowhere (gone)"));
   }
   for (const char* hours : {"nan", "inf", "-1"}) {
     const std::string rule = std::string("prune --dry-run --keep-every-hours ") + hours + " ";

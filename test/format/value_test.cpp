@@ -27,7 +27,7 @@ TEST_CASE("a value tells its kind, and refuses to be another", "[value]") {
       contains(error_of([] { Value(0.5).to_int(); }), "double (0.5) found where one of kind int"));
   CHECK(Value(int64_t{1} << 60).to_double() == 0x1p60);
   CHECK(contains(error_of([] { Value((int64_t{1} << 53) + 1).to_double(); }),
-                 "incompatible: the int 9007199254740993 stands where a double is needed"));
+                 "incompatible: the int 9007199254740993 found where a double is needed"));
   CHECK(contains(error_of([] { Value(INT64_MAX).to_double(); }), "9223372036854775807"));
   CHECK(contains(error_of([] { Value().dict(); }), "where one of kind dict is needed"));
   CHECK(contains(error_of([] { Value(1).to_bool(); }), "of kind int"));

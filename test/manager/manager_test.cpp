@@ -573,7 +573,7 @@ struct TwoRuns {
              [&] { first.prune(DryRun::kNo); }}) {
       const std::string error = error_of(call);
       CHECK(contains(error, "locked: "));
-      CHECK(contains(error, "Make a new CheckpointManager"));
+      CHECK(contains(error, "Create a new CheckpointManager"));
       CHECK(contains(error, first.directory()));
     }
     CHECK(test::names_in(place) == before);

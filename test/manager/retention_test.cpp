@@ -219,7 +219,7 @@ TEST_CASE("prune says what would go, and why the others stay, and does just that
   REQUIRE(plan.kept.size() == 5);
   CHECK(contains(plan.kept[0].reasons.at(0), "damaged"));
   CHECK(contains(plan.kept[1].reasons.at(0), "keep_best(1, acc, max): rank 1"));
-  CHECK(contains(plan.kept[2].reasons.at(0), "not ours"));
+  CHECK(contains(plan.kept[2].reasons.at(0), "did not write"));
   CHECK(plan.kept[3].reasons == Names{"pinned"});
   CHECK(plan.kept[4].reasons == Names{"newest", "keep_last(1)"});
   CHECK(contains(plan.to_string(), "goes   e3\nstays  e0: damaged"));
@@ -410,12 +410,12 @@ TEST_CASE("remove takes one checkpoint away, whatever the rules say") {
   SECTION("a pinned one stays") {
     manager.pin("e0");
     CHECK(contains(error_of([&] { manager.remove("e0"); }),
-                   "invalid_argument: this checkpoint is pinned"));
+                   "invalid_argument: not removed: this checkpoint is pinned"));
     manager.verify("e0");
   }
   SECTION("one with somebody's files in it stays") {
     test::write_file(root / "e0/notes.txt", "mine");
-    CHECK(contains(error_of([&] { manager.remove("e0"); }), "files that are not ours"));
+    CHECK(contains(error_of([&] { manager.remove("e0"); }), "files that this library did not write"));
     manager.verify("e0");
   }
   SECTION("names of nothing are errors") {

@@ -128,7 +128,7 @@ TEST_CASE("rename takes a wrapper's prefix away, or moves a part") {
                          .rename("model.module.head.weight", "model.backbone.weight")
                          .rename("model.module.", "model."));
   });
-  CHECK(contains(error, "not the only key"));
+  CHECK(contains(error, "not the only saved key"));
   CHECK(unchanged(*live, before));
 }
 

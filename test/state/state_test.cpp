@@ -65,7 +65,7 @@ TEST_CASE("Numbers beyond int64 and double come back") {
   State to;
   to.add("value", narrow);
   CHECK(contains(error_of([&] { file.restore(to); }),
-                 "value: int64_t here, and the uint64 18446744073709551615 when it was saved"));
+                 "value: int64_t here, and the uint64 18446744073709551615 saved"));
   // A text that is no such number.
   std::string text = "18446744073709551616";
   State from_text;
@@ -133,11 +133,11 @@ TEST_CASE("A number that does not fit is refused with its value and both types")
   CHECK(
       contains(into(1.F, 1e300), "float here, and the double 1e+300 saved, which it cannot hold"));
   CHECK(contains(into(1.F, 1e-300), "float here, and the double 1e-300 saved"));
-  CHECK(contains(into(1.F, (int64_t{1} << 24) + 1), "float here, and the int 16777217 in the"));
+  CHECK(contains(into(1.F, (int64_t{1} << 24) + 1), "float here, and the int 16777217 saved"));
   CHECK(contains(into(1., past_double), "double here, and the int 9007199254740993 saved"));
   CHECK(contains(into(1., std::numeric_limits<int64_t>::max()), "the int 9223372036854775807"));
   CHECK(contains(into(int64_t{1}, std::numeric_limits<uint64_t>::max()),
-                 "int64_t here, and the uint64 18446744073709551615 when it was saved"));
+                 "int64_t here, and the uint64 18446744073709551615 saved"));
   CHECK(
       contains(into(1., std::numeric_limits<uint64_t>::max()), "double here, and the uint64 1844"));
   CHECK(contains(into(1., 0.1L), "double here, and the long double "));

@@ -41,7 +41,7 @@ TEST_CASE("A file in the directory's place is an error that says so") {
   const test::TemporaryDirectory root;
   test::write_file(root / "file", "");
   CHECK(contains(error_of([&] { Directory(posix_file_system(), root / "file").create(); }),
-                 "no directory"));
+                 "not a directory"));
   CHECK_THROWS_AS(Directory(posix_file_system(), root / "file/below").create(), Error);
   CHECK_THROWS_AS(Directory(posix_file_system(), ""), Error);
 }

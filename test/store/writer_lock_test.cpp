@@ -124,7 +124,7 @@ TEST_CASE("A hold is kept only while the path leads to the directory and the loc
   CHECK(contains(error, "locked: "));
   CHECK(contains(error, said));
   CHECK(contains(error, '(' + run + ')'));
-  CHECK(contains(error, "Make a new CheckpointManager"));
+  CHECK(contains(error, "Create a new CheckpointManager"));
 }
 
 TEST_CASE("A hold outlasts a move there and back, and follows a link in the directory's place") {
