@@ -11,14 +11,14 @@
 #include <checkpoint/map_location.h>     // MapLocation: onto which device
 #include <checkpoint/checkpoint_info.h>  // one checkpoint: its manifest, verify
 #include <checkpoint/keep.h>             // KeepRules, PruneReport
-#include <checkpoint/save_handle.h>      // SaveHandle: how an asynchronous save goes
+#include <checkpoint/save_handle.h>      // SaveHandle: whether a save has finished
 #include <checkpoint/sampler.h>          // ResumableSampler: resumes within an epoch
-#include <checkpoint/file.h>             // save, load: single files, as torch.save and torch.load
+#include <checkpoint/file.h>             // save, load: single files, like torch.save and torch.load
 #include <checkpoint/state_dict.h>       // state_dict, load_state_dict: modules and optimizers
 #include <checkpoint/average.h>          // copies and moving averages of weights
 #include <checkpoint/script.h>           // load_script: TorchScript modules
 #include <checkpoint/value.h>            // Value, Dict: the tree that a file holds
-#include <checkpoint/manifest.h>         // Manifest: what a checkpoint says of itself
+#include <checkpoint/manifest.h>         // Manifest: the content of manifest.json
 #include <checkpoint/transfer.h>         // Transfer: how far a save or restore is
 #include <checkpoint/verify.h>           // Verify: when digests are checked
 #include <checkpoint/format.h>           // Format: .pt, .pth, .safetensors

@@ -23,12 +23,14 @@ enum class ErrorCode {
 TORCH_CHECKPOINT_API const char* to_string(ErrorCode code) noexcept;
 
 /// The only exception type of this library. `what()` begins with the path, as a compiler's messages
-/// do, then says what happened, the system's own text if there is one, and what to do next:
-/// "runs/a/e3/checkpoint.pt: cannot write the file: No space left on device. Free some space …".
+/// do, and then says what happened. If the system gave an error text, it follows. A hint on what to
+/// do next comes last:
+///
+///     runs/a/e3/checkpoint.pt: cannot write the file: No space left on device. Free some space …
 class TORCH_CHECKPOINT_API Error : public std::runtime_error {
  public:
-  /// `message` is a sentence without the path. `hint` says what to do next. `system_error` is an
-  /// errno value, or 0.
+  /// `message` is the part after the path: what happened. `hint` says what to do next.
+  /// `system_error` is an errno value, or 0.
   Error(ErrorCode code, const std::string& message, std::string path = {}, int system_error = 0,
         const std::string& hint = {});
 
@@ -36,7 +38,7 @@ class TORCH_CHECKPOINT_API Error : public std::runtime_error {
   ErrorCode code() const noexcept { return code_; }
   /// Returns the file or directory concerned. Empty if no file is concerned.
   const std::string& path() const noexcept { return path_; }
-  /// Returns the errno value of the system call that failed. 0 if none did.
+  /// Returns the errno value of the system call that failed. 0 if no call failed.
   int system_error() const noexcept { return system_error_; }
 
  private:

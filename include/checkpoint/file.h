@@ -25,8 +25,8 @@ class TORCH_CHECKPOINT_API SaveOptions {
     format_ = format;
     return *this;
   }
-  /// The metadata of a safetensors file, in addition to {"format": "pt"}. Other formats refuse it:
-  /// Error(unsupported).
+  /// The metadata of a safetensors file, in addition to {"format": "pt"}. Other formats refuse it
+  /// with Error(unsupported).
   SaveOptions& metadata(std::map<std::string, std::string> metadata) {
     metadata_ = std::move(metadata);
     return *this;
@@ -45,9 +45,9 @@ class TORCH_CHECKPOINT_API SaveOptions {
 /// The options of `load` and `load_weights`.
 class TORCH_CHECKPOINT_API LoadOptions {
  public:
-  /// Each tensor goes to the device that it was saved from.
+  /// Loads each tensor to the device that it was saved from.
   LoadOptions() = default;
-  /// Takes whatever a MapLocation can be made from: `load(path, torch::kCPU)`.
+  /// Takes anything that converts to a MapLocation: `load(path, torch::kCPU)`.
   template <typename T, std::enable_if_t<std::is_convertible_v<T, MapLocation>, int> = 0>
   LoadOptions(T map_location) : map_location_(std::move(map_location)) {}
 
@@ -56,9 +56,10 @@ class TORCH_CHECKPOINT_API LoadOptions {
     map_location_ = std::move(map_location);
     return *this;
   }
-  /// Whether CPU tensors are a private mapping of the file, read as they are used, instead of
-  /// memory of their own. They can be changed; the file never is. If the file is truncated while
-  /// they are in use, the process is killed (SIGBUS). No digest is checked. Default: false.
+  /// Whether CPU tensors map the file instead of having memory of their own. Their bytes are then
+  /// read when they are used. The tensors can be changed; the file is never changed. If the file is
+  /// truncated while they are in use, the process is killed (SIGBUS). Digests are not checked.
+  /// Default: false.
   LoadOptions& mmap(bool mmap) {
     mmap_ = mmap;
     return *this;
@@ -78,9 +79,9 @@ class TORCH_CHECKPOINT_API LoadOptions {
 class StateDict : public torch::OrderedDict<std::string, at::Tensor> {
  public:
   using OrderedDict::OrderedDict;
-  /// Empty.
+  /// Makes an empty one.
   StateDict() = default;
-  /// With these entries.
+  /// Makes one with these entries.
   StateDict(OrderedDict entries) : OrderedDict(std::move(entries)) {}
 
   /// Returns the dotted names of the modules without tensors, such as a ReLU. LibTorch's own `load`
@@ -104,8 +105,8 @@ class StateDict : public torch::OrderedDict<std::string, at::Tensor> {
 /// An older file is replaced. The new one takes its permissions, and also its owner and group if
 /// the system allows that. A write-protected file is refused, also for root.
 ///
-/// Throws Error: no_space, io; unsupported for another extension, or for a tensor or name that the
-/// format cannot hold (docs/file-formats.md).
+/// Throws Error: no_space, io. Throws Error(unsupported) for another extension, or for a tensor or
+/// name that the format cannot hold (docs/file-formats.md).
 TORCH_CHECKPOINT_API void save(const Value& value, const std::string& path,
                                const SaveOptions& options = {});
 /// Saves a StateDict in one file, as above. A ".pt" file is laid out as torch::save lays out a
@@ -113,26 +114,31 @@ TORCH_CHECKPOINT_API void save(const Value& value, const std::string& path,
 TORCH_CHECKPOINT_API void save(const StateDict& dict, const std::string& path,
                                const SaveOptions& options = {});
 
-/// Reads a file as a tree of values. It may be a LibTorch archive (of `save`, of torch::save, of
-/// TorchScript: its weights), a .pth file of Python's torch.save (of any version, also before 1.6),
-/// or a safetensors file. Its content decides, not its name. No code of the file is run. `path` may
-/// also be a checkpoint's directory: then its digests are verified.
+/// Reads a file as a tree of values. The file's content decides how it is read, not its name. No
+/// code of the file is run. The file may be
+///
+/// - a LibTorch archive, written by `save`, by torch::save or as TorchScript (then its weights are
+///   read);
+/// - a .pth file of Python's torch.save, of any version, also before 1.6;
+/// - a safetensors file.
+///
+/// `path` may also be a checkpoint's directory. Then its digests are verified.
 ///
 /// Each tensor goes to the device that it was saved from, or to where the options' map_location
-/// says. Throws Error: not_found, corrupt, unsupported, io; incompatible for a CUDA file if CUDA is
-/// not available: pass torch::kCPU.
+/// says. Throws Error: not_found, corrupt, unsupported, io. Throws Error(incompatible) for a file
+/// with CUDA tensors if CUDA is not available: pass torch::kCPU.
 TORCH_CHECKPOINT_API Value load(const std::string& path, const LoadOptions& options = {});
 
-/// Reads the tensors of such a file by dotted names; list indices and integer keys become numbers.
+/// Reads the tensors of such a file by dotted names. List indices and integer keys become numbers.
 /// Other values are left out. With `item`, returns only the tensors below that name, without it:
-/// `load_weights("runs/digits/latest", torch::kCPU, "model")`. Throws as `load`, and
-/// Error(not_found) if the file has no such item.
+/// `load_weights("runs/digits/latest", torch::kCPU, "model")`. Throws as `load` does, and
+/// Error(not_found) if the file does not have this item.
 TORCH_CHECKPOINT_API StateDict load_weights(const std::string& path,
                                             const LoadOptions& options = {},
                                             const std::string& item = {});
 
 /// Returns the metadata of a safetensors file, without the entry that this library adds. Empty for
-/// a file of another format. Throws as `load`.
+/// a file of another format. Throws as `load` does.
 TORCH_CHECKPOINT_API std::map<std::string, std::string> load_metadata(const std::string& path);
 
 }  // namespace checkpoint

@@ -2,7 +2,7 @@
 
 namespace checkpoint {
 
-/// What a file looks like inside. docs/file-formats.md says what each can hold.
+/// The format of a file. docs/file-formats.md says what each one can hold.
 enum class Format {
   kArchive,      ///< ".pt": a LibTorch archive, which C++ and Python's torch.jit.load open.
   kPth,          ///< ".pth": as Python's torch.save writes it, for torch.load with its defaults.

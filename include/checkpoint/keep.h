@@ -53,7 +53,7 @@ enum class DryRun {
   kYes,  ///< Only report it.
 };
 
-/// What `prune` removes, and why it keeps the others. Both in the order of saving.
+/// What `prune` removes, and why it keeps the others. Both lists are in the order of saving.
 struct TORCH_CHECKPOINT_API PruneReport {
   /// A checkpoint that is kept.
   struct Kept {
@@ -61,7 +61,7 @@ struct TORCH_CHECKPOINT_API PruneReport {
     std::vector<std::string> reasons;  ///< At least one: "pinned", "keep_last(3)", …
   };
   std::vector<std::string> removed;  ///< The removed ones; with DryRun::kYes, those to remove.
-  uint64_t removed_bytes = 0;        ///< Their size together, in bytes.
+  uint64_t removed_bytes = 0;        ///< Their total size, in bytes.
   std::vector<Kept> kept;            ///< All others.
 
   /// Returns one line for each checkpoint.

@@ -16,7 +16,7 @@
 
 namespace checkpoint {
 
-/// What `save_if_due` does while an asynchronous save is still running.
+/// What `save_if_due` does while an asynchronous save is running.
 enum class OnBusy {
   kWait,  ///< Waits until it has finished, then saves.
   kSkip,  ///< Does not save. A save that is due by steps or time stays due for the next call.
@@ -27,7 +27,7 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
  public:
   /// A time span in seconds, also made from std::chrono::minutes and the like.
   using Seconds = std::chrono::duration<double>;
-  /// A trigger of the user's own.
+  /// A function of your own that decides whether a save is due.
   using When = std::function<bool(const Progress&)>;
 
   /// @name When save_if_due saves
@@ -67,11 +67,12 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   CheckpointManagerOptions& save_on_signal(std::vector<int> signals) {
     return set(save_on_signal_, std::move(signals));
   }
-  /// The signals of `stop_on_signal` that end the process at once when they arrive a second time,
-  /// as they would without a manager: a second Ctrl-C. A save that this interrupts leaves no
-  /// checkpoint. A signal within a quarter of a second counts as the same one, because launchers
-  /// pass on what the terminal has sent already. If the program has a handler of its own for the
-  /// signal, that handler decides, and nothing ends here. Default: {SIGINT}. {}: none does.
+  /// The signals of `stop_on_signal` that end the process at once when they arrive a second time: a
+  /// second Ctrl-C. They end it as they would without a manager. A save that this interrupts leaves
+  /// no checkpoint. A signal within a quarter of a second counts as the same one, because launchers
+  /// pass on what the terminal has already sent. If the program has its own handler for the signal,
+  /// that handler decides, and the manager does not end the process. Default: {SIGINT}. {}: no
+  /// signal does.
   CheckpointManagerOptions& end_on_second_signal(std::vector<int> signals) {
     return set(end_on_second_signal_, std::move(signals));
   }
@@ -107,8 +108,8 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   CheckpointManagerOptions& keep_if(KeepRules::Predicate function) {
     return add(keep_.predicates, std::move(function));
   }
-  /// Whether the new checkpoint is read back from the disk before the last one is removed that is
-  /// known to be readable. Default: true. False saves that read, and trusts the disk.
+  /// Whether a save reads the new checkpoint back from the disk before it removes the last one that
+  /// is known to be readable. Default: true. False: that read is skipped, and the disk is trusted.
   CheckpointManagerOptions& verify_before_retire(bool value) {
     return set(verify_before_retire_, value);
   }
@@ -125,17 +126,17 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   CheckpointManagerOptions& name(std::string name_template) {
     return set(name_, std::move(name_template));
   }
-  /// The file format of checkpoints. kArchive (default): checkpoint.pt, for C++ and Python's
-  /// `torch.jit.load`. kPth: checkpoint.pth, for Python's `torch.load`; it takes any item and
+  /// The file format of checkpoints. kArchive (default) writes checkpoint.pt, for C++ and Python's
+  /// `torch.jit.load`. kPth writes checkpoint.pth, for Python's `torch.load`. It takes any item and
   /// parameter name, and its time grows linearly with the number of tensors. One directory may hold
-  /// checkpoints of both. kSafetensors is refused.
+  /// checkpoints of both formats. kSafetensors is refused.
   CheckpointManagerOptions& format(Format value) { return set(format_, value); }
   /// Whether a lock file keeps a second writer out. Default: true. False is for file systems
   /// without flock.
   CheckpointManagerOptions& lock(bool value) { return set(lock_, value); }
-  /// Whether the manager only lists and restores, while another process trains. It then creates no
-  /// file, takes no lock and renames nothing; `save`, `pin`, `unpin`, `remove` and `prune` throw.
-  /// Default: false.
+  /// Whether the manager only lists and restores, for instance while another process trains. It
+  /// then creates no file, takes no lock and renames nothing. `save`, `pin`, `unpin`, `remove` and
+  /// `prune` throw. Default: false.
   CheckpointManagerOptions& read_only(bool value) { return set(read_only_, value); }
   /// @}
 
@@ -143,11 +144,11 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   /// @{
 
   /// Whether saves are asynchronous. `save` then returns when a consistent snapshot of the State is
-  /// taken. One background thread writes it, and removes what no rule keeps, while training
-  /// continues; functions given to keep_if are called on that thread. Default: false.
+  /// taken. While training continues, one background thread writes the snapshot, and removes the
+  /// checkpoints that no rule keeps. It also calls the functions given to keep_if. Default: false.
   CheckpointManagerOptions& async(bool value) { return set(async_, value); }
-  /// What `save_if_due` does while an asynchronous save runs: only one runs at a time. An explicit
-  /// `save`, and one that a signal asked for, always wait. Default: kWait.
+  /// What `save_if_due` does while an asynchronous save runs, because only one runs at a time. An
+  /// explicit `save`, and one that a signal asked for, always wait. Default: kWait.
   CheckpointManagerOptions& on_busy(OnBusy value) { return set(on_busy_, value); }
   /// The largest snapshot, in bytes of CPU memory. A larger State is saved synchronously. Default:
   /// 0, no limit.

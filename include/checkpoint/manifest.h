@@ -14,7 +14,7 @@ namespace checkpoint {
 /// One file of a checkpoint, as the manifest describes it.
 struct FileEntry {
   std::string name;    ///< Its name in the checkpoint's directory, without a folder part.
-  uint64_t bytes = 0;  ///< Its size.
+  uint64_t bytes = 0;  ///< Its size, in bytes.
   /// Its digest, 32 lower-case hexadecimal digits (docs/checkpoint-layout.md).
   std::string xxh3_128;
 };
@@ -31,8 +31,8 @@ struct ItemEntry {
   std::vector<int64_t> group_sizes;  ///< Of an optimizer: the number of parameters of each group.
 };
 
-/// What a checkpoint says of itself, and how to tell that it is intact: the content of
-/// manifest.json (docs/checkpoint-layout.md). A plain value.
+/// The content of manifest.json (docs/checkpoint-layout.md): what a checkpoint holds, and the sizes
+/// and digests that show whether it is intact. A plain value.
 struct Manifest {
   int64_t format_version = 1;    ///< The version of the layout on disk.
   std::string name;              ///< The checkpoint's name: its directory's, also after a rename.

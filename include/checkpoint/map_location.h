@@ -12,19 +12,23 @@
 
 namespace checkpoint {
 
-/// Where restored tensors go, as Python's `map_location`. If empty, each live tensor stays on its
-/// device. Otherwise a live tensor moves to the device given for its key and for the device that it
-/// was saved from, as `module->to(device)` does. An optimizer's state always follows its parameter.
+/// Where restored tensors go, like Python's `map_location`. If empty, each live tensor stays on its
+/// device. Otherwise the key of a live tensor and the device that it was saved from give its new
+/// device. It moves there as `module->to(device)` does. An optimizer's state always follows its
+/// parameter.
 class TORCH_CHECKPOINT_API MapLocation {
+  // Whether a function takes the saved device alone.
   template <typename F>
   static constexpr bool kHearsDevice =
       std::is_invocable_r_v<std::optional<c10::Device>, F&, const c10::Device&>;
+  // Whether a function takes the key and the saved device.
   template <typename F>
   static constexpr bool kHearsKey =
       std::is_invocable_r_v<std::optional<c10::Device>, F&, const std::string&, const c10::Device&>;
 
  public:
-  /// Returns the device for a tensor's key and saved device, or nothing: then it stays where it is.
+  /// A function from a tensor's key and saved device to its new device. If it returns nothing, the
+  /// tensor stays where it is.
   using Function =
       std::function<std::optional<c10::Device>(const std::string& key, const c10::Device& saved)>;
 

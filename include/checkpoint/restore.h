@@ -15,7 +15,7 @@ namespace checkpoint {
 
 /// Whether everything must match.
 enum class Strict {
-  kNo,   ///< Load what matches. The report lists what does not.
+  kNo,   ///< Load what matches. The report lists the rest.
   kYes,  ///< Throw if anything is missing, unexpected or different. Then nothing has changed.
 };
 
@@ -24,11 +24,14 @@ enum class Strict {
 /// Keys are dotted and begin with the item's name: "model.encoder.0.weight". Globs are those of
 /// fnmatch(3): `*` matches any characters, also dots; `?` matches one; `[0-3]` one of these;
 /// `[!0-3]` and `[^0-3]` any other; `[[:digit:]]` one of a class. A backslash takes the next
-/// character literally. `{` has no special meaning.
+/// character literally. `{` is an ordinary character.
 ///
 /// A restore throws Error(invalid_argument) before it changes anything, and names the nearest keys,
-/// if `items` has a name that is not in the State; if a glob matches no live and no saved key; if a
-/// rename matches no saved key; or if `items`, `include` and `exclude` together select nothing.
+///
+/// - if `items` has a name that is not in the State;
+/// - if a glob matches no live key and no saved key;
+/// - if a rename matches no saved key;
+/// - if `items`, `include` and `exclude` together select nothing.
 class TORCH_CHECKPOINT_API RestoreOptions {
  public:
   /// Returns the live key for a saved key.
@@ -40,10 +43,10 @@ class TORCH_CHECKPOINT_API RestoreOptions {
   RestoreOptions& strict(Strict value) { return set(strict_, value); }
   /// Restores only these items of the State. Default: all.
   RestoreOptions& items(std::vector<std::string> names) { return set(items_, std::move(names)); }
-  /// Restores only what matches one of these globs: tensors of modules and attributes of
-  /// TorchScript by their keys; other items, and submodules with a `load` of their own, as a whole
-  /// by their names. Everything else keeps its value and is not reported. Keys are those after
-  /// `rename`. Default: all.
+  /// Restores only what matches one of these globs. Tensors of modules and attributes of
+  /// TorchScript are matched by their keys. Other items, and submodules with a `load` of their own,
+  /// are matched as a whole by their names. Keys are those after `rename`. Everything else keeps
+  /// its value and is not reported. Default: all.
   RestoreOptions& include(std::vector<std::string> globs) {
     return set(include_, std::move(globs));
   }
@@ -51,24 +54,29 @@ class TORCH_CHECKPOINT_API RestoreOptions {
   RestoreOptions& exclude(std::vector<std::string> globs) {
     return set(exclude_, std::move(globs));
   }
-  /// Renames saved keys before they are compared with live ones: the keys of modules' tensors, also
-  /// from one item into another; the parameter names by which an optimizer's state is matched; the
-  /// module names by which restore_modes works; and the names of items, if the State has one of the
-  /// new name. Keys that begin with an item's name follow it. Names inside the state of optimizers
-  /// and objects are not changed.
+  /// Renames saved keys before they are compared with live ones. This applies to
   ///
-  /// The function gets names of each of these kinds; those of items and modules also with a dot at
-  /// the end. It must return what it does not want to change as it is. It must change something,
-  /// unless all live keys are saved already. Replaces earlier renames.
+  /// - the keys of modules' tensors, also from one item into another;
+  /// - the parameter names by which an optimizer's state is matched;
+  /// - the module names by which restore_modes works;
+  /// - the names of items, if the State has an item of the new name. Keys that begin with an item's
+  ///   name follow it.
+  ///
+  /// Names inside the state of optimizers and objects are not changed.
+  ///
+  /// The function gets names of each of these kinds. Names of items and modules also come with a
+  /// dot at the end. It must return unchanged each name that it does not want to change. It must
+  /// change at least one, unless all live keys are saved already. Replaces earlier renames.
   RestoreOptions& rename(Rename function);
   /// Replaces the prefix `from` by `to`: `rename("model.module.", "model.")` removes a wrapper,
   /// `rename("model.", "net.")` is for an item with another name. Calls add up: the first prefix
   /// that matches is replaced. Each must match a saved key, unless all live keys that begin with
-  /// `to` are saved already: a training that is started again reads what it has saved since.
+  /// `to` are saved already. So a training that is started again can read what it has saved under
+  /// the new names.
   RestoreOptions& rename(std::string from, std::string to);
   /// Whether a tensor of another dtype is converted, as `to(dtype)` does, instead of refused. Its
   /// numbers may be rounded. A number that the live dtype cannot hold (1e300 as a float, 300 as an
-  /// int8) is refused nevertheless. Default: false.
+  /// int8) is still refused. Default: false.
   RestoreOptions& convert_dtype(bool value) { return set(convert_dtype_, value); }
 
   /// Whether the training flag of each submodule and requires_grad of each parameter are restored
@@ -132,17 +140,17 @@ class TORCH_CHECKPOINT_API RestoreOptions {
 struct TORCH_CHECKPOINT_API RestoreReport {
   std::vector<std::string> missing;        ///< Live, but not saved.
   std::vector<std::string> unexpected;     ///< Saved, but not live.
-  std::vector<std::string> mismatched;     ///< Both, with another dtype, shape or kind: says which.
+  std::vector<std::string> mismatched;     ///< Both, but of another dtype, shape or kind.
   std::vector<std::string> ignored_items;  ///< Saved items that the State does not name.
   /// All saved items, if one is missing that the State names. Otherwise empty.
   std::vector<std::string> file_items;
 
-  /// Returns whether every live entry has its saved counterpart and none is left over. Ignored
-  /// items do not count.
+  /// Returns whether every live entry has its saved counterpart, and every saved entry its live
+  /// one. Ignored items do not count.
   bool fits() const { return missing.empty() && unexpected.empty() && mismatched.empty(); }
-  /// Returns the report as text, one entry a line. Beside each missing key is the nearest saved
-  /// one; no key is named twice. If an item is missing, all saved items are listed. Empty if
-  /// everything fits.
+  /// Returns the report as text, one entry a line. A missing key comes with the nearest saved one,
+  /// if one is near; no saved key is named twice. If an item is missing, all saved items are
+  /// listed. Empty if everything fits.
   std::string to_string() const;
 };
 

@@ -29,21 +29,21 @@ namespace checkpoint {
 ///         sampler.advance(batch.data.size(0));
 ///         manager.save_if_due(state, progress);
 ///
-/// Copies share one position: the DataLoader keeps one copy and the training loop another. Moving
-/// copies. The position is a number of examples, so a run may continue with another batch size or
-/// number of workers. The DataLoader must deliver in order, as it does without
+/// Copies share one position: the DataLoader keeps one copy and the training loop another. Moving a
+/// sampler copies it. The position is a number of examples, so a run may continue with another
+/// batch size or number of workers. The DataLoader must deliver in order, as it does without
 /// enforce_ordering(false).
 ///
-/// Restore between passes over the DataLoader: batches that its workers have already fetched would
-/// still arrive. All functions are thread-safe, also among copies. `next` and `reset` are for the
-/// DataLoader. docs/sampler.md has the details.
+/// Do not restore during a pass over the DataLoader: batches that its workers have already fetched
+/// would still arrive. All functions are thread-safe, also among copies. `next` and `reset` are for
+/// the DataLoader. docs/sampler.md has the details.
 class TORCH_CHECKPOINT_API ResumableSampler final : public torch::data::samplers::Sampler<> {
  public:
   /// Makes a sampler of the examples 0 to size - 1, in this order.
   static ResumableSampler sequential(size_t size);
-  /// Makes a sampler of the same examples in a shuffled order, which depends on size, seed and
-  /// epoch only. The order is the same with every version of LibTorch and on every machine, and
-  /// uses none of LibTorch's generators. Takes 8 bytes an example.
+  /// Makes a sampler of the same examples in a shuffled order, which depends only on size, seed and
+  /// epoch. The order is the same with every version of LibTorch and on every machine. It does not
+  /// use LibTorch's generators. Takes 8 bytes an example.
   static ResumableSampler shuffled(size_t size, uint64_t seed);
 
   /// Makes a copy that shares the position.
@@ -53,14 +53,14 @@ class TORCH_CHECKPOINT_API ResumableSampler final : public torch::data::samplers
   ~ResumableSampler() override;
 
   /// Sets the epoch of the next pass over the DataLoader. Call it before each pass. If it is the
-  /// current epoch, the pass delivers the examples that have not been trained on yet, maybe none.
-  /// If it is another one, the pass starts that epoch from its beginning.
+  /// current epoch, the pass delivers the examples that have not been trained on yet, or nothing.
+  /// If it is another epoch, the pass starts that one from its beginning.
   ///
-  /// Without this call, the first pass, also after a restore, continues the current epoch, or
-  /// starts the next one if all of it has been trained on. Each later pass starts the next one.
-  /// That cannot recognise an epoch that ended early (drop_last, a `break`), nor tell a save after
-  /// the last batch from one after the epoch. Throws Error(invalid_argument) if `epoch` is
-  /// negative.
+  /// Without this call, the first pass, also after a restore, continues the current epoch. If all
+  /// of that has been trained on, the first pass starts the next epoch. Each later pass starts the
+  /// next one. That cannot recognise an epoch that ended early (drop_last, a `break`). Nor can it
+  /// tell a save after the last batch from one after the epoch. Throws Error(invalid_argument) if
+  /// `epoch` is negative.
   void set_epoch(int64_t epoch);
   /// Adds to the examples that have been trained on, in the order of delivery. Call it after each
   /// batch, before a save. Throws Error(invalid_argument), and changes nothing, if the DataLoader
@@ -89,8 +89,8 @@ class TORCH_CHECKPOINT_API ResumableSampler final : public torch::data::samplers
   torch::optional<std::vector<size_t>> next(size_t batch_size) override;
   /// Writes the state_dict's entries, as LibTorch's own samplers do.
   void save(torch::serialize::OutputArchive& archive) const override;
-  /// Reads what `save` wrote. Throws as load_state_dict does, and what LibTorch throws for a
-  /// missing entry.
+  /// Reads the entries that `save` wrote. Throws as load_state_dict does. For a missing entry,
+  /// throws LibTorch's own exception.
   void load(torch::serialize::InputArchive& archive) override;
 
  private:
@@ -98,8 +98,9 @@ class TORCH_CHECKPOINT_API ResumableSampler final : public torch::data::samplers
   explicit ResumableSampler(std::shared_ptr<Shared> shared);
 
   friend class State;
-  // A way back to exactly where this and its copies are now, in the middle of a pass too, where a
-  // state_dict does not tell what has been drawn.
+  // Returns a function that brings this and its copies back to exactly where they are now, also in
+  // the middle of a pass. A state_dict cannot do that: it does not say which examples have been
+  // drawn.
   std::function<void()> remember() const;
 
   std::shared_ptr<Shared> shared_;

@@ -15,14 +15,14 @@ class SaveResult;
 /// save and may outlive the manager. Thread-safe.
 class TORCH_CHECKPOINT_API SaveHandle {
  public:
-  /// Refers to no save: done, and without a name.
+  /// Makes a handle to no save: `done` returns true and `name` is empty.
   SaveHandle() = default;
 
   /// Returns the checkpoint's name. Empty if there was no save.
   const std::string& name() const;
   /// Returns whether the save has ended, with or without an error. Never waits.
   bool done() const;
-  /// Returns whether the save has ended with an error, which `wait` throws. Never waits, never
+  /// Returns whether the save has ended with an error, which `wait` throws. Never waits and never
   /// throws.
   bool failed() const;
   /// Waits until the checkpoint is durable: written, synced and renamed to its name. Throws the

@@ -11,10 +11,10 @@
 namespace checkpoint {
 
 /// Saves a TorchScript module with its code, as `module.save(path)` does. LibTorch and Python's
-/// torch.jit.load open the file. It appears under its name once every byte is on disk, and replaces
-/// an older one, whose permissions it takes. If anything fails, the older one stays as it was. A
-/// write-protected one is refused. Missing directories are created. The module must not change
-/// during the call.
+/// torch.jit.load open the file. The file appears under its name once every byte is on disk. It
+/// replaces an older one and takes its permissions. If anything fails, the older one stays as it
+/// was. A write-protected one is refused. Missing directories are created. The module must not
+/// change during the call.
 ///
 /// Throws Error: no_space, io, unsupported (LibTorch cannot save this module). Never ends the
 /// process.

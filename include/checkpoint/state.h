@@ -20,7 +20,7 @@
 #include <utility>
 
 namespace torch::optim {
-class ReduceLROnPlateauScheduler;  // LibTorch 1.13 has none.
+class ReduceLROnPlateauScheduler;  // LibTorch 1.13 does not have it.
 }  // namespace torch::optim
 
 namespace checkpoint {
@@ -48,7 +48,7 @@ struct HasSaveLoad<T, std::void_t<decltype(std::declval<const T&>().save(
                                       std::declval<torch::serialize::InputArchive&>()))>>
     : std::true_type {};
 
-// By pointer: that needs no definition of a base class that this LibTorch may not have.
+// Compares pointers, which needs no definition of a base class that this LibTorch may not have.
 template <typename T>
 constexpr bool kIsScheduler = std::is_convertible_v<T*, torch::optim::LRScheduler*> ||
                               std::is_convertible_v<T*, torch::optim::ReduceLROnPlateauScheduler*>;
@@ -61,7 +61,7 @@ struct HasStateDict<
                    decltype(std::declval<T&>().load_state_dict(std::declval<const Value&>()))>>
     : std::true_type {};
 
-/// A C++ number, for what it can hold and for errors that name it.
+/// A C++ number type: the range that it can hold, and its name in errors.
 struct NumberType {
   const char* name;
   int bits;
@@ -88,50 +88,51 @@ constexpr NumberType number_type() {
 }
 }  // namespace internal
 
-/// The live objects of a training run, by name, in the order in which they were added. It refers to
-/// them and copies nothing: the objects must outlive every call that uses the State. Objects given
-/// by holder or shared_ptr are kept alive. Not thread-safe.
+/// The live objects of a training run, by name, in the order in which they were added. A State
+/// refers to them and copies nothing: the objects must outlive every call that uses the State. It
+/// keeps objects alive that are given by holder or shared_ptr. Not thread-safe.
 ///
-/// Item names are the top-level keys of a checkpoint. A name must not be empty, used twice, or one
-/// of "epoch", "loss", "step", "rng": `add` throws Error(invalid_argument). With Format::kArchive
-/// it must also be a name that TorchScript can read back (not a keyword, without quotes,
-/// backslashes and line ends): the manager's first save throws Error(unsupported) and names the
-/// item.
+/// Item names are the top-level keys of a checkpoint. `add` throws Error(invalid_argument) for a
+/// name that is empty, used twice, or one of "epoch", "loss", "step", "rng". With Format::kArchive
+/// a name must also be one that TorchScript can read back: not a keyword, without quotes,
+/// backslashes and line ends. Otherwise the manager's first save throws Error(unsupported) and
+/// names the item.
 class TORCH_CHECKPOINT_API State {
  public:
-  State();                             ///< Without items; random generators are part of it.
+  State();                             ///< Makes one with the random generators and no other item.
   State(State&&) noexcept;             ///< Takes over the items.
   State& operator=(State&&) noexcept;  ///< Takes over the items.
   ~State();
 
   /// Adds an object under `name`:
   ///
-  /// - an nn::Module, its holder (Linear, Sequential, …) or a std::shared_ptr to one: parameters
-  /// and
+  /// - an nn::Module, its holder (Linear, …) or a std::shared_ptr to one: its parameters and
   ///   buffers, and what a submodule adds by a `save` and `load` of its own;
   /// - an optimizer, LibTorch's or of a class of your own with `save` and `load`;
   /// - a scheduler of LibTorch's own: StepLR, ReduceLROnPlateauScheduler;
-  /// - a torch::jit::Module: tensors and other attributes, not its code (script.h saves that too);
+  /// - a torch::jit::Module: its tensors and other attributes, but not its code (`save_script`
+  ///   saves that);
   /// - a value (any arithmetic type, std::string, torch::Tensor, Value), which each save reads and
   ///   each restore writes;
   /// - an enum, std::complex, std::chrono::duration, std::atomic, std::mt19937 and C++'s other
-  ///   random engines and distributions; std::optional, std::pair, std::tuple, std::array and
-  ///   containers (std::vector, std::deque, std::set, std::map, std::unordered_map, …) of values
-  ///   and of each other. Tensors in them are new ones after a restore, except leaves that require
-  ///   gradients;
+  ///   random engines and distributions;
+  /// - std::optional, std::pair, std::tuple, std::array and containers (std::vector, std::deque,
+  ///   std::set, std::map, std::unordered_map, …) of values and of each other. Tensors in them are
+  ///   new ones after a restore, except leaves that require gradients;
   /// - any other object, for instance a ResumableSampler, with
   ///
   ///       checkpoint::Value state_dict() const;                  // what it is now
   ///       void load_state_dict(const checkpoint::Value& saved);  // throws if that does not fit
   ///
-  ///   which gets its tensors in new memory that it may keep: where map_location says, else where
-  ///   the tensor at the same place of its state_dict is now, else on the CPU;
+  ///   load_state_dict gets its tensors in new memory, which the object may keep. map_location
+  ///   says on which device. Without it, they are where the tensor at the same place of its
+  ///   state_dict is now, or on the CPU;
   /// - any other object with `save(torch::serialize::OutputArchive&) const` and
   ///   `load(torch::serialize::InputArchive&)`, for instance LibTorch's samplers.
   ///
-  /// Your own `save` or `state_dict` is called at each save, and before each restore, so that the
-  /// restore can be undone. Your own `load` or `load_state_dict` may throw: then everything is as
-  /// it was.
+  /// Each save calls your own `save` or `state_dict`. Each restore calls it too, before it changes
+  /// anything, so that it can be undone. Your own `load` or `load_state_dict` may throw. Then
+  /// everything is as it was.
   template <typename T>
   State& add(std::string name, T&& object) {
     using Plain = std::remove_cv_t<std::remove_reference_t<T>>;
@@ -206,8 +207,8 @@ class TORCH_CHECKPOINT_API State {
     }
   }
 
-  /// Sets whether the random generators are saved too (CPU, and every CUDA device in use). Default:
-  /// true.
+  /// Sets whether the random generators are saved too: the CPU's, and those of every CUDA device in
+  /// use. Default: true.
   State& rng(bool value);
   /// Returns the items' names, in the order in which they were added.
   std::vector<std::string> names() const;
@@ -216,7 +217,7 @@ class TORCH_CHECKPOINT_API State {
   friend struct internal::StateAccess;
   struct Impl;
 
-  // A handle that does not own.
+  // Returns a pointer that does not own the module.
   static std::shared_ptr<torch::nn::Module> borrow(torch::nn::Module& module) {
     return std::shared_ptr<torch::nn::Module>(std::shared_ptr<void>(), &module);
   }
@@ -248,10 +249,10 @@ class TORCH_CHECKPOINT_API State {
                     std::function<void(const Value&)> write);
   State& add_value(std::string name, Value::Kind kind, std::function<Value()> read,
                    std::function<void(const Value&)> write);
-  // `write` is given only what fits the type.
+  // Calls `write` only with a value that fits the type.
   State& add_number(std::string name, internal::NumberType type, std::function<Value()> read,
                     std::function<void(const Value&)> write);
-  // What lies beyond int64_t or double goes into the file as text.
+  // A number beyond int64_t or double is saved as text.
   State& add_unsigned(std::string name, std::function<uint64_t()> read,
                       std::function<void(uint64_t)> write);
   State& add_long_double(std::string name, long double& number);

@@ -18,50 +18,51 @@
 #include <variant>
 #include <vector>
 
-/// How C++'s own types become trees of values, and come back: what State::add takes without a
-/// wrapper. Not for direct use.
+/// How C++'s own types become trees of values, and come back. State::add takes these types without
+/// a wrapper. Not for direct use.
 namespace checkpoint::internal {
 
-/// What of a saved item does not fit, by dotted keys.
+/// A part of a saved item that does not fit, by its dotted key.
 struct Misfit {
   std::string key;
   std::string why;
 };
 
 /// A saved value, and its place in its item. The place becomes text only if something does not fit.
-/// It is made on the stack of the code that reads; what it refers to must outlive it.
+/// Made on the stack of the code that reads. What it refers to must outlive it.
 class TORCH_CHECKPOINT_API SavedData {
  public:
-  /// A whole item.
+  /// Refers to a whole item.
   SavedData(const Value& value, const std::string& item, std::vector<Misfit>& misfits)
       : value_(value), item_(&item), misfits_(misfits) {}
-  /// The entry of `above` with a key, or at an index.
+  /// Refers to the entry of `above` with this key.
   SavedData(const SavedData& above, const Key& key, const Value& value)
       : value_(value), above_(&above), key_(&key), misfits_(above.misfits_) {}
+  /// Refers to the entry of `above` at this index.
   SavedData(const SavedData& above, size_t index, const Value& value)
       : value_(value), above_(&above), index_(index), misfits_(above.misfits_) {}
 
   const Value& value() const { return value_; }
   Value::Kind kind() const { return value_.kind(); }
 
-  /// Notes that it does not fit.
+  /// Notes that the value does not fit.
   void refuse(const std::string& why) const;
-  /// "a list here, and a double saved"
+  /// Notes that the value is of another kind: "a list here, and a double saved".
   void refuse_kind(const char* here) const;
-  /// Whether it is of a kind; if not, that is noted.
+  /// Returns whether the value is of this kind. Notes it if not.
   bool is(Value::Kind wanted) const;
 
-  /// The elements of a list or tuple; null, which is noted, if it is neither, or has another size
-  /// than `size`.
+  /// Returns the elements of a list or tuple. If the value is neither, or does not have `size`
+  /// elements, notes that and returns null.
   const std::vector<Value>* elements(const char* here) const;
   const std::vector<Value>* elements(const char* here, size_t size) const;
-  /// An integer within these limits.
+  /// Reads an integer within these limits. Like all that follow, notes what does not fit.
   bool read(int64_t& into, int64_t least, int64_t most) const;
-  /// An integer of 64 bits without a sign, which beyond int64_t is a text.
+  /// Reads an unsigned 64-bit integer. Beyond int64_t it is saved as text.
   bool read(uint64_t& into) const;
-  /// A number. An integer must be equal to the double that it becomes.
+  /// Reads a number. An integer must be equal to the double that it becomes.
   bool read(double& into) const;
-  /// The same; beyond double it is a text.
+  /// Reads a number. Beyond double it is saved as text.
   bool read(long double& into) const;
 
  private:
@@ -75,7 +76,7 @@ class TORCH_CHECKPOINT_API SavedData {
   std::vector<Misfit>& misfits_;
 };
 
-/// Those that a tree's own numbers cannot hold are texts.
+/// Returns the value for a number. If a tree's own numbers cannot hold it, the value is a text.
 TORCH_CHECKPOINT_API Value unsigned_value(uint64_t number);
 TORCH_CHECKPOINT_API Value long_double_value(long double number);
 
@@ -90,7 +91,7 @@ Value tuple_to_value(const T& tuple) {
 template <typename T>
 Value elements_to_value(const T& elements) {
   Value::List list;
-  // By value: std::vector<bool> has no bools to refer to.
+  // By value, because the elements of a std::vector<bool> are not references to bools.
   for (auto&& element : elements) list.push_back(to_value<typename T::value_type>(element));
   return list;
 }
@@ -107,7 +108,7 @@ Value map_to_value(const T& map) {
       } else if constexpr (kForm<typename T::key_type> == Form::kText) {
         dict.insert(name.to_string(), to_value(value));
       } else {
-        all = false;  // Too large a number.
+        all = false;  // A number is too large for a key.
         break;
       }
     }
@@ -118,7 +119,7 @@ Value map_to_value(const T& map) {
   return pairs;
 }
 
-/// The tree of what an object is now.
+/// Returns the tree of an object as it is now.
 template <typename T>
 Value to_value(const T& object) {
   constexpr Form form = kForm<T>;
@@ -339,7 +340,8 @@ template <typename T>
 struct HasHash<T, std::void_t<decltype(T(size_t{}, std::declval<const T&>().hash_function(),
                                          std::declval<const T&>().key_eq()))>> : std::true_type {};
 
-/// An empty one that compares as the live one does, for it takes the live one's place.
+/// Makes an empty object. It takes the live one's place later, so it compares and hashes as that
+/// does.
 template <typename T>
 std::shared_ptr<T> empty_like(const T& live) {
   if constexpr (HasCompare<T>::value) {
@@ -351,11 +353,11 @@ std::shared_ptr<T> empty_like(const T& live) {
   }
 }
 
-/// The two directions of a live object. It must outlive them.
+/// Reads and writes a live object, which must outlive this.
 struct LiveData {
   std::function<Value()> read;
-  /// Makes a copy of the saved data apart from the live object. Returns a function that moves it
-  /// into that object, and cannot fail.
+  /// Makes a copy of the saved data apart from the live object. Returns a function that moves the
+  /// copy into that object and cannot fail.
   std::function<std::function<void()>(const SavedData&)> prepare;
   const char* type;
   bool may_hold_tensors;
@@ -383,7 +385,7 @@ LiveData live_data(std::atomic<T>& object) {
   return {read, prepare, form_name<T>(), holds_tensors<T>()};
 }
 
-/// Whether State::add takes it by way of live_data.
+/// Whether State::add takes a type through live_data.
 template <typename T>
 constexpr bool is_live_data() {
   if constexpr (kIsA<T, std::atomic>) {

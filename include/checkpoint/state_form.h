@@ -19,7 +19,7 @@ namespace checkpoint::internal {
 
 /// Which kind of value a type becomes.
 enum class Form {
-  kNone,  // It cannot be in one.
+  kNone,  // A tree cannot hold it.
   kValue,
   kBool,
   kInteger,
@@ -41,7 +41,7 @@ enum class Form {
   kRandom  // An engine or a distribution.
 };
 
-/// Whether a type is one of a class template with types alone for parameters.
+/// Whether a type comes from a class template that has only types as parameters.
 template <typename T, template <typename...> class Of>
 struct IsA : std::false_type {};
 template <template <typename...> class Of, typename... Parameters>
@@ -68,7 +68,7 @@ struct IsArray : std::false_type {};
 template <typename T, size_t n>
 struct IsArray<std::array<T, n>> : std::true_type {};
 
-// LibTorch 1.13's c10::optional is another type than std::optional.
+// LibTorch 1.13's c10::optional is not std::optional.
 template <typename T, typename = void>
 struct IsOptional : std::false_type {};
 template <typename T>
@@ -77,6 +77,7 @@ struct IsOptional<T,
                               decltype(*std::declval<T&>()), decltype(std::declval<T&>().reset())>>
     : std::true_type {};
 
+// A class whose elements are of its own type, as those of a JSON value, is not one.
 template <typename T, typename = void>
 struct IsSequence : std::false_type {};
 template <typename T>
@@ -84,14 +85,14 @@ struct IsSequence<
     T, std::void_t<typename T::value_type, decltype(std::declval<const T&>().begin()),
                    decltype(std::declval<T&>().clear()),
                    decltype(std::declval<T&>().push_back(std::declval<typename T::value_type>()))>>
-    : std::bool_constant<!std::is_same_v<typename T::value_type, T>> {};  // As JSON values do.
+    : std::bool_constant<!std::is_same_v<typename T::value_type, T>> {};
 
 template <typename T, typename = void>
 struct HasMapped : std::false_type {};
 template <typename T>
 struct HasMapped<T, std::void_t<typename T::mapped_type>> : std::true_type {};
 
-// std::multimap, which may hold a key twice, has no at().
+// std::multimap, which may hold a key twice, does not have at().
 template <typename T, typename = void>
 struct IsMap : std::false_type {};
 template <typename T>
@@ -168,7 +169,7 @@ constexpr Form form_of() {
 template <typename T>
 constexpr Form kForm = form_of<T>();
 
-/// Whether the type is made of others.
+/// Whether the type contains others.
 template <typename T>
 constexpr bool kIsContainer =
     kForm<T> == Form::kOptional || kForm<T> == Form::kTuple || kForm<T> == Form::kArray ||
@@ -185,7 +186,7 @@ template <typename First, typename Second>
 struct AreData<std::pair<First, Second>>
     : std::bool_constant<is_data<First>() && is_data<Second>()> {};
 
-/// Whether it can be saved as a tree of values, with all that it holds.
+/// Whether a type can be saved as a tree of values, with everything in it.
 template <typename T>
 constexpr bool is_data() {
   constexpr Form form = kForm<T>;
@@ -215,7 +216,7 @@ template <typename First, typename Second>
 struct AnyHoldsTensors<std::pair<First, Second>>
     : std::bool_constant<holds_tensors<First>() || holds_tensors<Second>()> {};
 
-/// Whether there may be tensors in it.
+/// Whether objects of a type may contain tensors.
 template <typename T>
 constexpr bool holds_tensors() {
   constexpr Form form = kForm<T>;
@@ -230,7 +231,7 @@ constexpr bool holds_tensors() {
   }
 }
 
-/// As the manifest calls it.
+/// The name of the form in the manifest.
 template <typename T>
 constexpr const char* form_name() {
   constexpr Form form = kForm<T>;
@@ -272,7 +273,7 @@ constexpr const char* form_name() {
   }
 }
 
-/// The keys that a dict can have. A map with any other is a list of pairs.
+/// Whether a dict can have keys of this type. A map with other keys becomes a list of pairs.
 template <typename T>
 constexpr bool kIsKey = kForm<T> == Form::kText || kForm<T> == Form::kInteger ||
                         kForm<T> == Form::kUnsigned || kForm<T> == Form::kEnum;

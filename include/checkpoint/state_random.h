@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-/// Random engines and distributions of C++'s own, as the texts that the standard defines for them:
-/// these say all of their state. Not for direct use.
+/// C++'s own random engines and distributions, as the texts that the standard defines for them. The
+/// text holds all of their state. Not for direct use.
 namespace checkpoint::internal {
 
 template <typename T, typename = void>
@@ -25,7 +25,8 @@ struct HasParam : std::false_type {};
 template <typename T>
 struct HasParam<T, std::void_t<typename T::param_type>> : std::true_type {};
 
-/// An engine has a seed, a distribution has parameters; std::random_device has no text.
+/// Whether a type is an engine, which has a seed, or a distribution, which has parameters.
+/// std::random_device cannot be written as text.
 template <typename T, typename = void>
 struct IsRandom : std::false_type {};
 template <typename T>
@@ -34,6 +35,7 @@ struct IsRandom<T, std::void_t<typename T::result_type,
                                decltype(std::declval<std::istream&>() >> std::declval<T&>())>>
     : std::bool_constant<HasSeed<T>::value || HasParam<T>::value> {};
 
+/// Returns the text of an engine or a distribution.
 template <typename T>
 std::string random_text(const T& object) {
   std::ostringstream stream;
@@ -42,8 +44,9 @@ std::string random_text(const T& object) {
   return stream.str();
 }
 
-/// The last numbers of some engines' texts are indices into the others, which the standard library
-/// uses as it finds them. Takes off what is the engine's own, and says whether that is in order.
+/// Checks the text of an engine. Its last numbers may be indices into the others, which the
+/// standard library uses without a check. Removes the engine's own numbers, and returns whether
+/// they are valid.
 template <typename Engine>
 struct EngineText {
   static bool is_sound(std::vector<uint64_t>&) { return true; }
@@ -51,7 +54,7 @@ struct EngineText {
 template <typename T, size_t w, size_t s, size_t r>
 struct EngineText<std::subtract_with_carry_engine<T, w, s, r>> {
   static bool is_sound(std::vector<uint64_t>& numbers) {
-    return numbers.size() < r + 2 || numbers.back() < r;  // Some libraries keep no index.
+    return numbers.size() < r + 2 || numbers.back() < r;  // Some libraries do not write an index.
   }
 };
 template <typename Base, size_t p, size_t r>
@@ -75,13 +78,13 @@ struct EngineText<std::shuffle_order_engine<Base, k>> {
   }
 };
 
-/// Whether `text` is that of an object of this type; then `object` is equal to it.
+/// Reads the text of an object of this type into `object`. Returns whether the text is valid.
 template <typename T>
 bool read_random(const std::string& text, T& object) {
   std::istringstream stream(text);
   stream.imbue(std::locale::classic());
   stream >> object;
-  // Nothing may be left: another engine's text may begin as this one's does.
+  // The stream must be at its end: another engine's text may begin like this one's.
   if (stream.fail() || !(stream >> std::ws).eof()) return false;
   if constexpr (HasSeed<T>::value) {
     std::istringstream again(text);

@@ -15,27 +15,27 @@
 #include <utility>
 #include <variant>
 
-/// What the compiler says about an argument that State::add does not take: one sentence, with what
-/// to write instead. Not for direct use.
+/// The compiler's errors for an argument that State::add does not take. Each is one sentence that
+/// says what to write instead. Not for direct use.
 namespace checkpoint::internal {
 
 template <typename>
 constexpr bool kAlwaysFalse = false;
 
-/// Texts that cannot be written to.
+/// Whether a type is a text that cannot be written to.
 template <typename T>
 constexpr bool kIsFixedText =
     std::is_same_v<T, std::string_view> ||
     std::is_same_v<std::remove_cv_t<std::remove_pointer_t<std::decay_t<T>>>, char>;
 
-/// What leads to an object, and is not the object.
+/// Whether a type refers to an object, and is not the object itself.
 template <typename T>
 constexpr bool kIsHandle = kIsA<T, std::unique_ptr> || kIsA<T, std::weak_ptr> ||
                            kIsA<T, std::reference_wrapper> || std::is_pointer_v<std::decay_t<T>> ||
                            std::is_same_v<T, torch::nn::AnyModule> ||
                            (kIsFixedText<T> && !std::is_arithmetic_v<T>);
 
-/// Of a handle: what to pass instead.
+/// Gives the error for a handle: what to pass instead.
 template <typename T>
 constexpr void refuse_handle() {
   if constexpr (std::is_same_v<T, torch::nn::AnyModule>) {
@@ -98,7 +98,7 @@ struct IsTimePoint<T, std::void_t<typename T::clock, typename T::duration,
                                   decltype(std::declval<const T&>().time_since_epoch())>>
     : std::true_type {};
 
-// std::queue, std::stack, std::priority_queue.
+// Whether a type is a std::queue, std::stack or std::priority_queue.
 template <typename T, typename = void>
 struct IsAdaptor : std::false_type {};
 template <typename T>
@@ -121,7 +121,7 @@ constexpr bool is_nested_optional() {
   }
 }
 
-/// Of a container: what it may be, and hold.
+/// Gives the error for a container: which ones are allowed, and what they may hold.
 template <typename T>
 constexpr void refuse_container() {
   if constexpr (is_nested_optional<T>()) {
@@ -140,7 +140,7 @@ constexpr void refuse_container() {
   }
 }
 
-/// Of an object: what it lacks.
+/// Gives the error for an object: what its class must have.
 template <typename T>
 constexpr void refuse() {
   if constexpr (std::is_same_v<T, std::random_device>) {
@@ -175,7 +175,7 @@ constexpr void refuse() {
     static_assert(
         kAlwaysFalse<T>,
         "State::add takes modules, optimizers, schedulers, torch::jit::Module, numbers, enums, "
-        "texts, tensors, checkpoint::Value, containers of these, random engines, and whatever has "
+        "texts, tensors, checkpoint::Value, containers of these, random engines, and objects with "
         "`checkpoint::Value state_dict() const` and `void load_state_dict(const "
         "checkpoint::Value&)`, or `void save(torch::serialize::OutputArchive&) const` and `void "
         "load(torch::serialize::InputArchive&)`");

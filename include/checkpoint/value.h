@@ -29,17 +29,19 @@ TORCH_CHECKPOINT_API std::string to_string(const Key& key);
 /// A dict that keeps the order of insertion, as Python's does. Not thread-safe.
 class TORCH_CHECKPOINT_API Dict {
  public:
-  Dict();                            ///< Empty.
+  Dict();                            ///< Makes an empty dict.
   Dict(const Dict&);                 ///< Copies the tree, and shares its tensors.
   Dict(Dict&&) noexcept;             ///< Leaves the other one empty.
   Dict& operator=(const Dict&);      ///< Copies the tree, and shares its tensors.
   Dict& operator=(Dict&&) noexcept;  ///< Leaves the other one empty.
-  /// A dict with these entries, in this order: `Dict{{"lr", 0.1}, {"layers", Value::List{2, 3}}}`.
-  /// Throws Error(invalid_argument) if a key comes twice.
+  /// Makes a dict with these entries, in this order. Throws Error(invalid_argument) if a key comes
+  /// twice.
+  ///
+  ///     Dict{{"lr", 0.1}, {"layers", Value::List{2, 3}}}
   Dict(std::initializer_list<std::pair<Key, Value>> entries);
   ~Dict();
 
-  bool empty() const noexcept;   ///< Returns whether it has no entry.
+  bool empty() const noexcept;   ///< Returns whether it is empty.
   size_t size() const noexcept;  ///< Returns the number of entries.
   /// Adds an entry at the end. Throws Error(invalid_argument) if it has this key already.
   void insert(Key key, Value value);
@@ -49,14 +51,14 @@ class TORCH_CHECKPOINT_API Dict {
   const Value* find(const Key& key) const;
   /// Returns the value of an entry, or null. The pointer is valid until the next insert.
   Value* find(const Key& key);
-  /// Returns the value of an entry. Throws Error(not_found) if it has no such entry.
+  /// Returns the value of an entry. Throws Error(not_found) if the key is missing.
   const Value& at(const Key& key) const;
   /// Returns whether it has an entry with this key.
   bool contains(const Key& key) const { return find(key) != nullptr; }
 
-  /// The first entry, in the order of insertion.
+  /// Returns an iterator to the first entry, in the order of insertion.
   std::vector<std::pair<Key, Value>>::const_iterator begin() const;
-  /// The end of the entries.
+  /// Returns the end of the entries.
   std::vector<std::pair<Key, Value>>::const_iterator end() const;
 
   /// Calls `visit(key, value)` for each entry, in the order of insertion. It may change the value,
@@ -69,8 +71,8 @@ class TORCH_CHECKPOINT_API Dict {
 
  private:
   std::vector<std::pair<Key, Value>> entries_;
-  // From keys' hashes to places. A short dict has none: to look at each entry is faster, and a
-  // model's optimizer has thousands of them.
+  // Maps the hash of a key to the entry's place. A short dict leaves it empty: comparing each entry
+  // is faster, and an optimizer's state has thousands of short dicts.
   std::unordered_multimap<size_t, size_t> index_;
 };
 
@@ -89,19 +91,20 @@ struct Bytes {
   std::string bytes;  ///< The bytes.
 };
 
-/// An integer of Python's that does not fit into 64 bits, as the state of its random generators
-/// has.
+/// A Python integer that does not fit into 64 bits. The state of Python's random generators has
+/// some.
 struct BigInt {
   std::string bytes;  ///< Two's complement, the lowest byte first, as few bytes as possible.
 };
 
-/// A part of a Python file that this library has no kind for: an object of some class, or the name
-/// of a class or function. None of its code was run. It can be read, and the tensors in it used. No
-/// format writes it, and it converts to no other kind.
+/// A part of a Python file that is of no other kind here: an object of some class, or the name of a
+/// class or function. None of its code was run. It can be read, and its tensors can be used. No
+/// format can write it, and it does not convert to another kind.
 struct Opaque {
-  std::string class_name;  ///< "argparse.Namespace".
-  /// Its parts as the file gives them: the arguments for its class, one by one; then the list and
-  /// the dict of what was put into it; then its state. Empty where the same object comes again.
+  std::string class_name;  ///< Its class: "argparse.Namespace".
+  /// Its parts in the order of the file. First come the arguments for its class, one by one. Then
+  /// come the list and the dict of what was put into it, and last its state. Empty where the same
+  /// object comes again.
   std::vector<Value> parts;
 };
 
@@ -128,14 +131,14 @@ class TORCH_CHECKPOINT_API Value {
     kDevice,   ///< A device.
     kBytes,    ///< Bytes.
     kBigInt,   ///< An integer beyond 64 bits.
-    kOpaque    ///< A part of a file that has no other kind.
+    kOpaque    ///< A part of a file that is of no other kind.
   };
 
   /// @name Constructors
   /// One for each kind.
   /// @{
 
-  /// None, or a value of the kind of the argument.
+  /// Makes None, or a value of the kind of the argument.
   Value() = default;
   Value(bool value) : data_(value) {}
   Value(double value) : data_(value) {}
@@ -152,8 +155,8 @@ class TORCH_CHECKPOINT_API Value {
   Value(Bytes value) : data_(std::move(value)) {}
   Value(BigInt value) : data_(std::move(value)) {}
   Value(Opaque value) : data_(std::move(value)) {}
-  /// Any integer except bool. Throws Error(invalid_argument) for one above 2^63 - 1, which would
-  /// come back negative.
+  /// Takes any integer type except bool. Throws Error(invalid_argument) for a number of 2^63 or
+  /// more: it would come back negative.
   template <typename T,
             typename = std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>>
   Value(T value) : data_(static_cast<int64_t>(value)) {
@@ -166,15 +169,18 @@ class TORCH_CHECKPOINT_API Value {
 
   /// Returns what the value is.
   Kind kind() const noexcept { return static_cast<Kind>(data_.index()); }
-  bool is_none() const noexcept { return kind() == Kind::kNone; }      ///< Whether it is None.
-  bool is_tensor() const noexcept { return kind() == Kind::kTensor; }  ///< Whether it is a tensor.
-  bool is_dict() const noexcept { return kind() == Kind::kDict; }      ///< Whether it is a dict.
+  /// Returns whether it is None.
+  bool is_none() const noexcept { return kind() == Kind::kNone; }
+  /// Returns whether it is a tensor.
+  bool is_tensor() const noexcept { return kind() == Kind::kTensor; }
+  /// Returns whether it is a dict.
+  bool is_dict() const noexcept { return kind() == Kind::kDict; }
 
   /// @name The content
   /// @{
 
-  /// Returns the content. Throws Error(incompatible) that names both kinds if the value is of
-  /// another kind; of an opaque value it names the class.
+  /// Returns the content. Throws Error(incompatible), naming both kinds, if the value is of another
+  /// kind. For an opaque value the error names the class.
   bool to_bool() const;
   int64_t to_int() const;
   double to_double() const;  ///< Also takes an int, if a double can be equal to it.
@@ -197,8 +203,8 @@ class TORCH_CHECKPOINT_API Value {
   /// @}
 
   /// Returns the entry of a dict: `tree["optimizer"]["lr"].to_double()`. Adds nothing. Throws
-  /// Error(incompatible) if this is not a dict, Error(not_found), with the nearest key, if it has
-  /// no such entry.
+  /// Error(incompatible) if this is not a dict. Throws Error(not_found), with the nearest key, if
+  /// the dict does not have this entry.
   const Value& operator[](const std::string& key) const;
   /// Returns the entry of a dict, as above.
   const Value& operator[](const char* key) const { return (*this)[std::string(key)]; }
@@ -233,7 +239,7 @@ void Dict::for_each(Visit visit) const {
 
 /// Returns a kind as error texts and manifests spell it: "int", "tensor", …
 TORCH_CHECKPOINT_API const char* to_string(Value::Kind kind) noexcept;
-/// Returns the kind of a value; of an opaque one its class: "object of the class
+/// Returns the kind of a value. For an opaque value, returns its class: "object of the class
 /// 'argparse.Namespace'".
 TORCH_CHECKPOINT_API std::string kind_text(const Value& value);
 

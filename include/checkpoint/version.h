@@ -4,8 +4,11 @@
 
 /// The version of these headers; CMake reads it from here.
 #define TORCH_CHECKPOINT_VERSION "0.1.0"
+/// Its first number.
 #define TORCH_CHECKPOINT_VERSION_MAJOR 0
+/// Its second number.
 #define TORCH_CHECKPOINT_VERSION_MINOR 1
+/// Its third number.
 #define TORCH_CHECKPOINT_VERSION_PATCH 0
 
 /// Whether these headers are of this version or a later one:

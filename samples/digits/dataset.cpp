@@ -14,11 +14,13 @@ constexpr int64_t kSide = 8;
 constexpr int64_t kPixels = kSide * kSide;
 constexpr int64_t kValidationEvery = 5;
 
+// Returns the 64 pixels of a digit, and its label.
 std::vector<float> parse_line(const std::string& line) {
   std::vector<float> numbers;
   std::istringstream fields(line);
   for (std::string field; std::getline(fields, field, ',');) numbers.push_back(std::stof(field));
-  if (numbers.size() != kPixels + 1) throw std::invalid_argument("not 64 pixels and a label");
+  if (numbers.size() != kPixels + 1)
+    throw std::invalid_argument("this line is not 64 pixels and a label");
   return numbers;
 }
 
@@ -31,7 +33,7 @@ Dataset Dataset::select(const torch::Tensor& indices) const {
 
 Dataset load(const std::string& path) {
   std::ifstream file(path);
-  if (!file) throw std::runtime_error("cannot open " + path);
+  if (!file) throw std::runtime_error(path + ": cannot open the file");
   std::vector<float> numbers;
   int64_t count = 0;
   for (std::string line; std::getline(file, line); ++count) {
@@ -42,7 +44,7 @@ Dataset load(const std::string& path) {
       throw std::runtime_error(path + ", line " + std::to_string(count + 1) + ": " + error.what());
     }
   }
-  if (count == 0) throw std::runtime_error(path + " is empty");
+  if (count == 0) throw std::runtime_error(path + ": the file is empty");
   const torch::Tensor rows = torch::tensor(numbers).view({count, kPixels + 1});
   return {rows.narrow(1, 0, kPixels).div(16).view({count, 1, kSide, kSide}),
           rows.select(1, kPixels).to(torch::kInt64)};

@@ -1,5 +1,5 @@
-// Follows a training run from another process: evaluates each checkpoint as it appears. It takes no
-// lock and writes nothing, so that the training never notices.
+// Follows a training run from another process, and evaluates each checkpoint as it appears. It
+// takes no lock and writes nothing, so it does not disturb the training.
 
 #include <checkpoint/checkpoint.h>
 #include <torch/torch.h>
@@ -16,6 +16,7 @@
 
 namespace {
 
+// The command line.
 struct Options {
   std::string data;
   std::string dir;
@@ -34,7 +35,7 @@ void run(const Options& options) {
   const digits::Dataset validation = digits::split(digits::load(options.data)).validation;
   digits::Network network;
   checkpoint::State state;
-  state.add("model", network).rng(false);  // The optimizer in the file is no concern of ours.
+  state.add("model", network).rng(false);  // Only the model; the rest of the file is ignored.
   checkpoint::CheckpointManager manager(options.dir,
                                         checkpoint::CheckpointManagerOptions().read_only(true));
 
@@ -49,7 +50,7 @@ void run(const Options& options) {
     try {
       epoch = manager.restore(state, latest->name).progress().epoch;
     } catch (const checkpoint::Error& error) {
-      // Retention was faster; there is a newer one.
+      // Retention has removed it by now. A newer one exists.
       if (error.code() != checkpoint::ErrorCode::kNotFound) throw;
       continue;
     }
@@ -66,7 +67,7 @@ int main(int argc, char** argv) {
   app.add_option("--data", options.data, "The digits, one a line")->required();
   app.add_option("--dir", options.dir, "Where the training puts its checkpoints")->required();
   app.add_option("--until-epoch", options.until_epoch, "Ends after so many epochs")->required();
-  app.add_option("--every", options.every_seconds, "Seconds from one look to the next");
+  app.add_option("--every", options.every_seconds, "Seconds between two checks");
   CLI11_PARSE(app, argc, argv);
   try {
     run(options);

@@ -1,5 +1,5 @@
-// Takes the network that digits_train has trained to tell ten digits apart, gives it a new head
-// that tells odd from even, and trains that alone.
+// Fine-tunes the network that digits_train has trained to tell ten digits apart. It gives the
+// network a new head that tells odd from even, and trains only the head.
 
 #include <checkpoint/checkpoint.h>
 #include <torch/torch.h>
@@ -14,15 +14,17 @@
 
 namespace {
 
+// The command line.
 struct Options {
   std::string data;
   std::string from;
   int64_t epochs = 3;
 };
 
+// How the names of the head's parameters begin.
 const char kHead[] = "classifier.4.";
 
-// The trained weights, but for the head, whose shape is another; returns what was left out.
+// Loads the trained weights, except the head's, whose shape is another. Returns what was left out.
 checkpoint::RestoreReport load_backbone(digits::Network& network, const std::string& from) {
   const checkpoint::StateDict weights = checkpoint::load_weights(from, torch::kCPU, "model");
   return checkpoint::load_state_dict(*network, weights, checkpoint::Strict::kNo);

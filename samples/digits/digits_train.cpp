@@ -1,4 +1,4 @@
-// Trains on handwritten digits; may be killed at any moment and started again with the same
+// Trains on handwritten digits. It may be killed at any moment, and started again with the same
 // command.
 
 #include <checkpoint/checkpoint.h>
@@ -18,6 +18,7 @@ namespace {
 
 constexpr int64_t kBatch = 32;
 
+// The command line.
 struct Options {
   std::string data;
   std::string dir;
@@ -43,12 +44,12 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("--device", options.device, "cpu, cuda, cuda:1");
   app.add_option("--optimizer", options.optimizer, "What to train with")
       ->check(CLI::IsMember(digits::optimizer_names()));
-  app.add_flag("--async", options.async, "Write checkpoints while training goes on");
+  app.add_flag("--async", options.async, "Write checkpoints while training continues");
 }
 
-// A run that goes on must compute what the run before would have computed, to the last bit. Sums of
-// floats depend on how they are split among threads, and so on the machine: one thread is enough
-// here, and the same everywhere. On a GPU the same is asked of the kernels.
+// Makes a resumed run compute the same as one that was not interrupted, to the last bit. Sums of
+// floats depend on how they are split among threads, and so on the machine. One thread is enough
+// here and gives the same sums everywhere. On a GPU, the kernels must also be deterministic.
 void repeat_exactly(uint64_t seed) {
   torch::set_num_threads(1);
   at::globalContext().setDeterministicCuDNN(true);
@@ -56,8 +57,8 @@ void repeat_exactly(uint64_t seed) {
   torch::manual_seed(seed);
 }
 
-// The mean loss. The order comes from torch's own CPU generator, which every checkpoint holds: a
-// resumed epoch shuffles as the killed one did.
+// Trains for one epoch. Returns the mean loss. The order comes from LibTorch's own CPU generator,
+// which every checkpoint holds: a resumed epoch shuffles as the killed one did.
 double train_epoch(digits::Network& network, torch::optim::Optimizer& optimizer,
                    const digits::Dataset& data, int64_t& step) {
   network->train();
@@ -75,7 +76,7 @@ double train_epoch(digits::Network& network, torch::optim::Optimizer& optimizer,
   return sum / static_cast<double>(data.size());
 }
 
-// The share that is recognised.
+// Returns the share of digits that are recognised.
 double accuracy_on(digits::Network& network, const digits::Dataset& data) {
   const torch::NoGradGuard no_grad;
   network->eval();
@@ -123,7 +124,7 @@ void run(const Options& options) {
     manager.save_if_due(state, progress);
   }
 
-  // So that what the last epochs reached is on disk, or the program says that it is not.
+  // Saves what the last epochs reached, or throws.
   manager.save_final(state, progress);
   std::printf("final epoch=%lld loss=%.6f accuracy=%.4f weights=%s\n",
               static_cast<long long>(progress.next_epoch()), progress.loss,

@@ -19,7 +19,7 @@ Maker maker(Options options) {
   };
 }
 
-// Options are chosen so that each keeps all the state it can: momentum, averages, maxima.
+// The options make each optimizer keep all the state that it can: momentum, averages, maxima.
 const std::map<std::string, Maker>& makers() {
   using namespace torch::optim;
   static const std::map<std::string, Maker> all = {
@@ -45,7 +45,7 @@ const std::vector<std::string>& optimizer_names() {
 std::unique_ptr<torch::optim::Optimizer> make_optimizer(const std::string& name,
                                                         Parameters parameters) {
   const auto found = makers().find(name);
-  if (found == makers().end()) throw std::invalid_argument("no optimizer is called " + name);
+  if (found == makers().end()) throw std::invalid_argument("unknown optimizer '" + name + "'");
   return found->second(std::move(parameters));
 }
 

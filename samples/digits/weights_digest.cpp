@@ -9,11 +9,13 @@
 namespace digits {
 namespace {
 
+// Frees the state of xxHash.
 struct FreeState {
   void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
 };
 using Hash = std::unique_ptr<XXH3_state_t, FreeState>;
 
+// Adds the bytes of a tensor on any device.
 void update(XXH3_state_t* hash, const torch::Tensor& tensor) {
   const torch::Tensor bytes = tensor.detach().cpu().contiguous();
   XXH3_128bits_update(hash, bytes.data_ptr(), bytes.nbytes());

@@ -1,5 +1,5 @@
-// Two models and two optimizers in one checkpoint: a generator learns to put points on a circle, a
-// discriminator to tell them from real ones.
+// Saves two models and two optimizers in one checkpoint. A generator learns to put points on a
+// circle, and a discriminator learns to tell them from real ones.
 
 #include <checkpoint/checkpoint.h>
 #include <torch/torch.h>
@@ -27,17 +27,19 @@ torch::nn::Sequential perceptron(int64_t in, int64_t out) {
       torch::nn::Linear(32, out));
 }
 
+// Returns a batch of real points.
 torch::Tensor points_on_circle() {
   const torch::Tensor angle = torch::rand({kBatch}) * kTwoPi;
   return torch::stack({angle.cos(), angle.sin()}, 1);
 }
 
-// How well the discriminator's logits say that the points are what they are meant to be taken for.
+// Returns the loss of the discriminator's logits if the points count as real ones, or as fake ones.
 torch::Tensor loss_if(const torch::Tensor& logits, bool real) {
   return torch::binary_cross_entropy_with_logits(
       logits, real ? torch::ones_like(logits) : torch::zeros_like(logits));
 }
 
+// The two networks with their optimizers.
 struct Gan {
   torch::nn::Sequential generator = perceptron(kNoise, 2);
   torch::nn::Sequential discriminator = perceptron(2, 1);
@@ -46,6 +48,7 @@ struct Gan {
   torch::optim::Adam discriminator_optimizer{discriminator->parameters(),
                                              torch::optim::AdamOptions(1e-3).betas({0.5, 0.999})};
 
+  // Trains both on one batch. Returns the loss of the generator.
   double step() {
     const torch::Tensor fake = generator->forward(torch::randn({kBatch, kNoise}));
     discriminator_optimizer.zero_grad();
@@ -63,7 +66,7 @@ struct Gan {
 };
 
 void run(const std::string& directory, int64_t epochs) {
-  torch::set_num_threads(1);  // The same sums, to the last bit, on every machine.
+  torch::set_num_threads(1);  // Gives the same sums, to the last bit, on every machine.
   torch::manual_seed(1);
   Gan gan;
   checkpoint::State state;

@@ -1,6 +1,6 @@
-// Trains on a machine that may be taken away: on SIGTERM or SIGUSR1, which schedulers send some
-// time before they kill, it saves in the middle of the epoch and ends. The same command goes on
-// exactly there. docs/preemption.md.
+// Trains on a machine that may be taken away (docs/preemption.md). Schedulers send SIGTERM or
+// SIGUSR1 some time before they kill a job. The program then saves in the middle of the epoch and
+// ends. The same command continues exactly there.
 
 #include <checkpoint/checkpoint.h>
 #include <torch/torch.h>
@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kBatch = 32;
 
+// The command line.
 struct Options {
   std::string data;
   std::string dir;
@@ -26,7 +27,7 @@ struct Options {
   int stopped_status = 0;
 };
 
-// The digits one by one, for a DataLoader.
+// The digits one by one, as a DataLoader needs them.
 class Examples : public torch::data::datasets::Dataset<Examples> {
  public:
   explicit Examples(digits::Dataset digits) : digits_(std::move(digits)) {}
@@ -40,7 +41,7 @@ class Examples : public torch::data::datasets::Dataset<Examples> {
   digits::Dataset digits_;
 };
 
-// The sum of the examples' losses.
+// Trains on one batch. Returns the sum of its losses.
 double train_step(digits::Network& network, torch::optim::Optimizer& optimizer,
                   const torch::data::Example<>& batch) {
   network->train();
@@ -52,6 +53,7 @@ double train_step(digits::Network& network, torch::optim::Optimizer& optimizer,
   return loss.item<double>() * static_cast<double>(batch.data.size(0));
 }
 
+// Returns the share of digits that are recognised.
 double accuracy_on(digits::Network& network, const digits::Dataset& data) {
   const torch::NoGradGuard no_grad;
   network->eval();
@@ -59,14 +61,14 @@ double accuracy_on(digits::Network& network, const digits::Dataset& data) {
   return right.to(torch::kDouble).mean().item<double>();
 }
 
-// Returns whether it was told to stop.
+// Trains. Returns whether a signal stopped it.
 bool run(const Options& options) {
-  torch::set_num_threads(1);  // The same sums, to the last bit, on every machine.
+  torch::set_num_threads(1);  // Gives the same sums, to the last bit, on every machine.
   torch::manual_seed(1);
   const digits::Split data = digits::split(digits::load(options.data));
   digits::Network network;
   torch::optim::Adam optimizer(network->parameters(), torch::optim::AdamOptions(1e-3));
-  double loss_sum = 0;  // Of the epoch in hand: a part of the state, as it is saved in mid-epoch.
+  double loss_sum = 0;  // Of the current epoch. Saved too, because saves may come in mid-epoch.
 
   auto sampler =
       checkpoint::ResumableSampler::shuffled(static_cast<size_t>(data.train.size()), /*seed=*/1);

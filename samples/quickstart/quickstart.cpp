@@ -1,4 +1,4 @@
-// The README's example, built and run as a test: test/readme compares the two texts.
+// The README's example. Tests build it, run it and compare it with the README (test/readme).
 
 // [readme]
 #include <checkpoint/checkpoint.h>

@@ -7,13 +7,13 @@
 
 namespace checkpoint::base {
 
-/// Now, in UTC: "2026-11-23T15:02:11Z".
+/// Returns the current time in UTC: "2026-11-23T15:02:11Z".
 std::string utc_now();
-/// Seconds since 1970 of such a time. Empty if it is not one.
+/// Returns the seconds since 1970 of such a time. Empty if the text is not one.
 std::optional<int64_t> parse_utc(const std::string& text);
-/// The time since some moment in the past, by a clock that cannot be set.
+/// Returns the time since some moment in the past, by a clock that cannot be set.
 std::chrono::duration<double> monotonic_now();
-/// 16 random hexadecimal digits, other ones in a forked child.
+/// Returns 16 random hexadecimal digits. A forked child gets other ones.
 std::string random_id();
 
 }  // namespace checkpoint::base

@@ -26,8 +26,9 @@ std::string hexadecimal(const Canonical& digest) {
 
 }  // namespace
 
+// Owns the state of xxHash.
 struct StreamDigest::State {
-  XXH3_state_t* xxh = XXH3_createState();  // Aligned as it needs to be.
+  XXH3_state_t* xxh = XXH3_createState();  // With the alignment that xxHash needs.
   State() {
     if (xxh == nullptr) throw std::bad_alloc();
   }

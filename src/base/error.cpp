@@ -7,8 +7,8 @@ namespace checkpoint {
 
 namespace {
 
-// "path: message: the system's text. hint", of which only the parts that exist. A message that ends
-// with a list, one entry a line, has its hint on a line of its own.
+// Joins the parts that exist: "path: message: the system's text. hint". If the message is a list,
+// one entry a line, the hint gets a line of its own.
 std::string compose(const std::string& message, const std::string& path, int system_error,
                     const std::string& hint) {
   std::string text = path.empty() ? message : path + ": " + message;

@@ -1,6 +1,7 @@
-// Globs as fnmatch(3) has them, over the characters of UTF-8 texts. A pattern becomes a list of
-// parts: one character, a class of characters, or any number of them. `distance` counts how many
-// edits would make a text match; errors use it to name the nearest keys.
+// Globs like those of fnmatch(3), over the characters of UTF-8 texts. A pattern becomes a list of
+// parts. Each part is one character, a class of characters, or a star for any number of them.
+// `matches` goes through the parts and the text once, and back to the last star where they differ.
+// `distance` counts how many edits would make a text match. Errors use it to name the nearest keys.
 
 #include "base/glob.h"
 
@@ -12,10 +13,11 @@
 namespace checkpoint::base {
 namespace {
 
-// Above all of Unicode: a byte outside UTF-8 stays different from every character.
+// Above all of Unicode, so that a byte outside UTF-8 differs from every character.
 constexpr char32_t kNoCharacter = 0x110000;
 
-// How many bytes the character has that begins with this one; 1 for what begins none.
+// Returns how many bytes the character has whose first byte this is. Returns 1 for a byte that
+// cannot come first.
 size_t bytes_of_character(unsigned char first) {
   if (first >= 0xf0 && first < 0xf8) return 4;
   if (first >= 0xe0 && first < 0xf0) return 3;
@@ -23,6 +25,7 @@ size_t bytes_of_character(unsigned char first) {
   return 1;
 }
 
+// Returns the characters of a text. A byte outside UTF-8 becomes one that no text has.
 std::u32string characters_of(const std::string& text) {
   std::u32string result;
   result.reserve(text.size());
@@ -45,7 +48,7 @@ std::u32string characters_of(const std::string& text) {
 
 using Bounds = std::vector<std::pair<char32_t, char32_t>>;
 
-// POSIX's names, as they are in the C locale; empty for any other.
+// Returns the characters of POSIX's classes, as in the C locale. Empty for any other name.
 Bounds bounds_of_kind(const std::u32string_view name) {
   static const std::pair<std::u32string_view, Bounds> kKinds[] = {
       {U"alnum", {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}}},
@@ -117,7 +120,7 @@ size_t Glob::add_class(const std::u32string& pattern, size_t begin) {
     part.kind = Part::Kind::kNoneOf;
     ++i;
   }
-  // A backslash takes the next one as it is here too.
+  // In a class too, a backslash takes the next character literally.
   const auto next = [&] {
     if (pattern[i] == '\\' && i + 1 < pattern.size()) ++i;
     return pattern[i++];
@@ -144,7 +147,7 @@ size_t Glob::add_class(const std::u32string& pattern, size_t begin) {
 }
 
 bool Glob::matches(const std::string& text) const {
-  // Goes back to the last star only: linear in practice, at most pattern times text.
+  // Goes back only to the last star: linear in practice, at most pattern times text.
   const std::u32string characters = characters_of(text);
   size_t p = 0, t = 0, star = std::string::npos, after_star = 0;
   while (t < characters.size()) {
@@ -166,7 +169,7 @@ bool Glob::matches(const std::string& text) const {
 }
 
 size_t Glob::distance(const std::string& text) const {
-  // Levenshtein's, in which a star costs nothing.
+  // The Levenshtein distance, but a star costs nothing.
   const std::u32string characters = characters_of(text);
   std::vector<size_t> row(characters.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});

@@ -6,31 +6,34 @@
 
 namespace checkpoint::base {
 
-/// A pattern as fnmatch(3) and the shell know it: `*` stands for any characters, `?` for one,
-/// `[a-z]` for one of these, `[!a-z]` and `[^a-z]` for any other, `[[:digit:]]` for one of a kind,
-/// and a backslash takes the next character as it is. A bracket that is not closed stands for
-/// itself. Characters are those of UTF-8; a dot is one like any other. In time at most the
-/// pattern's length times the text's.
+/// A pattern like those of fnmatch(3) and the shell. `*` matches any characters, `?` one, `[a-z]`
+/// one of these, `[!a-z]` and `[^a-z]` any other, `[[:digit:]]` one of a class. A backslash takes
+/// the next character literally. A bracket that is not closed is an ordinary character. Characters
+/// are those of UTF-8; a dot is an ordinary one. Takes at most the pattern's length times the
+/// text's.
 class Glob {
  public:
   explicit Glob(const std::string& pattern);
-  /// What begins with this text, whatever characters are in it.
+  /// Returns a glob for all that begins with this text, whatever characters the text has.
   static Glob of_prefix(const std::string& text);
-  /// This text and no other.
+  /// Returns a glob for this text alone.
   static Glob of_text(const std::string& text);
 
+  /// Returns whether the whole text matches.
   bool matches(const std::string& text) const;
-  /// How many characters of the text or of the pattern must be put in, taken out or changed until
-  /// they match.
+  /// Returns how many characters of the text or the pattern must be added, removed or changed until
+  /// the two match.
   size_t distance(const std::string& text) const;
-  /// How many characters it has, stars not counted.
+  /// Returns how many characters the pattern has, without stars.
   size_t length() const;
 
  private:
+  // The characters from `first` to `last`.
   struct Range {
     char32_t first;
     char32_t last;
   };
+  // A star, or one character that is, or is not, in one of the ranges.
   struct Part {
     enum class Kind { kStar, kOneOf, kNoneOf };
     Kind kind;
@@ -41,7 +44,7 @@ class Glob {
 
   Glob() = default;
   void add(char32_t character);
-  // Reads what begins with a bracket; returns where it ends, or 0 if it is not closed.
+  // Reads the class that begins with a bracket. Returns where it ends, or 0 if it is not closed.
   size_t add_class(const std::u32string& pattern, size_t begin);
 
   std::vector<Part> parts_;

@@ -6,7 +6,7 @@
 
 namespace checkpoint::base {
 
-/// Bytes as lower-case hexadecimal digits.
+/// Returns bytes as lower-case hexadecimal digits.
 inline std::string to_hex(std::string_view bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
@@ -19,7 +19,7 @@ inline std::string to_hex(std::string_view bytes) {
   return text;
 }
 
-/// The way back. Empty if it is not such a text.
+/// Returns the bytes of such digits. Empty if the text is not of that form.
 inline std::optional<std::string> from_hex(const std::string& text) {
   const auto digit = [](char c) {
     if (c >= '0' && c <= '9') return c - '0';

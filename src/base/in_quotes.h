@@ -5,8 +5,8 @@
 
 namespace checkpoint::base {
 
-/// A name that comes out of a file, as an error may show it: in quotes, shortened, and with its
-/// control characters replaced, so that no file writes to anybody's terminal.
+/// Returns a name from a file in the form for an error: in quotes, shortened, and with its control
+/// characters replaced. So a file cannot control the terminal on which the error appears.
 inline std::string in_quotes(std::string_view name) {
   constexpr size_t kLongest = 200;
   std::string text = "'";

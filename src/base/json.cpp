@@ -1,6 +1,7 @@
 // JSON from files that may be damaged or hostile. nlohmann's parser gives events; DocumentBuilder
-// makes the document of them, and bounds its depth and its memory. JsonFields reads the fields of
-// an object, and its errors name the field.
+// makes the document of them. It checks depth and memory at each event, because a check of the
+// finished document would come too late. JsonFields then reads the fields of an object, and its
+// errors name the field.
 
 #include "base/json.h"
 
@@ -22,18 +23,19 @@ using nlohmann::json;
 // Our own documents are four levels deep.
 constexpr size_t kMaxDepth = 16;
 
-// What a document may take in memory, about: a text of two bytes can ask for forty ("0,"). Tables
-// of real tensors are consumed object by object, and need less than their text.
+// The memory that a document may take, about. A text of two bytes ("0,") can ask for forty. Large
+// tables of real tensors are consumed object by object, and need less than their text.
 constexpr uint64_t kFreeBytes = uint64_t{8} << 20;
 constexpr uint64_t kBytesForEachOfText = 4;
-// A value in an array, which doubles as it grows; an entry of an object; what a heap block adds.
+// The cost of a value in an array, which doubles as it grows; of an object's entry; of a heap
+// block.
 constexpr uint64_t kValueBytes = 3 * sizeof(json);
 constexpr uint64_t kEntryBytes = 96;
 constexpr uint64_t kBlockBytes = 64;
 
-// Builds the document as nlohmann's own parser would, but bounds its depth (their copy and
-// destructor overflow the stack) and its size, and refuses an object that has a field twice: they
-// take the last, other readers the first.
+// Builds the document as nlohmann's own parser would, but with three limits. It limits the depth,
+// because nlohmann's copy and destructor overflow the stack. It limits the memory. And it refuses
+// an object with a field twice, of which nlohmann takes the last and other readers take the first.
 class DocumentBuilder final : public JsonEvents {
  public:
   DocumentBuilder(size_t text_bytes, const std::string& path, const OnObject& on_object)
@@ -83,6 +85,7 @@ class DocumentBuilder final : public JsonEvents {
     refuse("cannot be read, at byte " + std::to_string(position) + ": " + in_quotes(reason));
   }
 
+  // A container that is not complete yet, and the memory that was left before it.
   struct Open {
     json* container;
     uint64_t left_before;
@@ -110,7 +113,7 @@ class DocumentBuilder final : public JsonEvents {
   }
 
   void spend(uint64_t bytes) {
-    if (bytes > left_) refuse("would take far more memory than a file of its size may");
+    if (bytes > left_) refuse("takes far more memory than its size allows");
     left_ -= bytes;
   }
 
@@ -122,7 +125,7 @@ class DocumentBuilder final : public JsonEvents {
   const OnObject& on_object_;
   uint64_t left_;
   json document_;
-  std::vector<Open> open_;  // From the document inwards; a container only grows at its end.
+  std::vector<Open> open_;  // From the document inwards. A container only grows at its end.
   std::string key_;
 };
 
@@ -131,23 +134,23 @@ class DocumentBuilder final : public JsonEvents {
 void JsonEvents::read(const std::string& text) {
   constexpr char kByteOrderMark[] = "\xEF\xBB\xBF";
   if (text.compare(0, std::char_traits<char>::length(kByteOrderMark), kByteOrderMark) == 0) {
-    malformed(1, "it begins with a byte-order mark; save it as UTF-8 without one");
+    malformed(1, "a byte-order mark; save the file as UTF-8 without it");
   }
-  // Not even a string may hold the byte itself: JSON writes it as an escape.
+  // A string must not hold the byte either: JSON writes it as an escape.
   const size_t nul = text.find('\0');
-  if (nul != std::string::npos) malformed(nul + 1, "it has a NUL byte");
+  if (nul != std::string::npos) malformed(nul + 1, "a NUL byte");
   json::sax_parse(text, this);
 }
 
-bool JsonEvents::binary(binary_t&) { return true; }  // JSON's text has none.
+bool JsonEvents::binary(binary_t&) { return true; }  // JSON text does not contain binary values.
 
 bool JsonEvents::parse_error(size_t position, const std::string&,
                              const nlohmann::json::exception& error) {
-  // It repeats a token of any length.
+  // The reason repeats a token, which may be of any length.
   constexpr size_t kEnough = 120;
   const std::string_view reason = error.what();
   malformed(position, std::string(reason.substr(0, kEnough)));
-  return false;  // Not reached, but a compiler does not see it of a virtual call.
+  return false;  // Not reached, but the compiler cannot know that of a virtual call.
 }
 
 json parse_json(const std::string& text, const std::string& path, const OnObject& on_object) {
@@ -182,13 +185,13 @@ int64_t JsonFields::integer(const std::string& field) const {
   const bool fits = value.is_number_unsigned()
                         ? value.get<uint64_t>() <= uint64_t{std::numeric_limits<int64_t>::max()}
                         : value.is_number_integer();
-  if (!fits) refuse(field, "an integer of 64 bits");
+  if (!fits) refuse(field, "a 64-bit integer");
   return value.get<int64_t>();
 }
 
 uint64_t JsonFields::size(const std::string& field) const {
   const json& value = at(field);
-  if (!value.is_number_unsigned()) refuse(field, "an integer that is not negative");
+  if (!value.is_number_unsigned()) refuse(field, "a non-negative integer");
   return value.get<uint64_t>();
 }
 
@@ -221,7 +224,9 @@ double JsonFields::number(const std::string& field) const {
 
 const json& JsonFields::at(const std::string& field) const {
   const auto found = object_.find(field);
-  if (found == object_.end()) refuse(field, "there");
+  if (found == object_.end()) {
+    throw Error(ErrorCode::kCorrupt, "the field " + in_quotes(field) + " is missing", path_);
+  }
   return *found;
 }
 
@@ -233,7 +238,9 @@ int64_t json_count(const json& value, const char* field, const std::string& path
   constexpr auto kMost = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
   if (!value.is_number_unsigned() || value.get<uint64_t>() > kMost) {
     throw Error(ErrorCode::kCorrupt,
-                std::string("the field ") + in_quotes(field) + " holds no sizes", path);
+                std::string("the field ") + in_quotes(field) +
+                    " must hold sizes: integers from 0 to 2^63 - 1",
+                path);
   }
   return value.get<int64_t>();
 }

@@ -7,14 +7,14 @@
 
 namespace checkpoint::base {
 
-/// Adds the lowest `width` bytes of a number, 8 at most, the lowest first.
+/// Appends the lowest `width` bytes of a number, at most 8, the lowest first.
 inline void append_little_endian(std::string& bytes, uint64_t value, size_t width) {
   char little[sizeof(value)];
   for (size_t i = 0; i < sizeof(value); ++i) little[i] = static_cast<char>(value >> (8 * i));
   bytes.append(little, width);
 }
 
-/// The number that these bytes hold, 8 at most, the lowest first.
+/// Returns the number that these bytes hold, at most 8, the lowest first.
 inline uint64_t read_little_endian(const void* bytes, size_t width) {
   const auto* const little = static_cast<const unsigned char*>(bytes);
   uint64_t value = 0;
@@ -22,7 +22,7 @@ inline uint64_t read_little_endian(const void* bytes, size_t width) {
   return value;
 }
 
-/// Puts bytes together: numbers, the lowest byte first, and text. Not thread-safe.
+/// Builds a string of bytes from texts and numbers, the lowest byte first. Not thread-safe.
 class LittleEndian {
  public:
   LittleEndian& u16(uint64_t value) { return number(value, 2); }

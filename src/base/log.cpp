@@ -11,7 +11,7 @@ void log(spdlog::level::level_enum level, const std::string& message) noexcept {
     if (!logger) logger = spdlog::default_logger();
     if (logger) logger->log(level, message);
   } catch (...) {
-    // A log that cannot be written must not cost a checkpoint.
+    // A log that cannot be written must not stop a save.
   }
 }
 

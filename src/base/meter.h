@@ -11,7 +11,7 @@
 
 namespace checkpoint::base {
 
-/// Adds up what is done in one phase, and tells who wants to know. Thread-safe.
+/// Counts the bytes that one phase has done, and reports them to on_transfer. Thread-safe.
 class Meter {
  public:
   /// `on_transfer` may be empty; it must outlive the meter.

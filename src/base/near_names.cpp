@@ -7,20 +7,21 @@
 namespace checkpoint::base {
 namespace {
 
-// Looking for near names costs wanted times known: a person reads no more than this anyway.
+// The cost of the search is wanted times known, and a person would not read more names than these.
 constexpr size_t kMostWanted = 50;
 constexpr size_t kMostKnown = 2000;
 constexpr size_t kMostNear = 3;
 constexpr size_t kMostListed = 10;
 
-// How much of a name may differ.
+// Returns how many characters of a name may differ.
 size_t most_distance(size_t length) { return std::max<size_t>(2, length / 4); }
 
+// Returns how many parts a dotted name has.
 size_t parts_of(const std::string& name) {
   return 1 + static_cast<size_t>(std::count(name.begin(), name.end(), '.'));
 }
 
-// The last parts of two dotted names that are the same: "encoder.0.weight" and
+// Returns how many parts at their ends two dotted names share: "encoder.0.weight" and
 // "module.encoder.0.weight" share three.
 size_t shared_tail_parts(const std::string& left, const std::string& right) {
   size_t parts = 0, i = left.size(), j = right.size();
@@ -32,10 +33,10 @@ size_t shared_tail_parts(const std::string& left, const std::string& right) {
   return i == 0 || j == 0 ? parts + 1 : parts;
 }
 
-// A known name that may have been meant.
+// A known name that may have been meant, by its place in `known`.
 struct Candidate {
   size_t distance;
-  size_t other_parts;  // That the two do not share at their ends.
+  size_t other_parts;  // Parts that the two do not share at their ends.
   size_t wanted;
   size_t known;
 
@@ -51,7 +52,7 @@ std::vector<Candidate> candidates_of(const std::vector<std::string>& wanted,
   for (size_t w = 0; w < std::min(wanted.size(), kMostWanted); ++w) {
     const Glob name = Glob::of_text(wanted[w]);
     for (size_t k = 0; k < std::min(known.size(), kMostKnown); ++k) {
-      // A prefix more or less ("module.") does not count.
+      // An additional or missing prefix ("module.") does not count.
       const size_t shared = shared_tail_parts(wanted[w], known[k]);
       const size_t distance = shared >= 2 ? 1 : name.distance(known[k]);
       if (distance > most_distance(wanted[w].size())) continue;
@@ -63,8 +64,8 @@ std::vector<Candidate> candidates_of(const std::vector<std::string>& wanted,
 }
 
 std::string sentence(const std::vector<std::string>& near, const std::vector<std::string>& known) {
-  if (near.size() == 1) return "; near it is " + listed(near);
-  if (!near.empty()) return "; near it are " + listed(near);
+  if (near.size() == 1) return "; the nearest is " + listed(near);
+  if (!near.empty()) return "; the nearest are " + listed(near);
   return (known.size() == 1 ? "; there is " : "; there are ") + listed(known);
 }
 
@@ -85,7 +86,7 @@ std::vector<std::string> nearest_names(const std::vector<std::string>& wanted,
 }
 
 std::vector<std::string> near_names(const Glob& glob, const std::vector<std::string>& known) {
-  std::vector<std::pair<size_t, size_t>> near;  // Distance, and which.
+  std::vector<std::pair<size_t, size_t>> near;  // Distance, and place in `known`.
   for (size_t k = 0; k < std::min(known.size(), kMostKnown); ++k) {
     const size_t distance = glob.distance(known[k]);
     if (distance <= most_distance(glob.length())) near.emplace_back(distance, k);

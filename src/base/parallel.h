@@ -13,17 +13,17 @@
 
 namespace checkpoint::base {
 
-/// The indices of a parallel loop, handed out one by one: a thread that is kept waiting holds up
-/// no other.
+/// The indices of a parallel loop, handed out one by one, so that a slow thread does not delay the
+/// others.
 class Indices {
  public:
   explicit Indices(size_t count) : count_(count) {}
-  /// Whether there is another; `index` is its number.
+  /// Takes the next index. Returns false if none is left.
   bool next(size_t& index) {
     index = next_.fetch_add(1, std::memory_order_relaxed);
     return index < count_;
   }
-  /// Hands out no more, after a failure.
+  /// Ends the loop after a failure: `next` then returns false.
   void stop() { next_.store(count_, std::memory_order_relaxed); }
 
  private:
@@ -31,14 +31,15 @@ class Indices {
   std::atomic<size_t> next_{0};
 };
 
-/// As many threads as there are cores, 16 at most.
+/// Returns the number of cores, at most 16.
 inline size_t thread_count() {
   return std::min<size_t>(16, std::max(1u, std::thread::hardware_concurrency()));
 }
 
-/// Calls `work(Indices&)` on as many threads as there are cores, this one included, which share
-/// `count` items. Returns when all are done; rethrows the first exception of any of them. Plain
-/// threads: the store does not know LibTorch's pool, and shares no settings with the training.
+/// Calls `work(Indices&)` on as many threads as the machine has cores, this one included. They
+/// share `count` items. Returns when all are done, and rethrows the first exception. These are
+/// plain threads: the store does not know LibTorch's pool, and its settings stay the training's
+/// own.
 template <typename Work>
 void parallel_for(size_t count, const Work& work) {
   Indices indices(count);
@@ -59,15 +60,15 @@ void parallel_for(size_t count, const Work& work) {
   try {
     while (others.size() + 1 < threads) others.push_back(start_thread(guarded));
   } catch (const std::system_error&) {
-    // The system gave fewer threads than hoped for: they take more each.
+    // The system gave fewer threads than we asked for. The others do more each.
   }
   guarded();
   for (std::thread& thread : others) thread.join();
   if (failure) std::rethrow_exception(failure);
 }
 
-/// Calls `other` on a thread of its own while this one calls `own`. Returns when both are done;
-/// rethrows what `own` threw, or else what `other` did.
+/// Calls `other` on a thread of its own while this thread calls `own`. Returns when both are done.
+/// Rethrows the exception of `own`, or else that of `other`.
 template <typename Other, typename Own>
 void side_by_side(const Other& other, const Own& own) {
   std::exception_ptr failure;
@@ -80,7 +81,7 @@ void side_by_side(const Other& other, const Own& own) {
         failure = std::current_exception();
       }
     });
-  } catch (const std::system_error&) {  // The system gives no more threads.
+  } catch (const std::system_error&) {  // The system cannot start a thread.
     own();
     other();
     return;

@@ -5,7 +5,7 @@
 
 namespace checkpoint::base {
 
-/// A shape as text: "[3, 32]". `Shape` is a range of int64_t.
+/// Returns a shape as text: "[3, 32]". `Shape` is a range of int64_t.
 template <typename Shape>
 std::string shape_text(const Shape& shape) {
   std::string text;

@@ -4,10 +4,10 @@
 
 namespace checkpoint::base {
 
-/// Counts from its construction, and from each lap.
+/// Measures the time since its construction, and since each lap.
 class Stopwatch {
  public:
-  /// Seconds since the last call, or since the construction.
+  /// Returns the seconds since the last call, or since the construction.
   double lap() {
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::chrono::duration<double>(now - start_).count();

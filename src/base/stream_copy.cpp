@@ -16,6 +16,7 @@ constexpr size_t kLine = 64;
 constexpr size_t kPage = 4096;
 constexpr size_t kPagesAtOnce = 4;
 
+// Copies 64 bytes past the caches.
 void copy_line(char* to, const char* from) {
   const auto* source = reinterpret_cast<const __m128i*>(from);
   auto* target = reinterpret_cast<__m128i*>(to);
@@ -39,7 +40,7 @@ void stream_copy(char* to, const char* from, size_t bytes) {
       for (size_t at = line; at < line + kStep; at += kPage) copy_line(to + at, from + at);
     }
   }
-  // Streamed stores are weakly ordered: others see them after this.
+  // Streamed stores are weakly ordered. Other threads see them after this.
   _mm_sfence();
   if (done < bytes) std::memcpy(to + done, from + done, bytes - done);
 }

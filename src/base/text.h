@@ -4,7 +4,7 @@
 
 namespace checkpoint::base {
 
-// As C++20's std::string_view has them.
+// The same as in the std::string_view of C++20.
 
 inline bool begins_with(std::string_view text, std::string_view begin) {
   return text.substr(0, begin.size()) == begin;

@@ -7,8 +7,8 @@
 
 namespace checkpoint::base {
 
-/// Starts one of this library's own threads. It takes no signals: the program's handlers run in the
-/// program's threads. Throws std::system_error if the system gives no thread.
+/// Starts one of this library's own threads. It takes no signals, so that the program's handlers
+/// run in the program's threads. Throws std::system_error if the system cannot start a thread.
 template <typename Work>
 std::thread start_thread(Work&& work) {
   sigset_t all;

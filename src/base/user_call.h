@@ -12,7 +12,7 @@
 
 namespace checkpoint::base {
 
-/// The type of the exception that is being handled, as a program spells it.
+/// Returns the type of the exception that is being handled, as C++ code spells it.
 inline std::string type_in_flight() {
   const std::type_info* const type = abi::__cxa_current_exception_type();
   if (type == nullptr) return "something unknown";
@@ -21,16 +21,18 @@ inline std::string type_in_flight() {
   return name ? name.get() : type->name();
 }
 
-/// For a `catch (...)` around a function of the user's: throws Error(invalid_argument) instead of
-/// what is not a std::exception, which few programs catch, and none can read.
+/// Throws Error(invalid_argument) in place of an exception that is not a std::exception. Few
+/// programs catch such an exception, and it has no text to read. For a `catch (...)` around a
+/// user's function.
 [[noreturn]] inline void throw_for_foreign(const std::string& function) {
   throw Error(ErrorCode::kInvalidArgument,
-              function + " threw what is not a std::exception (of type '" + type_in_flight() + "')",
-              "", 0, "Throw a std::exception, which can say what is wrong.");
+              function + " threw an object of type '" + type_in_flight() +
+                  "', which is not a std::exception",
+              "", 0, "Throw a std::exception with a text that says what is wrong.");
 }
 
-/// Calls a function of the user's. What it throws passes through, but for what is not a
-/// std::exception: that becomes an Error. `function` says which one it was.
+/// Calls a user's function. A std::exception that it throws passes through. Anything else becomes
+/// an Error. `function` is how the error names the function.
 template <typename Call>
 decltype(auto) call_user(const char* function, Call&& call) {
   try {

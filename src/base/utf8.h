@@ -6,8 +6,8 @@
 
 namespace checkpoint::base {
 
-/// How many bytes the character at `at` has; 0 if what stands there is not UTF-8 (RFC 3629: no
-/// overlong forms, no surrogates, nothing above U+10FFFF).
+/// Returns how many bytes the character at `at` has. Returns 0 if the bytes there are not UTF-8
+/// (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF).
 inline size_t utf8_length(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) -> unsigned char {
     return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0;
@@ -24,7 +24,7 @@ inline size_t utf8_length(std::string_view text, size_t at) {
   return impossible ? 0 : length;
 }
 
-/// The text with each byte that is not UTF-8 replaced by a question mark.
+/// Returns the text with each byte that is not UTF-8 replaced by a question mark.
 inline std::string valid_utf8(std::string_view text) {
   std::string result;
   for (size_t at = 0; at < text.size();) {
@@ -40,6 +40,7 @@ inline std::string valid_utf8(std::string_view text) {
   return result;
 }
 
+/// Returns whether the whole text is UTF-8.
 inline bool is_valid_utf8(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
     const size_t length = utf8_length(text, at);

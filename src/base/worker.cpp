@@ -33,7 +33,7 @@ bool Worker::start() {
     thread_ = start_thread([this] { run(); });
     started_ = true;
   } catch (const std::system_error&) {
-    // Slower, but no reason to fail.
+    // Slower, but not a reason to fail: `push` then runs the task itself.
   }
   return started_;
 }

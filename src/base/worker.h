@@ -10,24 +10,25 @@
 
 namespace checkpoint::base {
 
-/// A thread that carries out tasks, one after the other. It is started by the first task; where the
-/// system gives no thread, tasks are carried out by who brings them. After a task has thrown, the
-/// rest are dropped. One thread at a time may bring tasks.
+/// A thread that runs tasks, one after the other. The first task starts it. If the system cannot
+/// start a thread, `push` runs each task itself. After a task has thrown, the rest are dropped.
+/// Only one thread at a time may call `push`.
 class Worker {
  public:
   using Task = std::function<void()>;
 
-  /// `push` waits while tasks that hold more than `most_bytes` together are outstanding.
+  /// Makes a worker whose `push` waits while unfinished tasks hold more than `most_bytes` together.
   explicit Worker(size_t most_bytes) : most_bytes_(most_bytes) {}
-  /// Drops the tasks that were not begun.
+  /// Drops the tasks that have not begun.
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  /// `bytes` is the memory that the task holds. Throws what an earlier task threw.
+  /// Adds a task. `bytes` is the memory that it holds. Throws what an earlier task threw.
   void push(Task task, size_t bytes);
-  /// Waits until all is done. Throws what a task threw.
+  /// Waits until all tasks are done. Throws what a task threw.
   void finish();
+  /// Returns whether the thread runs.
   bool started() const { return started_; }
 
  private:
@@ -46,7 +47,7 @@ class Worker {
   std::mutex mutex_;  // Guards what follows.
   std::condition_variable changed_;
   std::deque<Entry> tasks_;
-  size_t bytes_ = 0;  // Of all tasks that are not done.
+  size_t bytes_ = 0;  // Held by all tasks that are not done.
   bool busy_ = false;
   bool stopping_ = false;
   std::exception_ptr failure_;

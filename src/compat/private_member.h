@@ -1,15 +1,16 @@
 #pragma once
 
-/// A way to a protected or private member of a class of LibTorch's that has no other door: an
-/// explicit template instantiation may name it ([temp.spec.general]/6), and hands a pointer to it
-/// to a function that any code may call. There is no copy of the class's layout, and no undefined
-/// behaviour; if a LibTorch renames the member, the file no longer compiles.
+/// Gives access to a protected or private member of a LibTorch class that has no public way to it.
+/// An explicit template instantiation may name such a member ([temp.spec.general]/6). It hands a
+/// pointer to the member to a function that any code may call. This needs no copy of the class's
+/// layout and is not undefined behaviour. If a LibTorch renames the member, the file no longer
+/// compiles.
 ///
 ///     TORCH_CHECKPOINT_OPEN_MEMBER(ModuleOf, torch::serialize::InputArchive::module_)
 ///     ...
 ///     archive.*member_of(ModuleOf())
 ///
-/// Use it in source files alone, inside a namespace.
+/// Use it only in source files, inside a namespace.
 #define TORCH_CHECKPOINT_OPEN_MEMBER(Tag, member)  \
   struct Tag {                                     \
     friend auto member_of(Tag);                    \

@@ -85,7 +85,7 @@ TEST_CASE("Names near to a glob are found, whatever its stars stand for") {
   CHECK(base::near_names(base::Glob("nothing.like.it"), keys).empty());
   CHECK(base::instead_of(base::Glob("nothing.like.it"), {"a", "b", "c"}) ==
         "; there are 'a', 'b' and 'c'");
-  CHECK(base::instead_of("modle", {"model", "optimizer"}) == "; near it is 'model'");
+  CHECK(base::instead_of("modle", {"model", "optimizer"}) == "; the nearest is 'model'");
   CHECK(base::instead_of("modle", {}) == "; there are none");
 }
 

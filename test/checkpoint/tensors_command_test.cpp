@@ -189,7 +189,7 @@ TEST_CASE("convert makes flat state_dicts for others and nested archives for Lib
   CHECK(contains(unmet.output, "'conv.weight'"));
   CHECK_FALSE(std::filesystem::exists(root / "x.pt"));
   CHECK(contains(run_command("convert " + from + " " + (root / "x.pt") + " --item modle").output,
-                 "near it is 'model'"));
+                 "the nearest is 'model'"));
   const auto twice = run_command("convert " + from + " " + (root / "x.pt") +
                                  " --item model --rename first.=second.");
   CHECK(twice.status == 2);

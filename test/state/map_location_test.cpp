@@ -243,7 +243,7 @@ TEST_CASE("A device that the machine lacks is an error, and nothing has changed"
   const auto before = test::copies_of(*live);
   CHECK(contains(
       error_of([&] { file.restore(to, RestoreOptions().map_location(kCuda0)); }),
-      "incompatible: the tensor 'model.conv.weight' belongs on cuda:0, and there is no CUDA here"));
+      "incompatible: the tensor 'model.conv.weight' must go to cuda:0, but CUDA is not available"));
   CHECK(test::unchanged(*live, before));
 }
 

@@ -122,8 +122,8 @@ TEST_CASE("A glob that meets no key is an error that names the nearest") {
   };
   CHECK(contains(refused(RestoreOptions().include({"nte.first.*"})),
                  "RestoreOptions::include: 'nte.first.*' meets no key of the file or of what is "
-                 "live; near it are 'net.first.bias' and 'net.first.weight'"));
-  CHECK(contains(refused(RestoreOptions().exclude({"net.*", "bset"})), "near it is 'best'"));
+                 "live; the nearest are 'net.first.bias' and 'net.first.weight'"));
+  CHECK(contains(refused(RestoreOptions().exclude({"net.*", "bset"})), "the nearest is 'best'"));
   CHECK(contains(refused(RestoreOptions().exclude({"nothing of the kind"})), "there are 'best', "));
   // Strict::kNo forgives what does not fit, not a slip of the pen.
   refused(RestoreOptions().exclude({"net.fist.*"}).strict(Strict::kNo));
@@ -134,7 +134,7 @@ TEST_CASE("A glob that meets no key is an error that names the nearest") {
     CHECK(contains(refused(RestoreOptions().exclude({"net_optimizer.state.*"})),
                    "'net_optimizer' is chosen as a whole"));
     CHECK(contains(refused(RestoreOptions().items({"nte"})),
-                   "RestoreOptions::items names 'nte', which is not in the State; near it is "
+                   "RestoreOptions::items names 'nte', which is not in the State; the nearest is "
                    "'net'"));
   }
   SECTION("options that choose nothing together") {
@@ -198,7 +198,7 @@ TEST_CASE("A rename that meets no key is an error that names the nearest") {
   for (const Strict strict : {Strict::kYes, Strict::kNo}) {
     CHECK(contains(
         refused(RestoreOptions().rename("net.odl.", "net.new_.").strict(strict)),
-        "RestoreOptions::rename('net.odl.', 'net.new_.') meets no key of the file; near it are "
+        "RestoreOptions::rename('net.odl.', 'net.new_.') meets no key of the file; the nearest are "
         "'net.old.bias' and 'net.old.weight'"));
   }
   refused(RestoreOptions().rename("net.old.", "net.new_.").rename("nothing.", "x."));
@@ -219,7 +219,7 @@ TEST_CASE("A rename that meets no key is an error that names the nearest") {
               .report.fits());
     // But not one that gives what is nowhere.
     CHECK(contains(error_of([&] { later.restore(to, RestoreOptions().rename("ned.", "met.")); }),
-                   "near it are 'net.first.bias'"));
+                   "the nearest are 'net.first.bias'"));
   }
 }
 
