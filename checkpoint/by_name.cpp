@@ -1,3 +1,6 @@
+// torch-checkpoint pin, unpin and remove: the commands that do something with each named
+// checkpoint. They stop at the first name that fails.
+
 #include "command.h"
 #include "output.h"
 #include "places.h"
@@ -14,11 +17,10 @@
 #include <memory>
 #include <optional>
 
-// The commands that do something with each checkpoint that is named.
-
 namespace checkpoint::cli {
 namespace {
 
+// The command line of one of these commands.
 struct Arguments {
   std::string directory;
   std::vector<std::string> names;
@@ -28,8 +30,8 @@ struct Arguments {
 
 using Names = std::vector<std::string>;
 
-// Does something with each name. What was done before one of them failed is done: JSON tells it in
-// any case.
+// Calls `act` for each name. If one fails, the earlier ones are done already, so JSON reports them
+// in any case.
 template <typename Act>
 void for_each_name(const Arguments& arguments, const nlohmann::ordered_json& done, const Act& act) {
   try {
@@ -100,15 +102,15 @@ std::shared_ptr<Arguments> add_arguments(CLI::App& command) {
 void add_pin(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "pin",
-      "Keeps checkpoints, whatever the rules of retention say. May be called while training "
-      "runs; when it says so, the checkpoint is there and stays.");
+      "Pins checkpoints: they stay, whatever the retention rules say. Works while training runs. "
+      "On success, the checkpoint exists and stays.");
   const auto arguments = add_arguments(*command);
   command->footer("Example: torch-checkpoint pin runs/digits epoch0005");
   command->callback([arguments, &run] { run = [arguments] { return pin(*arguments); }; });
 }
 
 void add_unpin(CLI::App& app, Run& run) {
-  CLI::App* command = app.add_subcommand("unpin", "Takes pins away. Removes no checkpoint.");
+  CLI::App* command = app.add_subcommand("unpin", "Removes pins, but no checkpoints.");
   const auto arguments = add_arguments(*command);
   command->footer("Example: torch-checkpoint unpin runs/digits epoch0005");
   command->callback([arguments, &run] { run = [arguments] { return unpin(*arguments); }; });
@@ -117,9 +119,9 @@ void add_unpin(CLI::App& app, Run& run) {
 void add_remove(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "remove",
-      "Removes the checkpoints that are named, whatever the rules say: the newest too, damaged "
-      "ones, and those that were set aside as NAME.corrupt. Pinned ones stay. No training may run "
-      "in the directory.");
+      "Removes the named checkpoints, whatever the rules say: also the newest, damaged ones, and "
+      "those that were set aside as NAME.corrupt. Pinned ones stay. No training may run in the "
+      "directory.");
   const auto arguments = add_arguments(*command);
   command->add_flag("!--no-lock", arguments->lock,
                     "For file systems without flock: make sure that no other program writes there");

@@ -11,7 +11,7 @@
 namespace checkpoint::cli {
 namespace {
 
-// Those of the newest that can be read; the scan is ordered by age.
+// Returns the rules in the newest manifest that can be read. The scan is sorted by age.
 KeepRules rules_of_last_run(const std::vector<store::FoundCheckpoint>& found) {
   const auto newest = std::find_if(found.rbegin(), found.rend(),
                                    [](const auto& checkpoint) { return !checkpoint.problem; });

@@ -1,3 +1,5 @@
+// Starts the second program, which reads tensors, in place of this one.
+
 #include "command.h"
 
 #include <checkpoint/error.h>
@@ -12,20 +14,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Beside this program, as it is built, or where an installed one has what is not for people to
-// call.
+// Returns the path of the second program: next to this one in a build folder, in libexec when
+// installed, because users do not call it.
 fs::path tensors_program() {
   const fs::path here = fs::read_symlink("/proc/self/exe").parent_path();
   const fs::path beside = here / kTensorsProgram;
   return fs::exists(beside) ? beside : here.parent_path() / kLibexecFolder / kTensorsProgram;
 }
 
-// The words are passed on as they came: what "--" and options mean, the other program says.
+// Passes all words on unchanged: the second program parses "--" and the options.
 [[noreturn]] void become_tensors_program(char** argv) {
   const std::string program = tensors_program();
   ::execv(program.c_str(), argv);
   throw Error(ErrorCode::kNotFound, "cannot start the program that reads tensors", program, errno,
-              "It is installed together with torch-checkpoint.");
+              "Reinstall torch-checkpoint: this program is a part of it.");
 }
 
 }  // namespace
@@ -38,7 +40,7 @@ int own_words(int argc, char** argv) {
 void forward_to_tensors_program(CLI::App& app, Run& run, char** argv, const std::string& name,
                                 const std::string& text) {
   CLI::App* command = app.add_subcommand(name, text);
-  command->set_help_flag();  // The other program has the help.
+  command->set_help_flag();  // The second program prints the help.
   command->callback([argv, &run] { run = [argv]() -> ExitCode { become_tensors_program(argv); }; });
 }
 

@@ -11,7 +11,7 @@
 
 namespace checkpoint::cli {
 
-/// The rules of retention, as a command line gives them.
+/// The retention rules of a command line.
 struct KeepOptions {
   int64_t last = 0;
   std::vector<std::tuple<int64_t, std::string, std::string>>
@@ -20,9 +20,9 @@ struct KeepOptions {
   int64_t every_n_steps = 0;
   double every_hours = 0;
 
-  /// Adds the options to a command; this must outlive the parsing.
+  /// Adds the options to a command. This object must outlive the parsing.
   void add_to(CLI::App& command);
-  /// Throws CLI::ValidationError for what is not a rule.
+  /// Returns the rules. Throws CLI::ValidationError if an option has an invalid value.
   KeepRules rules() const;
 };
 

@@ -1,3 +1,7 @@
+// torch-checkpoint list: the checkpoints of a directory, one a line, or as JSON. It reads only the
+// manifests, applies the rules to them to say why each checkpoint stays, and prints that. It
+// changes nothing. A damaged checkpoint is a line too, and makes the exit status 1.
+
 #include "command.h"
 #include "directory_view.h"
 #include "keep_options.h"
@@ -18,17 +22,18 @@
 namespace checkpoint::cli {
 namespace {
 
+// The command line of list.
 struct Arguments {
   std::string directory;
   KeepOptions keep;
   bool json = false;
 };
 
-// What no rule keeps goes by the rules that were given. By those of the run it may be there for a
-// keep_if of its own, or until the next save.
+// If no rule on the command line keeps a checkpoint, prune would remove it. With the rules of the
+// run we cannot say that: its keep_if may keep the checkpoint, or the next save removes it.
 std::string why_kept(const DirectoryView& view, size_t i) {
   if (!view.decision.reasons[i].empty()) return printable(joined(view.decision.reasons[i]));
-  return view.rules_given ? "nothing: it goes" : "-";
+  return view.rules_given ? "nothing: would be removed" : "-";
 }
 
 std::vector<std::string> pins_of_nothing(const store::Decision& decision) {
@@ -74,7 +79,7 @@ void print(const DirectoryView& view) {
   }
   print_table(rows);
   for (const std::string& name : pins_of_nothing(decision)) {
-    std::printf("pinned, and not there: %s\n", printable(name).c_str());
+    std::printf("pinned but missing: %s\n", printable(name).c_str());
   }
 }
 
@@ -118,7 +123,7 @@ void add_list(CLI::App& app, Run& run) {
   arguments->keep.add_to(*command);
   command->footer("Example: torch-checkpoint list runs/digits");
   command->callback([arguments, &run] {
-    arguments->keep.rules();  // So that a wrong one is wrong usage.
+    arguments->keep.rules();  // Throws here, so that an invalid rule is reported as wrong usage.
     run = [arguments] { return list(*arguments); };
   });
 }

@@ -12,7 +12,7 @@
 namespace checkpoint::cli {
 namespace {
 
-// spdlog's own lines, of a message that a terminal may be shown.
+// Formats lines as spdlog does, but makes the message safe for a terminal first.
 class PrintableFormatter final : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& to) override {

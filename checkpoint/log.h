@@ -2,8 +2,8 @@
 
 namespace checkpoint::cli {
 
-/// Sends what the library logs, from warnings on, to standard error: standard output belongs to the
-/// commands, as scripts read it. Names in it are `printable`.
+/// Sends the library's warnings and errors to standard error. Standard output is for the commands,
+/// because scripts read it. Log lines are made `printable`.
 void log_to_standard_error();
 
 }  // namespace checkpoint::cli

@@ -1,5 +1,7 @@
-// What all commands share for their output: tables with aligned columns, sizes and numbers for
-// people, names that cannot harm a terminal, and JSON.
+// Output functions that all commands share: tables with aligned columns, sizes and numbers for
+// people, and JSON. Names come from files and may contain anything, so all text output passes
+// through `printable`, which replaces control characters. At the end, flush_output reports lost
+// output.
 
 #include "output.h"
 
@@ -33,7 +35,7 @@ std::string padded(const std::string& text, size_t width, bool flush_right) {
   return flush_right ? blanks + text : text + blanks;
 }
 
-// The length of the character that begins there; 0 if there is none of UTF-8.
+// Returns the length in bytes of the UTF-8 character at `begin`. 0 if it is not valid UTF-8.
 size_t character_at(const std::string& text, size_t begin) {
   const auto lead = static_cast<unsigned char>(text[begin]);
   const size_t count = lead < 0x80                   ? 1
@@ -48,7 +50,7 @@ size_t character_at(const std::string& text, size_t begin) {
   return count;
 }
 
-// U+0000 to U+001F, U+007F to U+009F: the last of them, of two bytes, are commands too.
+// U+0000 to U+001F and U+007F to U+009F. Terminals obey U+0080 to U+009F too, which have two bytes.
 bool is_control(const std::string& text, size_t begin) {
   const auto lead = static_cast<unsigned char>(text[begin]);
   if (lead == 0xc2) return static_cast<unsigned char>(text[begin + 1]) < 0xa0;
@@ -123,7 +125,7 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
 }
 
 void print_json(const nlohmann::ordered_json& document) {
-  // A directory's name need not be UTF-8, and must not hide all others.
+  // A directory's name may not be valid UTF-8. That must not prevent the output of all others.
   constexpr auto kReplace = nlohmann::ordered_json::error_handler_t::replace;
   std::printf("%s\n", document.dump(2, ' ', /*ensure_ascii=*/false, kReplace).c_str());
 }
@@ -180,9 +182,9 @@ bool flush_output() {
   const bool failed_before = std::ferror(stdout) != 0;
   errno = 0;
   if (std::fflush(stdout) == 0 && !failed_before) return true;
-  print_error(std::string("the output could not be written whole") +
+  print_error(std::string("could not write all of the output") +
               (errno != 0 ? std::string(": ") + std::strerror(errno) : "") +
-              ". What has come out is not all: do not rely on it.");
+              ". Do not rely on what was written.");
   return false;
 }
 

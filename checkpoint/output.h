@@ -10,37 +10,38 @@
 
 namespace checkpoint::cli {
 
-/// "1.5 GiB".
+/// Returns a size for people: "1.5 GiB".
 std::string human_bytes(uint64_t bytes);
-/// Six significant digits; "-" for NaN.
+/// Returns a number with six significant digits; "-" for NaN.
 std::string human_number(double value);
-/// "val_accuracy=0.97 val_loss=0.1".
+/// Returns all metrics in one line: "val_accuracy=0.97 val_loss=0.1".
 std::string human_metrics(const Progress& progress);
-/// How long ago a time like "2026-11-23T15:02:11Z" was: "5 min", "3 d"; empty if it cannot be read.
+/// Returns how long ago a time like "2026-11-23T15:02:11Z" was: "5 min", "3 d". Empty if the time
+/// cannot be read.
 std::string age_since(const std::string& utc);
 
-/// "newest, pinned".
+/// Joins the parts with commas: "newest, pinned".
 std::string joined(const std::vector<std::string>& parts);
 
-/// Prints rows in columns as wide as they need; the first row is the heading. A column whose
-/// heading begins with '>' is set flush right.
+/// Prints rows in aligned columns. The first row is the heading. A column is aligned to the right
+/// if its heading begins with '>'.
 void print_table(const std::vector<std::vector<std::string>>& rows);
-/// Prints a document, indented, and a newline.
+/// Prints an indented JSON document and a newline.
 void print_json(const nlohmann::ordered_json& document);
 
-/// A manifest's fields as `--json` shows them (docs/cli.md).
+/// Returns the fields of a manifest as `--json` prints them (docs/cli.md).
 nlohmann::ordered_json to_json(const Manifest& manifest);
 
-/// Control characters, which a name may hold and a terminal would obey, as "?"; and what is not
-/// UTF-8.
+/// Returns the text with "?" for control characters, which a terminal would obey, and for bytes
+/// that are not UTF-8.
 std::string printable(const std::string& text);
-/// The same, but line ends stay: for messages of several lines.
+/// The same, but keeps line ends: for messages of several lines.
 std::string printable_lines(const std::string& text);
 
-/// Says on standard error what went wrong.
+/// Prints an error message to standard error.
 void print_error(const std::string& message);
-/// Writes out what was printed so far. Returns false, and says so, if some of it was lost, as on a
-/// full disk.
+/// Flushes standard output. If some output was lost, for example on a full disk, prints an error
+/// and returns false.
 bool flush_output();
 
 }  // namespace checkpoint::cli

@@ -21,9 +21,9 @@ bool is_there(store::FileSystem& fs, const std::string& path) {
 [[noreturn]] void refuse_file(store::FileSystem& fs, const std::string& path) {
   const std::string parent = store::parent_of(path);
   const std::string hint = is_checkpoint(fs, parent)
-                               ? "Name the checkpoint, its directory: '" + parent + "'."
-                               : "diff and convert read files.";
-  throw Error(ErrorCode::kInvalidArgument, "this is a file, and no checkpoint", path, 0, hint);
+                               ? "Name the checkpoint by its directory: '" + parent + "'."
+                               : "Use diff or convert to read files.";
+  throw Error(ErrorCode::kInvalidArgument, "this is a file, not a checkpoint", path, 0, hint);
 }
 
 [[noreturn]] void refuse_file_for_directory(store::FileSystem& fs, const std::string& path) {
@@ -31,9 +31,9 @@ bool is_there(store::FileSystem& fs, const std::string& path) {
   const std::string hint =
       is_checkpoint(fs, parent)
           ? "Name the directory that the checkpoint is in: '" + store::parent_of(parent) + "'."
-          : "diff and convert read files.";
-  throw Error(ErrorCode::kInvalidArgument,
-              "this is a file, where a directory of checkpoints is wanted", path, 0, hint);
+          : "Use diff or convert to read files.";
+  throw Error(ErrorCode::kInvalidArgument, "this is a file, not a directory of checkpoints", path,
+              0, hint);
 }
 
 }  // namespace
@@ -48,13 +48,12 @@ void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& pat
     if (is_there(fs, path)) refuse_file_for_directory(fs, path);
     throw Error(ErrorCode::kNotFound, "no such directory", path);
   }
-  // Somebody else's manifest.json may lie beside the checkpoints.
+  // Another program's manifest.json may be in a directory of checkpoints.
   const bool has_files =
       has(fs, path, store::kManifestFile) && has(fs, path, store::kTensorTableFile);
   if (!has_files && !store::has_marker(fs, path)) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              "this is a checkpoint, where a directory of checkpoints is wanted", path, 0,
-              "Name the directory that it is in; or use torch-checkpoint show.");
+  throw Error(ErrorCode::kInvalidArgument, "this is a checkpoint, not a directory of checkpoints",
+              path, 0, "Name its parent directory, or use torch-checkpoint show.");
 }
 
 void refuse_if_file(store::FileSystem& fs, const std::string& path) {
@@ -69,7 +68,7 @@ void need_checkpoint(store::FileSystem& fs, const std::string& path) {
   }
   if (is_checkpoint(fs, path)) return;
   throw Error(ErrorCode::kInvalidArgument, "this directory is not a checkpoint", path, 0,
-              "If there are checkpoints in it, torch-checkpoint list gives their names.");
+              "Use torch-checkpoint list to see the checkpoints in it.");
 }
 
 }  // namespace checkpoint::cli

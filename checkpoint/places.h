@@ -6,18 +6,18 @@
 
 namespace checkpoint::cli {
 
-/// Whether a directory is a checkpoint, whole or damaged, and not a directory of them.
+/// Returns whether a directory is a checkpoint, whole or damaged. Throws Error(io).
 bool is_checkpoint(store::FileSystem& fs, const std::string& path);
 
-/// Throws Error(not_found) if nothing is at `path`, and Error(invalid_argument) if it is a file or
-/// a checkpoint: the command takes a directory of them.
+/// Throws Error unless `path` is a directory of checkpoints: not_found if it does not exist,
+/// invalid_argument if it is a file or a checkpoint itself.
 void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& path);
 
-/// Throws Error(invalid_argument), with what to name instead, if `path` is a file.
+/// Throws Error(invalid_argument) if `path` is a file. The hint says what to name instead.
 void refuse_if_file(store::FileSystem& fs, const std::string& path);
 
-/// Throws Error if `path` is not a checkpoint: invalid_argument, with what to name instead, for one
-/// of its files or a directory of checkpoints; not_found where nothing is.
+/// Throws Error unless `path` is a checkpoint: invalid_argument, with a hint what to name instead,
+/// for one of its files or a directory of checkpoints; not_found if it does not exist.
 void need_checkpoint(store::FileSystem& fs, const std::string& path);
 
 }  // namespace checkpoint::cli

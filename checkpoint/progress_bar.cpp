@@ -16,7 +16,7 @@ namespace {
 
 constexpr auto kBetweenDrawings = std::chrono::milliseconds(100);
 constexpr size_t kBarWidth = 24;
-// What a terminal that does not tell has.
+// The width of a terminal that does not report its own.
 constexpr size_t kUsualWidth = 80;
 constexpr char kToLineBegin[] = "\r";
 constexpr char kClearLine[] = "\r\x1b[K";
@@ -58,8 +58,8 @@ void ProgressBar::clear() {
   next_drawing_ = begin_;
 }
 
-// All of the terminal's line but its last column, so that nothing of an older one remains and none
-// is broken.
+// Fills the terminal's line, so that nothing of an older one remains. Leaves out the last column,
+// so that the line is not broken in two.
 std::string ProgressBar::line(uint64_t bytes_done, Clock::time_point now) const {
   const double total = static_cast<double>(std::max<uint64_t>(1, bytes_total_));
   const double share = std::min(1.0, static_cast<double>(bytes_done) / total);

@@ -6,8 +6,8 @@
 
 namespace checkpoint::cli {
 
-/// A line on standard error that says how far something has come, how fast it is and how long it
-/// will take still; if standard error is a terminal, otherwise nothing. Not thread-safe.
+/// A line on standard error that shows the progress, the speed and the remaining time. Shows
+/// nothing if standard error is not a terminal. Not thread-safe.
 class ProgressBar {
  public:
   explicit ProgressBar(uint64_t bytes_total);
@@ -15,9 +15,9 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  /// So much is done. Draws ten times a second at most.
+  /// Shows that `bytes_done` bytes are done. Draws at most ten times a second.
   void show(uint64_t bytes_done);
-  /// Makes room for other output; the next `show` draws again.
+  /// Removes the line, to make room for other output. The next `show` draws it again.
   void clear();
 
  private:

@@ -1,3 +1,7 @@
+// torch-checkpoint prune: removes the checkpoints that no rule keeps. With --dry-run it decides
+// without the lock, and changes nothing. Otherwise it takes the writer lock first, so it is refused
+// while a training writes to the directory.
+
 #include "command.h"
 #include "keep_options.h"
 #include "output.h"
@@ -22,6 +26,7 @@
 namespace checkpoint::cli {
 namespace {
 
+// The command line of prune.
 struct Arguments {
   std::string directory;
   KeepOptions keep;
@@ -36,8 +41,8 @@ bool is_named(const std::string& metric, const std::vector<store::FoundCheckpoin
   });
 }
 
-// Retention keeps everything because of such a rule. Here the user has just typed it, perhaps with
-// a slip, and needs to know. Throws Error(invalid_argument).
+// Throws Error(invalid_argument) if no checkpoint has the metric of a rule. Retention would keep
+// everything. But here the user has just typed the metric, and may have misspelt it.
 void check_metrics(const std::vector<store::FoundCheckpoint>& found, const KeepRules& rules,
                    const std::string& directory) {
   const std::vector<std::string> unranked = store::unranked_metrics(found, rules);
@@ -49,8 +54,8 @@ void check_metrics(const std::vector<store::FoundCheckpoint>& found, const KeepR
                   ? "the metric '" + metric + "' is NaN in all checkpoints that have it"
                   : "no checkpoint has the metric '" + metric + "'",
               directory, 0,
-              names.empty() ? "They have no metrics: choose another rule."
-                            : "They have: " + joined({names.begin(), names.end()}) + ".");
+              names.empty() ? "Choose another rule: these checkpoints have no metrics."
+                            : "Use one of: " + joined({names.begin(), names.end()}) + ".");
 }
 
 store::Decision prune(const Arguments& arguments) {
@@ -98,11 +103,12 @@ void add_prune(CLI::App& app, Run& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(
       "prune",
-      "Removes the checkpoints that no rule keeps. The newest, pinned and damaged ones stay in any "
-      "case, and the one that the newest was resumed from.");
+      "Removes the checkpoints that no rule keeps. Always keeps the newest, pinned and damaged "
+      "ones, and the one that the newest was resumed from.");
   command->add_option("DIR", arguments->directory, "The directory of checkpoints")->required();
   arguments->keep.add_to(*command);
-  command->add_flag("--dry-run", arguments->dry_run, "Only say what would go, and why others stay");
+  command->add_flag("--dry-run", arguments->dry_run,
+                    "Only print what would be removed, and why the others stay");
   command->add_flag("!--no-lock", arguments->lock,
                     "For file systems without flock: make sure that no other program writes there");
   command->add_flag("--json", arguments->json, "Print JSON");

@@ -1,6 +1,9 @@
-// torch-checkpoint report: one HTML page about a run. It gathers the saves from history.jsonl and
-// from the checkpoints that are there, finds the best one, and puts all of it as JSON into the
-// page, whose script (report/report.js) draws it. The page needs no network.
+// torch-checkpoint report: one HTML page about a run. The page needs no network.
+//
+//   1. Collect the saves, from history.jsonl and from the checkpoints that still exist. The history
+//      also has the removed ones.
+//   2. Find the best checkpoint: the one that the link "best" points to, or the best by a metric.
+//   3. Put all of it into the page as JSON. The page's script (report/report.js) draws it.
 
 #include "command.h"
 #include "output.h"
@@ -32,6 +35,7 @@
 namespace checkpoint::cli {
 namespace {
 
+// The command line of report.
 struct Arguments {
   std::string directory;
   std::string output = "report.html";
@@ -41,13 +45,13 @@ struct Arguments {
   bool json = false;
 };
 
-// A save, as the page shows it.
+// One save, as the page shows it. `kept`: the checkpoint still exists.
 struct Point {
   store::HistoryEntry entry;
   bool kept = false;
 };
 
-// By sequence: what is there, and what the history knows of what is not.
+// All known saves by sequence: those that still exist, and those that only the history knows.
 using Points = std::map<int64_t, Point>;
 
 Points gather(const store::Directory& directory, const std::vector<store::FoundCheckpoint>& found) {
@@ -59,15 +63,15 @@ Points gather(const store::Directory& directory, const std::vector<store::FoundC
     if (checkpoint.problem) continue;
     store::HistoryEntry entry = store::history_entry(checkpoint.manifest);
     const auto known = points.find(entry.sequence);
-    // The history knows what the commit took, which the manifest cannot.
+    // The history includes the time of the commit, which the manifest cannot know.
     if (known != points.end()) entry.seconds = known->second.entry.seconds;
     points[entry.sequence] = {std::move(entry), true};
   }
   return points;
 }
 
-// The save that this one's run was resumed from: names may come again, so it is the last one of
-// that name before it. 0 if there is none.
+// Returns the sequence of the save that this entry's run was resumed from. Names may be reused, so
+// it is the last save of that name before this entry. 0 without one.
 int64_t parent_of(const Points& points, const store::HistoryEntry& entry) {
   if (entry.parent.empty()) return 0;
   for (auto point = std::make_reverse_iterator(points.lower_bound(entry.sequence));
@@ -77,8 +81,8 @@ int64_t parent_of(const Points& points, const store::HistoryEntry& entry) {
   return 0;
 }
 
-// What the training's own manager holds for the best, if it says so: its link is made for people,
-// and so is this page.
+// Returns the name of the checkpoint that the training's manager considers the best: the target of
+// its link. Empty without a link.
 std::string linked_best(const std::string& directory) {
   std::error_code none;
   return std::filesystem::read_symlink(store::join(directory, store::kBestLink), none)
@@ -110,7 +114,7 @@ nlohmann::ordered_json to_json(const Points& points, const std::set<std::string>
   return result;
 }
 
-// Names may come again: the newest one of that name that is there. 0 if none is.
+// Returns the sequence of the newest existing checkpoint of that name. 0 without one.
 int64_t kept_of_name(const Points& points, const std::string& name) {
   const auto point = std::find_if(points.rbegin(), points.rend(), [&](const auto& entry) {
     return entry.second.kept && entry.second.entry.name == name;
@@ -118,7 +122,7 @@ int64_t kept_of_name(const Points& points, const std::string& name) {
   return point != points.rend() ? point->first : 0;
 }
 
-// Throws Error(invalid_argument), with the metrics that there are, if no save has this one.
+// Throws Error(invalid_argument), with all known metrics, if no save has this metric.
 void check_metric(const Points& points, const std::string& metric, const std::string& directory) {
   std::set<std::string> names = {"loss"};
   for (const auto& [sequence, point] : points) {
@@ -126,12 +130,12 @@ void check_metric(const Points& points, const std::string& metric, const std::st
   }
   if (names.count(metric) != 0) return;
   throw Error(ErrorCode::kInvalidArgument, "no save has the metric '" + metric + "'", directory, 0,
-              "There are: " + joined({names.begin(), names.end()}) + ".");
+              "Use one of: " + joined({names.begin(), names.end()}) + ".");
 }
 
-// The best one by a metric, and which metric that is; or the one of the link.
+// The best checkpoint, and the metric that decided it: empty if the link decided.
 struct Best {
-  int64_t sequence = 0;  // 0: there is none.
+  int64_t sequence = 0;  // 0 if no checkpoint is the best.
   std::string name;
   std::string metric;
 };
@@ -151,7 +155,7 @@ Best find_best(const Arguments& arguments, const std::vector<store::FoundCheckpo
   return {found[place].sequence, found[place].name, metric};
 }
 
-// The directory's own name, also of ".", "run/" and "run/x/..".
+// Returns the directory's own name, also for ".", "run/" and "run/x/..".
 std::string title_of(const std::string& directory) {
   const std::filesystem::path path = std::filesystem::absolute(directory).lexically_normal();
   const std::string name = (path.has_filename() ? path : path.parent_path()).filename().string();
@@ -182,7 +186,7 @@ nlohmann::ordered_json gather_data(const Arguments& arguments) {
           {"damaged", std::move(damaged)}};
 }
 
-// So that no name in it can end the element that holds it.
+// Escapes '<', so that no name in the JSON can end the page's script element.
 std::string for_script_element(const nlohmann::ordered_json& document) {
   std::string text;
   for (const char c : base::dump_json(document, /*indent=*/-1)) {
@@ -220,16 +224,16 @@ void add_report(CLI::App& app, Run& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(
       "report",
-      "Writes a page of one file: loss and metrics with their checkpoints, sizes, restarts.");
+      "Writes an HTML page, in one file, with loss, metrics, checkpoints, sizes and restarts.");
   command->add_option("DIR", arguments->directory, "The directory of checkpoints")->required();
-  command->add_option("-o,--output", arguments->output, "The page")->capture_default_str();
+  command->add_option("-o,--output", arguments->output, "The file to write")->capture_default_str();
   command->add_option(
       "--metric", arguments->metric,
       "The metric that decides which checkpoint is best (default: the link 'best', else loss)");
   command->add_option("--mode", arguments->mode, "Whether the best metric is the lowest or highest")
       ->check(CLI::IsMember({"min", "max"}))
       ->capture_default_str();
-  command->add_option("--x", arguments->x, "What the curves run over")
+  command->add_option("--x", arguments->x, "What the x axis shows")
       ->check(CLI::IsMember({"epoch", "step"}))
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print JSON: what was written, not the data");

@@ -17,7 +17,7 @@ ExitCode exit_code_for(const Error& error) {
   return error.code() == ErrorCode::kCorrupt ? kDamageFound : kWrongUse;
 }
 
-// CLI11 has the sentences; they go out by way of `printable`, as they show what was typed.
+// Prints CLI11's messages, but `printable`, because they repeat what the user typed.
 ExitCode say(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream output, errors;
   const int status = app.exit(error, output, errors);
@@ -27,7 +27,7 @@ ExitCode say(const CLI::App& app, const CLI::ParseError& error) {
   return status == 0 ? kAllWell : kWrongUse;
 }
 
-// CLI11 says of a word that is not a command only that a command is missing.
+// Checked here, because CLI11 would only say that a command is missing.
 bool is_no_command(const CLI::App& app, const std::string& word) {
   const auto has_name = [&](const CLI::App* command) { return command->get_name() == word; };
   return word[0] != '-' && app.get_subcommands(has_name).empty();
@@ -49,7 +49,7 @@ ExitCode run_caught(const Run& run) {
 ExitCode parse_and_run(CLI::App& app, const Run& run, int argc, char** argv) {
   if (argc > 1 && is_no_command(app, argv[1])) {
     print_error("unknown command '" + std::string(argv[1]) +
-                "'. torch-checkpoint --help names them.");
+                "'. Run torch-checkpoint --help for a list of commands.");
     return kWrongUse;
   }
   try {
@@ -63,7 +63,7 @@ ExitCode parse_and_run(CLI::App& app, const Run& run, int argc, char** argv) {
 }  // namespace
 
 int run_command_line(int argc, char** argv, const std::function<void(CLI::App&, Run&)>& add) {
-  CLI::App app("Looks after directories of checkpoints that TorchCheckpoint has written.",
+  CLI::App app("Manages directories of checkpoints that TorchCheckpoint has written.",
                "torch-checkpoint");
   app.set_version_flag("--version", TORCH_CHECKPOINT_VERSION);
   app.require_subcommand(1);
@@ -72,7 +72,7 @@ int run_command_line(int argc, char** argv, const std::function<void(CLI::App&, 
   Run run;
   add(app, run);
   const ExitCode code = parse_and_run(app, run, argc, argv);
-  // A script that goes by the status must not take half an output for all of it.
+  // A script that checks the exit status must not take half of the output for all of it.
   return flush_output() ? code : kWrongUse;
 }
 

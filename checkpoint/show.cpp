@@ -1,5 +1,8 @@
-// torch-checkpoint show: what one checkpoint holds. It reads the manifest and the tensor table, and
-// checks both; the tensors themselves are not read.
+// torch-checkpoint show: the progress, items and tensors of one checkpoint, as text or JSON.
+//
+// It reads the manifest and the tensor table and checks the digests of both. It does not read the
+// tensors, so it is fast even for large checkpoints. For JSON it also reads the directory of the
+// checkpoint, to say whether and why the checkpoint stays.
 
 #include "command.h"
 #include "directory_view.h"
@@ -21,18 +24,19 @@
 namespace checkpoint::cli {
 namespace {
 
+// The command line of show.
 struct Arguments {
   std::string checkpoint;
   bool json = false;
 };
 
+// What show has read and will print.
 struct Shown {
   std::string path;
   Manifest manifest;
   store::TensorTable table;
 };
 
-// The manifest and the table are checked; the tensors themselves are not read.
 Shown read(const std::string& path) {
   store::FileSystem& fs = store::posix_file_system();
   need_checkpoint(fs, path);
@@ -41,14 +45,14 @@ Shown read(const std::string& path) {
     checkpoint.manifest.name = store::name_at(path);
     return {path, checkpoint.manifest, checkpoint.tensor_table()};
   } catch (const Error& error) {
-    // A checkpoint that lacks a file is damaged; one that was removed in the meantime is not.
+    // A checkpoint that lacks a file is damaged. One that was removed in the meantime is not.
     if (error.code() != ErrorCode::kNotFound || !is_checkpoint(fs, path)) throw;
     throw Error(ErrorCode::kCorrupt, error.what());
   }
 }
 
-// What the directory that it is in says of it. Nothing if that directory does not list it, as one
-// that was set aside.
+// Returns the JSON fields that come from the checkpoint's directory. Only "pinned" if that
+// directory does not list the checkpoint, for example because it was set aside.
 nlohmann::ordered_json retention_fields_of(const std::string& path) {
   const std::filesystem::path place = std::filesystem::canonical(path);
   const DirectoryView view = read_directory(place.parent_path(), {});

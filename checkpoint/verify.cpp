@@ -1,5 +1,10 @@
-// torch-checkpoint verify: reads checkpoints whole and compares every digest with the manifest. A
-// path is one checkpoint, or a directory of them. One that is damaged does not stop the others.
+// torch-checkpoint verify: reads whole checkpoints and compares all digests with their manifests.
+//
+//   1. Find the checkpoints: each path is one checkpoint, or a directory of them.
+//   2. Verify one after the other, with a progress bar, and print each result at once.
+//   3. Return the worst result as exit status. Damage is worse than a path that cannot be read.
+//
+// A checkpoint that is damaged or cannot be read does not stop the others from being verified.
 
 #include "command.h"
 #include "output.h"
@@ -20,20 +25,22 @@
 namespace checkpoint::cli {
 namespace {
 
+// The command line of verify.
 struct Arguments {
   std::vector<std::string> paths;
   bool json = false;
 };
 
+// The result of verifying one target.
 struct Result {
   std::string path;
   uint64_t bytes = 0;
-  std::string error;  // Empty: whole.
+  std::string error;  // Empty if the checkpoint is whole.
   ExitCode code = kAllWell;
 };
 
-// A checkpoint to be read, and how large its manifest says that it is; 0 if that cannot be read,
-// which `verify` will tell. Or a path where there is none, and why.
+// A checkpoint to verify, and its size by its manifest: 0 if the manifest cannot be read, which
+// `verify` reports later. Or a path without a checkpoint, and the error for it.
 struct Target {
   std::string path;
   uint64_t bytes;
@@ -48,7 +55,8 @@ uint64_t expected_bytes(store::FileSystem& fs, const std::string& path) {
   }
 }
 
-// A path is a checkpoint, or a directory of them.
+// Returns the checkpoint at `path`, or all checkpoints in it. Throws Error if it finds no
+// checkpoint.
 std::vector<Target> checkpoints_at(store::FileSystem& fs, const std::string& path) {
   refuse_if_file(fs, path);
   if (!store::is_directory(fs, path)) {
@@ -63,7 +71,7 @@ std::vector<Target> checkpoints_at(store::FileSystem& fs, const std::string& pat
   return targets;
 }
 
-// What cannot be read does not stop the rest from being verified.
+// The same, but returns an error as a target, so that the other paths are still verified.
 std::vector<Target> targets_at(store::FileSystem& fs, const std::string& path) {
   try {
     return checkpoints_at(fs, path);
@@ -80,7 +88,7 @@ Result verify(store::FileSystem& fs, const Target& target, const OnTransfer& on_
         store::verify_checkpoint(fs, path, store::ReadFrom::kCache, on_transfer);
     return {path, checkpoint.manifest.total_bytes(), "", kAllWell};
   } catch (const Error& error) {
-    // A checkpoint that lacks a file is damaged; one that cannot be read may not be.
+    // A checkpoint that lacks a file is damaged. One that cannot be read may be whole.
     const bool damaged =
         error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kNotFound;
     return {path, 0, error.what(), damaged ? kDamageFound : kWrongUse};
@@ -133,7 +141,7 @@ ExitCode verify_all(const Arguments& arguments) {
       bar.clear();
       print(results.back());
     }
-    // Damage is what the caller asked about: it outweighs what could not be read.
+    // The caller has asked for damage, so damage is more important than a path that cannot be read.
     if (worst != kDamageFound && results.back().code != kAllWell) worst = results.back().code;
   }
   bar.clear();

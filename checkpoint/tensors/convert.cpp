@@ -1,5 +1,12 @@
-// torch-checkpoint convert: reads a file or a checkpoint as a tree, chooses and renames its
-// entries, converts dtypes, and saves it in the format of the output's extension.
+// torch-checkpoint convert: reads a checkpoint or a file as a tree and saves it in another format,
+// which the extension of the output decides.
+//
+//   1. Load the input on the CPU, and choose one item if --item is given.
+//   2. Refuse expanded tensors that would take far too much memory.
+//   3. Convert the dtypes.
+//   4. Make the modules flat, and rename their tensors. For a LibTorch archive (.pt), nest them
+//      again: LibTorch's own modules load nested dicts, Python loads flat ones.
+//   5. Check that nothing would be lost, then save.
 
 #include "command.h"
 #include "output.h"
@@ -30,6 +37,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// The command line of convert.
 struct Arguments {
   std::string input;
   std::string output;
@@ -47,7 +55,7 @@ const std::map<std::string, c10::ScalarType>& dtypes() {
   return known;
 }
 
-// Prefixes of names that are replaced: the first that fits, as by RestoreOptions::rename.
+// Replaces prefixes of names. The first one that fits is used, as in RestoreOptions::rename.
 class Renames {
  public:
   explicit Renames(const std::vector<std::string>& texts) : texts_(texts), met_(texts.size()) {}
@@ -63,14 +71,16 @@ class Renames {
     return name;
   }
 
-  // Throws Error(invalid_argument) for one that has replaced nothing.
+  // Throws Error(invalid_argument) if one of them has replaced nothing.
   void require_met(const std::string& file) const {
     for (size_t i = 0; i < texts_.size(); ++i) {
       if (met_[i]) continue;
       throw Error(ErrorCode::kInvalidArgument,
-                  "--rename " + texts_[i] + " meets no name of a module's tensors" +
+                  "--rename " + texts_[i] + " matches no name of a module's tensors" +
                       base::instead_of(base::Glob::of_prefix(from_of(texts_[i])), names_),
-                  file, 0, "The first that fits a name is used, and sees it without the item.");
+                  file, 0,
+                  "Write FROM without the item's name. If several rules fit a name, the first one "
+                  "is used.");
     }
   }
 
@@ -99,8 +109,8 @@ Value chosen(const Value& tree, const Arguments& arguments) {
   return *item;
 }
 
-// Only a safetensors file has any. What it has beside {"format": "pt"}, which every one of ours
-// has, is kept in another one.
+// Only safetensors files have metadata. It is kept if the output is a safetensors file too.
+// Otherwise prints which entries are left out, except {"format": "pt"}, which all our files have.
 SaveOptions with_metadata_of(const std::string& input, const std::string& output) {
   if (fs::is_directory(input)) return {};
   std::map<std::string, std::string> metadata = load_metadata(input);
@@ -109,13 +119,15 @@ SaveOptions with_metadata_of(const std::string& input, const std::string& output
   std::vector<std::string> names;
   for (const auto& [name, text] : metadata) names.push_back(name);
   if (!names.empty()) {
-    std::fprintf(stderr, "torch-checkpoint: left out, as only .safetensors can hold metadata: %s\n",
+    std::fprintf(stderr,
+                 "torch-checkpoint: metadata left out, because only .safetensors can hold it: %s\n",
                  printable(joined(names)).c_str());
   }
   return {};
 }
 
-// A LibTorch archive has names alone where dicts are in dicts.
+// Throws Error(unsupported) for an integer key: in nested dicts, a LibTorch archive allows only
+// names.
 void check_keys(const Dict& dict, const std::string& path, const Arguments& arguments) {
   for (const auto& [key, value] : dict) {
     const std::string name = format::dotted(path, to_string(key));
@@ -125,7 +137,7 @@ void check_keys(const Dict& dict, const std::string& path, const Arguments& argu
                       "' has an integer as its key, which a LibTorch archive (.pt) cannot "
                       "hold at this place",
                   arguments.input, 0,
-                  "Convert an item without such keys (as by --item model), or write .pth or "
+                  "Convert an item without such keys (for example --item model), or write .pth or "
                   ".safetensors.");
     }
     if (value.is_dict()) check_keys(value.dict(), name, arguments);
@@ -135,10 +147,10 @@ void check_keys(const Dict& dict, const std::string& path, const Arguments& argu
 size_t count_tensors(const Value& tree, const Arguments& arguments) {
   const Flat flat = flatten(tree, SameName::kNumber, arguments.input);
   if (tree.is_dict() && tree.dict().empty()) {
-    throw Error(ErrorCode::kInvalidArgument, "no named tensors or values to convert",
-                arguments.input, 0,
-                "A frozen TorchScript module (torch.jit.freeze) has only constants without names: "
-                "convert the module that was frozen.");
+    throw Error(
+        ErrorCode::kInvalidArgument, "no named tensors or values to convert", arguments.input, 0,
+        "Convert the module from before torch.jit.freeze: a frozen TorchScript module has only "
+        "constants without names.");
   }
   return static_cast<size_t>(
       std::count_if(flat.names.begin(), flat.names.end(),
@@ -155,7 +167,7 @@ ExitCode convert(const Arguments& arguments) {
   if (!arguments.dtype.empty()) {
     tree = with_dtype(std::move(tree), dtypes().at(arguments.dtype), arguments.input);
   }
-  // LibTorch's own modules load nested archives, everybody else's flat state_dicts.
+  // LibTorch's own modules load nested archives. All others load flat state_dicts.
   const bool archive = fs::path(arguments.output).extension() == ".pt";
   Renames renames(arguments.renames);
   tree = with_flat_modules(
@@ -184,12 +196,12 @@ void add_convert(CLI::App& app, Run& run) {
   command->add_option("IN", arguments->input, "A checkpoint or a file of any format")->required();
   command->add_option("OUT", arguments->output, "The new file: .pt, .pth or .safetensors")
       ->required();
-  command->add_option("--item", arguments->item, "This item alone, such as model");
-  command->add_option("--dtype", arguments->dtype, "Floating-point tensors in this dtype")
+  command->add_option("--item", arguments->item, "Convert only this item, such as model");
+  command->add_option("--dtype", arguments->dtype, "Convert floating-point tensors to this dtype")
       ->check(CLI::IsMember(dtypes()));
   command
       ->add_option("--rename", arguments->renames,
-                   "FROM=TO: names of a module's tensors that begin with FROM; may be repeated")
+                   "FROM=TO: replace the prefix FROM of a module's tensor names; may be repeated")
       ->check(check_rename)
       ->take_all()
       ->expected(1);

@@ -1,5 +1,9 @@
-// torch-checkpoint diff: compares two files or checkpoints entry by entry. Both trees are made flat
-// (flat.h); then each name is added, removed, changed or equal.
+// torch-checkpoint diff: compares two checkpoints or files, name by name.
+//
+//   1. Load both on the CPU and make their trees flat (flat.h).
+//   2. For each name: it is added, removed, changed or the same. For two tensors of the same shape
+//      and dtype, measure how different they are (difference.h).
+//   3. Compare the containers too: a list and a tuple with the same values differ.
 
 #include "command.h"
 #include "output.h"
@@ -25,6 +29,7 @@
 namespace checkpoint::cli {
 namespace {
 
+// The command line of diff.
 struct Arguments {
   std::string left;
   std::string right;
@@ -32,10 +37,11 @@ struct Arguments {
   bool json = false;
 };
 
+// The result for one name.
 struct Entry {
   const char* what;  // "added", "removed", "changed", "same"
   std::string name;
-  std::string before;  // A tensor's dtype and shape, or the value; empty where there is none.
+  std::string before;  // A tensor's dtype and shape, or the value. Empty if it was added.
   std::string after;
   bool measured = false;
   Difference difference;
@@ -68,7 +74,7 @@ Entry compare(const std::string& name, const Content& left, const Content& right
   return entry;
 }
 
-// A list where there was a tuple, though all that is in it is the same.
+// Finds containers whose kind has changed, for example from a tuple to a list of the same values.
 void compare_containers(const Flat& left, const Flat& right, std::vector<Entry>& entries) {
   for (const auto& [name, kind] : left.containers) {
     const auto other = right.containers.find(name);
@@ -143,7 +149,7 @@ void print_as_json(const std::vector<Entry>& entries) {
               {"entries", std::move(list)}});
 }
 
-// Damage is trouble here, and not what the caller asked about.
+// Reports damage as kIo: exit status 1 means "different" here.
 Content read(const std::string& path) {
   try {
     return {flatten(load(path, torch::kCPU), SameName::kNumber, path), path};
@@ -169,8 +175,8 @@ void add_diff(CLI::App& app, Run& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(kDiff, kDiffText);
   command->add_option("A", arguments->left, "A checkpoint or a file of any format")->required();
-  command->add_option("B", arguments->right, "Another one")->required();
-  command->add_flag("--all", arguments->all, "Also what is the same");
+  command->add_option("B", arguments->right, "What to compare it with")->required();
+  command->add_flag("--all", arguments->all, "Also list what is the same");
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer(
       "Exit status: 0 equal, 1 different, 2 wrong usage, not found or damaged.\n"

@@ -24,8 +24,8 @@ bool have_same_bits(const at::Tensor& a, const at::Tensor& b) {
                                        static_cast<size_t>(a.numel()) * a.element_size()) == 0;
 }
 
-// Both without the dimensions along which both repeat themselves: these change neither the largest
-// difference nor the relative one.
+// Removes the dimensions along which both tensors are expanded. They change neither the largest nor
+// the relative difference.
 std::pair<at::Tensor, at::Tensor> without_common_repeats(at::Tensor a, at::Tensor b) {
   for (int64_t dim = 0; dim < a.dim(); ++dim) {
     if (a.size(dim) < 2 || a.stride(dim) != 0 || b.stride(dim) != 0) continue;
@@ -37,12 +37,13 @@ std::pair<at::Tensor, at::Tensor> without_common_repeats(at::Tensor a, at::Tenso
 
 at::Tensor apart_of(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor x = a.to(at::kDouble), y = b.to(at::kDouble);
-  // Equal infinities are equal, and so are two NaN.
+  // Equal infinities count as equal, and so do two NaN.
   const at::Tensor alike = x.eq(y).logical_or(x.isnan().logical_and(y.isnan()));
   return (y - x).masked_fill(alike, 0);
 }
 
-// Beyond 2^53 neighbours are one double, and a difference of integers may overflow: by halves.
+// Subtracts the upper and lower 32 bits separately: above 2^53 a double cannot tell neighbouring
+// integers apart, and an integer difference may overflow.
 at::Tensor integers_apart(const at::Tensor& x, const at::Tensor& y) {
   constexpr int64_t kHalf = int64_t{1} << 32;
   const at::Tensor low_x = x.remainder(kHalf), low_y = y.remainder(kHalf);

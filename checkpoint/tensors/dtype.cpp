@@ -18,11 +18,12 @@ namespace {
 
 using format::dotted;
 
-// As Python's optimizers give it, and this library's in Python's form.
+// The form of Python's optimizers, which this library can write too.
 bool is_optimizer(const Dict& dict) {
   return dict.contains("state") && dict.contains("param_groups");
 }
 
+// Converts the tensors of one tree in place.
 class Converter {
  public:
   Converter(c10::ScalarType dtype, const std::string& path) : dtype_(dtype), path_(path) {}
@@ -58,8 +59,9 @@ class Converter {
   }
 
  private:
+  // A storage that was converted.
   struct Known {
-    at::Tensor old;  // Kept, so that no other storage can come to stand at its address.
+    at::Tensor old;  // Kept alive, so that no other storage can get the same address.
     at::Tensor fresh;
   };
 
@@ -72,8 +74,8 @@ class Converter {
     return result.requires_grad_(tensor.requires_grad());
   }
 
-  // Converted once, whichever of its views comes first: so what was shared stays shared, and an
-  // expanded tensor stays expanded.
+  // Converts each whole storage once, when its first view is met. So shared memory stays shared,
+  // and an expanded tensor stays expanded.
   at::Tensor whole_storage_of(const at::Tensor& tensor) {
     const std::pair<const void*, c10::ScalarType> key(tensor.storage().unsafeGetStorageImpl(),
                                                       tensor.scalar_type());

@@ -8,10 +8,10 @@
 
 namespace checkpoint::cli {
 
-/// The tree with each floating-point tensor in this dtype. Tensors that share memory still do.
-/// An optimizer's counters, tensors without dimensions, stay as they are: they count exactly.
-/// Throws Error(invalid_argument), naming the tensor, if a finite number in it would become
-/// infinite.
+/// Returns the tree with all floating-point tensors in this dtype. Tensors that share memory still
+/// do. The counters of an optimizer (tensors without dimensions in its state) keep their dtype,
+/// because they must stay exact. `path` is the file, for error texts. Throws
+/// Error(invalid_argument), with the tensor's name, if a finite number would become infinite.
 Value with_dtype(Value tree, c10::ScalarType dtype, const std::string& path);
 
 }  // namespace checkpoint::cli

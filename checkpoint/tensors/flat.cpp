@@ -20,6 +20,7 @@ bool has_tensor(const Dict& dict) {
   });
 }
 
+// Collects the values of a tree under their dotted names.
 class Flattener {
  public:
   Flattener(SameName same_name, const std::string& file) : same_name_(same_name), file_(file) {}
@@ -54,7 +55,8 @@ class Flattener {
       return std::holds_alternative<int64_t>(entry.first);
     });
     flat_.containers.emplace(path, integers ? "dict with integer keys" : "dict");
-    // A flat state_dict does not know the submodules without tensors, which a nested one has.
+    // A nested module has dicts for submodules without tensors. A flat state_dict does not, so we
+    // skip them.
     const bool passes_by_empty = is_module(container) && has_tensor(dict);
     for (const auto& [key, entry] : dict) {
       if (passes_by_empty && is_empty_dict(entry)) continue;

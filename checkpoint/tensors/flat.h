@@ -8,29 +8,31 @@
 
 namespace checkpoint::cli {
 
-/// What a tree holds, by dotted names: tensors and other values, in the tree's order.
+/// The tensors and other values of a tree, by dotted names, in the tree's order.
 struct Flat {
   std::vector<std::string> names;
-  /// Tensors, what is neither list, tuple nor dict, and empty ones of these.
+  /// All values except lists, tuples and dicts, of which only the empty ones are here.
   std::map<std::string, Value> values;
-  /// What kind the others are: "list", "tuple", "dict", "dict with integer keys".
+  /// The kinds of the other lists, tuples and dicts: "list", "tuple", "dict", "dict with integer
+  /// keys".
   std::map<std::string, std::string> containers;
 
+  /// Returns the value of that name, or null.
   const Value* find(const std::string& name) const;
 };
 
-/// What becomes of two places of a tree that have one dotted name ("a.b" in one dict with "b" in
-/// "a").
+/// What to do if two places of a tree have the same dotted name: the key "a.b", and the key "b" of
+/// the dict "a".
 enum class SameName {
-  kRefuse,  ///< Error(invalid_argument), which tells the name.
-  kNumber,  ///< The second one is called "a.b (2)".
+  kRefuse,  ///< Throw Error(invalid_argument) with the name.
+  kNumber,  ///< Call the second one "a.b (2)".
 };
 
-/// `file` is where the tree came from, for the error.
+/// Makes a tree flat. `file` is the path that the tree came from, for the error text.
 Flat flatten(const Value& tree, SameName same_name, const std::string& file);
 
-/// Whether a tree is a module's: a dict of nothing but tensors and dicts of such, under string
-/// keys. There may be dicts with nothing in them (a submodule without parameters).
+/// Returns whether a tree is a module: a dict with string keys that has only tensors and dicts of
+/// the same kind. Inner dicts may be empty (a submodule without parameters).
 bool is_module(const Value& tree);
 
 }  // namespace checkpoint::cli

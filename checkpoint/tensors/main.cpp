@@ -1,4 +1,6 @@
-// The commands that read tensors. torch-checkpoint starts it with its own command line.
+// The second program, with the commands that read tensors. torch-checkpoint starts it with its own
+// command line.
+
 #include "command.h"
 
 int main(int argc, char** argv) {

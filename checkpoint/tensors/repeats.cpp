@@ -15,10 +15,10 @@ namespace checkpoint::cli {
 namespace {
 
 constexpr double kAlwaysFits = 1 << 30;
-// Views of one storage that overlap are not an attack.
+// Overlapping views of one storage are normal, so their sum may be larger than the storage.
 constexpr double kTimesStorage = 16;
 
-// As a double: a shape may have more elements than an integer can say.
+// A double, because the number of elements in a hostile shape may overflow an integer.
 double bytes_in_full(const at::Tensor& tensor) {
   auto bytes = static_cast<double>(tensor.element_size());
   for (const int64_t size : tensor.sizes()) bytes *= static_cast<double>(size);
@@ -34,9 +34,9 @@ void check(const std::string& name, double full, double held, const std::string&
   const double shown = std::min(full, 9e18);
   throw Error(ErrorCode::kUnsupported,
               "the tensor '" + name + "' is expanded: in full it takes " +
-                  human_bytes(static_cast<uint64_t>(shown)) + ", of which the file holds " +
+                  human_bytes(static_cast<uint64_t>(shown)) + ", but the file holds only " +
                   human_bytes(static_cast<uint64_t>(held)),
-              path, 0, "Save what it was expanded from.");
+              path, 0, "Save the tensor that it was expanded from.");
 }
 
 }  // namespace
@@ -57,7 +57,7 @@ void check_fits(const Value& tree, const std::string& path) {
   double full = 0, held = 0, largest = 0;
   std::string name_of_largest;
   std::set<const void*> storages;
-  std::set<std::tuple<const void*, double>> views;  // Tied tensors are written once.
+  std::set<std::tuple<const void*, double>> views;  // Tied tensors are counted once.
   const Flat flat = flatten(tree, SameName::kNumber, path);
   for (const std::string& name : flat.names) {
     const Value& value = *flat.find(name);

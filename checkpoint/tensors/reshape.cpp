@@ -15,8 +15,8 @@
 namespace checkpoint::cli {
 namespace {
 
-// The tree with what `replace` gives in place of a value and all below it; without an answer, what
-// is below is asked.
+// Returns a copy of the tree. Calls `replace` for each value, from the top: its result replaces the
+// value and everything below it. Without a result, continues with the values below.
 using Replace = std::function<std::optional<Value>(const Value&)>;
 Value map_tree(const Value& tree, const Replace& replace) {
   if (std::optional<Value> replaced = replace(tree)) return std::move(*replaced);

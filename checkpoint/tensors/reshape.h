@@ -7,24 +7,22 @@
 
 namespace checkpoint::cli {
 
-/// From a name of the input to that of the output.
+/// Returns the name in the output for a name in the input.
 using Renaming = std::function<std::string(const std::string&)>;
 
-/// What becomes of the submodules without tensors (a dropout): LibTorch's own load asks for them,
-/// others' state_dicts do not know them.
+/// What to do with submodules without tensors (a dropout). LibTorch's own load needs them; the
+/// state_dicts of other programs do not have them.
 enum class EmptyModules { kLeftOut, kKept };
 
-/// The tree with every module's tensors in one dict by dotted names, as Python's state_dicts are. A
-/// dict counts as a module's if there is nothing in it but tensors and dicts of such, under string
-/// keys. `rename` is given the names inside it. Throws Error(invalid_argument), which tells the
-/// name, if two tensors have one dotted name or get one.
-/// `file` is where the tree came from, for the error.
+/// Returns the tree with the tensors of each module in one dict, by dotted names, like Python's
+/// state_dicts. A module is what `is_module` (flat.h) accepts. `rename` gets the names inside the
+/// module. `file` is the path that the tree came from, for the error text. Throws
+/// Error(invalid_argument), with the name, if two tensors have the same dotted name.
 Value with_flat_modules(const Value& tree, const Renaming& rename, const std::string& file,
                         EmptyModules empty_modules);
 
-/// The other way: dicts inside dicts, as LibTorch's archives have them, where a dotted name stands
-/// in a dict of nothing but tensors. A dict in which one name is both a tensor's and a module's
-/// stays as it is.
+/// Does the opposite: makes nested dicts of modules with dotted names, as in LibTorch's archives. A
+/// module stays flat if one name in it belongs both to a tensor and to a submodule.
 Value with_nested_modules(const Value& tree);
 
 }  // namespace checkpoint::cli

@@ -4,8 +4,8 @@
 
 namespace checkpoint::cli {
 
-/// The same run, but what LibTorch throws becomes an Error(unsupported) of its first lines: whoever
-/// runs a command has no use for a backtrace.
+/// Returns the same action, but an exception of LibTorch becomes an Error(unsupported) without its
+/// backtrace, which users of a command do not need.
 Run without_backtraces(Run run);
 
 }  // namespace checkpoint::cli

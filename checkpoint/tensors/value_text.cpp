@@ -1,4 +1,6 @@
-// Values as text for diff and show: what two values are, and by how much two tensors differ.
+// Values for diff: their text, and whether two of them are equal. Both functions cover all kinds of
+// values. Text is kept short: of long bytes and integers it shows only a part. Equality is exact:
+// NaN equals NaN, but -0.0 does not equal 0.0, and an int never equals a double.
 
 #include "value_text.h"
 
@@ -15,7 +17,7 @@ namespace {
 
 std::string double_text(double value) {
   const std::string text = fmt::format("{}", value);
-  // An int of the same number is another value.
+  // Adds ".0", because an int of the same number is a different value.
   const bool looks_like_int = text.find_first_not_of("-0123456789") == std::string::npos;
   return looks_like_int ? text + ".0" : text;
 }
@@ -32,7 +34,7 @@ std::string bytes_text(const std::string& bytes) {
                      bytes.size() > kShown ? "..." : "");
 }
 
-// Two's complement, the lowest byte first, as sign and hexadecimal number.
+// Shows two's complement bytes, lowest byte first, as a sign and a hexadecimal number.
 std::string big_int_text(std::string bytes) {
   const bool negative = !bytes.empty() && (static_cast<unsigned char>(bytes.back()) & 0x80) != 0;
   if (negative) {
@@ -88,7 +90,7 @@ bool same_part(const Value& left, const Value& right) {
   }
 }
 
-// Of an opaque value: nothing flattens it.
+// Compares the parts of an opaque value, which flatten() does not take apart.
 bool same_parts(const std::vector<Value>& left, const std::vector<Value>& right) {
   return std::equal(left.begin(), left.end(), right.begin(), right.end(), same_part);
 }
@@ -158,7 +160,7 @@ bool same_value(const Value& left, const Value& right) {
     case Value::Kind::kBigInt:
       return left.to_big_int().bytes == right.to_big_int().bytes;
     case Value::Kind::kNone:
-    case Value::Kind::kList:  // Empty ones: they are equal if their kinds are.
+    case Value::Kind::kList:  // Always empty here, so equal kinds are equal values.
     case Value::Kind::kTuple:
     case Value::Kind::kDict:
       return true;

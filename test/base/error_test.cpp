@@ -19,7 +19,7 @@ TEST_CASE("An error says what happened, where, and what to do next") {
   CHECK(text.substr(0, begin.size()) == begin);
 }
 
-TEST_CASE("The hint of a list stands on a line of its own") {
+TEST_CASE("The hint after a list is on its own line") {
   const auto text_of = [](const std::string& message) {
     return std::string(Error(ErrorCode::kCorrupt, message, "run", 0, "Move these away.").what());
   };

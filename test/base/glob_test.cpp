@@ -52,7 +52,7 @@ TEST_CASE("Globs mean what they mean elsewhere") {
     CHECK(matches("[*]", "*"));
     CHECK_FALSE(matches("[*]", "a"));
   }
-  SECTION("what is not closed stands for itself") {
+  SECTION("an unclosed class means itself") {
     CHECK(matches("[", "["));
     CHECK(matches("a[bc", "a[bc"));
     CHECK(matches("[!", "[!"));
@@ -76,7 +76,7 @@ TEST_CASE("Globs mean what they mean elsewhere") {
   }
 }
 
-TEST_CASE("Names near to a glob are found, whatever its stars stand for") {
+TEST_CASE("Names near to a glob are found, whatever its stars match") {
   const Names keys = {"model.conv.weight", "model.conv.bias", "model.head.weight", "optimizer"};
   CHECK(base::near_names(base::Glob("modle.head.*"), keys) == Names{"model.head.weight"});
   CHECK(base::near_names(base::Glob("optimizer.*"), keys) == Names{"optimizer"});

@@ -15,7 +15,7 @@ TEST_CASE("JSON nested a million deep is refused, and overflows no stack") {
   CHECK_THROWS_AS(base::parse_json("{\"a\":" + std::string(1000000, '['), "p"), Error);
 }
 
-TEST_CASE("JSON that is none, or no object, is refused as corrupt") {
+TEST_CASE("Text that is not JSON, or not an object, is refused as corrupt") {
   const std::string text = GENERATE("", "{", "[]", "1", "{\"a\":1}x", "{\"a\":\"\xff\"}");
   try {
     base::parse_json(text, "the path");
@@ -26,7 +26,8 @@ TEST_CASE("JSON that is none, or no object, is refused as corrupt") {
   }
 }
 
-TEST_CASE("A JSON text is one document: nothing stands before or behind it, and no comments") {
+TEST_CASE(
+    "A JSON text is one document, without comments, and without anything before or after it") {
   using namespace std::string_literals;
   const auto [text, reason] = GENERATE(table<std::string, std::string>({
       {"\xEF\xBB\xBF{}", "at byte 1: 'it begins with a byte-order mark"},
@@ -54,7 +55,7 @@ TEST_CASE("A JSON text is one document: nothing stands before or behind it, and 
   CHECK(contains(error, "(the path)"));
 }
 
-TEST_CASE("Blanks may stand around a JSON text, and a NUL in it as an escape") {
+TEST_CASE("A JSON text may have blanks around it, and a NUL in it as an escape") {
   const nlohmann::json object = base::parse_json(" \t\r\n{\"a\":\"\\u0000\"} \t\r\n", "p");
   CHECK(object.at("a") == std::string(1, '\0'));
 }

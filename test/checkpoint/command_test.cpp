@@ -92,14 +92,14 @@ TEST_CASE("list says by which rules of the run each checkpoint is there") {
   CHECK(entries[1]["reasons"].empty());
   CHECK(entries[2]["keep"]["last"] == 1);
   // Rules that are given count instead.
-  CHECK(contains(run("list --keep-last 2 " + path).output, "nothing: it goes"));
-  // Nor does retention take what holds somebody else's file.
+  CHECK(contains(run("list --keep-last 2 " + path).output, "nothing: would be removed"));
+  // Retention does not remove a checkpoint that has a foreign file either.
   test::write_file(root / "run/e1/notes.txt", "mine");
   CHECK(contains(run("list " + path).output,
                  "ok     it has files that this library did not write\n"));
 }
 
-TEST_CASE("show tells what a checkpoint holds") {
+TEST_CASE("show prints what a checkpoint holds") {
   const Run at;
   const Result text = run("show " + at("/latest"));
   CHECK(text.status == 0);
@@ -161,7 +161,7 @@ TEST_CASE("verify shows no progress in a pipe") {
   CHECK(result.output.find('%') == std::string::npos);
 }
 
-TEST_CASE("Wrong usage, and what is not there, have a status of their own") {
+TEST_CASE("Wrong usage and missing paths have their own exit status") {
   const Run at;
   CHECK(run("").status == 2);
   CHECK(run("nonsense").status == 2);
@@ -212,7 +212,7 @@ TEST_CASE("pin and unpin are seen by list, and hold against prune") {
   CHECK(run("pin " + at(" ../run")).status == 2);
   CHECK(run("pin " + at("")).status == 2);
   test::write_file(at("/.pins/gone"), "");
-  CHECK(contains(run("list " + at("")).output, "pinned, and not there: gone"));
+  CHECK(contains(run("list " + at("")).output, "pinned but missing: gone"));
   CHECK(run("unpin " + at(" gone")).status == 0);
 }
 
@@ -259,13 +259,14 @@ TEST_CASE("prune says what would go and why, then does it") {
   CHECK(json["removed_bytes"] > 0);
   CHECK(json["kept"][0]["reasons"][0] == "newest");
   const Result list = run("list " + rules + at(""));
-  CHECK(contains(list.output, "nothing: it goes"));
+  CHECK(contains(list.output, "nothing: would be removed"));
   CHECK(contains(list.output, "ok, no acc"));
   CHECK(contains(list.output, "ok, no loss"));
 
   CHECK(run("prune " + at("")).status == 2);
   CHECK(run("prune --keep-last -1 " + at("")).status == 2);
-  CHECK(contains(run("list --keep-last -1 " + at("")).output, "'-1' is not a number from 0 up"));
+  CHECK(contains(run("list --keep-last -1 " + at("")).output,
+                 "expected a number of at least 0, not '-1'"));
   CHECK(run("prune --keep-best 1 acc high " + at("")).status == 2);
   CHECK(run("list --keep-best 1 acc high " + at("")).status == 2);
   CHECK(run("prune --keep-last 1 " + at("/nowhere")).status == 2);
@@ -292,17 +293,17 @@ TEST_CASE("prune refuses a metric that no checkpoint has, and names those that t
     const Result result = run(std::string("prune --keep-best 1 acuracy max ") + more + at(""));
     CHECK(result.status == 2);
     CHECK(contains(result.output, "no checkpoint has the metric 'acuracy'"));
-    CHECK(contains(result.output, "They have: acc, loss."));
+    CHECK(contains(result.output, "Use one of: acc, loss."));
   }
   CHECK(fs::exists(at("/e0")));
-  // To list is no harm: it says what that rule does.
+  // list changes nothing, so it only says what that rule does.
   const Result list = run("list --keep-best 1 acuracy max " + at(""));
   CHECK(list.status == 0);
   CHECK(contains(list.output, "no checkpoint has that metric"));
   CHECK(run("prune --keep-best 1 acc max " + at("")).status == 0);
   CHECK_FALSE(fs::exists(at("/e0")));
   // Only the one whose loss is NaN is left.
-  CHECK(contains(run("prune --keep-best 1 loss min " + at("")).output, "They have: acc."));
+  CHECK(contains(run("prune --keep-best 1 loss min " + at("")).output, "Use one of: acc."));
 }
 
 TEST_CASE("prune removes nothing if what stays cannot be read back, and says so") {
@@ -314,7 +315,7 @@ TEST_CASE("prune removes nothing if what stays cannot be read back, and says so"
   CHECK(fs::exists(at("/e0")));
 }
 
-TEST_CASE("What could not be written out whole is no success") {
+TEST_CASE("Output that could not be written whole is not a success") {
   const Run at;
   for (const std::string& arguments :
        {"list " + at(""), "show --json " + at("/e0"), "verify " + at(""), std::string("--help"),
@@ -326,11 +327,11 @@ TEST_CASE("What could not be written out whole is no success") {
     char buffer[4096];
     const std::string errors(buffer, std::fread(buffer, 1, sizeof buffer, pipe));
     CHECK(WEXITSTATUS(::pclose(pipe)) == 2);
-    CHECK(contains(errors, "the output could not be written whole"));
+    CHECK(contains(errors, "could not write all of the output"));
   }
 }
 
-TEST_CASE("No name reaches a terminal as a command to it") {
+TEST_CASE("Control characters in names never reach a terminal") {
   const Run at;
   const std::string odd =
       "a\x1b[31mb\xc2\x9b"
@@ -356,7 +357,7 @@ TEST_CASE("No name reaches a terminal as a command to it") {
   CHECK(contains(run("list /nowhere/Größe-東京").output, "Größe-東京"));
 }
 
-TEST_CASE("What is named wrongly is told from what to name instead") {
+TEST_CASE("A wrong path is an error that says what to name instead") {
   const Run at;
   CHECK(contains(run("bogus").output, "unknown command 'bogus'"));
   for (const char* command : {"list ", "report -o /dev/null ", "prune --keep-last 1 "}) {
@@ -370,14 +371,14 @@ TEST_CASE("What is named wrongly is told from what to name instead") {
   CHECK(contains(file.output, "its directory: '" + at("/e0") + "'"));
   const Result verified = run("verify " + at("/e0/checkpoint.pt"));
   CHECK(verified.status == 2);
-  CHECK(contains(verified.output, "this is a file, and no checkpoint"));
+  CHECK(contains(verified.output, "this is a file, not a checkpoint"));
   CHECK(contains(verified.output, "its directory: '" + at("/e0") + "'"));
   test::write_file(at("/weights.pth"), "weights");
   for (const char* command : {"show ", "verify "}) {
     const Result result = run(command + at("/weights.pth"));
     CHECK(result.status == 2);
-    CHECK(contains(result.output, "this is a file, and no checkpoint"));
-    CHECK(contains(result.output, "diff and convert read files"));
+    CHECK(contains(result.output, "this is a file, not a checkpoint"));
+    CHECK(contains(result.output, "Use diff or convert to read files"));
   }
   for (const char* command :
        {"list DIR", "report -o /dev/null DIR", "prune --keep-last 1 DIR", "pin DIR e0"}) {
@@ -387,8 +388,8 @@ TEST_CASE("What is named wrongly is told from what to name instead") {
     };
     const Result result = on(at("/weights.pth"));
     CHECK(result.status == 2);
-    CHECK(contains(result.output, "this is a file, where a directory of checkpoints is wanted"));
-    CHECK(contains(result.output, "diff and convert read files"));
+    CHECK(contains(result.output, "this is a file, not a directory of checkpoints"));
+    CHECK(contains(result.output, "Use diff or convert to read files"));
     CHECK(contains(on(at("/e0/checkpoint.pt")).output, "the checkpoint is in: '" + at("") + "'"));
   }
   const Result directory = run("show " + at(""));
@@ -416,7 +417,7 @@ TEST_CASE("A checkpoint that lacks its manifest or table is damaged") {
   }
 }
 
-TEST_CASE("verify reads what is there, though something that is named is not") {
+TEST_CASE("verify reads the checkpoints that exist, although another path does not") {
   const Run at;
   const std::string all = at("/e0 ") + at("/nowhere ") + at("/e1");
   CHECK(run("verify " + all).status == 2);
@@ -471,7 +472,7 @@ TEST_CASE("pin, unpin and report say in JSON what they have done") {
   const std::string unpin = "unpin --json " + at(" e1 e1");
   CHECK(json_of(unpin) == Json{{"unpinned", {"e1"}}, {"not_pinned", {"e1"}}});
   CHECK(run(unpin).status == 2);
-  // What was done before a name failed is told too.
+  // What was done before a name failed is reported too.
   CHECK(json_of("pin --json " + at(" e1 nowhere e0")) == Json{{"pinned", {"e1"}}});
   CHECK(run("pin --json " + at(" e1 nowhere")).status == 2);
   const std::string page = at.root / "page.html";
@@ -479,7 +480,7 @@ TEST_CASE("pin, unpin and report say in JSON what they have done") {
         Json{{"output", page}, {"saves", 2}, {"damaged", Json::array()}});
 }
 
-TEST_CASE("report tells saves of one name apart") {
+TEST_CASE("report distinguishes saves of the same name") {
   const test::TemporaryDirectory root;
   int64_t number = 0;
   State state;

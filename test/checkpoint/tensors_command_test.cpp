@@ -41,7 +41,7 @@ Dict one(const Key& key, Value value) {
   return dict;
 }
 
-// {"a.b": …} beside {"a": {"b": …}}.
+// {"a.b": …} next to {"a": {"b": …}}.
 Dict two_of_one_name() {
   Dict dict = one("a.b", torch::ones({2}));
   dict.insert("a", one("b", torch::zeros({3})));
@@ -66,7 +66,7 @@ void save_expanded(const std::string& path, c10::IntArrayRef sizes) {
 
 }  // namespace
 
-TEST_CASE("diff tells what was added, removed and changed, and by how much") {
+TEST_CASE("diff shows what was added, removed and changed, and by how much") {
   const test::TemporaryDirectory root;
   const std::string left = root / "left.pt", right = root / "right.pt";
   save(three_tensors(), left);
@@ -185,7 +185,7 @@ TEST_CASE("convert makes flat state_dicts for others and nested archives for Lib
   const auto unmet = run_command("convert " + from + " " + (root / "x.pt") +
                                  " --item model --rename cnov.=x. --rename first.=one.");
   CHECK(unmet.status == 2);
-  CHECK(contains(unmet.output, "cnov.=x. meets no name"));
+  CHECK(contains(unmet.output, "cnov.=x. matches no name"));
   CHECK(contains(unmet.output, "'conv.weight'"));
   CHECK_FALSE(std::filesystem::exists(root / "x.pt"));
   CHECK(contains(run_command("convert " + from + " " + (root / "x.pt") + " --item modle").output,

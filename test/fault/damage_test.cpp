@@ -44,7 +44,7 @@ void save_two(MemoryFileSystem& memory) {
   }
 }
 
-// What is wrong with how the damage of e2 was met; empty if nothing is.
+// Returns what was wrong with the reaction to the damage of e2. Empty if all was right.
 std::string not_found_by(MemoryFileSystem& memory) {
   Big live;
   {
@@ -74,7 +74,7 @@ struct Counted {
   int missed = 0;
 };
 
-// Changes one file of e2, and looks.
+// Changes one file of e2, and checks the reaction.
 void try_damage(const MemoryFileSystem& whole, const std::string& file, const std::string& content,
                 const std::string& what, Counted* counted) {
   MemoryFileSystem memory = whole;
@@ -196,7 +196,7 @@ TEST_CASE(
   CHECK(memory.names(kRuns) == std::vector<std::string>{".lock", "e1", "history.jsonl", "latest"});
 }
 
-TEST_CASE("A disk that answers nothing is an error, and not an empty directory") {
+TEST_CASE("A disk that does not answer is an error, not an empty directory") {
   // After the names were read: of the checkpoints nothing can be seen, their marker neither.
   class DeadDisk final : public MemoryFileSystem {
    public:

@@ -41,7 +41,7 @@ constexpr MachineCrash kCrashes[] = {
 // every fourth call for what is wrong with the memory.
 constexpr size_t kEvery = kSanitized ? 4 : 1;
 
-// One scenario: its states are counted, and what is wrong with any of them is told once.
+// One scenario. Counts its states, and reports each kind of failure once.
 class Matrix {
  public:
   explicit Matrix(const Scenario& scenario) : scenario_(scenario) {

@@ -1,6 +1,7 @@
-// Before any call of any operation, the run's directory is moved away and another run's stands at
-// its path, whose writer holds its lock. That one's checkpoints stay as they are, and so does all
-// else in it, but for the moment between a check of the directory and the call that comes next.
+// Before each call of each operation, the run's directory is moved away, and another run's
+// directory takes its path. That run's writer holds its lock. Its checkpoints must not change, and
+// neither may its other files, except in the moment between a check of the directory and the next
+// call.
 
 #include "fault/world.h"
 #include "manager/manager_access.h"

@@ -102,7 +102,7 @@ std::vector<Scenario> savings() {
     Live live(3);
     CheckpointManager manager = ManagerAccess::open(fs, kRuns, given);
     manager.save(live.state, {3});
-    live.value = Live::kUntouched;  // Training goes on, and must not be seen.
+    live.value = Live::kUntouched;  // Training continues; the save must not see that.
     live.tensor.fill_(live.value);
     manager.wait();
   };
@@ -301,7 +301,7 @@ std::vector<Scenario> restores() {
   return result;
 }
 
-// Starts beside a checkpoint that is not listed. `hide` is what was done to e1.
+// Starts next to a checkpoint that is not listed. `hide` is how e1 was hidden.
 std::vector<Scenario> refusals() {
   const auto refused = [](const char* name, const std::function<void(MemoryFileSystem&)>& hide) {
     Scenario scenario{name, options()};

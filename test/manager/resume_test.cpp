@@ -215,7 +215,7 @@ TEST_CASE("A run whose checkpoints are gone does not start from scratch while so
   const std::string error = error_of([&] { run.resume(); });
   CHECK(contains(error, "not_found: "));
   CHECK(contains(error, "history.jsonl: says that checkpoints were saved here"));
-  CHECK(contains(error, "'e2', and they are gone"));
+  CHECK(contains(error, "'e2', but they are gone"));
   CHECK(contains(error, "latest: a link that leads nowhere, to 'e2'"));
   forget_history(run);
   CHECK_FALSE(run.resume());

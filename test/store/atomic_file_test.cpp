@@ -33,7 +33,7 @@ mode_t permissions_of(FileSystem& fs, const std::string& path) {
   return info_of(fs, path).st_mode & 07777;
 }
 
-// A file of somebody else's.
+// A file of another user.
 void put_foreign(test::MemoryFileSystem& memory, mode_t permissions) {
   memory.put("/d/file", "old");
   const int fd = memory.open("/d/file", O_RDONLY, 0);
@@ -42,7 +42,7 @@ void put_foreign(test::MemoryFileSystem& memory, mode_t permissions) {
   memory.close(fd);
 }
 
-// Where an ordinary user works, who may pass files to `own_group` alone.
+// A file system as an ordinary user sees it, who may give files only to the group `own_group`.
 class OrdinaryUser final : public test::MemoryFileSystem {
  public:
   explicit OrdinaryUser(gid_t own_group) : own_group_(own_group) {}
@@ -69,7 +69,7 @@ class Umask {
   mode_t before_;
 };
 
-// Who asks the system, for as long as this lives. Needs root.
+// Changes the effective user of this process until the end of the scope. Needs root.
 class EffectiveUser {
  public:
   explicit EffectiveUser(uid_t user) : changed_(::setegid(user) == 0 && ::seteuid(user) == 0) {}
@@ -105,7 +105,7 @@ TEST_CASE("Whichever call fails, the file is the old one or the new one, whole")
   }
 }
 
-TEST_CASE("Wherever the machine stops, the old file stands there or the whole new one") {
+TEST_CASE("Wherever the machine stops, the path has the old file or the whole new one") {
   test::MemoryFileSystem prepared;
   prepared.put("/d/file", "old");
   const auto write = [](FileSystem& fs) {
@@ -136,7 +136,7 @@ TEST_CASE("Wherever the machine stops, the old file stands there or the whole ne
   }
 }
 
-TEST_CASE("Where a link stands, what it leads to is replaced") {
+TEST_CASE("The target of a link is replaced, not the link") {
   const test::TemporaryDirectory root;
   fs::create_directories(root / "elsewhere");
   test::write_file(root / "elsewhere/file", "old");
@@ -146,7 +146,7 @@ TEST_CASE("Where a link stands, what it leads to is replaced") {
   CHECK(test::read_file(root / "elsewhere/file") == "new!");
 }
 
-TEST_CASE("What a dangling link leads to, over others or not, is created") {
+TEST_CASE("The target of a dangling link is created, also through other links") {
   const test::TemporaryDirectory root;
   fs::create_directories(root / "elsewhere");
   fs::create_symlink("target", root / "elsewhere/second");
@@ -263,7 +263,8 @@ TEST_CASE("A write-protected file is refused, also for root, and the error says 
   CHECK(test::names_in(root.path()) == std::vector<std::string>{"file", "link"});
 }
 
-TEST_CASE("Somebody else's file: refused if this user may not write it, else of no more access") {
+TEST_CASE(
+    "Another user's file is refused if not writable, otherwise replaced without more access") {
   if (::geteuid() != 0) {
     WARN("skipped: only root can ask as another user");
     return;
@@ -290,7 +291,7 @@ TEST_CASE("Somebody else's file: refused if this user may not write it, else of 
   CHECK(permissions_of(posix_file_system(), root / "open") == 0622);
 }
 
-TEST_CASE("Whichever error a call meets, the old file stands or a new one of the same access") {
+TEST_CASE("Whichever call fails, the path has the old file or a new one with the same access") {
   test::MemoryFileSystem prepared;
   put_foreign(prepared, 0640);
   prepared.symlink("d/file", "/link");
@@ -321,7 +322,7 @@ TEST_CASE("Whichever error a call meets, the old file stands or a new one of the
   }
 }
 
-TEST_CASE("At no moment may anybody open the hidden file who may not read the old one") {
+TEST_CASE("A user who may not read the old file can never open the hidden one") {
   for (const mode_t mode : {0200, 0600, 0640, 0604}) {
     test::MemoryFileSystem prepared;
     put_foreign(prepared, mode);
@@ -344,7 +345,7 @@ TEST_CASE("At no moment may anybody open the hidden file who may not read the ol
   }
 }
 
-TEST_CASE("What is no regular file is not replaced by one") {
+TEST_CASE("Only a regular file is replaced") {
   const test::TemporaryDirectory root;
   fs::create_directories(root / "directory");
   REQUIRE(::mkfifo((root / "pipe").c_str(), 0600) == 0);

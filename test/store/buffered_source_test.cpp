@@ -55,7 +55,7 @@ TEST_CASE("Small pieces are read many at a time, and are those of the source") {
   CHECK(same(kSize, 0));
 }
 
-TEST_CASE("What lies beyond the end is refused as the source refuses it") {
+TEST_CASE("Reading beyond the end fails as it does in the source") {
   const MemorySource memory = MemorySource::of_size(kSize);
   const BufferedSource source(memory);
   char piece[100];

@@ -42,7 +42,7 @@ TEST_CASE("A file's digest is that of its chunks' digests") {
   CHECK(serial.finish() == written.xxh3_128);
 }
 
-TEST_CASE("Reading past the end of a file is an error, and no crash") {
+TEST_CASE("Reading past the end of a file is an error, not a crash") {
   const test::TemporaryDirectory directory;
   test::write_file(directory / "file", "short");
   const File file = File::open(posix_file_system(), directory / "file");

@@ -26,7 +26,7 @@ std::vector<std::string> names(const Directory& directory) {
 
 }  // namespace
 
-TEST_CASE("A directory that is not there holds nothing, and is not made by looking") {
+TEST_CASE("A missing directory lists as empty, and reading does not create it") {
   const test::TemporaryDirectory root;
   const Directory directory(posix_file_system(), root / "a/b");
   CHECK(directory.scan().empty());
@@ -46,7 +46,7 @@ TEST_CASE("A file in the directory's place is an error that says so") {
   CHECK_THROWS_AS(Directory(posix_file_system(), ""), Error);
 }
 
-TEST_CASE("Who may not read is not sent to the right to write") {
+TEST_CASE("A missing right to read is not reported as a missing right to write") {
   const test::TemporaryDirectory root;
   test::FaultyFileSystem closed;
   const auto refused = [&](const auto& call) {
@@ -74,7 +74,7 @@ TEST_CASE("Order is by sequence, whatever the names say") {
   CHECK(directory.highest_sequence() == 3);
 }
 
-TEST_CASE("Foreign files, directories, links and hidden names are passed by and left alone") {
+TEST_CASE("Foreign files, directories, links and hidden names are skipped and stay") {
   const test::TemporaryDirectory root;
   const Directory directory(posix_file_system(), root.path());
   test::make_checkpoint(directory, "ours", "x");
@@ -97,7 +97,7 @@ TEST_CASE("Foreign files, directories, links and hidden names are passed by and 
   CHECK(fs::exists(root / "web/manifest.json"));
 }
 
-TEST_CASE("A checkpoint that holds somebody's file beside ours is not retired") {
+TEST_CASE("A checkpoint that also has a foreign file is not retired") {
   const test::TemporaryDirectory root;
   const Directory directory(posix_file_system(), root.path());
   test::make_checkpoint(directory, "ours", "x");
@@ -141,7 +141,7 @@ TEST_CASE("Equal names get a version") {
   CHECK(directory.free_name("a") == "a-v3");
 }
 
-TEST_CASE("The link to the latest moves, but never over somebody's own file") {
+TEST_CASE("The link to the latest moves, but never replaces a file") {
   const test::TemporaryDirectory root;
   const Directory directory(posix_file_system(), root.path());
   directory.point_link(kLatestLink, "a");

@@ -84,7 +84,7 @@ TEST_CASE("Lasting bytes and others arrive in order, with a digest of each") {
   CHECK(entry.xxh3_128 == digest_of(File::open(posix_file_system(), root / "file"), kLarge));
 }
 
-TEST_CASE("A file system that refuses direct writes is written to all the same") {
+TEST_CASE("A file system that refuses direct writes still gets the whole file") {
   const test::TemporaryDirectory root;
   const std::string content = noise(kLarge);
   test::FaultyFileSystem faulty;
@@ -135,7 +135,7 @@ TEST_CASE("Whatever call of a large file fails, the file is whole or the failure
   }
 }
 
-TEST_CASE("A disk that has not the room says so before anything is written") {
+TEST_CASE("A disk without enough room fails before anything is written") {
   const test::TemporaryDirectory root;
   const std::string content = noise(kLarge);
   test::FaultyFileSystem faulty;

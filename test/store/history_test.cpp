@@ -67,7 +67,7 @@ TEST_CASE("A torn line of the history costs that line alone") {
   CHECK(history[2].sequence == 5);
 }
 
-TEST_CASE("A history that is a link is left alone") {
+TEST_CASE("A history that is a link is not followed") {
   const test::TemporaryDirectory root;
   std::ofstream(root / "foreign") << "precious";
   std::filesystem::create_symlink(root / "foreign", root / "history.jsonl");

@@ -1,4 +1,4 @@
-// Manifests and tables that somebody made to do harm, each with a right digest: a clear error,
+// Manifests and tables that were made to do harm, each with a valid digest: a clear error,
 // within a second, and with at most 16 MB and eight times the file's size of memory.
 
 #include "fuzz/fuzzing.h"
@@ -47,7 +47,7 @@ Outcome outcome_of(const std::function<void()>& call) {
 #ifdef __OPTIMIZE__
   constexpr bool kTimes = kMeasures;
 #else
-  constexpr bool kTimes = false;  // Ten times slower, and nobody's matter.
+  constexpr bool kTimes = false;  // Ten times slower, and irrelevant here.
 #endif
   return kTimes && seconds > 1 ? kSlow : outcome;
 }
@@ -61,7 +61,7 @@ uint64_t address_space() {
   return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-// In a child, which may take so much more than it has, the text included.
+// Runs in a child process, whose memory is limited to what it has now and this much more.
 int outcome_in_limits(const std::string& text,
                       const std::function<void(const std::string&)>& decode) {
   const pid_t child = ::fork();
@@ -102,7 +102,7 @@ std::string distinct_keys(size_t count) {
 // much for any manifest.
 constexpr size_t kMany = kMeasures ? 1000000 : 250000;
 
-// What can stand where any value can.
+// Hostile values for any field.
 std::vector<std::pair<std::string, std::string>> hostile_values() {
   return {
       {"arrays, very many deep", repeated("[", kMany)},

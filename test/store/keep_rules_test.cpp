@@ -90,7 +90,7 @@ KeepRules best(int64_t k, const std::string& metric, Mode mode) {
 
 }  // namespace
 
-TEST_CASE("Without a rule everything stays, and says so") {
+TEST_CASE("Without a rule everything stays, with that as the reason") {
   Found found = epochs(3);
   CHECK(found.kept({}) == Names{"e0", "e1", "e2"});
   CHECK(found.kept_because("no rule", {}).size() == 3);
@@ -105,7 +105,7 @@ TEST_CASE("keep_last keeps the newest") {
   CHECK(found.judge(last(2))[4] == Reasons{"newest", "keep_last(2)"});
 }
 
-TEST_CASE("keep_best ranks by a metric, in either mode; the newest stays beside") {
+TEST_CASE("keep_best ranks by a metric, in either mode; the newest stays too") {
   Found found;
   found.add("a", {0, 0, 0.5, {{"acc", 0.2}}});
   found.add("b", {1, 0, 0.1, {{"acc", 0.9}}});
@@ -136,7 +136,7 @@ TEST_CASE("A metric that is missing or NaN ranks worst, and infinities where the
   CHECK(found.kept(best(1, "m", Mode::kMax)) == Names{"high", "end"});
   CHECK(found.kept(best(1, "m", Mode::kMin)) == Names{"low", "end"});
   CHECK(found.kept(best(3, "m", Mode::kMin)) == Names{"high", "low", "one", "end"});
-  // Among those without it, the newer ones stay rather.
+  // Of the checkpoints without the metric, the newer ones stay.
   CHECK(found.kept(best(5, "m", Mode::kMin)) == Names{"none", "high", "low", "one", "end"});
   CHECK(found.judge(best(5, "m", Mode::kMin))[1] ==
         Reasons{"keep_best(5, m, min): rank 5, without that metric"});
@@ -163,7 +163,7 @@ TEST_CASE("A metric that no checkpoint has ranks nothing, so all stay, whatever 
     rules.best.push_back({1, "acc", Mode::kMax});
     CHECK(found.kept(rules) == Names{"a", "b", "damaged", "c"});
     CHECK(unranked_metrics(found.all(), rules) == Names{metric});
-    // This one is to keep none, whatever its metric.
+    // This rule keeps 0 checkpoints, so its metric does not matter.
     CHECK(found.kept(best(0, metric, Mode::kMax)) == Names{"damaged", "c"});
     CHECK(unranked_metrics(found.all(), best(0, metric, Mode::kMax)).empty());
   }
@@ -171,14 +171,14 @@ TEST_CASE("A metric that no checkpoint has ranks nothing, so all stay, whatever 
   CHECK(epochs(3).kept(best(1, "loss", Mode::kMin)).size() == 3);  // All NaN.
   found.add("d", {3, 0, 0, {{"acuracy", 0.1}}});
   CHECK(found.kept(best(1, "acuracy", Mode::kMax)) == Names{"damaged", "d"});
-  // Where nothing is, nothing is missing.
+  // Without checkpoints, no metric is missing.
   CHECK(unranked_metrics({}, best(1, "acc", Mode::kMax)).empty());
   Found damaged;
   damaged.add_damaged("damaged");
   CHECK(unranked_metrics(damaged.all(), best(1, "acc", Mode::kMax)).empty());
 }
 
-TEST_CASE("Of equal figures the older is the better, so that the best does not wander") {
+TEST_CASE("Of equal values the older is the better, so that the best does not change") {
   Found found;
   for (const char* name : {"a", "b", "c", "d"}) found.add(name, {0, 0, 0, {{"acc", 1.0}}});
   CHECK(found.kept(best(2, "acc", Mode::kMax)) == Names{"a", "b", "d"});
@@ -193,7 +193,7 @@ TEST_CASE("keep_every_n_epochs keeps the first that has reached each multiple") 
   Found sparse;
   for (int64_t epoch = 1; epoch < 10; epoch += 2) sparse.add("e" + std::to_string(epoch), {epoch});
   CHECK(sparse.kept(rules) == Names{"e3", "e5", "e9"});
-  // One in the middle of an epoch does not stand for it.
+  // A checkpoint in the middle of an epoch does not count for it.
   Found middle;
   middle.add("e2", {2, 30});
   middle.add("e3-mid", {3, 35, 0, {}, false});
@@ -212,13 +212,13 @@ TEST_CASE("keep_every_n_steps does the same for steps") {
   CHECK(epochs(9).kept(rules) == Names{"e2", "e4", "e7", "e8"});  // 30, 50, 80, and the newest.
 }
 
-TEST_CASE("keep_every_n_steps keeps all where no checkpoint tells its step") {
+TEST_CASE("keep_every_n_steps keeps all if no checkpoint has a step") {
   KeepRules rules;
   rules.every_n_steps = 25;
   Found found;
   for (int64_t epoch = 0; epoch < 3; ++epoch) found.add("e" + std::to_string(epoch), {epoch});
   CHECK(found.kept(rules) == Names{"e0", "e1", "e2"});
-  CHECK(found.judge(rules)[0] == Reasons{"keep_every_n_steps(25): no checkpoint tells its step"});
+  CHECK(found.judge(rules)[0] == Reasons{"keep_every_n_steps(25): no checkpoint has a step"});
   found.add("e3", {3, 20});  // Steps are counted, and none has reached 25.
   CHECK(found.kept(rules) == Names{"e3"});
 }
@@ -294,7 +294,7 @@ TEST_CASE("Pins, what the run was resumed from, and damaged ones stay in any cas
   CHECK(found.kept_because("pinned", last(1)) == Names{"e1"});
   CHECK(found.kept_because("the run was resumed", last(1)) == Names{"e2"});
   CHECK(found.kept_because("damaged", last(1)) == Names{"damaged", "damaged too"});
-  // Restored, and not saved since.
+  // The run has restored e4 but not saved yet.
   found.resumed_from = "e4";
   CHECK(found.kept(last(1)) == Names{"e1", "e2", "e4", "damaged", "new", "damaged too"});
 }

@@ -29,7 +29,7 @@ Manifest example() {
   return manifest;
 }
 
-// A manifest whose text was changed by somebody who knows how to seal it.
+// A manifest whose text was changed, with a valid seal.
 std::string resealed(std::string text, const std::string& from, const std::string& to) {
   const size_t seal = text.find("  \"xxh3_128\": \"", text.find("\"items\""));
   std::string body = text.substr(0, seal);
@@ -138,7 +138,7 @@ TEST_CASE("Wrong types in a sealed manifest are refused") {
   CHECK(code_of(resealed(text, "\"torch-checkpoint\"", "\"another\"")) == ErrorCode::kCorrupt);
 }
 
-TEST_CASE("A name that is no UTF-8 is refused when it is written") {
+TEST_CASE("A name that is not UTF-8 is refused when it is written") {
   Manifest manifest = example();
   manifest.progress.metrics["\xff"] = 1;
   CHECK_THROWS_AS(encode_manifest(manifest), Error);
@@ -196,5 +196,5 @@ TEST_CASE("Fifty thousand metrics take no longer than fifty thousand lines") {
   const Manifest back = decode_manifest(encode_manifest(manifest), "path");
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
   CHECK(back.progress.metrics == manifest.progress.metrics);
-  CHECK(taken.count() < 10);  // About 0.1; to look for each among those before it takes a minute.
+  CHECK(taken.count() < 10);  // About 0.1. Searching all earlier names each time takes a minute.
 }

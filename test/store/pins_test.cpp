@@ -66,7 +66,7 @@ TEST_CASE("A pin is an empty file, made and removed without the lock") {
   CHECK_FALSE(at.has("old"));
 }
 
-TEST_CASE("A pin of what is not there is refused, and leaves nothing") {
+TEST_CASE("A pin of a missing checkpoint is refused, and leaves no file") {
   Fixture at;
   CHECK(contains(error_of([&] { pin(at.real, "gone"); }), "not_found: "));
   CHECK(contains(error_of([&] { pin(at.real, std::string(250, 'x')); }), "not_found: "));
@@ -111,7 +111,7 @@ TEST_CASE("A pin made by hand holds, whatever it is") {
   CHECK(at.has("old"));
 }
 
-TEST_CASE("A link in the place of the pins leads nowhere") {
+TEST_CASE("A link at the path of the pins is refused") {
   Fixture at;
   const test::TemporaryDirectory elsewhere;
   test::write_file(elsewhere / "old", "theirs");
@@ -207,7 +207,7 @@ TEST_CASE("A writer that dies in the middle of a removal costs no pinned checkpo
   }
 }
 
-TEST_CASE("Where a pin cannot be looked for, nothing is removed") {
+TEST_CASE("If a pin cannot be checked, nothing is removed") {
   Fixture at;
   for (int call = 0;; ++call) {
     test::FaultyFileSystem faulty;

@@ -67,7 +67,7 @@ TEST_CASE("What the plan says is what is done") {
   CHECK(names(at.real) == Names{"c0", "c1", "c3"});
 }
 
-TEST_CASE("A keep_best by what no checkpoint has removes nothing, and is logged once") {
+TEST_CASE("A keep_best by a metric that no checkpoint has removes nothing, and is logged once") {
   Fixture at;
   std::ostringstream text;
   spdlog::register_logger(std::make_shared<spdlog::logger>(
@@ -194,7 +194,7 @@ TEST_CASE("Every failed call of retention leaves what must stay, whole, and noth
   CHECK(states > 50);
 }
 
-TEST_CASE("Nothing is retired where the path leads to another directory, or the lock is gone") {
+TEST_CASE("Nothing is retired if the path leads to another directory, or the lock is gone") {
   const test::TemporaryDirectory root;
   const std::string run = root / "run", old = root / "old";
   fs::create_directory(run);

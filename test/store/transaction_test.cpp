@@ -131,7 +131,7 @@ struct Replaced {
 
 }  // namespace
 
-TEST_CASE("Nothing is changed in another run that stands where the writer's own stood") {
+TEST_CASE("Nothing is changed in another run that has taken the writer's path") {
   Replaced at;
   at.replace();
   const auto refused = [](const auto& change) {
@@ -165,7 +165,7 @@ TEST_CASE("A directory that is replaced in the middle of a save gets nothing of 
   at.check_untouched();
 }
 
-TEST_CASE("A save whose lock was removed meanwhile is not committed, and leaves no trace") {
+TEST_CASE("A save whose lock is removed while it runs is not committed, and leaves no trace") {
   Replaced at;
   {
     Transaction transaction(at.mine, {"0.1.0", "run", 2}, 10);

@@ -34,7 +34,7 @@ struct Place {
 
 }  // namespace
 
-TEST_CASE("Nothing speaks against a start in a directory that is not there, or empty") {
+TEST_CASE("A missing or empty directory does not prevent a start") {
   const test::TemporaryDirectory root;
   CHECK(signs(Directory(posix_file_system(), root / "none")).empty());
   CHECK(signs(Directory(posix_file_system(), root.path())).empty());
@@ -102,7 +102,7 @@ TEST_CASE("A checkpoint is known by any two of its files, or by a part of its ma
     CHECK(looks_like_checkpoint(posix, path));
     CHECK(at.directory.scan().at(0).problem->code() == ErrorCode::kNotFound);
     fs::remove(path + "/tensors.json");
-    CHECK_FALSE(looks_like_checkpoint(posix, path));  // Anybody's file may be called so.
+    CHECK_FALSE(looks_like_checkpoint(posix, path));  // Other programs use that file name too.
   }
   SECTION("a manifest that is cut off, and nothing else") {
     fs::remove(path + "/tensors.json");
@@ -119,7 +119,7 @@ TEST_CASE("A checkpoint is known by any two of its files, or by a part of its ma
     CHECK(looks_like_checkpoint(posix, path));
     CHECK(at.directory.scan().at(0).problem);
   }
-  SECTION("somebody else's") {
+  SECTION("another program's") {
     fs::remove(path + "/tensors.json");
     test::write_file(path + "/manifest.json", "{\"name\": \"a web app\"}");
     CHECK_FALSE(looks_like_checkpoint(posix, path));

@@ -44,16 +44,16 @@ TEST_CASE("Damage of every kind is found") {
   CHECK(is_damaged_on_disk(directory, "a"));
 }
 
-TEST_CASE("A file of another size is said to be just that") {
+TEST_CASE("A file of another size is reported with both sizes") {
   const test::TemporaryDirectory root;
   const Directory directory(posix_file_system(), root.path());
   test::make_checkpoint(directory, "a", "content");
   test::write_file(root / "a/checkpoint.pt", "conten");
   CHECK(contains(error_of([&] { verify_checkpoint(posix_file_system(), root / "a"); }),
-                 "the file has 6 bytes, and had 7 when it was saved"));
+                 "the file has 6 bytes, but had 7 when it was saved"));
 }
 
-TEST_CASE("What cannot be read is not condemned as damaged") {
+TEST_CASE("A checkpoint that cannot be read is not reported as damaged") {
   const test::TemporaryDirectory root;
   const Directory directory(posix_file_system(), root.path());
   test::make_checkpoint(directory, "a", "content");
@@ -74,7 +74,7 @@ TEST_CASE("What cannot be read is not condemned as damaged") {
   CHECK_FALSE(is_damaged_on_disk(directory, "a"));
 }
 
-TEST_CASE("A link in a file's place is not followed") {
+TEST_CASE("A link at a file's path is not followed") {
   const test::TemporaryDirectory root;
   const Directory directory(posix_file_system(), root.path());
   test::make_checkpoint(directory, "a", "content");

@@ -77,7 +77,7 @@ TEST_CASE("A forked child does not hold its dead parent's lock") {
   ::close(ready[1]);
 }
 
-TEST_CASE("A file system without locks is said to be unsupported") {
+TEST_CASE("A file system without locks is reported as unsupported") {
   const test::TemporaryDirectory root;
   test::FaultyFileSystem faulty;
   faulty.fail(1, ENOLCK);
@@ -154,7 +154,7 @@ TEST_CASE("Without a lock, a hold makes no file, and asks for the directory alon
   CHECK(contains(error_of([&] { hold.require_held(); }), "was moved"));
 }
 
-TEST_CASE("A hold that cannot be looked at is an error, and no permission") {
+TEST_CASE("A hold that cannot be checked is an error, not a permission") {
   const test::TemporaryDirectory root;
   test::FaultyFileSystem faulty;
   const WriterHold hold(faulty, root.path(), TakeLock::kYes);

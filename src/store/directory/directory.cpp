@@ -1,6 +1,8 @@
-// One directory of checkpoints: what is in it, and the changes that are one call to the system.
-// Each question is answered from the disk, since other processes may write. Each change first
-// checks that the writer still holds this directory.
+// One directory of checkpoints: what is in it, and changes that need only one system call. Longer
+// changes are in transaction.cpp (a save) and retire.cpp (a removal).
+//
+// Nothing is cached: each answer comes from the disk, because other processes may write. Each
+// change first checks that the writer still holds this directory (writer_hold.h).
 
 #include "store/directory/directory.h"
 
@@ -18,10 +20,10 @@
 namespace checkpoint::store {
 namespace {
 
-// Files of other programs may come and go all the time.
+// A limit, because other programs may create and remove files all the time.
 constexpr int kMaxScans = 100;
 
-// A checkpoint that a pin has brought back was away for a moment.
+// A pin may have just renamed the checkpoint back, so a manifest that was missing is read again.
 Manifest read_settled_manifest(FileSystem& fs, const std::string& checkpoint_path) {
   try {
     return read_manifest(fs, checkpoint_path);
@@ -53,13 +55,13 @@ int64_t highest_sequence(const std::vector<FoundCheckpoint>& found) {
 
 Error no_name_error(const Directory& directory, const std::string& name) {
   return Error(ErrorCode::kInvalidArgument, "'" + name + "' is not a valid checkpoint name",
-               directory.path(), 0, "list gives the names.");
+               directory.path(), 0, "Use list to see the names.");
 }
 
 void refuse_dangling(FileSystem& fs, const std::string& path) {
   const size_t end = path.find_last_not_of('/');
   if (end == std::string::npos) return;
-  std::string at = path.substr(0, end + 1);  // With a slash behind it, the link would be followed.
+  std::string at = path.substr(0, end + 1);  // lstat would follow a link with a slash at its end.
   while (at != "/" && at != ".") {
     const mode_t mode = status_of(fs, at).st_mode;
     struct stat target;
@@ -107,7 +109,7 @@ bool Directory::exists() const { return is_directory(*fs_, path_); }
 void Directory::create() const {
   refuse_dangling(*fs_, path_);
   create_with_parents(*fs_, path_);
-  // mkdir says EEXIST of a file as well.
+  // mkdir reports EEXIST for a file too.
   if (!exists()) {
     throw Error(ErrorCode::kInvalidArgument, "this is a file, not a directory", path_, ENOTDIR,
                 "Choose another directory for the checkpoints.");
@@ -116,12 +118,12 @@ void Directory::create() const {
 
 std::vector<FoundCheckpoint> Directory::scan() const {
   std::vector<FoundCheckpoint> found;
-  // A reader beside the writer: what had to make room for a newer one is gone, and that newer one
-  // may have come after the names were listed.
+  // The writer may remove a checkpoint after we have listed the names. The newer one that replaced
+  // it may be missing from our list, so we scan again.
   for (int scan = 0; scan < kMaxScans && !scan_once(found); ++scan) {
   }
-  // A checkpoint of unknown sequence may be the newest: it is tried first. Unless we
-  // may not look into it at all, which any directory of another user's says.
+  // A checkpoint of unknown sequence may be the newest, so it comes last and is tried first. But if
+  // we may not read it at all, it is probably another user's directory, and comes first.
   const auto order = [](const FoundCheckpoint& checkpoint) {
     if (checkpoint.sequence > 0) return checkpoint.sequence;
     const bool closed = checkpoint.problem && checkpoint.problem->system_error() == EACCES;
@@ -187,8 +189,8 @@ std::string Directory::set_aside(const std::string& name) const {
 void Directory::point_link(const std::string& link, const std::string& name) const {
   const std::string path = path_of(link);
   const mode_t mode = status_of(*fs_, path).st_mode;
-  if (mode != 0 && !S_ISLNK(mode)) return;  // Somebody's own: left alone.
-  // A rename replaces the old link in one step; symlink itself replaces nothing.
+  if (mode != 0 && !S_ISLNK(mode)) return;  // The user's own file or directory.
+  // symlink cannot replace the old link, so we make a new one and rename it.
   require_held();
   const std::string fresh = path_of("." + link + ".new");
   fs_->unlink(fresh.c_str());
@@ -223,12 +225,12 @@ std::optional<FoundCheckpoint> Directory::find(const std::string& name) const {
   if (!S_ISDIR(status_of(*fs_, found.path).st_mode)) return std::nullopt;
   try {
     found.manifest = read_settled_manifest(*fs_, found.path);
-    found.manifest.name = name;  // It may have been renamed since.
+    found.manifest.name = name;  // The directory may have been renamed after the save.
     found.sequence = found.manifest.sequence;
     return found;
   } catch (const Error& error) {
-    // Many programs write a manifest.json, and retention may just have taken this one away: without
-    // our marker or table it is not ours. One that cannot be looked into may well be.
+    // Many programs write a manifest.json, and retention may have just removed this checkpoint.
+    // Without our marker or table it is not ours. If we cannot check that, we assume that it is.
     if (!may_be_ours(*fs_, found.path) || name == "lost+found") return std::nullopt;
     found.problem = error;
   }

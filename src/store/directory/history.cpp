@@ -1,3 +1,7 @@
+// history.jsonl: one line for each save and each removal by name. Lines are only appended. After a
+// crash the last line may be incomplete: the next line then starts on a new one, and reading skips
+// what it cannot parse. No checkpoint depends on this file.
+
 #include "store/directory/history.h"
 
 #include "base/json.h"
@@ -11,7 +15,7 @@
 namespace checkpoint::store {
 namespace {
 
-// A million saves. What is larger was not written here.
+// Enough for a million saves. This library never writes a larger file.
 constexpr uint64_t kMaxBytes = uint64_t{512} << 20;
 
 std::string encode(const HistoryEntry& entry) {
@@ -41,7 +45,7 @@ HistoryEntry decode(const std::string& line, const std::string& path) {
   return entry;
 }
 
-// Whether a crash has cut off the last line.
+// Returns whether a crash has cut off the last line.
 bool is_torn(const File& file, uint64_t end) {
   if (end == 0) return false;
   char last = '\0';
@@ -66,8 +70,8 @@ void append_line(const Directory& directory, const std::string& text) {
   file.close();
 }
 
-// Calls `visit` for each line. What it throws as an Error means that the line cannot be read (one
-// may be torn), and is passed by: nothing depends on it.
+// Calls `visit` for each line. If `visit` throws an Error, the line cannot be read and is skipped:
+// a crash may have cut it off, and no checkpoint depends on it.
 template <typename Visit>
 void for_each_line(const Directory& directory, const Visit& visit) {
   const std::string path = directory.path_of(kHistoryFile);

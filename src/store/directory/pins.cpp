@@ -19,7 +19,8 @@ void check_name(const Directory& directory, const std::string& name) {
   if (!is_checkpoint_name(name)) throw no_name_error(directory, name);
 }
 
-// Whether there is a directory of pins. A link in its place might lead anywhere.
+// Returns whether the directory of pins exists. A link at its path is refused: it could lead
+// anywhere.
 bool has_pins(const Directory& directory) {
   const mode_t mode = status_of(directory.fs(), pins_of(directory)).st_mode;
   if (mode != 0 && !S_ISDIR(mode)) {
@@ -38,7 +39,7 @@ void create_pin(const Directory& directory, const std::string& name) {
     file.sync();
     file.close();
   }
-  // Another process may have made it just now, and not have got as far as this.
+  // Another process may have just made the pin without having synced it.
   sync_directory(fs, pins_of(directory));
 }
 
@@ -55,7 +56,7 @@ bool remove_pin(const Directory& directory, const std::string& name) {
 
 Error not_there(const Directory& directory, const std::string& name) {
   return Error(ErrorCode::kNotFound, "no such checkpoint; it may have just been removed",
-               directory.path_of(name), 0, "list gives the names.");
+               directory.path_of(name), 0, "Use list to see the names.");
 }
 
 }  // namespace
@@ -65,10 +66,10 @@ void pin(const Directory& directory, const std::string& name) {
   if (!directory.find(name) && !put_back(directory, name)) throw not_there(directory, name);
   while (true) {
     create_pin(directory, name);
-    // From here on no removal is decided any more; one that has begun is undone.
+    // From here on, no removal can be decided. One that has begun is undone here.
     if (directory.find(name) || put_back(directory, name) || directory.find(name)) return;
     remove_pin(directory, name);
-    // A new one of the same name may have come, and another process may have pinned that.
+    // A new checkpoint may have taken the name, and another process may have pinned it.
     if (!directory.find(name)) throw not_there(directory, name);
   }
 }

@@ -7,21 +7,23 @@
 
 namespace checkpoint::store {
 
-// A pin is an empty file `.pins/NAME`. It is made and removed without the writer lock, and read
-// just before a checkpoint is retired. retire.cpp begins with how the two cannot miss each other.
+// A pin is an empty file `.pins/NAME`. Pinning needs no writer lock. A removal checks for the pin
+// just before it is decided. The comment at the top of retire.cpp says why the two cannot miss each
+// other.
 
-/// Pins a checkpoint; when it returns, the checkpoint is there, and no `retire` that honours pins
-/// takes it. Thread-safe, in any process. Throws Error: not_found if the checkpoint is not there or
-/// its removal was decided before; locked if a writer's directory was moved; invalid_argument for
-/// what is not a checkpoint's name; io.
+/// Pins a checkpoint. On return the checkpoint exists, and `retire` will not remove it.
+/// Thread-safe, in any process. Throws Error: not_found if the checkpoint does not exist or its
+/// removal was decided first; locked if the writer's directory was moved; invalid_argument if
+/// `name` is not a checkpoint name; io.
 void pin(const Directory& directory, const std::string& name);
-/// Returns whether it was pinned. Throws Error: locked, io, invalid_argument.
+/// Removes a pin. Returns whether the checkpoint was pinned. Throws Error: locked, io,
+/// invalid_argument.
 bool unpin(const Directory& directory, const std::string& name);
 
-/// Whether a file of that name stands among the pins, whatever it is. Throws Error(io) if that
-/// cannot be seen.
+/// Returns whether the directory of pins has an entry of that name, of any kind. Throws Error(io)
+/// if that cannot be checked.
 bool is_pinned(const Directory& directory, const std::string& name);
-/// All names among the pins, those of no checkpoint too. Throws Error(io).
+/// Returns all names in the directory of pins, also names without a checkpoint. Throws Error(io).
 std::set<std::string> read_pins(const Directory& directory);
 
 }  // namespace checkpoint::store

@@ -18,22 +18,22 @@ Error is_pinned_error(const std::string& path) {
                "Unpin it first.");
 }
 
-// Of what can be removed.
+// Throws unless `name` is a checkpoint, or was one, that may be removed.
 void check(const Directory& directory, const std::string& name) {
   const std::string path = directory.path_of(name);
   if (!is_checkpoint_name(name) && !is_set_aside(name)) throw no_name_error(directory, name);
   if (!S_ISDIR(status_of(directory.fs(), path).st_mode)) {
-    throw Error(ErrorCode::kNotFound, "no such checkpoint", path, 0, "list gives the names.");
+    throw Error(ErrorCode::kNotFound, "no such checkpoint", path, 0, "Use list to see the names.");
   }
   if (is_pinned(directory, name)) throw is_pinned_error(path);
   const std::string obstacle = obstacle_to_retiring(directory, name);
   if (!obstacle.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "not removed: " + obstacle, path, 0,
-                "If nothing in it is needed, remove the directory by hand.");
+                "Remove the directory by hand if you need nothing in it.");
   }
 }
 
-// The newest that can be read.
+// Returns the name of the newest checkpoint whose manifest can be read. Empty if none can.
 std::string newest_of(const std::vector<FoundCheckpoint>& found) {
   std::string newest;
   for (const FoundCheckpoint& checkpoint : found) {

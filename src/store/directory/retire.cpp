@@ -1,18 +1,20 @@
-// How a checkpoint goes, without ever going while a pin is there that was made in time:
+// How a checkpoint is removed, and why a pin made in time always prevents it:
 //
 //   1. Rename NAME to .retiring-NAME.
-//   2. Look for its pin. If there is one: rename it back; it stays.
-//   3. Rename .retiring-NAME to .retired-RANDOM: now it is decided. fsync the directory.
+//   2. Check for its pin. If it is pinned, rename it back: it stays.
+//   3. Rename .retiring-NAME to .retired-RANDOM: the removal is decided. fsync the directory.
 //   4. Remove its files, the marker last.
 //
-// pin makes its file first, and looks for NAME then. If NAME is not there, it renames
-// .retiring-NAME back itself: that rename and the one of step 3 cannot both succeed. So either the
-// pin was seen, or the checkpoint was brought back, or pin says not_found. A writer that dies
-// between 1 and 3 leaves the checkpoint whole: the next one puts it back if it is pinned, and else
-// continues with 3.
+// pin works the other way round: it makes its file first, then checks for NAME. If NAME is missing,
+// pin renames .retiring-NAME back. That rename and the rename in step 3 cannot both succeed. So
+// there are three cases: step 2 has seen the pin, or pin has brought the checkpoint back, or pin
+// reports not_found.
 //
-// Before 1, 3 and each removal of a sweep, the path must still lead to the directory that is held
-// (writer_hold.h). By its random name, what 4 removes can stand in no other.
+// A writer that dies between 1 and 3 leaves the checkpoint whole. The next writer puts it back if
+// it is pinned, or continues with 3.
+//
+// Before 1, 3 and each removal of a sweep, we check that the path still leads to the directory that
+// we hold (writer_hold.h). Step 4 needs no check: no other directory has that random name.
 
 #include "store/directory/retire.h"
 
@@ -29,7 +31,7 @@
 namespace checkpoint::store {
 namespace {
 
-// The manifest first: from then on it is not a checkpoint any more.
+// The manifest first: without it, the directory is no longer a checkpoint.
 constexpr const char* kRecords[] = {kManifestFile, kTensorTableFile};
 
 void unlink_if_there(FileSystem& fs, const std::string& path) {
@@ -44,14 +46,15 @@ bool is_ours(const std::string& name) {
 }
 
 bool holds_only_ours(FileSystem& fs, const std::string& path) {
-  // Removed in the meantime. A reader that runs next to the writer must expect that.
+  // Empty if the directory was removed in the meantime, which a reader next to the writer must
+  // expect.
   const std::vector<std::string> names = list_directory(fs, path);
   return std::all_of(names.begin(), names.end(), is_ours);
 }
 
-// A staging or retired directory as this library names them. That it was made by it is what its
-// marker says; a crash of the machine may have taken the marker's name and left those of other
-// files.
+// Returns whether a hidden directory is a staging or retired one of this library. Its marker proves
+// that. But a crash of the machine may lose the marker and keep other files: then the name must
+// have our pattern, and all files must be ours.
 bool is_leftover(FileSystem& fs, const std::string& name, const std::string& path) {
   constexpr size_t kIdDigits = 16;
   const size_t id = name.find_first_of('-') + 1;
@@ -72,7 +75,7 @@ std::string retiring_path(const Directory& directory, const std::string& name) {
   return directory.path_of(kRetiringPrefix + name);
 }
 
-// A pin that cannot be looked for may be there.
+// If we cannot check for the pin, we assume that it exists.
 bool may_be_pinned(const Directory& directory, const std::string& name) noexcept {
   try {
     return is_pinned(directory, name);
@@ -82,7 +85,7 @@ bool may_be_pinned(const Directory& directory, const std::string& name) noexcept
   }
 }
 
-// Steps 2 to 4.
+// Steps 2 to 4. Returns whether the checkpoint was removed.
 bool finish_retiring(const Directory& directory, const std::string& name) {
   FileSystem& fs = directory.fs();
   if (may_be_pinned(directory, name)) {
@@ -91,10 +94,10 @@ bool finish_retiring(const Directory& directory, const std::string& name) {
   }
   const std::string decided = kRetiredPrefix + base::random_id();
   if (directory.move_aside(kRetiringPrefix + name, decided) != 0) {
-    if (errno == ENOENT) return false;  // A pin has brought it back.
+    if (errno == ENOENT) return false;  // pin has brought it back.
     throw system_failure("hide the retired checkpoint", directory.path_of(name), errno);
   }
-  // Before any file goes: after a crash it must not stand half empty under its old name.
+  // Before any file is removed: after a crash, the old name must not show half a checkpoint.
   sync_directory(fs, directory.path());
   remove_checkpoint_files(fs, directory.path_of(decided));
   return true;
@@ -103,7 +106,7 @@ bool finish_retiring(const Directory& directory, const std::string& name) {
 void sweep_one(const Directory& directory, const std::string& name) {
   FileSystem& fs = directory.fs();
   const std::string path = directory.path_of(name);
-  if (!S_ISDIR(status_of(fs, path).st_mode)) return;  // A link would lead elsewhere.
+  if (!S_ISDIR(status_of(fs, path).st_mode)) return;  // Never follow a link.
   directory.require_held();
   if (is_undecided(name)) {
     if (has_marker(fs, path)) finish_retiring(directory, name.substr(sizeof kRetiringPrefix - 1));
@@ -111,7 +114,7 @@ void sweep_one(const Directory& directory, const std::string& name) {
     base::log_debug("removing '" + path + "', which a killed writer left");
     remove_checkpoint_files(fs, path);
   } else {
-    // If it is empty, nothing is lost; anything else is not ours, and rmdir refuses.
+    // Not ours, unless it is empty: rmdir refuses to remove anything else.
     fs.rmdir(path.c_str());
   }
 }
@@ -124,7 +127,7 @@ std::string obstacle_to_retiring(const Directory& directory, const std::string& 
     return "it has no marker file (.torch-checkpoint), so it may not be ours";
   if (!holds_only_ours(directory.fs(), path)) return "it has files that this library did not write";
   if (!is_plain_name(kRetiringPrefix + name))
-    return "its name is too long for the name that hides it";
+    return "its name is too long to add the prefix that hides it";
   return "";
 }
 
@@ -150,9 +153,9 @@ bool put_back(const Directory& directory, const std::string& name) {
   }
   directory.require_held();
   if (directory.fs().rename_noreplace(from.c_str(), to.c_str()) != 0) {
-    if (errno == ENOENT) return false;  // Somebody else was faster.
+    if (errno == ENOENT) return false;  // Another process was faster.
     if (errno != EEXIST) throw system_failure("put the pinned checkpoint back", to, errno);
-    base::log_warning("'" + from + "' is pinned, and cannot be put back: its name is taken");
+    base::log_warning("'" + from + "' is pinned but cannot be put back: its name is taken");
     return false;
   }
   sync_directory(directory.fs(), directory.path());
@@ -187,14 +190,14 @@ void sweep(const Directory& directory) {
       std::remove_if(names.begin(), names.end(), [](const auto& name) { return !is_hidden(name); }),
       names.end());
   if (names.empty()) return;
-  // Before any file goes: what was retired just before a crash could stand under its old name
-  // again.
+  // Before any file is removed: after a crash, a checkpoint that was just retired could have its
+  // old name again.
   sync_directory(fs, directory.path());
   for (const std::string& name : names) {
     try {
       sweep_one(directory, name);
     } catch (const Error& error) {
-      base::log_warning(std::string("the files of a killed writer could not be removed: ") +
+      base::log_warning(std::string("could not remove the files of a killed writer: ") +
                         error.what());
     }
   }
@@ -203,7 +206,7 @@ void sweep(const Directory& directory) {
 void remove_checkpoint_files(FileSystem& fs, const std::string& path) {
   for (const char* file : kRecords) unlink_if_there(fs, join(path, file));
   for (const char* file : kContentFiles) unlink_if_there(fs, join(path, file));
-  // The marker goes last, also after a crash: without it, no sweep would remove the rest.
+  // The marker is removed last, also after a crash: without it, no sweep would remove the rest.
   sync_directory(fs, path);
   unlink_if_there(fs, join(path, kMarkerFile));
   if (fs.rmdir(path.c_str()) != 0) throw system_failure("remove the directory", path, errno);

@@ -16,7 +16,7 @@ namespace {
 
 void check_free_space(const Directory& directory, uint64_t bytes_expected) {
   uint64_t free = 0;
-  // A file system that cannot say is written to nevertheless: its own ENOSPC will be reported.
+  // If the file system cannot report its free space, we just write: it reports ENOSPC itself.
   if (directory.fs().free_bytes(directory.path().c_str(), &free) != 0) return;
   if (free < bytes_expected) {
     throw Error(ErrorCode::kNoSpace,
@@ -52,14 +52,14 @@ Staging::Staging(const Directory& directory, std::string name)
   }
   if (!has_marker(directory_.fs(), path())) {
     throw Error(ErrorCode::kNotFound, "the staging directory does not exist", path(), 0,
-                "The process that made it has failed or finished: begin the save again.");
+                "Begin the save again: the process that made it has failed or finished.");
   }
 }
 
 FileEntry Staging::write_file(const std::string& name,
                               const std::function<void(ByteSink&)>& content, uint64_t reserved,
                               base::Meter* meter) const {
-  // Else a directory that was moved away would be reported as a file that cannot be created.
+  // Without this check, a moved directory would be reported as a file that cannot be created.
   directory_.require_held();
   FileSink sink(directory_.fs(), join(path(), name), reserved, meter);
   content(sink);

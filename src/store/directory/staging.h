@@ -12,30 +12,31 @@
 
 namespace checkpoint::store {
 
-/// A hidden directory beside the checkpoints, in which the files of the next one are gathered. The
-/// process that makes it removes it, or commits it (transaction.h). Others may join it by its name
-/// and add files of their own; what they write, the maker's manifest must name. Not thread-safe.
+/// A hidden directory next to the checkpoints, in which the files of the next one are written. The
+/// process that makes it also commits it (transaction.h) or removes it. Other processes may join it
+/// by its name and add files, which the maker's manifest must then name. Not thread-safe.
 class Staging {
  public:
-  /// Makes one, with its marker, under a random name. Throws Error: locked if the directory is no
-  /// longer the one that is held, no_space if `bytes_expected` are not free, io. `directory` must
-  /// outlive this.
+  /// Makes a staging directory with a random name, and its marker. `directory` must outlive this.
+  /// Throws Error: locked if the directory is no longer the one that is held, no_space if less than
+  /// `bytes_expected` bytes are free, io.
   Staging(const Directory& directory, const Marker& marker, uint64_t bytes_expected);
-  /// Joins the one that another process has made. Throws Error: invalid_argument for a name that no
-  /// staging directory has, not_found if it is gone, io.
+  /// Joins a staging directory that another process has made. `directory` must outlive this. Throws
+  /// Error: invalid_argument if `name` is not that of a staging directory, not_found if it does not
+  /// exist, io.
   Staging(const Directory& directory, std::string name);
 
   const std::string& name() const { return name_; }
   std::string path() const { return directory_.path_of(name_); }
 
-  /// Writes one file, which `content` fills, and syncs it. `reserved` bytes are reserved for it on
-  /// the disk. `meter` may be null. Throws Error: locked, no_space, io, and what `content` or the
-  /// meter throws.
+  /// Writes one file, which `content` fills, and syncs it. Reserves `reserved` bytes for it on the
+  /// disk. `meter` may be null. Returns its manifest entry. Throws Error: locked, no_space, io, and
+  /// what `content` or the meter throws.
   FileEntry write_file(const std::string& name, const std::function<void(ByteSink&)>& content,
                        uint64_t reserved = 0, base::Meter* meter = nullptr) const;
 
-  /// Removes it and what this library has written into it. What fails is in the log: a later save
-  /// sweeps it away.
+  /// Removes the directory and the files that this library has written into it. Logs failures: a
+  /// later save sweeps the rest away.
   void remove() const noexcept;
 
  private:

@@ -1,23 +1,23 @@
 // How a checkpoint gets into its directory:
 //
 //   0. Create the directory and its missing parents; fsync the parent of each.   Directory::create
-//   1. Make a hidden staging directory beside the target; first file in: the marker.
+//   1. Make a hidden staging directory next to the target. Its first file is the marker.
 //   2. Check the free space.
 //   3. Write checkpoint.pt, fsync.
 //   4. Write tensors.json, fsync.
 //   5. Write manifest.json, fsync.
 //   6. fsync the staging directory.
-//   7. See that the path still leads to the directory that is held (writer_hold.h), and rename it
-//      to its name, refusing to replace: this is the commit.
+//   7. Check that the path still leads to the directory that is held (writer_hold.h). Rename the
+//      staging directory to its name, without replacing anything: this is the commit.
 //   8. fsync the parent.
-//   9. Move the links "latest" and "best" over.                            Directory::point_link
+//   9. Move the links "latest" and "best".                                 Directory::point_link
 //  10. Retire what retention no longer keeps.                                           retire.h
 //  11. Sweep what dead writers left.                                                    retire.h
 //
-// A failure before 7 removes the staging directory and changes nothing else. A crash leaves it
-// behind, hidden, with its marker, for step 11 of a later save. All steps that change the directory
-// first see that it is still the one that is held; where it is not, nothing is written and nothing
-// is removed.
+// A failure before 7 removes the staging directory and changes nothing else. After a crash the
+// staging directory remains, hidden, with its marker; step 11 of a later save removes it. Each step
+// that changes the directory first checks that it is still the one that is held. If it is not,
+// nothing is written or removed.
 
 #include "store/directory/transaction.h"
 

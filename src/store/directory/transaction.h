@@ -6,23 +6,23 @@
 
 namespace checkpoint::store {
 
-/// Puts one checkpoint into a directory, whole or not at all; transaction.cpp begins with the
-/// steps. The caller holds the writer lock. Not thread-safe.
+/// One save into a directory: the checkpoint appears whole, or not at all. The comment at the top
+/// of transaction.cpp lists the steps. The caller must hold the writer lock. Not thread-safe.
 class Transaction {
  public:
-  /// Steps 1 and 2. `bytes_expected` is about what the files will need. Throws as Staging does.
+  /// Steps 1 and 2. `bytes_expected` is roughly the size of all files. Throws what Staging throws.
   Transaction(const Directory& directory, const Marker& marker, uint64_t bytes_expected);
-  /// Unless committed, removes everything that was written.
+  /// Removes everything that was written, unless committed.
   ~Transaction();
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
-  /// Where the files are written, steps 3 and 4.
+  /// Returns the staging directory, for writing the files: steps 3 and 4.
   const Staging& staging() const { return staging_; }
 
   /// Steps 5 to 8: writes the manifest and commits under `manifest.name`, which must be free.
-  /// Throws Error: locked, no_space, io. If the last sync fails, the checkpoint may be there
-  /// nevertheless.
+  /// Throws Error: locked, no_space, io. If the last sync fails, the checkpoint may exist although
+  /// this throws.
   void commit(const Manifest& manifest);
 
  private:

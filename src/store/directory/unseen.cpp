@@ -1,18 +1,21 @@
-// In how many ways a checkpoint can be there, or have been there, and not be listed:
+// Finds signs of checkpoints that a scan does not list. A training must not start from scratch next
+// to them. The cases:
 //
-//   the directory is a checkpoint itself    its user has named one level too many
-//   a directory below holds checkpoints     or one too few: the parent of several runs
+//   the directory is a checkpoint itself    the user has named one level too many
+//   a directory below has checkpoints       the user has named one level too few: several runs
 //   a link to a checkpoint, or to a run     links are not followed: nothing is removed through one
-//   a link that leads nowhere               what it leads to may be on a disk that is not mounted
-//   .NAME                                   hidden names are this library's own
-//   .retiring-NAME                          a removal that was begun, and is not decided
-//   history.jsonl, and none of its entries  a disk that is not mounted, a copy of small files only
+//   a link that leads nowhere               its target may be on a disk that is not mounted
+//   .NAME                                   names with a dot are reserved for this library
+//   .retiring-NAME                          a removal that was begun but not decided
+//   history.jsonl, but not its checkpoints  a disk is not mounted, or only small files were copied
 //
-// Left out is what a scan lists or set_aside_names gives; .staging-… (never acknowledged);
-// .retired-… (its removal was decided, as a newer one stood beside it); and pins (names alone).
-// Retention leaves the newest, so that no directory of ours becomes empty by itself: who has
-// removed all checkpoints by hand is asked to remove history.jsonl too. Who has removed them by
-// `remove` has said so there.
+// Not reported: checkpoints that a scan or set_aside_names lists; .staging-… (that save never
+// succeeded); .retired-… (its removal was decided, and a newer checkpoint existed); pins (only
+// names).
+//
+// Retention keeps the newest checkpoint, so a directory never becomes empty by itself. A user who
+// has removed all checkpoints by hand is asked to remove history.jsonl too. `remove` notes in the
+// history that it has removed the last one.
 
 #include "store/directory/unseen.h"
 
@@ -32,7 +35,7 @@
 namespace checkpoint::store {
 namespace {
 
-// Somebody's directory of pictures is not searched to its end.
+// A limit, so that a foreign directory with very many files takes little time.
 constexpr size_t kMostBelow = 1000;
 
 std::vector<std::string> sorted_names(FileSystem& fs, const std::string& path) {
@@ -41,7 +44,7 @@ std::vector<std::string> sorted_names(FileSystem& fs, const std::string& path) {
   return names;
 }
 
-// The first checkpoint in a directory; empty if there is not one.
+// Returns the name of the first checkpoint in a directory. Empty if no checkpoint was found.
 std::string checkpoint_in(FileSystem& fs, const std::string& path) {
   std::vector<std::string> names = sorted_names(fs, path);
   if (names.size() > kMostBelow) names.resize(kMostBelow);
@@ -65,7 +68,7 @@ std::optional<std::string> why_directory(FileSystem& fs, const std::string& name
                                          const std::string& path) {
   if (base::begins_with(name, kRetiringPrefix)) {
     if (!looks_like_checkpoint(fs, path)) return std::nullopt;
-    return "a checkpoint whose removal was begun and not decided: rename it to " +
+    return "a checkpoint whose removal was begun but not decided: rename it to " +
            base::in_quotes(name.substr(sizeof kRetiringPrefix - 1));
   }
   if (name[0] == '.') {
@@ -85,16 +88,16 @@ std::optional<std::string> why_link(FileSystem& fs, const std::string& name,
       throw system_failure("follow the link", path, errno);
     }
     return "a link that leads nowhere, to " + base::in_quotes(target) +
-           ": mount or restore what it leads to, or remove it";
+           ": mount or restore its target, or remove the link";
   }
   if (!S_ISDIR(info.st_mode)) {
     if (name != kLatestLink && name != kBestLink) return std::nullopt;
     return "the link to a checkpoint leads to a file, " + base::in_quotes(target) +
-           ": unpack it, or remove the link";
+           ": unpack that file, or remove the link";
   }
   if (looks_like_checkpoint(fs, path)) {
     return "a link to a checkpoint, " + base::in_quotes(target) +
-           ", and links are not followed: put the directory itself in its place";
+           ", but links are not followed: replace the link with the directory itself";
   }
   return why_below(fs, path);
 }
@@ -116,7 +119,7 @@ std::optional<std::string> why_history(const Directory& directory) {
   if (entries.empty() || entries.back().given_up) return std::nullopt;
   return "says that checkpoints were saved here, the last of them " +
          base::in_quotes(entries.back().name) +
-         ", and they are gone: mount or copy back what held them, or remove this file too";
+         ", but they are gone: mount their disk or copy them back, or remove this file too";
 }
 
 }  // namespace
@@ -124,9 +127,8 @@ std::optional<std::string> why_history(const Directory& directory) {
 std::vector<Unseen> find_unseen(const Directory& directory) {
   std::vector<Unseen> result;
   if (looks_like_checkpoint(directory.fs(), directory.path())) {
-    result.push_back(
-        {".", "this directory is a checkpoint itself: name the one that it stands in, " +
-                  base::in_quotes(parent_of(directory.path()))});
+    result.push_back({".", "this directory is a checkpoint itself: name its parent directory, " +
+                               base::in_quotes(parent_of(directory.path()))});
   }
   for (const std::string& name : sorted_names(directory.fs(), directory.path())) {
     const auto reason = name == kHistoryFile ? why_history(directory) : why(directory, name);

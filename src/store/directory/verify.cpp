@@ -1,6 +1,10 @@
-// Opens a checkpoint and checks that it is what its manifest says: first the sizes, then the
-// digests, as far as the caller wants. The files stay open, so that they can be read while
-// retention removes them.
+// Opens a checkpoint and compares its files with the manifest:
+//
+//   1. Read the manifest, which has a digest of its own.
+//   2. For each file: open it, and compare its size. This is cheap and finds truncated files.
+//   3. Compare its digest, if the caller wants that now. A restore can also do it while reading.
+//
+// The files stay open, so that they can still be read while retention removes the checkpoint.
 
 #include "store/directory/verify.h"
 
@@ -17,23 +21,25 @@ namespace checkpoint::store {
 namespace {
 
 constexpr uint64_t kMaxTableBytes = uint64_t{1} << 30;
-constexpr char kHint[] = "Restore an older checkpoint; restore_latest does so by itself.";
+constexpr char kHint[] = "Restore an older checkpoint; restore_latest does so automatically.";
 
 void check_size(const File& file, const FileEntry& expected) {
   const uint64_t size = file.size();
   if (size == expected.bytes) return;
   throw Error(ErrorCode::kCorrupt,
-              "the file has " + std::to_string(size) + " bytes, and had " +
+              "the file has " + std::to_string(size) + " bytes, but had " +
                   std::to_string(expected.bytes) + " when it was saved",
               file.name(), 0, kHint);
 }
 
 [[noreturn]] void throw_no_such_file(const VerifiedCheckpoint& checkpoint,
                                      const std::string& name) {
-  throw Error(ErrorCode::kCorrupt, "the manifest does not name the file " + name, checkpoint.path);
+  throw Error(ErrorCode::kCorrupt, "the manifest does not name the file '" + name + "'",
+              checkpoint.path);
 }
 
-// Opens the files that `wanted` names, and checks the digests of those that `digested` names.
+// Opens the files for which `wanted` is true. Checks the digests of those for which `digested` is
+// true.
 template <typename Wanted, typename Digested>
 VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
                         const Wanted& wanted, const Digested& digested,
@@ -57,7 +63,7 @@ VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
 
 bool any(const std::string&) { return true; }
 
-// It may have been renamed since its manifest was written.
+// Sets the name to `name`: the directory may have been renamed after the save.
 VerifiedCheckpoint named(VerifiedCheckpoint checkpoint, const std::string& name) {
   checkpoint.manifest.name = name;
   return checkpoint;
@@ -105,7 +111,7 @@ std::string VerifiedCheckpoint::tensor_table_text() const {
   const File& table = file(kTensorTableFile);
   const uint64_t size = table.size();
   if (size > kMaxTableBytes) {
-    throw Error(ErrorCode::kCorrupt, "the table of tensors is larger than any real one",
+    throw Error(ErrorCode::kCorrupt, "the table of tensors is too large: more than 1 GiB",
                 table.name());
   }
   std::string text(size, '\0');

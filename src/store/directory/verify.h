@@ -15,68 +15,71 @@
 
 namespace checkpoint::store {
 
-/// Where the bytes come from.
+/// Where to read the bytes from.
 enum class ReadFrom {
-  kCache,  ///< Wherever the system has them.
-  kDisk,   ///< The disk, as far as the system lets itself be asked.
+  kCache,  ///< The page cache if the system has them there, otherwise the disk.
+  kDisk,   ///< The disk, as far as the system allows a program to ask for that.
 };
 
 /// An open file that holds tensors and values.
 struct ContentFile {
   const ByteSource* file;
-  /// If not null: the digest has not been checked yet. The code that reads the file must do that.
+  /// If not null, the digest is not checked yet: the code that reads the file must check it.
   const FileEntry* unchecked = nullptr;
 };
 
-/// A checkpoint whose files are open and were found to be what the manifest says. It stays readable
-/// while retention removes it.
+/// A checkpoint whose files are open and match the manifest, as far as they were checked. It can
+/// still be read while retention removes it.
 struct VerifiedCheckpoint {
   std::string path;
   Manifest manifest;
   std::map<std::string, File> files;
 
-  /// Throws Error(corrupt) if the manifest names no such file.
+  /// Returns an open file. Throws Error(corrupt) if the manifest does not name it.
   const File& file(const std::string& name) const;
-  /// What the manifest says of a file. Throws Error(corrupt) if it does not name it.
+  /// Returns the manifest's entry for a file. Throws Error(corrupt) if the manifest does not name
+  /// it.
   const FileEntry& entry(const std::string& name) const;
-  /// The names of the files that hold tensors and values, one today. Throws Error(corrupt) if the
-  /// manifest names none.
+  /// Returns the names of the files that hold tensors and values, today only one. Throws
+  /// Error(corrupt) if the manifest does not name any.
   std::vector<std::string> content_names() const;
-  /// These files, as this way of verifying has left them.
-  /// They live as long as this. Throws as content_names does.
+  /// Returns these files. For kWhileReading, `unchecked` is set. They live as long as this. Throws
+  /// what content_names throws.
   std::vector<ContentFile> contents(Verify verify = Verify::kBefore) const;
+  /// Reads the tensor table. Throws Error: corrupt, io.
   TensorTable tensor_table() const;
-  /// Its text alone, to be decoded later. Throws as it does.
+  /// Reads only its text, to be decoded later. Throws Error: corrupt, io.
   std::string tensor_table_text() const;
 };
 
-/// Opens a checkpoint, compares the size and the digest of each file with the manifest, with all
+/// Opens a checkpoint and compares the size and digest of each file with the manifest, with all
 /// cores. Throws Error: not_found, corrupt, incompatible, io, and what `on_transfer` throws.
 VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path,
                                      ReadFrom from = ReadFrom::kCache,
                                      const OnTransfer& on_transfer = {});
-/// Opens a checkpoint to restore it. Sizes are compared in any case; kBefore checks all digests,
-/// kWhileReading all but those of the content files, which the reader must check; kNever none.
+/// Opens a checkpoint to restore it. Always compares sizes. kBefore checks all digests.
+/// kWhileReading checks all but those of the content files, which the reader must check. kNever
+/// checks no digests. Throws what verify_checkpoint throws.
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
                                    const OnTransfer& on_transfer = {});
-/// The same for a checkpoint of a directory, by its name.
+/// The same for a checkpoint in a directory, by its name.
 VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::string& name,
                                      ReadFrom from = ReadFrom::kCache);
 VerifiedCheckpoint open_checkpoint(const Directory& directory, const std::string& name,
                                    Verify verify, const OnTransfer& on_transfer = {});
-/// Opens and checks the named files of a checkpoint alone.
+/// Opens and checks only the named files of a checkpoint. Throws what verify_checkpoint throws.
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
                                 const std::set<std::string>& names);
 
-/// The name of the checkpoint at a path: that of its directory, also if the path is a link that
-/// leads there ("runs/a/latest"). The path's last part if the system cannot resolve it.
+/// Returns the name of the checkpoint at a path: that of its directory, also if the path is a link
+/// to it ("runs/a/latest"). If the system cannot resolve the path, returns its last part.
 std::string name_at(const std::string& path);
 
-/// Throws Error(corrupt) if the digest of a file's bytes is not the one that is expected.
+/// Throws Error(corrupt) if `digest` differs from the expected one. `path` is for the error text.
 void check_digest(const FileEntry& expected, const std::string& digest, const std::string& path);
 
-/// Whether a checkpoint that was found corrupt is so on the disk too: only then may it be set
-/// aside. False if this reading finds it whole, or fails in any other way.
+/// Returns whether a checkpoint that was found corrupt is also corrupt on the disk. Only then may
+/// it be set aside. False if this second reading finds it whole, or fails in another way.
 bool is_damaged_on_disk(const Directory& directory, const std::string& name) noexcept;
 
 }  // namespace checkpoint::store

@@ -8,26 +8,28 @@
 
 namespace checkpoint::store {
 
+/// Whether a writer takes the lock of its directory.
 enum class TakeLock {
   kYes,
   kNo,  ///< For file systems without flock.
 };
 
-/// What makes a writer sure that its path still leads to its own directory: the directory itself,
-/// held open, and its lock. All writes go by path, and the directory may have been moved or
-/// removed and another run's stand in its place, or `.lock` be removed, which lets a second writer
-/// in. Neither copied nor moved: a Directory points to it. `require_held` is thread-safe.
+/// A writer's hold on its directory: the open directory and its lock. With it, a writer can check
+/// that its path still leads to its own directory. This is needed because all writes use the path:
+/// if the directory is moved or removed, the path may lead to another run. If `.lock` is removed, a
+/// second writer can start. Cannot be copied or moved, because a Directory points to it.
+/// `require_held` is thread-safe.
 class WriterHold {
  public:
-  /// The directory must be there. Throws what WriterLock throws, and Error(locked) if it was
-  /// replaced meanwhile.
+  /// Opens `directory`, which must exist, and takes its lock. Throws what WriterLock throws, and
+  /// Error(locked) if the directory was replaced at that moment.
   WriterHold(FileSystem& fs, const std::string& directory, TakeLock lock);
   WriterHold(const WriterHold&) = delete;
   WriterHold& operator=(const WriterHold&) = delete;
 
-  /// Throws Error(locked) unless the path leads to the directory that is held, and to the `.lock`
-  /// in it that is held; Error(io) if that cannot be seen. It cannot see what happens between it
-  /// and the call that comes next, so it belongs right before that one.
+  /// Throws Error: locked unless the path leads to the held directory and its held `.lock`; io if
+  /// that cannot be checked. Call it right before each change: it cannot see what happens between
+  /// the check and the change.
   void require_held() const;
 
  private:

@@ -14,8 +14,8 @@
 namespace checkpoint::store {
 namespace {
 
-// The descriptors that a forked child must close. The mutex is held over the fork, so that the
-// child never finds the list half changed.
+// The descriptors that a forked child must close. The mutex is held during the fork, so that the
+// child never sees a list that is half changed.
 struct HeldLocks {
   std::mutex mutex;
   std::vector<int> descriptors;
@@ -42,7 +42,7 @@ void remember(int fd) {
   held_locks().descriptors.push_back(fd);
 }
 
-// Whether the descriptor is still this process's own; if not, the fork has closed it already.
+// Returns false if this process is a forked child, which has already closed the descriptor.
 bool forget(int fd) {
   const std::lock_guard<std::mutex> hold(held_locks().mutex);
   auto& descriptors = held_locks().descriptors;
@@ -60,11 +60,11 @@ WriterLock::WriterLock(FileSystem& fs, const std::string& directory)
     if (errno == EWOULDBLOCK) {
       throw Error(ErrorCode::kLocked, "another CheckpointManager writes to this directory",
                   directory, 0,
-                  "Give each run its own directory, or wait until the other one has ended.");
+                  "Give each run its own directory, or wait until the other run has ended.");
     }
     if (errno == ENOSYS || errno == ENOLCK || errno == EOPNOTSUPP || errno == EINVAL) {
       throw Error(ErrorCode::kUnsupported, "the file system cannot lock files", directory, errno,
-                  "Make sure that only one manager writes there, and set lock(false).");
+                  "Make sure that only one manager writes here, and set lock(false).");
     }
     throw system_failure("lock the directory", directory, errno);
   }

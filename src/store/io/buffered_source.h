@@ -8,9 +8,9 @@
 
 namespace checkpoint::store {
 
-/// A source whose small pieces are read many at a time, for who reads a file more or less from
-/// front to back: the headers of an archive of many small records. Not thread-safe, unlike other
-/// sources.
+/// A source that reads 16 KiB at once and serves small pieces from that buffer. For readers that go
+/// through a file roughly from front to back, such as the headers of an archive with many small
+/// records. Not thread-safe, unlike other sources.
 class BufferedSource final : public ByteSource {
  public:
   /// `source` must outlive this.

@@ -6,22 +6,21 @@
 
 namespace checkpoint::store {
 
-/// Something that can be read at any place: a file, or bytes in memory.
+/// Bytes that can be read at any offset: a file, or memory.
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
-  /// Its name in error texts: a path.
+  /// Returns its name for error texts: a path.
   virtual const std::string& name() const = 0;
   virtual uint64_t size() const = 0;
-  /// Reads exactly `count` bytes at `offset` into `to`. Thread-safe. Throws Error(corrupt) where
-  /// the end comes first, Error(io) where the system fails.
+  /// Reads exactly `count` bytes at `offset` into `to`. Thread-safe. Throws Error: corrupt if the
+  /// source ends before that, io if the system fails.
   virtual void read_at(uint64_t offset, void* to, size_t count) const = 0;
-  /// Announces what will be read soon, so that the system can fetch it. A hint. Thread-safe.
+  /// Tells the system what will be read soon, so that it can fetch that. Only a hint. Thread-safe.
   virtual void will_read(uint64_t /*offset*/, uint64_t /*count*/) const {}
 };
 
-/// Throws Error(corrupt): the bytes of `source` are not what was written. `what` says what is
-/// wrong.
+/// Throws Error(corrupt) with the message `what` and the name of `source`.
 [[noreturn]] void throw_corrupt(const std::string& what, const ByteSource& source);
 
 }  // namespace checkpoint::store

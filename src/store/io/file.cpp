@@ -1,5 +1,10 @@
-// One open file. Calls that a signal interrupts are repeated, short reads and writes are continued,
-// and an errno becomes an Error that says what to do.
+// One open file, and small helpers for paths and directories. This layer is between the system
+// calls (file_system.h) and the rest of the store, which never handles an errno itself:
+//
+//   - A call that a signal interrupted is repeated.
+//   - A short read or write is continued until all bytes are done.
+//   - An errno becomes an Error with a code and a hint. "No right to read" and "no right to write"
+//     get different hints.
 
 #include "store/io/file.h"
 
@@ -112,13 +117,13 @@ File& File::operator=(File&& other) noexcept {
 }
 
 File::~File() {
-  // Whoever wrote has synced and closed before; there is nothing left to report.
+  // A writer has called sync and close before, which report errors.
   if (fd_ >= 0) fs_->close(fd_);
 }
 
 struct stat File::status() const {
   struct stat info;
-  if (fs_->fstat(fd_, &info) != 0) throw system_failure("look at the file", path_, errno);
+  if (fs_->fstat(fd_, &info) != 0) throw system_failure("check the file", path_, errno);
   return info;
 }
 
@@ -139,7 +144,8 @@ void File::read_at(uint64_t offset, void* to, size_t count) const {
         [&] { return fs_->pread(fd_, cursor, piece, static_cast<off_t>(offset)); });
     if (got < 0) throw system_failure("read the file", path_, errno);
     if (got == 0) {
-      throw Error(ErrorCode::kCorrupt, "the file ends at byte " + std::to_string(offset), path_);
+      throw Error(ErrorCode::kCorrupt,
+                  "the file is truncated: it ends at byte " + std::to_string(offset), path_);
     }
     cursor += got;
     offset += static_cast<uint64_t>(got);
@@ -153,7 +159,7 @@ void File::write_at(uint64_t offset, const void* from, size_t count) {
     const size_t piece = std::min(count, kMostAtOnce);
     const ssize_t written = retry_interrupted(
         [&] { return fs_->pwrite(fd_, cursor, piece, static_cast<off_t>(offset)); });
-    // POSIX allows no 0 here; a file system that returns it would have us loop for ever.
+    // POSIX forbids a result of 0 here. If a file system returns it, we must not loop for ever.
     if (written <= 0) throw system_failure("write the file", path_, written < 0 ? errno : ENOSPC);
     cursor += written;
     offset += static_cast<uint64_t>(written);
@@ -162,7 +168,7 @@ void File::write_at(uint64_t offset, const void* from, size_t count) {
 }
 
 void File::will_read(uint64_t offset, uint64_t count) const {
-  // The kernel cuts one request down to what it would read ahead by itself.
+  // The kernel limits one request to its own read-ahead size, so we make many small requests.
   constexpr uint64_t kRequest = uint64_t{1} << 20;
   for (uint64_t at = 0; at < count; at += kRequest) {
     fs_->read_ahead(fd_, static_cast<off_t>(offset + at), static_cast<off_t>(kRequest));
@@ -234,8 +240,8 @@ std::string read_whole(FileSystem& fs, const std::string& path, uint64_t limit) 
   const uint64_t size = file.size();
   if (size > limit) {
     throw Error(ErrorCode::kCorrupt,
-                "the file has " + std::to_string(size) + " bytes, and more than " +
-                    std::to_string(limit) + " cannot be right",
+                "the file is too large: " + std::to_string(size) + " bytes, at most " +
+                    std::to_string(limit) + " are expected",
                 path);
   }
   std::string content(size, '\0');
@@ -246,7 +252,7 @@ std::string read_whole(FileSystem& fs, const std::string& path, uint64_t limit) 
 struct stat status_of(FileSystem& fs, const std::string& path) {
   struct stat info = {};
   if (fs.lstat(path.c_str(), &info) != 0) {
-    if (errno != ENOENT && errno != ENOTDIR) throw reading_failure("look at", path, errno);
+    if (errno != ENOENT && errno != ENOTDIR) throw reading_failure("check this path", path, errno);
     info.st_mode = 0;
   }
   return info;

@@ -1,15 +1,16 @@
 // How bytes get into a file:
 //
-//   1. The caller brings them: small pieces as copies, tensors by reference.
-//   2. A second thread copies them into a chunk, and digests them while they are in its cache: for
-//      the file's digest, and a tensor's for its own.
-//   3. A third thread writes full chunks with O_DIRECT, so that the page cache of the training is
-//      left alone and the disk has always something to do.
-//   4. The rest, which is not a multiple of a page, goes through the page cache. What was reserved
-//      beyond it is given back; then fsync.
+//   1. The caller passes them: small pieces as copies, tensors by reference.
+//   2. A second thread copies them into a chunk. It digests them while they are in its cache: for
+//      the digest of the file, and for the digest of the tensor.
+//   3. A third thread writes full chunks with O_DIRECT. This keeps the disk busy and does not push
+//      the training's data out of the page cache.
+//   4. The rest, which is not a multiple of a page, goes through the page cache. Reserved room that
+//      is left over is freed. Then fsync.
 //
-// Files of less than a chunk are written by the caller itself, through the page cache. Where a file
-// system refuses O_DIRECT, when it is switched on or only at the first write, all goes that way.
+// The caller itself writes a file smaller than a chunk, through the page cache. If the file system
+// refuses O_DIRECT, when it is switched on or at the first write, all bytes go through the page
+// cache.
 
 #include "store/io/file_sink.h"
 
@@ -22,10 +23,10 @@
 namespace checkpoint::store {
 namespace {
 
-// What is smaller is copied at once: to pass it on would cost more.
+// Smaller pieces are copied at once: passing them to the other thread would cost more.
 constexpr size_t kWorthPassingOn = size_t{64} << 10;
 
-// A task is not free, however little it holds.
+// What a task in the queue costs, in addition to its bytes.
 constexpr size_t kTaskBytes = 256;
 
 }  // namespace
@@ -97,7 +98,7 @@ char* FileSink::buffer() {
   return buffer.get();
 }
 
-// Two chunks may wait to be written; so the third buffer is free when `push` returns.
+// At most two chunks wait to be written, so the third buffer is free when `push` returns.
 void FileSink::hand_over() {
   const char* const full = buffer();
   writer_.push([this, full] { write_chunk(full, base::kChunkBytes); }, base::kChunkBytes);

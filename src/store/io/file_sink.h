@@ -17,24 +17,24 @@
 
 namespace checkpoint::store {
 
-/// A new file, written from start to end and digested on the way. The steps are at the top of
-/// file_sink.cpp. Its memory: three chunks, and up to one more of bytes that wait to be copied.
+/// A new file that is written from start to end, and digested at the same time. The comment at the
+/// top of file_sink.cpp lists the steps. Uses memory for three chunks, and up to one more chunk of
+/// bytes that wait to be copied.
 class FileSink final : public ByteSink {
  public:
-  /// Creates the file, which must not exist. `reserved` bytes are reserved on the disk; it may
-  /// become longer, or shorter.
-  /// `meter` may be null. Throws Error: no_space, io.
+  /// Creates the file, which must not exist, and reserves `reserved` bytes on the disk. The file
+  /// may become longer or shorter than that. `meter` may be null. Throws Error: no_space, io.
   FileSink(FileSystem& fs, const std::string& path, uint64_t reserved = 0,
            base::Meter* meter = nullptr);
-  /// The same for an empty file that has been created already.
+  /// The same for an empty file that exists already.
   explicit FileSink(File file, uint64_t reserved = 0, base::Meter* meter = nullptr);
 
-  /// Throws Error: no_space, io, also for what was written earlier.
+  /// Throws Error: no_space, io, also for the failure of an earlier write.
   void write(const void* data, size_t count) override;
   void write(std::string_view text) { write(text.data(), text.size()); }
   void write_lasting(const void* data, size_t count, std::string* digest) override;
   void drain() override { filler_.finish(); }
-  /// Writes what is left, syncs, closes; says what the file must be found as, under `name`.
+  /// Writes the rest, syncs and closes the file. Returns its manifest entry, under `name`.
   FileEntry finish(const std::string& name);
 
  private:
@@ -49,15 +49,16 @@ class FileSink final : public ByteSink {
   base::Meter* const meter_;
   const uint64_t reserved_;
   const base::Pages pages_;
-  // Of the filling thread.
+  // Used by the filling thread.
   std::array<base::AlignedBuffer, 3> buffers_;
-  size_t current_ = 0;  // The buffer that is being filled,
-  size_t filled_ = 0;   // and how far.
+  size_t current_ = 0;  // The buffer that is being filled.
+  size_t filled_ = 0;   // Its bytes so far.
   base::FileDigest digest_;
-  // Of the writing thread.
+  // Used by the writing thread.
   uint64_t written_ = 0;
   bool direct_ = false;
-  // The threads end before what they use does: first the one that fills, then the one that writes.
+  // Declared last, so that the threads end before the members that they use: the filling thread
+  // first, then the writing thread.
   base::Worker writer_;
   base::Worker filler_;
 };

@@ -1,5 +1,6 @@
-// The real file system: each function is one call to Linux. Tests put another FileSystem in its
-// place, which fails, crashes or remembers.
+// The real file system: each function is one call to Linux. It reports failures as Linux does, with
+// -1 and errno; file.cpp makes Errors of them. Tests use other FileSystems, which fail a chosen
+// call, simulate a crash, or keep files in memory.
 
 #include "store/io/file_system.h"
 
@@ -19,9 +20,9 @@
 namespace checkpoint::store {
 namespace {
 
-// Writing beyond the file size limit (ulimit -f) sends SIGXFSZ, which ends a process that has no
-// handler for it. A full disk of any kind is an error here: the signal is held back and taken away
-// unless it was blocked and pending before.
+// Blocks SIGXFSZ and removes it. Writing beyond the file size limit (ulimit -f) sends this signal,
+// which ends a process without a handler for it. Here the limit must be an error, like a full disk.
+// A signal that was already pending stays pending.
 class WithoutSizeSignal {
  public:
   WithoutSizeSignal() {
@@ -51,6 +52,7 @@ class WithoutSizeSignal {
   bool was_pending_;
 };
 
+// Passes each call on to the system.
 class PosixFileSystem final : public FileSystem {
  public:
   int open(const char* path, int flags, mode_t mode) override { return ::open(path, flags, mode); }
@@ -79,7 +81,7 @@ class PosixFileSystem final : public FileSystem {
   int rename_noreplace(const char* from, const char* to) override {
     if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS) return -1;
-    // The target may only appear between these two calls by a foreign hand: writers hold a lock.
+    // Writers hold a lock, so only another program could create the target between these two calls.
     struct stat info;
     if (::lstat(to, &info) == 0) {
       errno = EEXIST;
@@ -91,7 +93,7 @@ class PosixFileSystem final : public FileSystem {
   int symlink(const char* target, const char* path) override { return ::symlink(target, path); }
 
   int readlink(const char* path, std::string* target) override {
-    // Linux has no longer ones: PATH_MAX.
+    // PATH_MAX: Linux does not allow longer link targets.
     target->resize(4096);
     const ssize_t length = ::readlink(path, target->data(), target->size());
     target->resize(length < 0 ? 0 : static_cast<size_t>(length));
@@ -155,7 +157,7 @@ class PosixFileSystem final : public FileSystem {
 }  // namespace
 
 FileSystem& posix_file_system() {
-  // Never destroyed: managers may outlive the end of main.
+  // Never destroyed: a manager may still use it after the end of main.
   static auto* const file_system = new PosixFileSystem;
   return *file_system;
 }

@@ -6,11 +6,11 @@
 
 namespace checkpoint::store {
 
-/// A private mapping of a whole file: what is written into it changes no file. Where the file is
-/// truncated while it is mapped, reading it kills the process (SIGBUS). Thread-safe for reading.
+/// A private mapping of a whole file: writing into it does not change the file. If another program
+/// truncates the file, reading the mapping kills the process (SIGBUS). Reading is thread-safe.
 class Mapping {
  public:
-  /// The file may be closed afterwards. Throws Error(io).
+  /// Maps `file`, which may be closed afterwards. Throws Error(io).
   explicit Mapping(const File& file);
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;

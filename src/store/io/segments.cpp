@@ -1,7 +1,13 @@
-// The source is taken chunk by chunk, each by one thread. A chunk is read from its start to its
-// end, every byte into the segment that it belongs to. What belongs to none is left out or, where
-// all is to be digested, read into a block that is used again and again. Reading and digesting go
-// in blocks that fit into a core's own cache.
+// Reads pieces of a source into memory, and digests the source, with all cores:
+//
+//   1. Sort the segments by offset. Segments that overlap an earlier one (views of one storage) are
+//      set apart and read last, one by one.
+//   2. Give the source to the threads chunk by chunk. A thread reads its chunk from start to end,
+//      each byte into the segment that it belongs to.
+//   3. Bytes outside all segments are skipped. If the whole source must be digested, they are read
+//      into a block that is reused.
+//
+// Reading and digesting use blocks that fit into a core's own cache.
 
 #include "store/io/segments.h"
 
@@ -17,7 +23,7 @@ namespace {
 
 uint64_t end_of(const Segment& segment) { return segment.offset + segment.bytes; }
 
-// Sorts by offset, and takes out what overlaps the one before: views of one storage.
+// Sorts by offset. Removes and returns the segments that overlap an earlier one.
 std::vector<Segment> take_overlapping(std::vector<Segment>& segments) {
   std::sort(segments.begin(), segments.end(),
             [](const Segment& left, const Segment& right) { return left.offset < right.offset; });
@@ -32,14 +38,14 @@ std::vector<Segment> take_overlapping(std::vector<Segment>& segments) {
   return overlapping;
 }
 
-// Reads the chunks of a source, one thread.
+// Reads chunks of a source. Each thread has its own.
 class ChunkReader {
  public:
   ChunkReader(const ByteSource& source, const std::vector<Segment>& segments, bool all)
       : source_(source), segments_(segments), all_(all) {}
 
-  // From `begin` to `end`; the digest of all of it goes to `digest` if it is not null. Returns how
-  // many bytes were read.
+  // Reads from `begin` to `end`. Writes the digest of these bytes to `digest` unless it is null.
+  // Returns how many bytes were read.
   uint64_t read(uint64_t begin, uint64_t end, char* digest) {
     digest_.reset();
     read_ = 0;
@@ -87,7 +93,7 @@ class ChunkReader {
   uint64_t read_ = 0;
 };
 
-// Whether any segment has bytes between the two.
+// Returns whether any segment has bytes between `begin` and `end`.
 bool holds_any(const std::vector<Segment>& segments, uint64_t begin, uint64_t end) {
   const auto first = std::upper_bound(
       segments.begin(), segments.end(), begin,
@@ -95,8 +101,7 @@ bool holds_any(const std::vector<Segment>& segments, uint64_t begin, uint64_t en
   return first != segments.end() && first->offset < end;
 }
 
-// While one chunk is read and digested, the disk fetches the one that this thread, about, takes
-// next.
+// Asks the disk for the chunk that this thread will probably take next, while it works on this one.
 void tell_ahead(const ByteSource& source, uint64_t begin, uint64_t end) {
   const uint64_t ahead = begin + base::thread_count() * base::kChunkBytes;
   if (ahead < end) source.will_read(ahead, std::min<uint64_t>(base::kChunkBytes, end - ahead));

@@ -8,10 +8,10 @@
 
 namespace checkpoint::store {
 
-/// The rules of retention as a manifest holds them: those that are set. Predicates are left out:
-/// they are functions of a program.
+/// Returns the retention rules as a manifest stores them: only the rules that are set. Predicates
+/// are left out, because they are functions of a program.
 nlohmann::ordered_json keep_to_json(const KeepRules& rules);
-/// Reads them back. Throws Error(corrupt) naming `path` and the field that is missing or wrong.
+/// Reads the rules back. Throws Error(corrupt) with `path` and the missing or wrong field.
 KeepRules keep_from_json(const nlohmann::json& object, const std::string& path);
 
 }  // namespace checkpoint::store

@@ -1,5 +1,8 @@
-// manifest.json as text. Its last field is the digest of all bytes before it: a manifest that was
-// changed or cut off is found damaged, whatever its JSON says.
+// manifest.json as text, written and read.
+//
+// The last field, the seal, is the digest of all bytes before it. Reading checks the seal first, so
+// a changed or truncated manifest is never parsed. Then it checks the format and its version, and
+// only then the other fields: a newer format may have different ones.
 
 #include "store/records/manifest.h"
 
@@ -23,7 +26,7 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-// A manifest names items and files, never single tensors.
+// A manifest names items and files, but not single tensors, so it is never larger.
 constexpr uint64_t kMaxManifestBytes = uint64_t{16} << 20;
 constexpr char kFormat[] = "torch-checkpoint";
 constexpr char kSealStart[] = "  \"xxh3_128\": \"";
@@ -59,12 +62,12 @@ ItemEntry decode_item(const json& object, const std::string& path) {
 }
 
 void check_seal(const std::string& text, const std::string& path) {
-  // Views: to copy a large file takes long.
+  // Views, because copying a large file takes long.
   const size_t body_bytes = text.size() - std::min(text.size(), kSealBytes);
   const std::string_view all = text;
   if (body_bytes == 0 || all.substr(body_bytes) != seal_for(all.substr(0, body_bytes))) {
-    throw Error(ErrorCode::kCorrupt, "the manifest is damaged: its digest is not that of its bytes",
-                path);
+    throw Error(ErrorCode::kCorrupt,
+                "the manifest is damaged: its digest does not match its content", path);
   }
 }
 
@@ -102,7 +105,7 @@ std::string encode_manifest(const Manifest& manifest) {
   if (!keep.empty()) document["keep"] = std::move(keep);
   if (!seconds.empty()) document["seconds"] = std::move(seconds);
   std::string body = base::dump_json(document, 2);
-  body.resize(body.size() - 2);  // The closing "\n}" comes after the seal.
+  body.resize(body.size() - 2);  // Removes the closing "\n}": it comes after the seal.
   body += ",\n";
   return body + seal_for(body);
 }
@@ -123,7 +126,7 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
   if (manifest.format_version > kFormatVersion) {
     throw Error(ErrorCode::kIncompatible,
                 "the checkpoint has format version " + std::to_string(manifest.format_version) +
-                    ", and this library reads up to " + std::to_string(kFormatVersion),
+                    ", but this library reads only up to " + std::to_string(kFormatVersion),
                 path, 0,
                 "Use TorchCheckpoint " + base::in_quotes(manifest.library_version) + " or later.");
   }

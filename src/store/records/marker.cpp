@@ -11,10 +11,10 @@ namespace checkpoint::store {
 namespace {
 
 constexpr uint64_t kMaxMarkerBytes = 4096;
-// A manifest says what it is in its first line.
+// A manifest names its format within its first bytes.
 constexpr size_t kManifestStart = 256;
 
-// A link in a file's place counts: some tools keep the files elsewhere, and leave links.
+// A link counts as a file: some tools store the files elsewhere and leave links.
 bool stands(FileSystem& fs, const std::string& directory, const char* file) {
   const mode_t mode = status_of(fs, join(directory, file)).st_mode;
   return mode != 0 && !S_ISDIR(mode);
@@ -64,7 +64,7 @@ int64_t marked_sequence(FileSystem& fs, const std::string& directory) {
     const int64_t sequence = base::JsonFields(marker, path).integer("sequence");
     return sequence >= 0 && sequence <= kMaxSequence ? sequence : 0;
   } catch (const Error&) {
-    return 0;  // It is a help for damaged checkpoints, and may be damaged itself.
+    return 0;  // The marker may be damaged too.
   }
 }
 

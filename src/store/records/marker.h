@@ -7,9 +7,9 @@
 
 namespace checkpoint::store {
 
-/// What the marker file in each of our directories says. It is the first file in and the last one
-/// out, so that no other directory is ever taken for ours; and it keeps the sequence of a
-/// checkpoint whose manifest is damaged.
+/// The content of the marker file, which each directory of ours has. The marker is the first file
+/// written and the last one removed, so that we never take another directory for ours. It also
+/// keeps the sequence of a checkpoint whose manifest is damaged.
 struct Marker {
   std::string library_version;
   std::string run_id;
@@ -18,13 +18,14 @@ struct Marker {
 
 /// Creates the marker in `directory` and syncs it. Throws Error: no_space, io.
 void write_marker(FileSystem& fs, const std::string& directory, const Marker& marker);
-/// Whether `directory` holds a marker. Throws Error(io) where looking fails, which says nothing.
+/// Returns whether `directory` has a marker. Throws Error(io) if that cannot be checked.
 bool has_marker(FileSystem& fs, const std::string& directory);
-/// Whether `directory` holds what only a checkpoint holds: a marker, or, in a copy that has lost
-/// its hidden files, our table beside another of our files, or a manifest that names this format,
-/// whole or not. Throws Error(io) where looking fails, which says nothing.
+/// Returns whether `directory` is probably a checkpoint, whole or damaged. It is if it has a
+/// marker. A copy may have lost its hidden files; then it is one if it has our tensor table and
+/// another of our files, or a manifest that names this format. Throws Error(io) if that cannot be
+/// checked.
 bool looks_like_checkpoint(FileSystem& fs, const std::string& directory);
-/// The sequence that the marker in `directory` says; 0 if it says none or is not there.
+/// Returns the sequence in the marker of `directory`. 0 if it is missing or invalid.
 int64_t marked_sequence(FileSystem& fs, const std::string& directory);
 
 }  // namespace checkpoint::store

@@ -8,7 +8,7 @@ namespace checkpoint::store {
 
 nlohmann::ordered_json progress_to_json(const Progress& progress) {
   nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
-  // At the end: by name, it would be looked for among all before it.
+  // Appended directly: insertion by name would search all earlier entries each time.
   auto& entries = metrics.get_ref<nlohmann::ordered_json::object_t&>();
   for (const auto& [name, value] : progress.metrics)
     entries.emplace_back(name, base::json_number(value));

@@ -8,9 +8,10 @@
 
 namespace checkpoint::store {
 
-/// Progress as every document of this library writes it: epoch, epoch_done, step, loss, metrics.
+/// Returns progress as all documents of this library store it: epoch, epoch_done, step, loss,
+/// metrics.
 nlohmann::ordered_json progress_to_json(const Progress& progress);
-/// Reads it back. Throws Error(corrupt) naming `path` and the field that is missing or wrong.
+/// Reads progress back. Throws Error(corrupt) with `path` and the missing or wrong field.
 Progress progress_from_json(const nlohmann::json& object, const std::string& path);
 
 }  // namespace checkpoint::store

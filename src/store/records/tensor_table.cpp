@@ -17,10 +17,10 @@ using nlohmann::ordered_json;
 
 constexpr char kFormat[] = "torch-checkpoint-tensors";
 constexpr int64_t kVersion = 1;
-// Tensors are objects in an array in the document.
+// The depth of a tensor's object: document, array, tensor.
 constexpr int kTensorDepth = 2;
 
-// Most texts need no escapes; only JSON's own library knows those that do.
+// Most texts need no escapes and are copied. The JSON library handles the others.
 void append_text(std::string& line, const std::string& text) {
   const bool is_plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
@@ -32,7 +32,7 @@ void append_text(std::string& line, const std::string& text) {
   }
 }
 
-// By hand, since there may be very many of them.
+// Written by hand for speed: a table may have very many tensors.
 void append_tensor(std::string& line, const TensorEntry& tensor) {
   append_text(line += "{\"key\":", tensor.key);
   append_text(line += ",\"dtype\":", tensor.dtype);
@@ -68,7 +68,7 @@ TensorEntry decode_tensor(const json& object, const std::string& path) {
   return tensor;
 }
 
-// A field that maps items to lists of names. One that is absent is empty: older files lack some.
+// Reads a field that maps items to lists of names. Older files lack some fields: these are empty.
 template <typename Lists>
 std::map<std::string, Lists> decode_names(const base::JsonFields& fields, const char* field,
                                           const std::string& path) {
@@ -79,7 +79,9 @@ std::map<std::string, Lists> decode_names(const base::JsonFields& fields, const 
       result[item.key()] = item.value().template get<Lists>();
     }
   } catch (const json::exception&) {
-    throw Error(ErrorCode::kCorrupt, std::string("the field '") + field + "' holds no names", path);
+    throw Error(ErrorCode::kCorrupt,
+                std::string("the field '") + field + "' has an entry that is not a list of names",
+                path);
   }
   return result;
 }
@@ -115,7 +117,7 @@ TensorTable decode_tensor_table(const std::string& text, const std::string& path
     throw Error(ErrorCode::kCorrupt, "this is not a table of tensors that this library knows",
                 path);
   }
-  // The tensors were taken out as they came.
+  // The parser has passed each tensor to decode_tensor, so the array must be empty now.
   if (!fields.array("tensors").empty()) {
     throw Error(ErrorCode::kCorrupt, "the field 'tensors' has an entry that is not a tensor", path);
   }

@@ -1,5 +1,9 @@
-// Why each checkpoint stays. Each rule goes over the checkpoints in the order of saving and adds a
-// reason to those that it keeps. A checkpoint without a reason is removed (retention.cpp).
+// Decides why each checkpoint stays. Each rule goes through the checkpoints in the order of saving
+// and adds a reason to those that it keeps. No rule takes a reason away. retention.cpp removes the
+// checkpoints without a reason.
+//
+// A rule that cannot decide, because its metric or step is missing everywhere, keeps all: nothing
+// must be lost because of a spelling mistake.
 
 #include "store/retention/keep_rules.h"
 
@@ -17,13 +21,14 @@
 namespace checkpoint::store {
 namespace {
 
+// Collects the reasons for one list of checkpoints, one rule at a time.
 class Judgement {
  public:
   explicit Judgement(const std::vector<FoundCheckpoint>& found)
       : found_(found), reasons_(found.size()) {
     for (size_t i = 0; i < found.size(); ++i) {
       if (found[i].problem) {
-        reasons_[i].push_back("damaged, and never removed unasked");
+        reasons_[i].push_back("damaged: removed only on request");
       } else {
         whole_.push_back(i);
       }
@@ -34,7 +39,7 @@ class Judgement {
     for (const size_t i : whole_) keep(i, why);
   }
 
-  // A resume continues from it, and a save must not be gone when it returns.
+  // A resume continues from it. And a save must not remove what it has just saved.
   void keep_newest() {
     if (!whole_.empty()) keep(whole_.back(), "newest");
   }
@@ -45,7 +50,8 @@ class Judgement {
     }
   }
 
-  // What the newest one's run began with, and what the caller's did, which may not have saved yet.
+  // Keeps the checkpoint that the newest one's run was resumed from, and the one that the caller's
+  // run was resumed from: that run may not have saved yet.
   void keep_parents(const std::string& resumed_from) {
     if (whole_.empty()) return;
     const std::string& newest_parent = found_[whole_.back()].manifest.parent;
@@ -62,8 +68,8 @@ class Judgement {
     }
   }
 
-  // A metric that none has is misspelt, or not measured yet: what is best is not known, so nothing
-  // may go for want of it.
+  // If no checkpoint has the metric, it is misspelt or not measured yet. We cannot know which one
+  // is best, so nothing is removed.
   void keep_best(const BestRule& rule) {
     const std::string name = fmt::format("keep_best({}, {}, {})", rule.count, rule.metric,
                                          rule.mode == Mode::kMin ? "min" : "max");
@@ -81,19 +87,20 @@ class Judgement {
     }
   }
 
-  // Progress::step is 0 where the training loop does not count steps.
+  // Progress::step is 0 if the training loop does not count steps.
   void keep_every_n_steps(int64_t n) {
     const bool counts_steps = std::any_of(whole_.begin(), whole_.end(),
                                           [this](size_t i) { return progress(i).step != 0; });
     if (!counts_steps) {
-      keep_all(fmt::format("keep_every_n_steps({}): no checkpoint tells its step", n));
+      keep_all(fmt::format("keep_every_n_steps({}): no checkpoint has a step", n));
       return;
     }
     keep_every_n(n, "keep_every_n_steps", [](const Progress& progress) { return progress.step; });
   }
 
-  // Saves need not fall on multiples of n: for each multiple, the first one that has reached it
-  // stays. After a rollback the new branch's stands for an equally far one of the old branch.
+  // Saves need not be at multiples of n. For each multiple, the first checkpoint that has reached
+  // it stays. After a rollback, the checkpoint of the new branch wins over one of the old branch
+  // that is equally far.
   template <typename Counter>
   void keep_every_n(int64_t n, const char* rule, const Counter& counter) {
     const auto order = [&](size_t i) {
@@ -109,8 +116,8 @@ class Judgement {
     for (const auto& [multiple, i] : first_of) keep(i, fmt::format("{}({})", rule, n));
   }
 
-  // By the time that the manifests tell. A clock that was set back leaves a gap just as well, and
-  // from then on the new time counts. What tells no time is kept.
+  // Uses the times in the manifests. If the clock was set back, that counts as a gap too, and the
+  // new time counts from then on. Keeps a checkpoint without a valid time.
   void keep_every(double seconds) {
     std::optional<int64_t> last;
     for (const size_t i : whole_) {

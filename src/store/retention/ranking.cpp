@@ -30,8 +30,8 @@ BestRule best_rule_for(const std::string& metric, const KeepRules& rules) {
   }
   if (metric == BestRule().metric) return BestRule();
   throw Error(ErrorCode::kInvalidArgument,
-              "whether '" + metric + "' is better high or low is not known", "", 0,
-              "Add keep_best for it, or call best(metric, mode).");
+              "cannot decide whether a low or a high '" + metric + "' is better", "", 0,
+              "Add a keep_best for this metric, or call best(metric, mode).");
 }
 
 std::vector<size_t> ranked(const std::vector<FoundCheckpoint>& found, const BestRule& rule) {

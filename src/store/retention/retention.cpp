@@ -1,3 +1,11 @@
+// Applies the retention rules to a directory:
+//
+//   1. Decide (keep_rules.cpp): each checkpoint gets the reasons why it stays. A checkpoint that
+//      cannot be removed, because it may not be all ours, gets that as its reason.
+//   2. If something will be removed, check that a checkpoint that stays can be read back from the
+//      disk. If not, remove nothing: an older checkpoint may be the only good one.
+//   3. Retire the checkpoints without a reason (retire.cpp). A pin may still prevent that.
+
 #include "store/retention/retention.h"
 
 #include "base/log.h"
@@ -24,7 +32,7 @@ void keep_what_would_go(Decision& decision, const std::string& reason) {
   }
 }
 
-// What cannot be looked into is not removed; and a list must not fail for it.
+// If a checkpoint cannot be checked, that error is the reason to keep it: a list must not fail.
 std::string why_it_cannot_go(const Directory& directory, const std::string& name) {
   try {
     return obstacle_to_retiring(directory, name);
