@@ -49,10 +49,10 @@ TEST_CASE("A manager without any trigger says so at the first call, once") {
 
 TEST_CASE("Steps that never move, or that start again in each epoch, are warned of once") {
   const auto options = CheckpointManagerOptions().every_n_steps(50);
-  CHECK(contains(said(options, 3, 1, by_epochs), "Progress::step does not move"));
+  CHECK(contains(said(options, 3, 1, by_epochs), "Progress::step does not change"));
   CHECK(said(options, 2, 1, by_epochs).empty());
   const auto never = [](int64_t, int64_t) { return Progress(); };
-  CHECK(contains(said(options, 1, 200, never), "Progress::step does not move"));
+  CHECK(contains(said(options, 1, 200, never), "Progress::step does not change"));
   const std::string again = said(options, 5, 40, [](int64_t epoch, int64_t step) {
     return Progress{epoch, step};
   });
