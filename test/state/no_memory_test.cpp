@@ -181,10 +181,10 @@ TEST_CASE("Weights without memory: state_dict, copies and averages") {
   const auto refused = [](const std::string& error, const std::string& why) {
     CAPTURE(error);
     CHECK(contains(error, "incompatible: "));
-    CHECK(contains(error, "x: the tensor " + why));
+    CHECK(contains(error, "x: the " + why));
   };
-  const std::string live = "here cannot be restored: it is larger than its memory";
-  const std::string given = "that is given cannot be read: it is larger than its memory";
+  const std::string live = "tensor here cannot be restored: it is larger than its memory";
+  const std::string given = "given tensor cannot be read: it is larger than its memory";
   refused(error_of([&] { copy_weights(*whole, *empty); }), live);
   refused(error_of([&] { copy_weights(*empty, *whole); }), given);
   refused(error_of([&] { update_average(*empty, *whole, 0.5); }), live);
@@ -196,7 +196,7 @@ TEST_CASE("Weights without memory: state_dict, copies and averages") {
   StateDict meta;
   meta.insert("x", torch::empty({5, 5}, torch::kMeta));
   refused(error_of([&] { checkpoint::load_state_dict(*whole, meta); }),
-          "that is given cannot be read: it is on the meta device");
+          "given tensor cannot be read: it is on the meta device");
   CHECK(same_bits(whole->x, torch::ones({5, 5})));
 }
 
@@ -215,7 +215,7 @@ TEST_CASE("An optimizer's state without memory is refused by a save, and replace
   CHECK(contains(error_of([&] { Saved again(state); }),
                  "the tensor 'optimizer.state.0.exp_avg' cannot be saved: it is larger than"));
   CHECK(contains(error_of([&] { load_optimizer_state_dict(optimizer, python); }),
-                 "state.0.exp_avg: the tensor that is given cannot be read"));
+                 "state.0.exp_avg: the given tensor cannot be read"));
   CHECK(file.restore(state).report.fits());
   auto& now = static_cast<torch::optim::AdamParamState&>(*optimizer.state().begin()->second);
   CHECK(same_bits(now.exp_avg(), before));

@@ -163,7 +163,7 @@ class ModulePlan {
   }
 
   void note_second(const std::string& live_key, const std::string& path) {
-    plan_.mismatched(live_key, "'" + path + "' is not the only saved key that becomes it");
+    plan_.mismatched(live_key, "'" + path + "' is not the only saved key that is renamed to it");
   }
 
   void match(Module& module, const std::string& path) {
