@@ -17,7 +17,7 @@ namespace {
 
 void warn_of(const std::vector<std::string>& unsaved) {
   if (unsaved.empty()) return;
-  std::string text = "this checkpoint and the next ones do not hold all that is trained:";
+  std::string text = "this checkpoint and the next ones do not hold everything that is trained:";
   for (const std::string& line : unsaved) text += "\n  " + line;
   base::log_warning(text);
 }

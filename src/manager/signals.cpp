@@ -125,8 +125,8 @@ class SignalWatch {
     if (!slot.in_place) {
       put_in_place(signal_, slot);
     } else if (slot.watchers == 0) {
-      base::log_warning("a handler for signal " + std::to_string(signal_) +
-                        " was put over TorchCheckpoint's; it must call the earlier one");
+      base::log_warning("the program installed a handler for signal " + std::to_string(signal_) +
+                        " over TorchCheckpoint's. Make it call the earlier handler.");
     }
     ++slot.watchers;
     if (!ends_) return;
