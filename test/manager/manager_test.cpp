@@ -381,7 +381,7 @@ TEST_CASE(
          "char const*");
     own.in_load = false;
     thrower.in_load = true;
-    said(error_of([&] { plain.restore_latest(state); }), "'thrower' did not take the saved state");
+    said(error_of([&] { plain.restore_latest(state); }), "'thrower' rejected the saved state");
     CHECK(thrower.value == 8);
   }
   SECTION("functions of a restore") {

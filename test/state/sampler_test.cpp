@@ -216,7 +216,7 @@ TEST_CASE("A sampler of another size, order or seed is refused, and has not chan
     to.add("sampler", live);
     const std::string error = error_of([&] { file.restore(to); });
     INFO(error);
-    CHECK(contains(error, "incompatible: 'sampler' did not take the saved state"));
+    CHECK(contains(error, "incompatible: 'sampler' rejected the saved state"));
     CHECK(contains(error, why));
     CHECK(live.epoch() == 1);
     CHECK(live.position() == 3);
