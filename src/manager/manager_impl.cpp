@@ -1,7 +1,7 @@
 // The work behind CheckpointManager's public functions (manager.cpp).
 //
-// A save: check the item names, take the writer lock, wait for the running save, choose name and
-// sequence, and give all that to the Saver. When the checkpoint is durable, tidy_up moves the
+// A save checks the item names, takes the writer lock and waits for the running save. It then
+// chooses name and sequence, and calls the Saver. When the checkpoint is durable, tidy_up moves the
 // links, adds to the history, and removes what no rule keeps. It may run on the background thread.
 // It never overlaps another call, because each call that uses the same state waits for the save
 // first.
@@ -114,7 +114,7 @@ CheckpointManager::Impl::Impl(store::FileSystem& fs, const std::string& path,
 void CheckpointManager::Impl::require_name(const std::string& name) const {
   if (store::is_plain_name(name)) return;
   throw Error(ErrorCode::kInvalidArgument, "'" + name + "' is not a valid checkpoint name",
-              directory.path(), 0, "list() gives the names.");
+              directory.path(), 0, "Use a name that list() returns.");
 }
 
 void CheckpointManager::Impl::require_writable(const char* call) const {

@@ -56,7 +56,8 @@ bool has_long_number(const std::string& text) {
 }
 
 // Formats a loss or a metric. In fixed notation, a value that is not set yet or has diverged can
-// have 309 digits, and push what follows it out of the name. Such a value gets its shortest form.
+// have 309 digits. They would push what follows out of the name. Such a value gets its shortest
+// form.
 std::string format_number(const std::string& specification, double figure) {
   constexpr size_t kLongest = 40;
   constexpr double kHuge = 1e16;  // A smaller number is only long if its specification says so.

@@ -9,11 +9,11 @@ namespace checkpoint::manager {
 
 /// A checkpoint's name, made from its progress: "epoch{epoch:04d}-loss{loss:.3f}". Braces hold
 /// epoch, step, loss or any metric, then optionally a colon and fmt's format specification. "{{"
-/// and "}}" stand for single braces. Thread-safe.
+/// and "}}" give single braces. Thread-safe.
 class NameTemplate {
  public:
-  /// Throws Error(invalid_argument) if the text is not a valid template: an unmatched brace, an
-  /// empty field, a format specification that fmt does not know, or bytes that are not UTF-8.
+  /// Throws Error(invalid_argument) for an unmatched brace, an empty text or field, a format
+  /// specification that fmt does not know, or bytes that are not UTF-8.
   explicit NameTemplate(const std::string& text);
 
   /// Returns a name that a checkpoint can have. A missing metric reads "none". Slashes, blanks,

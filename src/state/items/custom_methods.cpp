@@ -1,8 +1,8 @@
 // Finds which function a virtual call would reach, without calling it.
 //
-// C++ has no expression for that. g++ has one (a pointer to a member function, bound to an object
-// and cast to a plain pointer, with -Wno-pmf-conversions), but clang does not. Both follow the
-// Itanium C++ ABI on Linux, which defines what is needed here:
+// C++ has no expression for that. g++ has one, but clang does not: a pointer to a member function,
+// bound to an object and cast to a plain pointer (-Wno-pmf-conversions). Both follow the Itanium
+// C++ ABI on Linux, which defines what is needed here:
 //
 //   - A pointer to a member function is two words, `ptr` and `adj` (section 2.3). For a virtual
 //     function, `ptr` is 1 plus the offset of its entry in the vtable, in bytes. On ARM, code may

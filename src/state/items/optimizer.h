@@ -10,11 +10,11 @@
 
 namespace checkpoint::state {
 
-/// Makes the item for an optimizer. For LibTorch's six classes, and classes derived from them that
-/// add no `save` or `load`, it holds the options of every group and the state of every parameter.
-/// The tree has the layout of Optimizer::save, so that plain LibTorch's Optimizer::load reads it.
-/// Its keys are the parameters' indices, where LibTorch writes addresses. For any other class, it
-/// holds what the class's own `save` writes (custom_optimizer.h).
+/// Makes the item for an optimizer. For LibTorch's six classes, it holds the options of every group
+/// and the state of every parameter. The same is true for a class derived from one of them that
+/// adds no `save` or `load`. The tree has the layout of Optimizer::save, so that plain LibTorch's
+/// Optimizer::load reads it. Its keys are the parameters' indices, where LibTorch writes addresses.
+/// For any other class, it holds what the class's own `save` writes (custom_optimizer.h).
 std::unique_ptr<Item> make_optimizer_item(std::string name, torch::optim::Optimizer& optimizer);
 
 /// Returns how many parameters each group has.

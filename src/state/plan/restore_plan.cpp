@@ -2,8 +2,8 @@
 // nothing live changes. `run` then works in three parts:
 //
 //   1. steps that may throw, each with an undo: if one fails, all are undone
-//   2. the tensors' bytes: straight into live memory, with all cores, where the layout allows it;
-//      the rest one by one, by way of another tensor
+//   2. the tensors' bytes: straight into live memory, with all cores, if the layout allows it;
+//      the rest one by one, through another tensor
 //   3. what cannot throw
 //
 // If part 2 fails, live tensors are half written: the error is a HalfRestored.

@@ -197,7 +197,7 @@ void SelectionCheck::require_prefix(size_t which, const std::string& path) const
   }
   refuse_selection(
       call + " matches no saved key" + base::instead_of(base::Glob::of_prefix(from), *keys), path,
-      "Keys are dotted and begin with the item's name.");
+      "Write dotted keys that begin with the item's name.");
 }
 
 void SelectionCheck::require_function(const std::string& path) const {
@@ -208,7 +208,7 @@ void SelectionCheck::require_function(const std::string& path) const {
   if (!keys || has_all_below("")) return;
   refuse_selection(
       "RestoreOptions::rename: the function changes no saved key; there are " + base::listed(*keys),
-      path, "Keys are dotted and begin with the item's name.");
+      path, "Write dotted keys that begin with the item's name.");
 }
 
 void SelectionCheck::require_choice(const std::string& path) const {
@@ -219,7 +219,7 @@ void SelectionCheck::require_choice(const std::string& path) const {
   refuse_selection(
       "RestoreOptions: items, include and exclude together choose no live key; there are " +
           base::listed({live_.begin(), live_.end()}),
-      path, "Keys are dotted and begin with the item's name.");
+      path, "Write dotted keys that begin with the item's name.");
 }
 
 // Returns what a glob may match: live keys, and saved keys by their new names.
