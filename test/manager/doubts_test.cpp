@@ -15,7 +15,8 @@ using checkpoint::manager::Doubts;
 
 namespace {
 
-// What is said of a loop of `epochs`, each of `steps` calls; `count` makes each call's progress.
+// Returns the warning about a loop of `epochs`, each of `steps` calls. `count` makes each call's
+// progress.
 template <typename Count>
 std::string said(const CheckpointManagerOptions& options, int64_t epochs, int64_t steps,
                  const Count& count) {

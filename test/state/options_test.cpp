@@ -121,7 +121,7 @@ TEST_CASE("rename takes a wrapper's prefix away, or moves a part") {
   }
   CHECK(same_bits(*saved->module, *live));
 
-  // Two keys that become one are no choice to make silently.
+  // If two keys are renamed to one, the library must not choose silently.
   const auto before = copies_of(*live);
   const std::string error = error_of([&] {
     file.restore(to, RestoreOptions()
@@ -184,7 +184,7 @@ TEST_CASE("A conversion that would make other numbers of them is refused") {
   CHECK(contains(convert(torch::ones({2}, torch::kComplexDouble) * 1e300, torch::kComplexFloat),
                  "2 numbers do not fit"));
   CHECK(contains(convert(torch::ones({2}, torch::kComplexFloat), torch::kFloat), "imaginary"));
-  // Rounding is what a conversion is asked for.
+  // Rounding is expected of a conversion.
   const double infinite = std::numeric_limits<double>::infinity();
   CHECK(convert(torch::tensor({0.1, -infinite, 1e-300}, torch::kDouble), torch::kFloat).empty());
   CHECK(convert(torch::tensor({1.5F, -2.5F}), torch::kInt8).empty());

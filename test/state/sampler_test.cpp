@@ -27,8 +27,8 @@ namespace {
 
 using Indices = std::vector<size_t>;
 
-// The example's number stands in its first pixel. Can end the process after some examples, counted
-// over all workers.
+// The first pixel holds the example's number. Can end the process after some examples, counted over
+// all workers.
 class Points : public torch::data::datasets::Dataset<Points> {
  public:
   explicit Points(size_t size, int kill_after = -1)
@@ -161,7 +161,7 @@ TEST_CASE("After the last batch of an epoch, and after the epoch, are two places
   auto sampler = ResumableSampler::shuffled(10, 7);
   sampler.set_epoch(4);
   pass(sampler, 5);
-  {  // The loop's next_epoch() is 4 again: nothing of it is left, but its end is to be done.
+  {  // The loop's next_epoch() is 4 again: all its examples are done, but not its end.
     auto other = restored(sampler);
     other.set_epoch(4);
     CHECK(pass(other, 5).empty());
@@ -253,7 +253,7 @@ TEST_CASE("A sampler in the middle of a pass is exactly where it was when a rest
     CHECK_THROWS_AS(file.restore(to), Error);
     CHECK(live.epoch() == 3);
     CHECK(live.position() == 2);
-    // The DataLoader goes on with what it has not drawn yet, and the loop may count what it has.
+    // The DataLoader continues with what it has not drawn yet, and the loop may count what it has.
     const Indices order = order_of(10, seed, 3);
     CHECK(*in_loader.next(100) == rest_of(order, 5));
     live.advance(1);

@@ -125,7 +125,7 @@ TEST_CASE("A glob that meets no key is an error that names the nearest") {
                  "'net.first.bias' and 'net.first.weight'"));
   CHECK(contains(refused(RestoreOptions().exclude({"net.*", "bset"})), "near it is 'best'"));
   CHECK(contains(refused(RestoreOptions().exclude({"nothing of the kind"})), "there are 'best', "));
-  // Strict::kNo forgives what does not fit, not a slip of the pen.
+  // Strict::kNo accepts what does not fit, but not a typing error.
   refused(RestoreOptions().exclude({"net.fist.*"}).strict(Strict::kNo));
 
   SECTION("what would have met one is said") {
@@ -217,7 +217,7 @@ TEST_CASE("A rename that meets no key is an error that names the nearest") {
                 return key.rfind("net.old.", 0) == 0 ? "net.new_." + key.substr(8) : key;
               }))
               .report.fits());
-    // But not one that gives what is nowhere.
+    // But a rename to a name that does not exist is refused.
     CHECK(contains(error_of([&] { later.restore(to, RestoreOptions().rename("ned.", "met.")); }),
                    "near it are 'net.first.bias'"));
   }
@@ -253,7 +253,7 @@ TEST_CASE("A damaged checkpoint is passed over before its names are compared") {
     test::flip_bit(root.path() + "/" + manager.save(from, {2, 2}) + "/checkpoint.pt", 900);
   }
   CheckpointManager manager(root.path());
-  // No older one is taken for a slip of the pen, and none is set aside for it.
+  // After a typing error, no older checkpoint is restored, and none is set aside.
   CHECK(contains(error_of([&] {
                    manager.restore_latest(to, RestoreOptions().rename("net.odl.", "net.new_."));
                  }),
@@ -407,7 +407,7 @@ TEST_CASE("rename moves a part of one module into another, and says what has no 
                    }),
                    "c: 'a' and 'b' are both renamed to it"));
     CHECK(c == 0);
-    // Each other's names are no more than that.
+    // Two items may swap their names.
     State swapped;
     swapped.add("a", a).add("b", b);
     Saved file_of_two(two);
@@ -430,7 +430,7 @@ TEST_CASE("rename reaches training flags, and modules that load themselves") {
   CHECK(same_bits(live->own->inner->weight, saved->own->inner->weight));
   CHECK_FALSE(live->own->is_training());
   CHECK(live->is_training());
-  // Inside, what it has saved goes by the new names too.
+  // What its own save wrote is renamed too.
   State below;
   below.add("net", deep);
   file.restore(below, RestoreOptions().rename("net.old.inner.", "net.old.other."));
