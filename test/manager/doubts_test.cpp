@@ -83,7 +83,7 @@ TEST_CASE("Epochs that are never done, or never move, are warned of once") {
   CHECK(contains(said(options, 10, 10, open), "no epoch is done"));
   CHECK(said(options, 3, 10, open).empty());
   const auto still = [](int64_t, int64_t step) { return Progress{0, step}; };
-  CHECK(contains(said(options, 1, 1000, still), "Progress::epoch has stayed the same"));
+  CHECK(contains(said(options, 1, 1000, still), "the same Progress::epoch, with epoch_done true"));
   const auto right = [](int64_t epoch, int64_t step) {
     return Progress{epoch, epoch * 500 + step, 0, {}, step == 499};
   };

@@ -180,10 +180,10 @@ TEST_CASE("Weights without memory: state_dict, copies and averages") {
   const auto refused = [](const std::string& error, const std::string& why) {
     CAPTURE(error);
     CHECK(contains(error, "incompatible: "));
-    CHECK(contains(error, "x: the " + why));
+    CHECK(contains(error, "x: " + why));
   };
-  const std::string live = "tensor here cannot be restored: it is larger than its memory";
-  const std::string given = "given tensor cannot be read: it is larger than its memory";
+  const std::string live = "the tensor here cannot be restored: it is larger than its memory";
+  const std::string given = "the given tensor cannot be read: it is larger than its memory";
   refused(error_of([&] { copy_weights(*whole, *empty); }), live);
   refused(error_of([&] { copy_weights(*empty, *whole); }), given);
   refused(error_of([&] { update_average(*empty, *whole, 0.5); }), live);
@@ -195,7 +195,7 @@ TEST_CASE("Weights without memory: state_dict, copies and averages") {
   StateDict meta;
   meta.insert("x", torch::empty({5, 5}, torch::kMeta));
   refused(error_of([&] { checkpoint::load_state_dict(*whole, meta); }),
-          "given tensor cannot be read: it is on the meta device");
+          "the given tensor cannot be read: it is on the meta device");
   CHECK(same_bits(whole->x, torch::ones({5, 5})));
 }
 
