@@ -66,7 +66,7 @@ TEST_CASE("Numbers beyond int64 and double come back") {
   to.add("value", narrow);
   CHECK(contains(error_of([&] { file.restore(to); }),
                  "value: int64_t here, and the uint64 18446744073709551615 when it was saved"));
-  // A text that is not such a number.
+  // A text that is no such number.
   std::string text = "18446744073709551616";
   State from_text;
   from_text.add("value", text);
