@@ -16,19 +16,20 @@
 namespace checkpoint::manager {
 namespace {
 
-// Where training wants all cores, this thread, and those that it starts, get a tenth of one each.
+// If training uses all cores, this thread and each one that it starts get a tenth of a core.
 constexpr int kNice = 10;
 
-// Best effort, lowest level, in the kernel's encoding; there is no header for it.
+// The class "best effort" at its lowest level, in the kernel's encoding. No header defines these.
 constexpr int kIoPriorityWhoProcess = 1;
 constexpr int kIoPriorityLowest = (2 << 13) | 7;
 
-// On Linux both are a thread's own.
+// On Linux, both priorities belong to one thread, not to the process.
 void lower_priority() {
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNice);
   ::syscall(SYS_ioprio_set, kIoPriorityWhoProcess, 0, kIoPriorityLowest);
 }
 
+// Runs the work, logs its failure, and ends the result with it.
 void carry_out(internal::SaveResult& result, const std::function<void()>& work) noexcept {
   std::exception_ptr failure;
   try {
@@ -64,7 +65,7 @@ void Background::start(std::shared_ptr<internal::SaveResult> result, std::functi
 void Background::wait() noexcept {
   if (!thread_.joinable()) return;
   if (is_in_child()) {
-    // It is not there: neither to be joined nor to be detached.
+    // A forked child does not have this thread: it can neither join nor detach it.
     static_cast<void>(new std::thread(std::move(thread_)));
   } else {
     thread_.join();

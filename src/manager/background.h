@@ -10,30 +10,31 @@
 
 namespace checkpoint::manager {
 
-/// The thread that runs asynchronous saves, one at a time, at low priority: training keeps its
-/// cores. Not thread-safe, except for what `last` gives.
+/// The thread that runs asynchronous saves, one at a time. Its priority is low, so that training
+/// keeps its cores. Not thread-safe, except for the result that `last` returns.
 class Background {
  public:
-  /// Waits for the save in flight.
+  /// Waits for the running save.
   ~Background();
 
-  /// Carries out `work`, which ends `result`. Nothing may be in flight. Where the system gives no
-  /// thread, it is done when this returns.
+  /// Runs `work` on the thread and then ends `result`. Waits for an earlier save first. If the
+  /// system cannot start a thread, runs `work` before it returns.
   void start(std::shared_ptr<internal::SaveResult> result, std::function<void()> work);
-  /// Whether a save is in flight.
+  /// Returns whether a save is running.
   bool busy() const { return last_ && !last_->done(); }
-  /// Waits until nothing is in flight. Never throws what a save threw.
+  /// Waits until no save is running. Never throws the error of a save.
   void wait() noexcept;
   /// Throws the error of the last save, if it has not been reported yet.
   void throw_failure() {
     if (last_) last_->rethrow_once();
   }
-  /// The save that was begun last; null if there was none.
+  /// Returns the save that was started last; null before the first one.
   std::shared_ptr<internal::SaveResult> last() const { return last_; }
-  /// A synchronous save ended: there is nothing to wait for.
+  /// Records a synchronous save that has ended as the last one.
   void note(std::shared_ptr<internal::SaveResult> result) { last_ = std::move(result); }
 
-  /// Whether this is a forked child of the process that started the thread: it has no such thread.
+  /// Returns whether this is a forked child of the process that started the thread. The child does
+  /// not have the thread.
   bool is_in_child() const;
 
  private:

@@ -8,7 +8,8 @@
 
 namespace checkpoint::manager {
 
-/// What `list` says of all checkpoints of a decision, in its order.
+/// Returns what `list` returns: one CheckpointInfo for each checkpoint of the decision, in its
+/// order.
 std::vector<CheckpointInfo> checkpoint_infos(store::Decision decision, const KeepRules& rules);
 
 }  // namespace checkpoint::manager

@@ -1,3 +1,7 @@
+// Warnings about triggers that never come due. Each call of `save_if_due` is compared with the one
+// before: does the step change, does the epoch change, does an epoch ever end? If not for long
+// enough, the warning says which option waits for what.
+
 #include "manager/doubts.h"
 
 #include <algorithm>
@@ -7,21 +11,23 @@ namespace {
 
 constexpr char kNoTrigger[] =
     "save_if_due never saves: no trigger is set. Set every_n_epochs(n), every_n_steps(n), "
-    "every(time) or when(function), or call save";
+    "every(time) or when(function), or call save.";
 constexpr char kStepsStill[] =
-    "every_n_steps never saves: Progress::step does not move. Count it up with each step of the "
-    "optimizer, or set every_n_epochs(n) or every(time)";
+    "every_n_steps never saves: Progress::step does not change. Increase it with each step of the "
+    "optimizer, or set every_n_epochs(n) or every(time).";
 constexpr char kStepsBack[] =
-    "Progress::step went back, and every_n_steps(n) saves only where n steps come together. It "
-    "counts the steps of all epochs: do not set it to 0 when an epoch begins";
+    "Progress::step went back, so every_n_steps(n) may never count n steps. Count the steps of all "
+    "epochs: do not set it to 0 when an epoch begins.";
 constexpr char kNeverDone[] =
     "every_n_epochs never saves: no epoch is done. Set Progress::epoch_done to true when one ends, "
-    "or set every_n_steps(n) or every(time)";
+    "or set every_n_steps(n) or every(time).";
 constexpr char kEpochStill[] =
-    "every_n_epochs saves once for each epoch, and Progress::epoch has stayed the same, and done, "
-    "in a hundred calls of save_if_due. Set it in the loop, and epoch_done to false in mid-epoch";
+    "every_n_epochs saves once for each epoch, but 100 calls of save_if_due had the same "
+    "Progress::epoch, with epoch_done true. Set epoch in the loop, and set epoch_done to true only "
+    "when an epoch ends.";
 
-// Fewer may be a loop that has just begun, or one that gathers gradients over several batches.
+// A loop that has just begun, or that accumulates gradients over several batches, may make a few
+// such calls rightly.
 constexpr int64_t kManyCalls = 100;
 constexpr int64_t kManyEpochs = 2;
 

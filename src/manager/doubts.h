@@ -7,8 +7,8 @@
 
 namespace checkpoint::manager {
 
-/// Notices, from the calls of `save_if_due`, triggers that cannot come due as the program counts:
-/// it would train, and never save. Not thread-safe.
+/// Finds triggers that never come due, from what the program passes to `save_if_due`. Such a
+/// program would train and never save. Not thread-safe.
 class Doubts {
  public:
   explicit Doubts(const CheckpointManagerOptions& options);
@@ -23,18 +23,18 @@ class Doubts {
   const char* note_epochs(const Progress& progress);
 
   bool no_trigger_;
-  int64_t every_n_epochs_;  // 0: nothing more to be said of it.
+  int64_t every_n_epochs_;  // 0: not set, or already warned about.
   int64_t every_n_steps_;   // The same.
 
   bool has_last_ = false;
-  int64_t last_epoch_ = 0;  // Of the call before.
+  int64_t last_epoch_ = 0;  // Of the previous call.
   int64_t last_step_ = 0;
   bool has_stepped_ = false;      // Whether a step has ever moved.
-  int64_t still_calls_ = 0;       // While none had: how many calls, …
-  int64_t still_epochs_ = 0;      // … and how many epochs.
+  int64_t still_calls_ = 0;       // Calls until the first step moved, …
+  int64_t still_epochs_ = 0;      // … and epochs.
   bool has_ended_epoch_ = false;  // Whether an epoch was ever done.
-  int64_t open_epochs_ = 0;       // While none was: how many went by.
-  int64_t done_calls_ = 0;        // How often in a row the same epoch was done.
+  int64_t open_epochs_ = 0;       // Epochs that passed until one was done.
+  int64_t done_calls_ = 0;        // Calls in a row in which the same epoch was done.
 };
 
 }  // namespace checkpoint::manager

@@ -1,6 +1,6 @@
 // CheckpointManager's public functions: each checks what the options allow, takes the mutex, and
 // calls Impl (manager_impl.h), which does the work. `list`, `latest`, `best`, `verify`, `pin`,
-// `unpin` and `should_stop` take no mutex: they must not wait for a save.
+// `unpin` and `should_stop` do not take it: they must not wait for a save.
 
 #include <checkpoint/manager.h>
 #include <checkpoint/version.h>

@@ -9,8 +9,8 @@
 
 namespace checkpoint::internal {
 
-/// Opens a manager on a file system of the caller's choice, which must outlive it: how tests fail
-/// each of its calls. The clock is what `every` goes by.
+/// Opens a manager on a file system of the caller's choice. Tests use this to make each file system
+/// call fail. The file system must outlive the manager. `every` uses `clock`.
 struct ManagerAccess {
   static CheckpointManager open(store::FileSystem& fs, std::string directory,
                                 const CheckpointManagerOptions& options = {},

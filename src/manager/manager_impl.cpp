@@ -1,9 +1,10 @@
-// The work behind CheckpointManager, in the order in which the rooms below are called.
+// The work behind CheckpointManager's public functions (manager.cpp).
 //
-// A save: check the item names, take the writer lock, wait for the running save, choose name and
-// sequence, and give all that to the Saver. When the checkpoint is durable, tidy_up moves the
-// links, adds to the history, and removes what no rule keeps. It may run on the background thread,
-// which no other call overlaps: each one that uses the same state waits for the save first.
+// A save checks the item names, takes the writer lock and waits for the running save. It then
+// chooses name and sequence, and calls the Saver. When the checkpoint is durable, tidy_up moves the
+// links, adds to the history, and removes what no rule keeps. It may run on the background thread.
+// It never overlaps another call, because each call that uses the same state waits for the save
+// first.
 
 #include "manager/manager_impl.h"
 
@@ -37,8 +38,8 @@ namespace {
 
 constexpr char kSaved[] = "checkpoint saved";
 
-// What must not undo what is done already, which the log says with the failure. Returns whether it
-// succeeded.
+// Runs a step whose failure must not undo what is already done. A failure is logged after the text
+// `done`. Returns whether the step succeeded.
 template <typename Step>
 bool attempt(const char* done, const Step& step) {
   try {
@@ -50,7 +51,8 @@ bool attempt(const char* done, const Step& step) {
   }
 }
 
-// What is relative would lead elsewhere after a chdir. Links stay as they are.
+// Makes a path absolute, because a relative one would lead elsewhere after a chdir. Keeps links as
+// they are.
 std::string absolute(const std::string& path) {
   if (path.empty() || path[0] == '/') return path;
   std::error_code failure;
@@ -63,7 +65,8 @@ bool is_same(double left, double right) {
   return left == right || (std::isnan(left) && std::isnan(right));
 }
 
-// Who counts no steps may still have another loss: any difference may be a different state.
+// A program that counts no steps may still have another loss: any difference may be a different
+// state.
 bool is_same(const Progress& left, const Progress& right) {
   return left.epoch == right.epoch && left.step == right.step &&
          left.epoch_done == right.epoch_done && is_same(left.loss, right.loss) &&
@@ -73,7 +76,7 @@ bool is_same(const Progress& left, const Progress& right) {
                     });
 }
 
-// Before anything is written: a manifest could not hold it.
+// Called before anything is written: a manifest cannot hold a name that is not valid UTF-8.
 void check_metrics(const Progress& progress) {
   for (const auto& metric : progress.metrics) {
     if (base::is_valid_utf8(metric.first)) continue;
@@ -84,7 +87,8 @@ void check_metrics(const Progress& progress) {
   }
 }
 
-// Before the training, not at its first save. A manager that only restores is allowed to have them.
+// Warns before training begins, not at its first save. It does not throw, because a program that
+// only restores may have such names.
 void warn_of_names(const State& state, Format format) {
   try {
     state::check_item_names(state, format);
@@ -110,7 +114,7 @@ CheckpointManager::Impl::Impl(store::FileSystem& fs, const std::string& path,
 void CheckpointManager::Impl::require_name(const std::string& name) const {
   if (store::is_plain_name(name)) return;
   throw Error(ErrorCode::kInvalidArgument, "'" + name + "' is not a valid checkpoint name",
-              directory.path(), 0, "list() gives the names.");
+              directory.path(), 0, "Use a name that list() returns.");
 }
 
 void CheckpointManager::Impl::require_writable(const char* call) const {
@@ -126,19 +130,20 @@ void CheckpointManager::Impl::take_lock() {
     store::begin_writing(directory, options.lock() ? store::TakeLock::kYes : store::TakeLock::kNo,
                          hold);
     writer_process = ::getpid();
-    // No training fails to start because of a file on which nothing depends.
+    // Nothing depends on this file, so a failure to read it must not stop the training.
     attempt("the directory is ready",
             [&] { removed_sequence = store::highest_removed(directory); });
   } else if (writer_process != ::getpid()) {
     throw Error(ErrorCode::kLocked, "this CheckpointManager belongs to the parent process",
                 directory.path(), 0, "Create a new one in the forked child.");
   } else {
-    // Before anything is read there, or captured: it might be another run's.
+    // Comes before anything is read or captured: the path may lead to another run's directory by
+    // now.
     directory.require_held();
   }
 }
 
-// Nobody has to write in order to restore, and the error says so.
+// Restoring does not need the right to write, and the error says so.
 void CheckpointManager::Impl::take_lock_to_restore(const State& state) {
   warn_of_names(state, options.format());
   try {
@@ -169,27 +174,28 @@ std::string CheckpointManager::Impl::save(const State& state, const Progress& pr
   saver.save(state, manifest, [this](const Manifest& saved) { tidy_up(saved); });
   newest = progress;
   triggers.note_save(progress, begin, saver.busy());
-  if (is_asked) saver.wait_and_rethrow();  // Before `should_stop` says so, it must be on disk.
+  if (is_asked) saver.wait_and_rethrow();  // On disk before should_stop() is true.
   signals.acknowledge(asked);
   if (last && before == Before::kRethrowAfter) last->rethrow_once();
   return manifest.name;
 }
 
-// What `is_due` has found for this very point is not computed again: a function given to `when` may
+// Uses the answer that `is_due` gave for the same epoch and step: a function given to `when` may
 // count its calls.
 bool CheckpointManager::Impl::due(const Progress& progress) {
   if (answered && answered->is_for(progress)) return answered->due;
   return triggers.due(progress, saver.busy());
 }
 
-// Nothing is in flight. What was to be the newest checkpoint may have failed since.
+// No save is running here. The save of `newest` may have failed, so its result is checked too.
 bool CheckpointManager::Impl::is_newest(const Progress& progress) const {
   const auto last = saver.last();
   return newest && is_same(*newest, progress) && !(last && last->failed());
 }
 
-// The scan after the last save has seen all sequences. Without the lock another manager may have
-// saved since; after a failure or a restore, what is there may be something else.
+// The scan after the last save has seen all sequences, so its result is used once. The directory is
+// scanned again without the lock, because another manager may have saved since. It is also scanned
+// again after a failure or a restore.
 int64_t CheckpointManager::Impl::next_sequence() {
   const std::optional<int64_t> known = std::exchange(highest_sequence, std::nullopt);
   const int64_t highest = known && options.lock() ? *known : directory.highest_sequence();
@@ -201,7 +207,7 @@ Manifest CheckpointManager::Impl::new_manifest(const Progress& progress) {
   Manifest manifest;
   manifest.sequence = next_sequence();
   manifest.name = directory.free_name(name_template.render(progress));
-  // The directory may have been renamed, in another encoding.
+  // The parent may have been renamed by hand, to a name in another encoding.
   manifest.parent = base::valid_utf8(resumed_from());
   manifest.created = base::utc_now();
   manifest.run_id = run_id;
@@ -218,7 +224,7 @@ void CheckpointManager::Impl::retire(const Manifest& saved,
   warn_of_missing_metrics(saved, decision);
 }
 
-// Of a metric that no checkpoint has, retention itself has warned, and once.
+// If no checkpoint has the metric, retention has already warned, and only once.
 void CheckpointManager::Impl::warn_of_missing_metrics(const Manifest& saved,
                                                       const store::Decision& decision) const {
   const std::vector<std::string>& warned = decision.unranked_metrics;
@@ -229,7 +235,8 @@ void CheckpointManager::Impl::warn_of_missing_metrics(const Manifest& saved,
   }
 }
 
-// The checkpoint is safe by now: what fails here is logged, and tried again after the next save.
+// The checkpoint is safe by now. A failure here is logged, and the step is tried again after the
+// next save.
 void CheckpointManager::Impl::tidy_up(const Manifest& saved) {
   attempt(kSaved, [&] { directory.point_link(store::kLatestLink, saved.name); });
   attempt(kSaved, [&] { store::append_history(directory, store::history_entry(saved)); });
@@ -240,13 +247,13 @@ void CheckpointManager::Impl::tidy_up(const Manifest& saved) {
                          attempt(kSaved, [&] { point_best(found); });
                          retire(saved, std::move(found));
                        });
-  // Not after a failure: where the directory could not be synced, what was renamed out of sight may
-  // be back under its name after a crash, and must be whole. And without the lock another writer
-  // may be at work in its staging directory.
+  // Does not sweep after a failure. If the directory could not be synced, a crash may undo the
+  // renaming of a retired checkpoint, which must then still be whole. Does not sweep without the
+  // lock either, because another writer may be using its staging directory.
   if (options.lock() && retired) attempt(kSaved, [&] { store::sweep(directory); });
 }
 
-// Only where the options say what is best: a link that the user made is left alone.
+// Without keep_best, a link of this name belongs to the user and is left alone.
 void CheckpointManager::Impl::point_best(const std::vector<store::FoundCheckpoint>& found) {
   if (options.keep().best.empty()) return;
   const size_t best = store::best_of(found, store::default_best_rule(options.keep()));
@@ -255,7 +262,7 @@ void CheckpointManager::Impl::point_best(const std::vector<store::FoundCheckpoin
 
 void CheckpointManager::Impl::note_restored(const Restored& restored) {
   newest = restored.progress();
-  highest_sequence.reset();  // Some may have been set aside.
+  highest_sequence.reset();  // Damaged ones may have been set aside.
   doubts.note_restored();
   triggers.note(restored.progress());
   base::log_info("restored checkpoint '" + directory.path_of(restored.name()) + "'");
@@ -273,7 +280,7 @@ void CheckpointManager::Impl::remove(const std::string& name) {
   saver.wait();
   const int64_t sequence = store::remove_checkpoint(directory, name);
   removed_sequence = std::max(removed_sequence, sequence);
-  newest.reset();  // It may be gone: `save_final` must not rely on it.
+  newest.reset();  // It may be the removed one: `save_final` must not rely on it.
   highest_sequence.reset();
   attempt("checkpoint removed", [&] { point_best(directory.scan()); });
 }

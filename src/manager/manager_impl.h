@@ -26,11 +26,11 @@ namespace checkpoint {
 /// The state of a manager, and the work behind its public functions. Callers hold `mutex`, except
 /// where a member says that it needs no guard.
 struct CheckpointManager::Impl {
-  // What a save does with the error of the asynchronous save before it.
+  // What a save does if the asynchronous save before it failed.
   enum class Before {
-    kRethrowFirst,  // Throws it, and starts no save.
-    kRethrowAfter,  // Time is short after a signal: saves, then throws it.
-    kSuperseded,    // Nothing: this save holds what that one could not save, or throws.
+    kRethrowFirst,  // Throws its error, and starts no save.
+    kRethrowAfter,  // Saves, then throws its error: time is short after a signal.
+    kSuperseded,    // Ignores its error: this save holds what that one could not save, or throws.
   };
 
   // An answer of `is_due`.
@@ -55,15 +55,15 @@ struct CheckpointManager::Impl {
   // Makes the directory and takes the writer lock, once. After that, checks that it is still held.
   // Throws Error: locked, io, not_found, invalid_argument.
   void take_lock();
-  // The same before a restore: warns of item names that no save could write, and if this user may
-  // not write, the error says that restoring needs no right to.
+  // Does the same before a restore. Also warns about item names that no save could write. If this
+  // user may not write, the error says how to restore without writing.
   void take_lock_to_restore(const State& state);
 
   std::string save(const State& state, const Progress& progress,
                    Before before = Before::kRethrowFirst);
-  // Whether a trigger is due, asked once for each epoch and step.
+  // Returns whether a trigger is due. The triggers are asked once for each epoch and step.
   bool due(const Progress& progress);
-  // Whether the newest checkpoint on disk has this progress. No save may be running.
+  // Returns whether the newest checkpoint on disk has this progress. No save may be running.
   bool is_newest(const Progress& progress) const;
   void remove(const std::string& name);
   // Runs after each commit, on the thread that wrote it.
@@ -87,11 +87,11 @@ struct CheckpointManager::Impl {
   std::mutex mutex;  // Guards what follows.
   std::optional<store::WriterHold> hold;
   pid_t writer_process = 0;
-  std::optional<int64_t> highest_sequence;  // Of what the scan after the last save has found.
-  int64_t removed_sequence = 0;    // No later checkpoint takes the place of one that was removed.
-  std::optional<Progress> newest;  // Of what was saved or restored last.
+  std::optional<int64_t> highest_sequence;  // As found by the scan after the last save.
+  int64_t removed_sequence = 0;             // The highest of removed ones: new ones are higher.
+  std::optional<Progress> newest;           // Of the last save or restore.
   manager::Doubts doubts;
-  std::optional<Answer> answered;  // What `is_due` said last, until `save_if_due` comes.
+  std::optional<Answer> answered;  // By `is_due`, for the next `save_if_due`.
   manager::Triggers triggers;
   store::Retention retention;  // `decide` needs no guard.
   manager::Signals signals;    // `should_stop` needs no guard.
@@ -99,7 +99,8 @@ struct CheckpointManager::Impl {
   mutable std::mutex parent_mutex;  // Guards `parent`, so that `list` need not wait for a save.
   std::string parent;
 
-  // Last: a save in flight uses the rest. What else removes checkpoints waits for it first.
+  // The last member, because a running save uses the others. Every other call that removes
+  // checkpoints waits for it first.
   manager::Saver saver;
 };
 

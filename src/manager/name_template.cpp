@@ -1,6 +1,6 @@
-// Names of checkpoints. The template is split into texts and fields once, and each field is tried
-// then, so that a mistake is found before training. `render` fills the fields, replaces what a file
-// name cannot have, and keeps clear of the names that this library uses itself.
+// Makes the names of checkpoints. The constructor splits the template into texts and fields, and
+// tries each field, so that a mistake is found before training. `render` fills the fields, replaces
+// what a file name cannot contain, and avoids the names that this library uses itself.
 
 #include "manager/name_template.h"
 
@@ -21,7 +21,7 @@ namespace checkpoint::manager {
 namespace {
 
 constexpr size_t kMaxBytes = 200;
-// A width or precision beyond it only makes fmt ask for memory.
+// A longer width or precision only makes fmt allocate memory.
 constexpr size_t kMaxDigits = 3;
 
 [[noreturn]] void refuse(const std::string& text, const std::string& why) {
@@ -35,7 +35,8 @@ std::string format(const std::string& specification, T value) {
   return fmt::format(fmt::runtime(specification), value);
 }
 
-// The same of any value. One that fmt cannot write ("{epoch:c}") costs no checkpoint.
+// Does the same, but never throws for a value that fmt cannot write with this specification
+// ("{epoch:c}"). Such a value must not prevent a checkpoint.
 template <typename T>
 std::string format_always(const std::string& specification, T value) {
   try {
@@ -54,11 +55,12 @@ bool has_long_number(const std::string& text) {
   return false;
 }
 
-// A figure that nothing has set yet, or that has run away, would be 309 digits in fixed notation,
-// and push what follows it out of the name: then it stands in its shortest form.
+// Formats a loss or a metric. In fixed notation, a value that is not set yet or has diverged can
+// have 309 digits. They would push what follows out of the name. Such a value gets its shortest
+// form.
 std::string format_number(const std::string& specification, double figure) {
   constexpr size_t kLongest = 40;
-  constexpr double kHuge = 1e16;  // What is less is as long as its specification says.
+  constexpr double kHuge = 1e16;  // A smaller number is only long if its specification says so.
   const std::string text = format_always(specification, figure);
   const bool runs_on = text.size() > kLongest && std::abs(figure) >= kHuge;
   return runs_on ? format("{}", figure) : text;
@@ -66,7 +68,7 @@ std::string format_number(const std::string& specification, double figure) {
 
 bool is_integer_field(const std::string& name) { return name == "epoch" || name == "step"; }
 
-// Formats a field as it will be formatted later, to hear now what fmt has against it.
+// Formats the field now as `render` will later, to report fmt's error early.
 void try_field(const std::string& text, const std::string& name, const std::string& specification) {
   if (has_long_number(specification)) {
     refuse(text, "has a width or precision of more than " + std::to_string(kMaxDigits) +
@@ -92,8 +94,9 @@ std::string render_field(const std::string& name, const std::string& specificati
   return metric != progress.metrics.end() ? format_number(specification, metric->second) : "none";
 }
 
-// Characters beyond ASCII are let through, but for control characters (U+0080 to U+009F). `length`
-// is 0 for what is not UTF-8: fmt's fields can make such bytes, and a manifest cannot hold them.
+// Returns whether a name may contain the character of `length` bytes at `at`. Characters beyond
+// ASCII are allowed, except control characters (U+0080 to U+009F). `length` is 0 for bytes that are
+// not UTF-8: fmt's fields can produce them, and a manifest cannot hold them.
 bool can_stand(const std::string& text, size_t at, size_t length) {
   const auto c = static_cast<unsigned char>(text[at]);
   if (length == 1) return c > 0x20 && c != 0x7f && c != '/' && c != '\\';
@@ -115,19 +118,20 @@ std::string cleaned(const std::string& text) {
   return result;
 }
 
-// No checkpoint may bear it, or something else of ours or the file system's does.
+// Returns whether a checkpoint cannot have this name, or this library or the file system uses it
+// for something else.
 bool is_reserved(const std::string& name) {
   return !store::is_checkpoint_name(name) || name == store::kHistoryFile || name == "lost+found";
 }
 
 std::string clear_of_reserved(std::string name) {
-  if (store::is_set_aside(name)) name += "-checkpoint";  // What is before it changes nothing.
+  if (store::is_set_aside(name)) name += "-checkpoint";  // A prefix would not help.
   return is_reserved(name) ? "checkpoint-" + name : name;
 }
 
 void cut_to(std::string& name, size_t most) {
   if (name.size() <= most) return;
-  // Not in the middle of a UTF-8 sequence.
+  // Do not cut inside a UTF-8 sequence.
   while (most > 0 && (static_cast<unsigned char>(name[most]) & 0xc0) == 0x80) --most;
   name.resize(most);
 }

@@ -18,7 +18,7 @@ namespace {
 
 CheckpointManagerOptions checked(CheckpointManagerOptions options) {
   const KeepRules& keep = options.keep();
-  // Not (x >= 0): that is true of NaN too.
+  // Written as !(x >= 0), because x < 0 is false for NaN.
   if (options.every_n_epochs() < 0 || options.every_n_steps() < 0 || keep.last < 0 ||
       keep.every_n_epochs < 0 || keep.every_n_steps < 0 || !(options.every().count() >= 0) ||
       !(keep.every.count() >= 0)) {
@@ -36,7 +36,7 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
     }
     if (!base::is_valid_utf8(rule.metric)) {
       refuse_options("keep_best: the metric's name '" + base::valid_utf8(rule.metric) +
-                     "' is not valid UTF-8, and no checkpoint can have it");
+                     "' is not valid UTF-8, so no checkpoint can have it");
     }
   }
   const auto is_empty = [](const auto& function) { return !function; };
@@ -51,7 +51,7 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
   }
   if (options.read_only() &&
       !(options.stop_on_signal().empty() && options.save_on_signal().empty())) {
-    refuse_options("a read-only manager saves nothing, whatever signal comes");
+    refuse_options("a read-only manager cannot save on a signal");
   }
   return options;
 }

@@ -4,7 +4,8 @@
 
 namespace checkpoint::manager {
 
-/// The options, as they are. Throws Error(invalid_argument) for ones that can never work.
+/// Returns the options unchanged. Throws Error: invalid_argument for options that can never work,
+/// unsupported for a format that cannot hold a checkpoint.
 CheckpointManagerOptions checked(CheckpointManagerOptions options);
 
 }  // namespace checkpoint::manager

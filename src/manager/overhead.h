@@ -7,14 +7,14 @@
 
 namespace checkpoint::manager {
 
-/// How often to save so that saving takes at most a share of the training's time (the rule of
-/// CheckFreq, FAST '21). What a save costs is measured: the time that it keeps training waiting,
-/// and the time that training steps lose while it runs in the background. Not thread-safe.
+/// Decides how often to save, so that saving takes at most a share of the training's time (the rule
+/// of CheckFreq, FAST '21). The cost of a save is measured. It is the time that training waits for
+/// it, plus the time that training steps lose while it runs in the background. Not thread-safe.
 class Overhead {
  public:
   using Seconds = CheckpointManagerOptions::Seconds;
 
-  /// The shares and limits of `options.max_overhead`.
+  /// Uses the share and the limits of `options.max_overhead`.
   explicit Overhead(const CheckpointManagerOptions& options)
       : share_(options.max_overhead()),
         least_(options.max_overhead_least()),
@@ -22,7 +22,7 @@ class Overhead {
 
   bool wanted() const { return share_ > 0; }
 
-  /// Call this in each step with how far training is. `busy`: a save runs.
+  /// Call this in each step with the current step and time. `busy`: a save is running.
   void note_step(int64_t step, Seconds now, bool busy) {
     const int64_t steps = step - step_;
     if (steps <= 0) return;
@@ -38,7 +38,8 @@ class Overhead {
     time_ = now;
   }
 
-  /// A save kept training waiting for `stall`, until `now`. `busy`: it still runs.
+  /// Call this after a save for which training waited `stall`, until `now`. `busy`: it is still
+  /// running.
   void note_save(int64_t step, Seconds stall, Seconds now, bool busy) {
     cost_ = stall;
     step_ = step;
@@ -46,18 +47,18 @@ class Overhead {
     was_busy_ = busy;
   }
 
-  /// How long after the last save the next one is due.
+  /// Returns how long after the last save the next one is due.
   Seconds interval() const { return std::clamp(Seconds(cost_ / share_), least_, most_); }
 
  private:
-  static constexpr double kNew = 0.1;  // What one more step weighs in the mean.
+  static constexpr double kNew = 0.1;  // The weight of a new step in the moving mean.
 
   const double share_;
   const Seconds least_;
   const Seconds most_;
   int64_t step_ = 0;
   Seconds time_ = Seconds::zero();   // When training was at `step_`.
-  Seconds alone_ = Seconds::zero();  // A step without a save beside it.
+  Seconds alone_ = Seconds::zero();  // One step while no save runs.
   Seconds cost_ = Seconds::zero();   // Of the last save.
   bool was_busy_ = false;
 };

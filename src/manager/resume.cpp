@@ -1,17 +1,19 @@
-// The newest checkpoint first, by sequence; or the best first, by a metric:
+// Restores the newest checkpoint that is intact, by sequence, or the best one by a metric. Each
+// candidate is tried in turn:
 //
-//   whole, and fits        -> restored
+//   intact, and fits       -> restored
 //   does not fit the State -> Error(incompatible): an older one would fit no better
-//   gone as a whole, or another one in its place
-//                          -> a writer's retention was faster: scan the directory again
-//   damaged                -> read once more, from the disk; damaged again: set aside as .corrupt,
-//                             by the lock's holder; passed over either way
-//   a file gone, or a bad sector
-//                          -> passed over, never renamed
-//   any other failure      -> thrown: too many open files say nothing about a checkpoint
+//   removed, or replaced by another one
+//                          -> a writer's retention was faster: the directory is scanned again
+//   damaged                -> read once more, from the disk. If it is damaged again, the holder of
+//                             the lock sets it aside as .corrupt. Skipped in either case
+//   a file missing, or a bad sector
+//                          -> skipped, never renamed
+//   any other failure      -> thrown: "too many open files" does not concern one checkpoint
 //
-// Some, and none restored: an error, never a silent start from scratch. None listed, and signs of
-// some (unseen.h): an error too. None at all: empty.
+// If there are checkpoints and none can be restored, that is an error, never a silent start from
+// scratch. If none are listed, but there are signs of some (unseen.h), that is an error too. If
+// there are none at all, the result is empty.
 
 #include "manager/resume.h"
 
@@ -36,7 +38,8 @@
 namespace checkpoint::manager {
 namespace {
 
-// Reading failed half way through a restore, which another checkpoint makes good.
+// Returns whether reading failed when part of the live state was already written. Restoring another
+// checkpoint repairs that state.
 bool is_half_way(const Error& error) {
   return dynamic_cast<const state::HalfRestored*>(&error) != nullptr;
 }
@@ -53,16 +56,19 @@ bool concerns_only_this_checkpoint(const Error& error) {
   }
 }
 
-// No writer of ours removes checkpoints faster than they can be read.
+// Ends the loop if checkpoints keep disappearing; this library's own writers never remove them so
+// fast.
 constexpr int kMaxScans = 1000;
 
-// Whether a checkpoint is no longer the one that was found.
+// Returns whether the checkpoint was removed or replaced since it was found.
 bool has_changed(const store::Directory& directory, const store::FoundCheckpoint& found) {
   const std::optional<store::FoundCheckpoint> now = directory.find(found.name);
   return !now || now->problem.has_value() != found.problem.has_value() ||
          store::encode_manifest(now->manifest) != store::encode_manifest(found.manifest);
 }
 
+// Logs why a checkpoint is skipped. Sets it aside if `damaged` allows it and the disk confirms the
+// damage.
 SkippedCheckpoint pass_over(const store::Directory& directory, const std::string& name,
                             const Error& error, Damaged damaged) {
   SkippedCheckpoint passed{name, error.what()};
@@ -106,11 +112,12 @@ void warn_of_files(const store::Directory& directory) {
   std::string text;
   for (const std::string& file : files) text += (text.empty() ? "'" : ", '") + file + "'";
   base::log_warning("nothing was restored from '" + directory.path() + "', which holds " + text +
-                    ": a checkpoint is a directory; read single files with checkpoint::load");
+                    ": a checkpoint is a directory. Read single files with checkpoint::load.");
 }
 
-// Whether a start from scratch is right, now that nothing was found. False if a checkpoint has come
-// in the meantime: a reader runs next to the writer.
+// Returns whether a start from scratch is right, after nothing was found. Returns false if a writer
+// that runs at the same time has made a checkpoint since. Throws Error(not_found) if there are
+// signs of checkpoints.
 bool is_fresh(const store::Directory& directory) {
   const std::vector<store::Unseen> unseen = store::find_unseen(directory);
   if (unseen.empty()) {
@@ -121,7 +128,7 @@ bool is_fresh(const store::Directory& directory) {
   return false;
 }
 
-// One that we may not look into is tried last, as any directory of another user's would be.
+// A checkpoint whose directory this user may not read is tried last, although it may be the newest.
 void warn_of_closed(const std::vector<store::FoundCheckpoint>& candidates) {
   for (const store::FoundCheckpoint& candidate : candidates) {
     if (!candidate.problem || candidate.problem->system_error() != EACCES) continue;
@@ -138,7 +145,7 @@ Restored restore_one(const store::Directory& directory, const std::string& name,
       store::open_checkpoint(directory, name, options.verify(), options.on_transfer());
   const std::vector<store::ContentFile> contents = checkpoint.contents(options.verify());
   const std::string table_text = checkpoint.tensor_table_text();
-  // With many small tensors, each of the two takes long.
+  // With many small tensors both take long, so they run in parallel.
   std::optional<format::DecodedArchive> archive;
   store::TensorTable table;
   base::side_by_side(
@@ -160,13 +167,14 @@ namespace {
               directory.path(), 0, "Keep more of them (keep_last).");
 }
 
+// What the candidates tried so far have led to.
 struct Outcome {
   std::optional<Restored> restored;
   std::vector<SkippedCheckpoint> skipped;
-  std::string half_way;  // What was said when a part of the live state had been written.
+  std::string half_way;  // The error that left the live state partly written.
 };
 
-// Tries each in turn. Returns false if the directory must be scanned again.
+// Tries each candidate in turn. Returns false if the directory must be scanned again.
 bool try_each(const store::Directory& directory,
               const std::vector<store::FoundCheckpoint>& candidates, State& state,
               const RestoreOptions& options, Damaged damaged, Outcome& outcome) {
@@ -188,7 +196,8 @@ bool try_each(const store::Directory& directory,
   return true;
 }
 
-// Restores the first that can be. `choose` puts what was found in order, and may leave some out.
+// Restores the first candidate that can be restored. `choose` puts the found checkpoints in order,
+// and may leave some out.
 template <typename Choose>
 Outcome restore_first(const store::Directory& directory, State& state,
                       const RestoreOptions& options, Damaged damaged, const Choose& choose) {
@@ -202,7 +211,7 @@ Outcome restore_first(const store::Directory& directory, State& state,
       if (outcome.half_way.empty()) throw;
       throw Error(error.code(), outcome.half_way + "\nand then: " + error.what());
     }
-    // What was set aside is met no more; the others are.
+    // The new scan does not find what was set aside, but it finds the others again.
     auto& passed = outcome.skipped;
     passed.erase(
         std::remove_if(passed.begin(), passed.end(),
@@ -234,7 +243,7 @@ std::optional<Restored> restore_newest(const store::Directory& directory, State&
 
 namespace {
 
-// None has the metric. That says nothing where none can be looked at.
+// No readable checkpoint has the metric. If no checkpoint can be read at all, that is an error.
 void refuse_if_hidden(const store::Directory& directory) {
   std::vector<SkippedCheckpoint> damaged;
   for (const store::FoundCheckpoint& found : directory.scan()) {

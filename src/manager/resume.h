@@ -11,24 +11,25 @@
 
 namespace checkpoint::manager {
 
-/// Restores one checkpoint by its name. Throws Error: not_found, corrupt, incompatible, io; and
+/// Restores one checkpoint by its name. Throws Error: not_found, corrupt, incompatible, io. Throws
 /// state::HalfRestored if the live state must not be used any more.
 Restored restore_one(const store::Directory& directory, const std::string& name, State& state,
                      const RestoreOptions& options);
 
-/// What happens to a checkpoint that is found damaged, beside being passed over.
+/// What happens to a damaged checkpoint, besides being skipped.
 enum class Damaged {
-  kSetAside,  ///< It is renamed, once the disk confirms it. The caller holds the writer lock.
+  kSetAside,  ///< It is renamed once the disk confirms the damage. The caller holds the writer
+              ///< lock.
   kLeave,     ///< Nothing: another process may write here.
 };
 
-/// Restores the newest checkpoint that is intact. resume.cpp begins with what is tried, and what
-/// becomes of it.
+/// Restores the newest checkpoint that is intact. Empty if the directory has no checkpoints. The
+/// first lines of resume.cpp say which failures are skipped and which are thrown.
 std::optional<Restored> restore_newest(const store::Directory& directory, State& state,
                                        const RestoreOptions& options, Damaged damaged);
 
-/// Restores the best one that is whole, of those that have the rule's metric; damaged ones are left
-/// as they are. Empty if no checkpoint has the metric.
+/// Restores the best intact checkpoint that has the rule's metric. Leaves damaged ones as they are.
+/// Empty if no checkpoint has the metric.
 std::optional<Restored> restore_best(const store::Directory& directory, State& state,
                                      const RestoreOptions& options, const BestRule& rule);
 

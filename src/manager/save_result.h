@@ -12,14 +12,14 @@
 
 namespace checkpoint::internal {
 
-/// What becomes of a save. Thread-safe.
+/// The result of a save, which may still be running. Thread-safe.
 class SaveResult {
  public:
   explicit SaveResult(std::string name) : name_(std::move(name)) {}
 
   const std::string& name() const { return name_; }
 
-  /// It has ended; `failure` is null if it went well.
+  /// Marks the save as ended. `failure` is null if it succeeded.
   void end(std::exception_ptr failure) {
     const std::lock_guard<std::mutex> hold(mutex_);
     done_ = true;
@@ -30,13 +30,13 @@ class SaveResult {
     const std::lock_guard<std::mutex> hold(mutex_);
     return done_;
   }
-  /// Whether it has ended with a failure.
+  /// Returns whether it has ended with a failure.
   bool failed() const {
     const std::lock_guard<std::mutex> hold(mutex_);
     return failure_ != nullptr;
   }
-  /// Waits for the end. Throws Error(invalid_argument) in a forked child: the thread that would
-  /// bring it about is not there.
+  /// Waits for the end. Throws Error(invalid_argument) in a forked child, which does not have the
+  /// thread that saves.
   void wait() const {
     std::unique_lock<std::mutex> lock(mutex_);
     if (!done_ && process_ != ::getpid()) {
@@ -46,13 +46,13 @@ class SaveResult {
     }
     changed_.wait(lock, [&] { return done_; });
   }
-  /// Throws its error, if it ended with one, and remembers that the error was reported.
+  /// Throws the save's error, if it has one, and remembers that the error was reported.
   void rethrow() {
     const std::lock_guard<std::mutex> hold(mutex_);
     reported_ = true;
     if (failure_) std::rethrow_exception(failure_);
   }
-  /// The same, if the error has not been reported before.
+  /// Does the same, but only if the error has not been reported before.
   void rethrow_once() {
     {
       const std::lock_guard<std::mutex> hold(mutex_);

@@ -17,7 +17,7 @@ namespace {
 
 void warn_of(const std::vector<std::string>& unsaved) {
   if (unsaved.empty()) return;
-  std::string text = "this checkpoint and the next ones do not hold all that is trained:";
+  std::string text = "this checkpoint and the next ones do not hold everything that is trained:";
   for (const std::string& line : unsaved) text += "\n  " + line;
   base::log_warning(text);
 }
@@ -26,7 +26,7 @@ void warn_of(const std::vector<std::string>& unsaved) {
 
 Saver::~Saver() {
   background_.wait();
-  if (process_ != ::getpid()) snapshot_.forget_thread();  // Forked: there is no such thread.
+  if (process_ != ::getpid()) snapshot_.forget_thread();  // A forked child does not have it.
 }
 
 void Saver::wait_and_rethrow() {
@@ -49,7 +49,7 @@ void Saver::save(const State& state, Manifest manifest, AfterCommit after_commit
   if (in_background) {
     manifest.seconds["snapshot"] = watch.lap();
   } else if (options_.async()) {
-    *captured = state::capture(state, manifest.progress);  // Without CUDA tensors.
+    *captured = state::capture(state, manifest.progress);  // With copies in host memory.
   }
   manifest.items = captured->items;
 
@@ -67,7 +67,7 @@ void Saver::save(const State& state, Manifest manifest, AfterCommit after_commit
   }
 }
 
-// False: the save has to be synchronous.
+// Returns false if the save has to be synchronous.
 bool Saver::take_snapshot(state::Capture& captured) {
   const uint64_t limit = options_.snapshot_limit();
   if (limit > 0 && captured.tensor_bytes > limit) {

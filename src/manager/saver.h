@@ -16,7 +16,7 @@
 
 namespace checkpoint::manager {
 
-/// Carries out a manager's saves: at once, or from a snapshot in the background. Not thread-safe.
+/// Runs a manager's saves: at once, or from a snapshot in the background. Not thread-safe.
 class Saver {
  public:
   /// Called when a checkpoint is durable, on the thread that wrote it.
@@ -25,24 +25,24 @@ class Saver {
   /// Both must outlive this.
   Saver(const CheckpointManagerOptions& options, const store::Directory& directory)
       : options_(options), directory_(directory), process_(::getpid()) {}
-  /// Waits for the save in flight.
+  /// Waits for the running save.
   ~Saver();
 
-  /// Whether a save is in flight.
+  /// Returns whether a save is running.
   bool busy() const { return background_.busy(); }
-  /// Waits until none is. Never throws what it threw.
+  /// Waits until no save is running. Never throws the error of a save.
   void wait() noexcept { background_.wait(); }
-  /// The same, and throws the error of the last one, if it has not been reported yet.
+  /// Does the same, and throws the error of the last save if it has not been reported yet.
   void wait_and_rethrow();
-  /// The save that was begun last; null if there was none.
+  /// Returns the save that was started last; null before the first one.
   std::shared_ptr<internal::SaveResult> last() const { return background_.last(); }
 
-  /// Saves what the State holds now. Nothing may be in flight. `manifest` says all but items and
-  /// files. Throws Error: no_space, io, unsupported; what an asynchronous save throws later, `last`
-  /// tells. The caller holds the writer lock until nothing is in flight.
+  /// Saves what the State holds now. No save may be running. `manifest` has everything except items
+  /// and files. The caller holds the writer lock until the save has ended. Throws Error: no_space,
+  /// io, unsupported. `last` has the error of an asynchronous save that fails later.
   void save(const State& state, Manifest manifest, AfterCommit after_commit);
 
-  /// Fetches the memory that the first asynchronous save will need, in the background.
+  /// Allocates the memory of the first asynchronous save, in the background.
   void prepare_for(const State& state);
   void release_memory();
 
@@ -52,7 +52,7 @@ class Saver {
   const CheckpointManagerOptions& options_;
   const store::Directory& directory_;
   const pid_t process_;
-  bool is_first_ = true;  // Whether nothing was saved so far: what is wrong is said once.
+  bool is_first_ = true;  // Only the first save warns about what is unsaved.
   state::Snapshot snapshot_;
   Background background_;  // Its thread uses the snapshot.
 };

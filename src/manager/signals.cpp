@@ -1,6 +1,7 @@
 // Signals that ask for a save. The handler may run between any two instructions, so it only counts;
-// `save_if_due` compares the counts. There is one slot for each signal in the whole process, and
-// managers that listen share it. A handler that was there before is called too.
+// `save_if_due` compares the counts. The process has one slot for each signal, and all managers
+// that listen share it. The handler also calls the one that was installed before it. The last
+// manager to leave puts that one back.
 
 #include "manager/signals.h"
 
@@ -19,14 +20,14 @@
 namespace checkpoint::manager {
 namespace {
 
-// One for each signal, for the whole process. What the handler reads is written before the handler
-// is in place, and stays.
+// The state of one signal, for the whole process. What the handler reads is written before the
+// handler is in place, and does not change afterwards.
 struct Slot {
   std::atomic<uint64_t> arrivals{0};
-  std::atomic<int> enders{0};        // How many managers want the second one to end the process.
-  std::atomic<int64_t> first_at{0};  // When the first one came since the last of them began; or 0.
+  std::atomic<int> enders{0};        // Managers for which a second signal ends the process.
+  std::atomic<int64_t> first_at{0};  // When the first came since the last of these began; or 0.
   struct sigaction earlier = {};
-  bool in_place = false;  // Ours is the handler, or stands below one that was put over it.
+  bool in_place = false;  // Our handler is installed, perhaps below a later one.
   int watchers = 0;
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free &&
@@ -34,11 +35,12 @@ static_assert(std::atomic<uint64_t>::is_always_lock_free &&
                   std::atomic<int>::is_always_lock_free,
               "the handler must not wait");
 
-// A launcher in the same terminal passes on a Ctrl-C that the terminal has sent to all.
+// The terminal sends a Ctrl-C to all its processes, and a launcher may send it on once more. Both
+// together count as one.
 constexpr int64_t kOneWish = 250'000'000;  // Nanoseconds.
 
 Slot slots[NSIG];
-std::mutex slots_mutex;  // Not for the handler.
+std::mutex slots_mutex;  // The handler must not take it.
 
 bool calls_something(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) != 0 ||
@@ -51,13 +53,14 @@ int64_t now() {
   return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-// Whether this is the impatient one.
+// Returns whether this signal is a second one, and not an echo of the first.
 bool comes_again(Slot& slot) {
   int64_t first = 0;
   return !slot.first_at.compare_exchange_strong(first, now()) && now() - first > kOneWish;
 }
 
-// The signal is blocked while its handler runs: it ends the process when that returns.
+// Ends the process by the signal's default action. The signal is blocked while its handler runs, so
+// this happens when the handler returns.
 void end_by(int signal) {
   struct sigaction standard = {};
   standard.sa_handler = SIG_DFL;
@@ -101,8 +104,8 @@ void put_in_place(int signal, Slot& slot) {
   ::sigaction(signal, nullptr, &slot.earlier);
   struct sigaction ours = {};
   ours.sa_sigaction = on_signal;
-  // The earlier handler finds blocked what it asked to be blocked, and its calls interrupted or
-  // not.
+  // Keep what the earlier handler asked for: the signals to block, and whether system calls
+  // restart.
   ours.sa_mask = slot.earlier.sa_mask;
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK |
                   (calls_something(slot.earlier) ? slot.earlier.sa_flags & SA_RESTART : SA_RESTART);
@@ -112,7 +115,7 @@ void put_in_place(int signal, Slot& slot) {
 
 }  // namespace
 
-// Listens to one signal.
+// Listens to one signal while it exists.
 class SignalWatch {
  public:
   SignalWatch(int signal, bool ends) : signal_(signal), ends_(ends) {
@@ -122,12 +125,12 @@ class SignalWatch {
     if (!slot.in_place) {
       put_in_place(signal_, slot);
     } else if (slot.watchers == 0) {
-      base::log_warning("a handler for signal " + std::to_string(signal_) +
-                        " was put over TorchCheckpoint's; it must call the earlier one");
+      base::log_warning("the program installed a handler for signal " + std::to_string(signal_) +
+                        " over TorchCheckpoint's. Make it call the earlier handler.");
     }
     ++slot.watchers;
     if (!ends_) return;
-    slot.first_at = 0;  // What stopped an earlier training does not count here.
+    slot.first_at = 0;  // A signal that stopped an earlier training does not count.
     ++slot.enders;
   }
 
@@ -137,7 +140,7 @@ class SignalWatch {
     if (ends_) --slot.enders;
     if (--slot.watchers > 0) return;
     struct sigaction current;
-    // One that was put over ours calls ours, perhaps: then ours has to stay.
+    // A handler that was installed over ours may call ours, so ours has to stay.
     if (::sigaction(signal_, nullptr, &current) != 0 || !is_ours(current)) return;
     ::sigaction(signal_, &slot.earlier, nullptr);
     slot.in_place = false;

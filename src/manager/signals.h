@@ -9,13 +9,13 @@ namespace checkpoint::manager {
 
 class SignalWatch;
 
-/// The signals that ask one manager for a save. The handler counts, and ends the process at the
-/// second one where that is wished; a handler that was there before is called by it, and put back
-/// when the last one that listens is gone. A handler that the program has put over ours in the
-/// meantime is left alone.
+/// The signals that ask one manager for a save. The handler counts them, and ends the process at
+/// the second one if the options say so. It calls the handler that was installed before it. That
+/// one is put back when the last manager stops listening, unless the program has installed another
+/// handler over ours.
 class Signals {
  public:
-  /// How often each kind has come since the process began to listen.
+  /// The number of signals of each kind since the process began to listen.
   struct Arrivals {
     uint64_t stop = 0;
     uint64_t save = 0;
@@ -24,18 +24,18 @@ class Signals {
     }
   };
 
-  /// Those of `stop` that are in `end` as well end the process when they come a second time.
-  /// Throws Error(invalid_argument) for a signal that cannot be caught, or that reports a fault of
-  /// the program.
+  /// A signal of `stop` that is also in `end` ends the process when it comes a second time. Throws
+  /// Error(invalid_argument) for a signal that cannot be caught, or that reports a fault of the
+  /// program.
   Signals(const std::vector<int>& stop, const std::vector<int>& save, const std::vector<int>& end);
   ~Signals();
 
   Arrivals arrivals() const;
-  /// Whether some have come that were not answered. Not thread-safe, as `acknowledge`.
+  /// Returns whether a signal has come that was not acknowledged yet. Not thread-safe.
   bool due() const { return !(arrivals() == acknowledged_); }
-  /// Call this when all that training had reached at `arrivals` is on disk.
+  /// Call this when a checkpoint that was started after `arrivals` is on disk. Not thread-safe.
   void acknowledge(const Arrivals& arrivals);
-  /// Whether a signal to stop was acknowledged. Thread-safe.
+  /// Returns whether a signal to stop was acknowledged. Thread-safe.
   bool should_stop() const { return should_stop_; }
 
  private:

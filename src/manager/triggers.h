@@ -13,7 +13,7 @@
 
 namespace checkpoint::manager {
 
-/// When a save is due. Not thread-safe.
+/// Decides when a save is due. Not thread-safe.
 class Triggers {
  public:
   /// A monotonic clock.
@@ -28,24 +28,26 @@ class Triggers {
         clock_(std::move(clock)),
         last_time_(clock_()) {}
 
-  /// `busy`: a save runs in the background.
+  /// Returns whether any trigger is due. `busy`: a save is running in the background.
   bool due(const Progress& progress, bool busy = false) {
     if (overhead_.wanted()) overhead_.note_step(progress.step, clock_(), busy);
-    // Counted from 0 again, against the rules: better a save too many than none for an epoch.
+    // The program has set the step back, against the rules. An extra save is better than none for
+    // an epoch.
     if (progress.step < seen_step_) last_step_ = 0;
     seen_step_ = progress.step;
-    // Asked in any case: a function that compares with what it has seen must see everything.
+    // Always called: a function that compares with earlier values must see every step.
     const bool wanted = any_wants(progress);
     return wanted || epoch_due(progress) || step_due(progress) || time_due();
   }
-  /// Call this after each save and restore: what was saved is not due again.
+  /// Call this after each save and restore, so that the same point is not due again.
   void note(const Progress& progress) {
     if (progress.epoch_done) last_epoch_ = progress.epoch;
     last_step_ = progress.step;
     seen_step_ = progress.step;
     last_time_ = clock_();
   }
-  /// Of a save also that it kept training waiting since `begin`. `busy`: it still runs.
+  /// Does the same after a save for which training waited since `begin`. `busy`: it is still
+  /// running.
   void note_save(const Progress& progress, CheckpointManagerOptions::Seconds begin, bool busy) {
     note(progress);
     overhead_.note_save(progress.step, last_time_ - begin, last_time_, busy);
@@ -57,7 +59,7 @@ class Triggers {
     return every_n_epochs_ > 0 && progress.epoch_done &&
            (progress.epoch + 1) % every_n_epochs_ == 0 && progress.epoch != last_epoch_;
   }
-  // Steps may be counted by more than one between two calls.
+  // The step may grow by more than one between two calls.
   bool step_due(const Progress& progress) const {
     return every_n_steps_ > 0 && progress.step / every_n_steps_ > last_step_ / every_n_steps_;
   }
@@ -83,8 +85,8 @@ class Triggers {
   Overhead overhead_;
   Clock clock_;
   int64_t last_epoch_ = -1;
-  int64_t last_step_ = 0;  // Of the last save.
-  int64_t seen_step_ = 0;  // Of the last call.
+  int64_t last_step_ = 0;  // At the last save.
+  int64_t seen_step_ = 0;  // At the last call.
   CheckpointManagerOptions::Seconds last_time_;
 };
 

@@ -17,7 +17,8 @@
 namespace checkpoint::manager {
 namespace {
 
-// What an archive needs beside the tensors' bytes: a header and a line of code for each tensor.
+// What an archive needs in addition to the tensors' bytes: a header and a line of code for each
+// tensor.
 constexpr uint64_t kBytesBesideEachTensor = 1024;
 constexpr uint64_t kBytesBeside = uint64_t{1} << 20;
 
@@ -28,6 +29,7 @@ std::vector<store::TensorEntry> encode(const state::Capture& captured, Format fo
              : format::write_archive(captured.tree.dict(), sink, captured.any_keys);
 }
 
+// Fills in what the encoder does not know: the file, and the device of each tensor.
 void place_tensors(store::TensorTable& table, const state::Capture& captured, const char* file) {
   for (store::TensorEntry& tensor : table.tensors) {
     tensor.file = file;
@@ -72,7 +74,7 @@ Manifest write_checkpoint(const store::Directory& directory, const state::Captur
   manifest.seconds["table"] = watch.lap();
 
   transaction.commit(manifest);
-  manifest.seconds["commit"] = watch.lap();  // The one on the disk cannot know.
+  manifest.seconds["commit"] = watch.lap();  // Not in the manifest on disk.
   base::log_info("saved checkpoint '" + directory.path_of(manifest.name) + "'");
   log_seconds(manifest);
   return manifest;

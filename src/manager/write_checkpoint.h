@@ -9,11 +9,11 @@
 
 namespace checkpoint::manager {
 
-/// Encodes what was captured in the format and commits it as one checkpoint. `manifest` says all
-/// but the files, which are filled in, as are the seconds that writing took. The tree's tensors
-/// must be CPU tensors that do not change during the call. The caller holds the writer lock. Throws
-/// Error: no_space, io, unsupported; then the directory is as it was (transaction.h). Returns the
-/// manifest, and in it what the commit took, which the one on the disk cannot know.
+/// Encodes what was captured and commits it as one checkpoint. `manifest` has everything except the
+/// files and the seconds that writing takes, which are filled in. The tree's tensors must be CPU
+/// tensors that do not change during the call. The caller holds the writer lock. Returns the
+/// manifest. It also has the seconds of the commit, which the one on disk does not have. Throws
+/// Error: no_space, io, unsupported; the directory is then as it was (transaction.h).
 Manifest write_checkpoint(const store::Directory& directory, const state::Capture& captured,
                           Manifest manifest, Format format, const OnTransfer& on_transfer);
 

@@ -26,14 +26,15 @@ void update_average(torch::nn::Module& average, const torch::nn::Module& model, 
   StateDict mixed = state_dict(model);
   for (auto& entry : mixed) {
     const at::Tensor* const before = old.find(entry.key());
-    // What does not fit is left for load_state_dict to refuse.
+    // load_state_dict below refuses a tensor that does not fit.
     const bool fits = before != nullptr && before->sizes() == entry.value().sizes() &&
                       format::missing_memory(*before).empty() &&
                       format::missing_memory(entry.value()).empty();
     if (!fits || !is_averaged(*before) || !is_averaged(entry.value())) continue;
     entry.value() = *before * decay + entry.value().to(before->options()) * (1 - decay);
   }
-  // A module that was cast as a whole has counters of a floating-point dtype.
+  // If a module was cast as a whole, its counters have a floating-point dtype, so dtypes may
+  // differ.
   load_state_dict(average, mixed, RestoreOptions().convert_dtype(true));
 }
 

@@ -19,7 +19,7 @@ namespace {
 
 constexpr char kCpu[] = "cpu";
 
-// The archive holds CPU tensors only; the table knows where they lived.
+// The archive holds only CPU tensors; the table has the device that each was saved from.
 SavedDevices saved_devices(const store::TensorTable& table) {
   std::unordered_map<uint64_t, c10::Device> devices;
   for (const store::TensorEntry& tensor : table.tensors) {
@@ -33,12 +33,14 @@ SavedDevices saved_devices(const store::TensorTable& table) {
   };
 }
 
-// A module's tensors are chosen one by one, by their keys; other items are restored whole.
+// Returns whether any of the item may be restored. A module's tensors are chosen one by one later,
+// by their keys. Other items are restored whole.
 bool is_chosen(const Item& item, const Selection& selection) {
   return selection.takes_item(item.name()) &&
          (item.places_parameters() || selection.takes(item.name()));
 }
 
+// Throws Error(invalid_argument) if the options name an item that the State does not have.
 void check_items(const std::vector<std::string>& wanted, const SavedItems::Items& live,
                  const std::string& path) {
   std::vector<std::string> known;
@@ -77,7 +79,8 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
       saved.plan(*item, names);
     }
   }
-  // A checkpoint saved without generators has none to give, unless they are what is asked for.
+  // A checkpoint saved without generators has no "rng". That is reported only if the options name
+  // items.
   const bool is_wanted = saved.holds(kRngName) || !options.items().empty();
   if (live.rng && is_wanted && is_chosen(rng, plan.selection())) saved.plan(rng, names);
   saved.note_leftovers();

@@ -12,11 +12,11 @@
 
 namespace checkpoint::state {
 
-/// Restores a State from a decoded archive: plans, and if all fits, carries it out. Throws
-/// Error(incompatible) with everything that does not fit; nothing has changed then. Files whose
-/// digest has not been checked are checked while they are read. Throws HalfRestored
-/// (restore_plan.h) if that or reading itself fails. `archive` is what the files hold; one at
-/// least.
+/// Restores a State from a decoded archive: plans first, and runs the plan if everything fits.
+/// `archive` is what `files` hold; there is at least one file. A file whose digest has not been
+/// checked is checked while it is read. Throws Error(incompatible) with everything that does not
+/// fit, before anything changes. Throws HalfRestored (restore_plan.h) if a digest differs or
+/// reading fails.
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
                       const std::vector<store::ContentFile>& files,
                       const format::DecodedArchive& archive, const RestoreOptions& options);

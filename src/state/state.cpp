@@ -25,7 +25,7 @@ namespace checkpoint {
 namespace {
 
 void check_name(const std::vector<std::unique_ptr<state::Item>>& items, const std::string& name) {
-  // The top level of a checkpoint that is not the State's.
+  // The checkpoint itself uses these names at its top level.
   static constexpr std::array<const char*, 4> kReserved = {"epoch", "loss", "step", "rng"};
   const auto refuse = [&](const std::string& why) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -35,7 +35,7 @@ void check_name(const std::vector<std::unique_ptr<state::Item>>& items, const st
   if (name.empty()) refuse("is empty");
   if (!base::is_valid_utf8(name)) refuse("is not valid UTF-8");
   if (std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end()) {
-    refuse("belongs to the checkpoint itself");
+    refuse("is reserved for the checkpoint itself");
   }
   for (const auto& item : items) {
     if (item->name() == name) refuse("is taken by another item");
@@ -171,7 +171,7 @@ State& State::keep_alive(std::shared_ptr<const void> object) {
 
 void State::refuse_null(const std::string& name) {
   throw Error(ErrorCode::kInvalidArgument, "State::add(\"" + name + "\"): the pointer is null", "",
-              0, "Create the object before it is added.");
+              0, "Create the object before you add it.");
 }
 
 State& State::add_tree(std::string name, Value& value) {

@@ -20,15 +20,16 @@
 namespace checkpoint {
 namespace {
 
-// A list or a tensor has no names that could be a module's.
+// Only a dict has names that can be a module's; a list or a tensor has none.
 const Value& need_names(const Value& tree, const std::string& path) {
   if (tree.is_dict()) return tree;
   throw Error(ErrorCode::kIncompatible,
-              "the file holds " + format::a_kind_of(tree) + ", and no names of tensors", path, 0,
+              "the file holds " + format::a_kind_of(tree) + ", not named tensors", path, 0,
               "Save a module's state_dict().");
 }
 
-// Those that LibTorch's load asks for (it passes by torch::nn::Functional).
+// Finds the modules without tensors that LibTorch's load asks for. It does not ask for
+// torch::nn::Functional.
 void find_empty_modules(const torch::nn::Module& module, const std::string& path,
                         std::vector<std::string>& names) {
   bool empty = module.named_parameters(/*recurse=*/false).is_empty() &&

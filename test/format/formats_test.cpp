@@ -604,7 +604,7 @@ TEST_CASE("a file without names is not loaded into a module", "[foreign]") {
   module.register_buffer("w", torch::zeros({2}));
   save(Value(Value::List{torch::ones({2})}), directory / "list.pth");
   CHECK(contains(error_of([&] { load_state_dict(module, directory / "list.pth"); }),
-                 "incompatible: the file holds a list, and no names of tensors"));
+                 "incompatible: the file holds a list, not named tensors"));
   save(Value(torch::ones({2})), directory / "tensor.pth");
   CHECK(contains(error_of([&] { load_state_dict(module, directory / "tensor.pth"); }),
                  "the file holds a tensor"));

@@ -39,7 +39,7 @@ inline std::string dedented(const std::vector<std::string>& lines) {
   return text;
 }
 
-/// What stands between lines `from` and `to` (leading blanks do not count), block by block.
+/// Returns the text between lines `from` and `to` (leading blanks do not count), block by block.
 inline std::vector<std::string> blocks(const std::string& text, const std::string& from,
                                        const std::string& to) {
   std::vector<std::string> result, lines;

@@ -1,4 +1,4 @@
-// The code of docs/guide.md, and the errors it quotes. What stands between two [guide] marks is a
+// The code of docs/guide.md, and the errors it quotes. The code between two [guide] marks is a
 // snippet of the guide, and the last test compares them.
 
 #include "guide/guide.h"

@@ -1,6 +1,6 @@
-// The code of docs/integration.md: ten training programs as they are found, before and after. What
-// stands between two [guide] marks is a snippet of the page. Each "after" is started twice, and
-// goes on where the first one ended.
+// The code of docs/integration.md: ten training programs as they are found, before and after. The
+// code between two [guide] marks is a snippet of the page. Each "after" is started twice, and
+// continues where the first one ended.
 
 #include "guide/guide.h"
 #include "support/catch.h"
@@ -71,7 +71,7 @@ std::vector<CheckpointInfo> started_twice(const std::string& directory, const Pr
   return manager.list();
 }
 
-// Whether the second start went on, and did not begin again.
+// Whether the second start continued, and did not begin again.
 void check_went_on(const std::vector<CheckpointInfo>& found) {
   REQUIRE_FALSE(found.empty());
   CHECK(found.back().damage.empty());

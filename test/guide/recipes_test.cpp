@@ -1,5 +1,5 @@
-// The code of docs/recipes.md. What stands between two [guide] marks is a snippet of the page. Each
-// is interrupted, started again, and compared with a run that was left alone.
+// The code of docs/recipes.md. The code between two [guide] marks is a snippet of the page. Each is
+// interrupted, started again, and compared with a run that was left alone.
 
 #include "guide/guide.h"
 #include "support/catch.h"

@@ -1,8 +1,8 @@
-// torture CYCLES SEED: trains in a child, kills it with SIGKILL at a random moment, looks at what
-// is left, and starts it again, so many times. After every kill: all that is listed verifies, the
-// newest checkpoint is not older than the newest that was acknowledged, and it restores, bit for
-// bit, what a training that was never killed had at that epoch. A training that comes to its end is
-// compared as well, and the next one begins in a fresh directory.
+// torture CYCLES SEED: trains in a child, kills it with SIGKILL at a random moment, checks what is
+// left, and starts it again. Does that CYCLES times. After every kill, all listed checkpoints must
+// verify. The newest one must not be older than the newest that was acknowledged. It must restore,
+// bit for bit, what a training that was never killed had at that epoch. A training that ends by
+// itself is compared as well, and the next one begins in a fresh directory.
 //
 // The children are forked off before LibTorch has done anything, so that a cycle takes
 // milliseconds.
@@ -268,7 +268,8 @@ class Torture {
     ::waitpid(child, &status, 0);
     if (WIFEXITED(status)) {
       if (status != 0) fail("the training failed");
-      // Killed after its last save, it had no epoch left to acknowledge; it must be there now.
+      // Killed after its last save, it had no more epoch to acknowledge. The last one must be there
+      // now.
       shared_->acknowledged = kEpochs - 1;
       must_end_well(in_child([&] { check(directory_, *shared_); }), "the look at a whole training");
       fs::remove_all(directory_);
@@ -309,7 +310,7 @@ int main(int argc, char** argv) {
   try {
     torture.run();
   } catch (const std::exception& error) {
-    // What is there stays, to be looked at.
+    // Keeps the files for inspection.
     std::printf("torture FAILED, seed %u, %s: %s\n", seed, torture.where().c_str(), error.what());
     return 1;
   }

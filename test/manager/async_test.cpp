@@ -399,7 +399,7 @@ TEST_CASE("Everything on a GPU may change the moment that an asynchronous save r
   }
 }
 
-// Hidden: it takes all the memory that a GPU has, from whoever else uses it too.
+// Hidden, because it takes all the memory of a GPU, also from other programs.
 TEST_CASE("An asynchronous save of a GPU's tensors where it has no room for copies",
           "[.][cuda-full]") {
   if (!torch::cuda::is_available()) {

@@ -58,7 +58,7 @@ TEST_CASE("A save scans its directory once") {
   CHECK(scans_of_a_save(plain) == 1);
   CHECK(scans_of_a_save(ruled) == 1);
   CHECK(scans_of_a_save(CheckpointManagerOptions(ruled).async(true)) == 1);
-  // Without the lock another manager may have saved since: before each save, too.
+  // Without the lock another manager may have saved since, so each save scans first.
   CHECK(scans_of_a_save(CheckpointManagerOptions(ruled).lock(false)) == 2);
 }
 

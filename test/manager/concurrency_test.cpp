@@ -48,7 +48,7 @@ struct Live {
   State state;
 };
 
-// What went wrong in any thread; Catch2's own macros are for one.
+// What went wrong in any thread. Catch2's own macros work in one thread only.
 class Complaints {
  public:
   void add(const std::string& what) {
@@ -65,7 +65,7 @@ class Complaints {
   std::string first_;
 };
 
-// Takes any checkpoint that is listed, and reads it. It may be gone by then; half, never.
+// Reads any checkpoint that is listed. It may have been removed by then, but is never partly there.
 void read_one(CheckpointManager& manager, std::minstd_rand& random, Complaints& complaints,
               int64_t* newest_seen) {
   const std::vector<CheckpointInfo> all = manager.list();
@@ -92,7 +92,7 @@ void read_one(CheckpointManager& manager, std::minstd_rand& random, Complaints& 
 
 }  // namespace
 
-// Pins what is listed, sees it stay while newer ones come and go, and lets it go again.
+// Pins a listed checkpoint, checks that it stays while newer ones come and go, and unpins it.
 void pin_one(CheckpointManager& manager, std::minstd_rand& random, test::SaveCount& saves,
              Complaints& complaints) {
   const std::vector<CheckpointInfo> all = manager.list();
@@ -163,8 +163,8 @@ TEST_CASE("One writer with retention, eight readers, and pins") {
   CHECK(complaints.first() == "");
   Live last(saved);
   writer.save(last.state, {saved++});
-  // Three by the rule, and the one that a reader restored last with the writer's own manager: it
-  // counts as what the run was resumed from.
+  // Three by the rule, and the one that a reader restored last with the writer's own manager. It
+  // counts as the one from which the run was resumed.
   for (const CheckpointInfo& info : writer.list()) CHECK_FALSE(info.reasons.empty());
   CHECK(writer.list().size() >= 3);
   CHECK(writer.list().size() <= 4);

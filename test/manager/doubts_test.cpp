@@ -15,7 +15,8 @@ using checkpoint::manager::Doubts;
 
 namespace {
 
-// What is said of a loop of `epochs`, each of `steps` calls; `count` makes each call's progress.
+// Returns the warning about a loop of `epochs`, each of `steps` calls. `count` makes each call's
+// progress.
 template <typename Count>
 std::string said(const CheckpointManagerOptions& options, int64_t epochs, int64_t steps,
                  const Count& count) {
@@ -49,10 +50,10 @@ TEST_CASE("A manager without any trigger says so at the first call, once") {
 
 TEST_CASE("Steps that never move, or that start again in each epoch, are warned of once") {
   const auto options = CheckpointManagerOptions().every_n_steps(50);
-  CHECK(contains(said(options, 3, 1, by_epochs), "Progress::step does not move"));
+  CHECK(contains(said(options, 3, 1, by_epochs), "Progress::step does not change"));
   CHECK(said(options, 2, 1, by_epochs).empty());
   const auto never = [](int64_t, int64_t) { return Progress(); };
-  CHECK(contains(said(options, 1, 200, never), "Progress::step does not move"));
+  CHECK(contains(said(options, 1, 200, never), "Progress::step does not change"));
   const std::string again = said(options, 5, 40, [](int64_t epoch, int64_t step) {
     return Progress{epoch, step};
   });
@@ -82,7 +83,7 @@ TEST_CASE("Epochs that are never done, or never move, are warned of once") {
   CHECK(contains(said(options, 10, 10, open), "no epoch is done"));
   CHECK(said(options, 3, 10, open).empty());
   const auto still = [](int64_t, int64_t step) { return Progress{0, step}; };
-  CHECK(contains(said(options, 1, 1000, still), "Progress::epoch has stayed the same"));
+  CHECK(contains(said(options, 1, 1000, still), "the same Progress::epoch, with epoch_done true"));
   const auto right = [](int64_t epoch, int64_t step) {
     return Progress{epoch, epoch * 500 + step, 0, {}, step == 499};
   };

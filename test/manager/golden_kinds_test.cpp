@@ -67,7 +67,7 @@ bool has_item(const CheckpointManager& manager, const std::string& checkpoint,
 std::string fingerprint_of(const State& state) {
   const state::Capture captured = state::capture(state, {});
   Dict tree;
-  // A generator's state is as long as the version of LibTorch has it.
+  // The length of a generator's state depends on LibTorch's version.
   for (const auto& [key, value] : captured.tree.dict()) {
     if (key != Key("rng")) tree.insert(key, value);
   }
@@ -100,7 +100,7 @@ TEST_CASE("Items of every kind restore from checkpoints of every version") {
     CHECK(restored.progress().step == 30);
     CHECK(restored.report.fits());
     CHECK(fingerprint_of(state) == fingerprint_of(expected.state(with_plateau)));
-    // What the tree does not tell.
+    // What the tree does not hold.
     CHECK(live.net->a->weight.is_same(live.net->b->weight));
     CHECK_FALSE(live.net->a->bias.requires_grad());
     CHECK(live.net->is_training());

@@ -186,7 +186,7 @@ constexpr char kName[] = "golden";
 std::vector<std::string> golden_directories() {
   std::vector<std::string> paths;
   for (const auto& entry : fs::directory_iterator(TORCH_CHECKPOINT_GOLDEN)) {
-    // Beside them stand Python's files.
+    // Python's files are in the same directory.
     if (entry.path().filename().string().rfind("libtorch-", 0) == 0) {
       paths.push_back(entry.path().string());
     }
@@ -239,7 +239,7 @@ TEST_CASE("Plain LibTorch of this version reads checkpoints of every version") {
     CHECK(equal(live_tree.at("model"), expected_tree.at("model")));
     for (const auto& entry : optimizers) {
       INFO(path << ", " << entry.first);
-      // The options are not among what every version's own load brings back.
+      // Not every version's own load restores the options.
       const auto state_in = [&](const Dict& tree) {
         return tree.at(entry.first).dict().at("state");
       };

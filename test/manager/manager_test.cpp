@@ -48,7 +48,7 @@ TEST_CASE("A loop saves every n epochs, and a second run goes on where it stoppe
   CHECK(restored->progress().metrics.at("a") == 1.5);
   CHECK(restored->name() == "e3");
   CHECK(restored->skipped.empty());
-  // What was restored is not due again; what comes is, and knows where it came from.
+  // What was restored is not due again. The next save is due, and records its parent.
   CHECK_FALSE(manager.save_if_due(again.state, {3, 300}));
   CHECK(manager.save_if_due(again.state, {5, 500}) == std::string("e5"));
   CHECK(manager.latest()->manifest.parent == "e3");
@@ -318,7 +318,7 @@ TEST_CASE("Modules may be nested 90 levels deep; beyond 100 they are refused by 
 
 namespace {
 
-// Throws what is not an exception, where it is asked to.
+// Throws something that is not an exception, if asked to.
 struct Thrower {
   Value state_dict() const {
     if (in_state_dict) throw 42;
@@ -381,7 +381,7 @@ TEST_CASE(
          "char const*");
     own.in_load = false;
     thrower.in_load = true;
-    said(error_of([&] { plain.restore_latest(state); }), "'thrower' did not take the saved state");
+    said(error_of([&] { plain.restore_latest(state); }), "'thrower' rejected the saved state");
     CHECK(thrower.value == 8);
   }
   SECTION("functions of a restore") {
@@ -478,7 +478,7 @@ TEST_CASE("Whatever a template makes of a name, the checkpoint is listed, restor
       manager.verify(name);
       number.value = 3;
       for (int i = 0; i < 2; ++i) manager.save(number.state, {1, 1, kNaN});
-      // What the run was resumed from stays beside the newest.
+      // The checkpoint from which the run was resumed stays, as well as the newest.
       CHECK(manager.list().size() == 2);
     }
     number.value = 0;
@@ -565,7 +565,7 @@ namespace {
 
 // Two runs of which the first must not touch the second.
 struct TwoRuns {
-  // What the second holds, and the first has been refused: both are as they were.
+  // Checks that calls of the first manager are refused, and change neither run's files.
   void check_refused(CheckpointManager& first, const std::string& place) {
     const std::vector<std::string> before = test::names_in(place);
     for (const auto& call : std::vector<std::function<void()>>{
@@ -633,7 +633,7 @@ TEST_CASE("A run that stands where another one's directory stood is not touched 
   at.check_refused(first, at.run);
   CHECK(names(second) == std::vector<std::string>{"e0"});
   CHECK(fs::exists(at.run + ".old/e50"));
-  // Neither is the second hindered.
+  // The second is not blocked either.
   second.save(at.theirs.state, {1});
   CHECK(names(second) == std::vector<std::string>{"e1"});
 }

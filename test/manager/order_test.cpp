@@ -94,7 +94,7 @@ TEST_CASE("A directory that cannot be written to can be read, and a save says wh
     const std::string error = error_of([&] { manager.save(state, {2}); });
     CHECK(contains(error, "io: "));
     CHECK(contains(error, "Make the directory writable"));
-    // Who only wants what is there is shown the way.
+    // The error says how to restore without saving.
     CHECK(contains(error_of([&] { manager.restore_latest(state); }), "read_only(true)"));
     CheckpointManager looking(root.path(), CheckpointManagerOptions(kOptions).read_only(true));
     CHECK(looking.restore_latest(state));

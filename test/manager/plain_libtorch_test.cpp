@@ -37,7 +37,7 @@ void check_plain_load(OptimizerT& saved, OptimizerT& live, Net& saved_net, Net& 
   CHECK(loss.toDouble() == 0.25);
   CHECK(same_bits(*saved_net, *live_net));
 
-  // Both go on alike, as far as plain LibTorch restores an optimizer.
+  // Both continue alike, as far as plain LibTorch restores an optimizer.
   torch::manual_seed(11);
   const double expected = test::train(saved_net, saved, 5);
   torch::manual_seed(11);

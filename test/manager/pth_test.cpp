@@ -65,7 +65,7 @@ TEST_CASE("A checkpoint as .pth is saved, verified, and restored bit for bit") {
 
   Training again(2);
   CHECK_FALSE(same(training, again));
-  // Whatever a manager is told to write, it reads both.
+  // A manager reads both formats, whichever one it writes.
   CheckpointManager reader(root / "run", CheckpointManagerOptions().lock(false));
   REQUIRE(reader.restore_latest(again.state));
   CHECK(same(training, again));

@@ -178,9 +178,9 @@ TEST_CASE("restore_latest where nothing may be written names read_only") {
   CHECK(contains(error, "read_only(true)"));
   CHECK(contains(error, root / "run"));
   CHECK(restore("run", looking()) == 7);
-  // It would find nothing where no directory is.
+  // A read-only manager would find nothing if the directory does not exist.
   CHECK_FALSE(contains(error_of([&] { restore("new", by_epoch()); }), "read_only(true)"));
-  // Who means to save is not sent there.
+  // The hint about read_only is not for a program that saves.
   CheckpointManager manager = internal::ManagerAccess::open(place, root / "run", by_epoch());
   CHECK_FALSE(contains(error_of([&] { manager.save(number.state, {1}); }), "read_only(true)"));
 }

@@ -157,7 +157,7 @@ TEST_CASE("The link latest is for people: the library never trusts it") {
 
 namespace {
 
-// All that stands in the run's directory but what a test wants to see alone.
+// Removes the files that record earlier checkpoints: a test wants to see other signs of them.
 void forget_history(const Run& run) {
   fs::remove(run.root / "history.jsonl");
   fs::remove(run.root / "latest");

@@ -48,8 +48,8 @@ struct sigaction current(int signal) {
   return action;
 }
 
-// Ends a process of its own by what `steps` does, or with status 7 when that returns. Catch2's own
-// handlers are put out of the way.
+// Runs `steps` in a process of its own, without Catch2's handlers. The process ends with status 7
+// if `steps` returns.
 int status_of_child(const std::function<void()>& steps) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -69,7 +69,7 @@ void raise_later(int signal) {
   ::raise(signal);
 }
 
-// Whatever a test does to a signal, afterwards it is as before.
+// Restores a signal's action at the end of a test.
 class KeepAction {
  public:
   explicit KeepAction(int signal) : signal_(signal), before_(current(signal)) {}
@@ -95,7 +95,7 @@ TEST_CASE("A signal asks for a save, at the next call and in mid-epoch, and then
   CHECK(manager.should_stop());
   CHECK_FALSE(manager.save_if_due(number.state, mid_epoch(3)));
   CHECK(manager.should_stop());
-  // Many signals are one wish.
+  // Many signals ask for one save.
   ::raise(signal);
   ::raise(signal);
   CHECK(manager.save_if_due(number.state, mid_epoch(4)));

@@ -125,7 +125,7 @@ TEST_CASE("As often as saves take a share of the time") {
   save(50);
   CHECK(train(1) == 100);
 
-  // Beside the save each step takes half a second longer: that counts as well.
+  // While the save runs, each step takes half a second longer. That counts as well.
   save(0.1, true);
   for (int i = 0; i < 2; ++i) {
     now += CheckpointManagerOptions::Seconds(1.5);

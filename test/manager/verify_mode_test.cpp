@@ -62,7 +62,7 @@ TEST_CASE("Damage found before leaves the live state as it is; found while readi
       [&] { manager.restore(state, "e1", RestoreOptions().verify(Verify::kWhileReading)); });
   CHECK(contains(error, "corrupt: "));
   CHECK(contains(error, "part of the live state was already written"));
-  // Nobody looks.
+  // Nothing checks the digests.
   manager.restore(state, "e1", RestoreOptions().verify(Verify::kNever));
   CHECK_FALSE(run.holds(1));
 }

@@ -13,7 +13,7 @@ using test::Saved;
 
 namespace {
 
-// What a user's object does that does not like what it is given.
+// How a user's object refuses what it gets.
 struct Refuser {
   int64_t state_dict() const { return 1; }
   void load_state_dict(const Value&) {
@@ -108,7 +108,7 @@ TEST_CASE("A restore that fails changes nothing of any kind of item") {
     check_unchanged(to, "corrupt: ");
     return;
   }
-  // Whatever it was, nothing is in the way of the next restore.
+  // The failure does not prevent the next restore.
   live.last.refuses = false;
   int64_t number = 0;
   State to = live.state(number);

@@ -127,7 +127,7 @@ void check_resume(const Make& make) {
   torch::manual_seed(4);
   test::Net resumed;
   auto live = make(resumed->parameters());
-  // It has a past of its own, of which nothing must stay.
+  // It has taken steps itself, and nothing of them must stay.
   test::train(resumed, *live, 3);
   State to;
   to.add("model", resumed).add("optimizer", *live);

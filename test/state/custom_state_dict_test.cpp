@@ -90,7 +90,7 @@ TEST_CASE("An object that refuses is put back, with all before it, and nothing e
   State to;
   to.add("first", live_first).add("second", live_second).add("model", live);
   const std::string error = error_of([&] { file.restore(to); });
-  CHECK(contains(error, "incompatible: 'second' did not take the saved state"));
+  CHECK(contains(error, "incompatible: 'second' rejected the saved state"));
   CHECK(contains(error, "no such count"));
   CHECK(same_bits(live_first.mean, torch::zeros({3})));
   CHECK(live_first.count == 0);

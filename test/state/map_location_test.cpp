@@ -128,7 +128,8 @@ struct ArchivedPair {
   torch::Tensor left = torch::ones({2}), right = torch::ones({3});
 };
 
-// The meta device is on every machine; what goes there can be seen to have gone, if no more.
+// Every machine has the meta device. A test can check that a tensor has moved there, but not its
+// data.
 c10::Device left_to_meta(const std::string& key, const c10::Device& saved) {
   return contains(key, "left") ? kMeta : saved;
 }
@@ -226,7 +227,7 @@ TEST_CASE("A live tensor that cannot be moved is a mismatch, and nothing has cha
   const auto before = test::copies_of(*live);
   const std::string error =
       error_of([&] { file.restore(to, RestoreOptions().map_location(kMeta)); });
-  CHECK(contains(error, "model.conv.weight: it cannot be moved from cpu to meta"));
+  CHECK(contains(error, "model.conv.weight: the tensor cannot be moved from cpu to meta"));
   CHECK(test::unchanged(*live, before));
 }
 

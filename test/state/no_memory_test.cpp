@@ -1,5 +1,4 @@
-// Tensors that have elements and no memory for them: to read one, or to write into one, would end
-// the process.
+// Tensors that have elements but no memory for them. Reading or writing one would end the process.
 
 #include "support/catch.h"
 #include "support/error_of.h"
@@ -140,7 +139,7 @@ TEST_CASE("A live tensor without memory is no fault of the checkpoint") {
     CHECK(contains(error, "incompatible: "));
     CHECK(contains(error, "z: the tensor here cannot be restored: it is " + words));
     CHECK(live_count == 1);
-    // What has memory is loaded all the same, when it may be a part.
+    // With Strict::kNo, what has memory is still loaded.
     const auto restored = manager.restore_latest(to, RestoreOptions().strict(Strict::kNo));
     REQUIRE(restored);
     CHECK(restored->skipped.empty());

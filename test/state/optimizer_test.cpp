@@ -307,7 +307,7 @@ TEST_CASE("A state of another dtype than its parameter's comes back as it was") 
   Adam optimizer(net->parameters(), AdamOptions(0.01));
   test::train(net, optimizer, 1);
   State state = state_of(net, optimizer);
-  net->to(torch::kDouble);  // LibTorch goes on stepping with a float state.
+  net->to(torch::kDouble);  // LibTorch keeps stepping with a float state.
   const Saved file(state);
   optimizer.state().clear();
   file.restore(state);

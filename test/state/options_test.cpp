@@ -121,7 +121,7 @@ TEST_CASE("rename takes a wrapper's prefix away, or moves a part") {
   }
   CHECK(same_bits(*saved->module, *live));
 
-  // Two keys that become one are no choice to make silently.
+  // If two keys are renamed to one, the library must not choose silently.
   const auto before = copies_of(*live);
   const std::string error = error_of([&] {
     file.restore(to, RestoreOptions()
@@ -174,17 +174,17 @@ TEST_CASE("A conversion that would make other numbers of them is refused") {
     return error;
   };
   CHECK(contains(convert(torch::tensor({1., 1e300, -1e300}, torch::kDouble), torch::kFloat),
-                 "t: dtype float32 here, float64 saved, of which it cannot hold 2 numbers, "
-                 "as 1e+300"));
-  CHECK(contains(convert(torch::tensor({1e6F}), torch::kHalf), "hold 1 number: 1e+06"));
-  CHECK(contains(convert(torch::tensor({1, 300}), torch::kInt8), "hold 1 number: 300"));
-  CHECK(contains(convert(torch::tensor({-1}), torch::kUInt8), "hold 1 number: -1"));
-  CHECK(contains(convert(torch::tensor({1e30F}), torch::kInt), "hold 1 number"));
-  CHECK(contains(convert(torch::tensor({std::nanf("")}), torch::kInt), "hold 1 number: nan"));
+                 "t: dtype float32 here, float64 saved: 2 numbers do not fit, such as 1e+300"));
+  CHECK(contains(convert(torch::tensor({1e6F}), torch::kHalf), "1 number does not fit: 1e+06"));
+  CHECK(contains(convert(torch::tensor({1, 300}), torch::kInt8), "1 number does not fit: 300"));
+  CHECK(contains(convert(torch::tensor({-1}), torch::kUInt8), "1 number does not fit: -1"));
+  CHECK(contains(convert(torch::tensor({1e30F}), torch::kInt), "1 number does not fit"));
+  CHECK(
+      contains(convert(torch::tensor({std::nanf("")}), torch::kInt), "1 number does not fit: nan"));
   CHECK(contains(convert(torch::ones({2}, torch::kComplexDouble) * 1e300, torch::kComplexFloat),
-                 "hold 2 numbers"));
+                 "2 numbers do not fit"));
   CHECK(contains(convert(torch::ones({2}, torch::kComplexFloat), torch::kFloat), "imaginary"));
-  // Rounding is what a conversion is asked for.
+  // Rounding is expected of a conversion.
   const double infinite = std::numeric_limits<double>::infinity();
   CHECK(convert(torch::tensor({0.1, -infinite, 1e-300}, torch::kDouble), torch::kFloat).empty());
   CHECK(convert(torch::tensor({1.5F, -2.5F}), torch::kInt8).empty());

@@ -27,8 +27,8 @@ namespace {
 
 using Indices = std::vector<size_t>;
 
-// The example's number stands in its first pixel. Can end the process after some examples, counted
-// over all workers.
+// The first pixel holds the example's number. Can end the process after some examples, counted over
+// all workers.
 class Points : public torch::data::datasets::Dataset<Points> {
  public:
   explicit Points(size_t size, int kill_after = -1)
@@ -161,7 +161,7 @@ TEST_CASE("After the last batch of an epoch, and after the epoch, are two places
   auto sampler = ResumableSampler::shuffled(10, 7);
   sampler.set_epoch(4);
   pass(sampler, 5);
-  {  // The loop's next_epoch() is 4 again: nothing of it is left, but its end is to be done.
+  {  // The loop's next_epoch() is 4 again: all its examples are done, but not its end.
     auto other = restored(sampler);
     other.set_epoch(4);
     CHECK(pass(other, 5).empty());
@@ -216,15 +216,14 @@ TEST_CASE("A sampler of another size, order or seed is refused, and has not chan
     to.add("sampler", live);
     const std::string error = error_of([&] { file.restore(to); });
     INFO(error);
-    CHECK(contains(error, "incompatible: 'sampler' did not take the saved state"));
+    CHECK(contains(error, "incompatible: 'sampler' rejected the saved state"));
     CHECK(contains(error, why));
     CHECK(live.epoch() == 1);
     CHECK(live.position() == 3);
   };
-  refused(ResumableSampler::shuffled(11, UINT64_MAX), "11 examples here, and 10 saved");
-  refused(ResumableSampler::shuffled(10, 3),
-          "seed 3 here, and by 18446744073709551615 when it was saved");
-  refused(ResumableSampler::sequential(10), "is sequential here, and shuffled when it was saved");
+  refused(ResumableSampler::shuffled(11, UINT64_MAX), "11 examples here, 10 saved");
+  refused(ResumableSampler::shuffled(10, 3), "seed 3 here, 18446744073709551615 saved");
+  refused(ResumableSampler::sequential(10), "is sequential here, but was shuffled when saved");
 
   auto live = ResumableSampler::shuffled(10, UINT64_MAX);
   State to;
@@ -254,7 +253,7 @@ TEST_CASE("A sampler in the middle of a pass is exactly where it was when a rest
     CHECK_THROWS_AS(file.restore(to), Error);
     CHECK(live.epoch() == 3);
     CHECK(live.position() == 2);
-    // The DataLoader goes on with what it has not drawn yet, and the loop may count what it has.
+    // The DataLoader continues with what it has not drawn yet, and the loop may count what it has.
     const Indices order = order_of(10, seed, 3);
     CHECK(*in_loader.next(100) == rest_of(order, 5));
     live.advance(1);

@@ -121,24 +121,24 @@ TEST_CASE("A glob that meets no key is an error that names the nearest") {
     return error;
   };
   CHECK(contains(refused(RestoreOptions().include({"nte.first.*"})),
-                 "RestoreOptions::include: 'nte.first.*' meets no key of the file or of what is "
-                 "live; the nearest are 'net.first.bias' and 'net.first.weight'"));
+                 "RestoreOptions::include: 'nte.first.*' matches no live or saved key; the nearest are "
+                 "'net.first.bias' and 'net.first.weight'"));
   CHECK(contains(refused(RestoreOptions().exclude({"net.*", "bset"})), "the nearest is 'best'"));
   CHECK(contains(refused(RestoreOptions().exclude({"nothing of the kind"})), "there are 'best', "));
-  // Strict::kNo forgives what does not fit, not a slip of the pen.
+  // Strict::kNo accepts what does not fit, but not a typing error.
   refused(RestoreOptions().exclude({"net.fist.*"}).strict(Strict::kNo));
 
   SECTION("what would have met one is said") {
     CHECK(contains(refused(RestoreOptions().include({"net"})), "Write 'net.*' for all"));
     CHECK(contains(refused(RestoreOptions().exclude({"net.first"})), "Write 'net.first.*'"));
     CHECK(contains(refused(RestoreOptions().exclude({"net_optimizer.state.*"})),
-                   "'net_optimizer' is chosen as a whole"));
+                   "Write 'net_optimizer': it is restored as a whole"));
     CHECK(contains(refused(RestoreOptions().items({"nte"})),
                    "RestoreOptions::items names 'nte', which is not in the State; the nearest is "
                    "'net'"));
   }
   SECTION("options that choose nothing together") {
-    CHECK(contains(refused(RestoreOptions().exclude({"*"})), "together choose nothing"));
+    CHECK(contains(refused(RestoreOptions().exclude({"*"})), "together choose no live key"));
     refused(RestoreOptions().include({"net.*"}).exclude({"net*"}));
     refused(RestoreOptions().items({"net"}).include({"best"}));
   }
@@ -148,7 +148,7 @@ TEST_CASE("A glob that meets no key is an error that names the nearest") {
     CHECK_FALSE(same_bits(live.model->layers[1]->weight, saved.model->layers[1]->weight));
     CHECK(live.best == 0);
     CHECK(contains(error_of([&] { file.restore(to, RestoreOptions().include({"net\\*"})); }),
-                   "meets no key"));
+                   "matches no live or saved key"));
   }
   SECTION("an item that is not chosen anyway is met, and so is the generators'") {
     CHECK(
@@ -198,12 +198,12 @@ TEST_CASE("A rename that meets no key is an error that names the nearest") {
   for (const Strict strict : {Strict::kYes, Strict::kNo}) {
     CHECK(contains(
         refused(RestoreOptions().rename("net.odl.", "net.new_.").strict(strict)),
-        "RestoreOptions::rename('net.odl.', 'net.new_.') meets no key of the file; the nearest are "
+        "RestoreOptions::rename('net.odl.', 'net.new_.') matches no saved key; the nearest are "
         "'net.old.bias' and 'net.old.weight'"));
   }
   refused(RestoreOptions().rename("net.old.", "net.new_.").rename("nothing.", "x."));
   CHECK(contains(refused(RestoreOptions().rename("net.", "net.").rename("net.old.", "net.new_.")),
-                 "is never reached: an earlier rename takes every key that it fits"));
+                 "is never used: an earlier rename takes every key that it matches"));
   refused(RestoreOptions().rename([](const std::string& key) { return key; }));
 
   SECTION("one that has been done may stay: the same command goes on after a restart") {
@@ -217,7 +217,7 @@ TEST_CASE("A rename that meets no key is an error that names the nearest") {
                 return key.rfind("net.old.", 0) == 0 ? "net.new_." + key.substr(8) : key;
               }))
               .report.fits());
-    // But not one that gives what is nowhere.
+    // But a rename to a name that does not exist is refused.
     CHECK(contains(error_of([&] { later.restore(to, RestoreOptions().rename("ned.", "met.")); }),
                    "the nearest are 'net.first.bias'"));
   }
@@ -253,7 +253,7 @@ TEST_CASE("A damaged checkpoint is passed over before its names are compared") {
     test::flip_bit(root.path() + "/" + manager.save(from, {2, 2}) + "/checkpoint.pt", 900);
   }
   CheckpointManager manager(root.path());
-  // No older one is taken for a slip of the pen, and none is set aside for it.
+  // After a typing error, no older checkpoint is restored, and none is set aside.
   CHECK(contains(error_of([&] {
                    manager.restore_latest(to, RestoreOptions().rename("net.odl.", "net.new_."));
                  }),
@@ -405,9 +405,9 @@ TEST_CASE("rename moves a part of one module into another, and says what has no 
     CHECK(contains(error_of([&] {
                      Saved(two).restore(one, RestoreOptions().rename("a", "c").rename("b", "c"));
                    }),
-                   "c: 'a' and 'b' both become it"));
+                   "c: 'a' and 'b' are both renamed to it"));
     CHECK(c == 0);
-    // Each other's names are no more than that.
+    // Two items may swap their names.
     State swapped;
     swapped.add("a", a).add("b", b);
     Saved file_of_two(two);
@@ -430,7 +430,7 @@ TEST_CASE("rename reaches training flags, and modules that load themselves") {
   CHECK(same_bits(live->own->inner->weight, saved->own->inner->weight));
   CHECK_FALSE(live->own->is_training());
   CHECK(live->is_training());
-  // Inside, what it has saved goes by the new names too.
+  // What its own save wrote is renamed too.
   State below;
   below.add("net", deep);
   file.restore(below, RestoreOptions().rename("net.old.inner.", "net.old.other."));
@@ -439,7 +439,7 @@ TEST_CASE("rename reaches training flags, and modules that load themselves") {
   // It is chosen whole.
   CHECK(contains(
       error_of([&] { file.restore(below, RestoreOptions().include({"net.old.inner.*"})); }),
-      "'net.old' is chosen as a whole"));
+      "Write 'net.old': it is restored as a whole"));
 }
 
 TEST_CASE("Attributes of TorchScript are chosen and renamed by their keys") {

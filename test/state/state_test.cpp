@@ -122,7 +122,7 @@ TEST_CASE("A number that does not fit is refused with its value and both types")
     const Saved file(from);
     const std::string error = error_of([&] { file.restore(to); });
     CHECK(live == before);
-    // What does not fit is left as it is where a part may be loaded.
+    // With Strict::kNo, what does not fit keeps its value.
     CHECK(file.restore(to, RestoreOptions().strict(Strict::kNo)).report.mismatched.size() == 1);
     CHECK(live == before);
     CHECK(contains(error, "incompatible: "));
@@ -303,7 +303,7 @@ TEST_CASE("Live tensors that overlap get what the file holds for the one added l
     if (!begin_with_whole) state.add("whole", large);
     return state;
   };
-  // In the other order in the file: where they stand there does not count.
+  // Saved in the other order: the position in the file does not matter.
   const test::Saved saved(state_of(!whole_first, whole, part, tail));
 
   torch::Tensor large = torch::zeros({kSize});

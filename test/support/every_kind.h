@@ -22,7 +22,7 @@ inline torch::Tensor ramp(c10::IntArrayRef sizes, double start) {
   return (torch::arange(count, torch::kFloat) / 8 + start).reshape(sizes);
 }
 
-// Saves a count beside its parameters.
+// Saves a count in addition to its parameters.
 struct CountingImpl : torch::nn::Module {
   void save(torch::serialize::OutputArchive& archive) const override {
     Module::save(archive);

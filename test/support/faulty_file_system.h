@@ -30,7 +30,7 @@ struct Fault {
 /// A call that is missing here fails the test that makes it.
 const std::map<std::string, std::vector<Fault>>& faults_by_call();
 
-/// Another file system, of which one call goes wrong. Thread-safe but for arming.
+/// Another file system, with one call that goes wrong. Thread-safe, except `arm`.
 class FaultyFileSystem : public checkpoint::store::FileSystem {
  public:
   /// `real` must outlive this.
@@ -38,11 +38,12 @@ class FaultyFileSystem : public checkpoint::store::FileSystem {
   /// On this one a failed fsync also loses what it was to sync, as the kernel does.
   explicit FaultyFileSystem(MemoryFileSystem& memory);
 
-  /// Calls are counted from 0, anew from here; -1: none goes wrong.
+  /// Counts calls from 0 again. -1: every call succeeds.
   void arm(int call, const Fault& fault);
   void fail(int call, int error_number) { arm(call, {Fault::Kind::kError, error_number}); }
   void heal() { armed_at_ = -1; }
-  /// Runs `event` before that call, beside what `arm` asks for. It must not use this file system.
+  /// Runs `event` before that call, in addition to what `arm` asks for. It must not use this file
+  /// system.
   void before(int call, std::function<void()> event);
   /// The names of the calls since the last `arm`.
   const std::vector<std::string>& calls() const { return calls_; }
@@ -75,10 +76,10 @@ class FaultyFileSystem : public checkpoint::store::FileSystem {
   int drop_cache(int fd) override;
 
  private:
-  // What is to become of the call that is now made.
+  // What must happen to the current call.
   enum class Fate { kHappens, kFails, kHalf, kDead };
   Fate fate_of(const char* call);
-  // Counts the call, and makes it unless it is to fail.
+  // Counts the call, and makes it unless it must fail.
   template <typename Call>
   int pass(const char* name, const Call& call) {
     return fate_of(name) == Fate::kHappens ? call() : -1;

@@ -14,7 +14,7 @@ inline std::string little(uint64_t value, int width) {
   return bytes;
 }
 
-/// Writes zip archives with any field wrong that a test wants wrong.
+/// Writes zip archives in which a test can make any field wrong.
 struct HandmadeZip {
   struct Record {
     std::string name;
@@ -30,7 +30,7 @@ struct HandmadeZip {
     int64_t add_to_bytes = 0;          // To the unpacked size.
     int64_t add_to_compressed = 0;     // To the size in the file.
     uint32_t local_signature = 0x04034b50;
-    bool in_zip64 = false;  // All three numbers stand in the zip64 extra.
+    bool in_zip64 = false;  // The zip64 extra holds all three numbers.
     uint32_t crc32 = 0;
   };
 

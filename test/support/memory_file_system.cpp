@@ -367,7 +367,7 @@ int MemoryFileSystem::resolve(const std::string& path, bool follow_last, Place* 
     const Inode& next = inodes_[found->second];
     if (next.kind == Kind::kLink && (!last || follow_last)) {
       if (links == kMaxLinks) return fail(ELOOP);
-      // Starts anew with the link's target in the link's place.
+      // Starts again, with the link's target in the link's place.
       std::string target = next.content;
       if (target.empty() || target[0] != '/') {
         std::string parent;

@@ -29,9 +29,9 @@ enum class EntryFate {
 
 /// A file system in memory that remembers what a disk would still hold if the machine stopped now:
 /// of each file its bytes as of its last fsync, of each directory its entries as of its last fsync.
-/// Behaves as Linux does for what the seam asks of it. Paths are resolved from its own root; root's
-/// permissions. Copying takes the files along and leaves open descriptors and locks behind, as the
-/// death of the process that had them would. Thread-safe, but for copying and crashing.
+/// Behaves as Linux does for the calls that the seam makes. Paths are resolved from its own root;
+/// root's permissions. A copy has the files, but not the open descriptors and locks, as after the
+/// death of the process that had them. Thread-safe, except copying and crashing.
 class MemoryFileSystem : public checkpoint::store::FileSystem {
  public:
   MemoryFileSystem();
@@ -40,15 +40,15 @@ class MemoryFileSystem : public checkpoint::store::FileSystem {
 
   /// The machine stops and starts again. `seed` draws garbage and coins.
   void crash(DataFate data, EntryFate entries, uint32_t seed = 0);
-  /// What an fsync that failed leaves: what was to be synced does not reach the disk, and later
-  /// fsyncs say that all is well. For a directory, until its entries change again.
+  /// Behaves as after a failed fsync: the unsynced data never reaches the disk, and later fsyncs
+  /// still succeed. For a directory, until its entries change again.
   void fail_sync(int fd);
   /// What `free_bytes` answers. At first 1 TiB.
   void set_free_bytes(uint64_t bytes) { free_bytes_ = bytes; }
 
   /// Puts a file there with its parents, all of it synced.
   void put(const std::string& path, const std::string& content);
-  /// The bytes of a file. Throws std::out_of_range if there is none.
+  /// Returns the bytes of a file. Throws std::out_of_range if it does not exist.
   std::string content(const std::string& path);
   /// The names in a directory, sorted; empty if it is not there.
   std::vector<std::string> names(const std::string& path);
@@ -106,10 +106,10 @@ class MemoryFileSystem : public checkpoint::store::FileSystem {
   struct Place {
     int parent = kNone;  // The directory that holds, or would hold, the last name.
     std::string name;
-    int inode = kNone;  // kNone: nothing stands there.
+    int inode = kNone;  // kNone: the name is free.
   };
 
-  // -1 and errno if a directory on the way is missing or none.
+  // -1 and errno if an entry on the way is missing or not a directory.
   int resolve(const std::string& path, bool follow_last, Place* place, int links = 0) const;
   int existing(const std::string& path, bool follow_last, Place* place) const;
   int add(const Place& place, Kind kind, std::string content);

@@ -31,8 +31,8 @@ inline CommandResult run_command(const std::string& arguments) {
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, output};
 }
 
-/// The same with both streams on a terminal, of 100 columns. Nothing where the system has none to
-/// give, as in a chroot without /dev/pts.
+/// Does the same with both streams on a terminal of 100 columns. Returns nothing if the system
+/// cannot open a terminal, as in a chroot without /dev/pts.
 inline std::optional<CommandResult> run_command_on_terminal(const std::string& arguments) {
   const winsize size{25, 100, 0, 0};
   int terminal = -1;

@@ -14,7 +14,7 @@ class SaveCount {
     ++saves_;
     changed_.notify_all();
   }
-  /// No further save will come: nothing waits any more.
+  /// Ends all waiting: no further save will come.
   void end() {
     const std::lock_guard<std::mutex> hold(mutex_);
     ended_ = true;

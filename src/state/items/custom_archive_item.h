@@ -7,10 +7,10 @@
 
 namespace checkpoint::state {
 
-/// Any object of the user's that has a `save` and a `load` for LibTorch's archives, by reference.
+/// A user's object that has a `save` and a `load` for LibTorch's archives, by reference.
 class CustomArchiveItem final : public Item {
  public:
-  /// `type` is its class's name: another one's state is refused.
+  /// `type` is the name of its class. The state of another class is refused.
   CustomArchiveItem(std::string name, std::string type, CustomSaveLoad object);
   ItemEntry entry() const override;
   Value capture() const override;

@@ -5,12 +5,12 @@
 
 namespace checkpoint::state {
 
-/// Whether the object's type has a `save` or a `load` of its own in place of Module's. Its
-/// submodules are not looked at.
+/// Returns whether the object's type overrides Module's `save` or `load`. Does not check its
+/// submodules.
 bool has_custom_save_or_load(const torch::nn::Module& module);
 
-/// Whether the object's type has a `save` or a `load` that is not the one of `plain`, an object of
-/// exactly one of LibTorch's classes.
+/// Returns whether the object's type overrides `save` or `load` of `plain`, an object of one of
+/// LibTorch's own classes.
 bool has_custom_save_or_load(const torch::optim::Optimizer& optimizer,
                              const torch::optim::Optimizer& plain);
 

@@ -1,7 +1,7 @@
-// A module with a `save` or `load` of its own. What its save writes is compared with what was
-// saved, then its load is called. LibTorch's load gives tensors other memory; KeptTensors puts the
-// elements back into the old memory, so that views and optimizers still refer to it, and can undo
-// all of it.
+// A module whose type overrides `save` or `load`. What its save writes now is compared with what
+// was saved, then its load is called. LibTorch's load gives the tensors other memory. KeptTensors
+// moves the loaded elements into the old memory, so that views and optimizers still refer to it. It
+// can also undo the load.
 
 #include "state/items/custom_module.h"
 
@@ -27,7 +27,7 @@ CustomSaveLoad custom_save_load(Module& module, const std::string& path) {
       [&module](torch::serialize::InputArchive& archive) { module.load(archive); });
 }
 
-// The parameters and buffers of the module and of all below it, each once.
+// Returns the parameters and buffers of the module and of all its submodules, each once.
 std::vector<at::Tensor> tensors_of(const Module& module) {
   std::vector<at::Tensor> tensors;
   std::unordered_set<const c10::TensorImpl*> known;
@@ -41,7 +41,7 @@ std::vector<at::Tensor> tensors_of(const Module& module) {
   return tensors;
 }
 
-// Whether all of them can be copied, to be able to undo; if not, the report says so.
+// Returns whether all tensors can be copied, which undoing needs. If not, the report says so.
 bool have_memory(const Module& module, const std::string& path, RestorePlan& plan) {
   bool have = true;
   const auto check = [&](const auto& named) {
@@ -54,7 +54,8 @@ bool have_memory(const Module& module, const std::string& path, RestorePlan& pla
   return have;
 }
 
-// Elements that share one place cannot be written one by one.
+// Returns whether several elements share one address. Such a tensor cannot be written element by
+// element.
 bool is_expanded(const at::Tensor& tensor) {
   for (int64_t i = 0; i < tensor.dim(); ++i) {
     if (tensor.size(i) > 1 && tensor.stride(i) == 0) return true;
@@ -62,9 +63,9 @@ bool is_expanded(const at::Tensor& tensor) {
   return false;
 }
 
-// A module's tensors with their memory. LibTorch's load gives them other memory, that of the
-// archive's tensors, and so parts them from their views, from tensors that share it, and from
-// code that has kept its address.
+// A module's tensors with their memory, kept during a load. LibTorch's load gives the tensors the
+// memory of the archive's tensors. That separates them from their views, from tensors that share
+// their memory, and from code that has kept an address.
 class KeptTensors {
  public:
   KeptTensors(const Module& module, Copier& copier) {
@@ -73,7 +74,7 @@ class KeptTensors {
     }
   }
 
-  // What was loaded, in the old memory.
+  // Moves what was loaded into the old memory.
   void take_over() {
     const torch::NoGradGuard no_grad;
     std::unordered_set<const void*> old_memory;
@@ -82,7 +83,7 @@ class KeptTensors {
     for (const Kept& kept : kept_) {
       if (!fits(kept) || is_at_home(kept)) continue;
       const at::Tensor values = kept.live.detach();
-      // One tensor may have been loaded into the memory of another, which is written below.
+      // One tensor may have been loaded into the memory of another one, which is written below.
       const bool in_the_way = old_memory.count(values.storage().unsafeGetStorageImpl()) != 0;
       loaded.emplace_back(&kept, in_the_way ? values.clone() : values);
     }
@@ -93,7 +94,7 @@ class KeptTensors {
     }
   }
 
-  // As it was.
+  // Restores the old memory and elements.
   void put_back() {
     const torch::NoGradGuard no_grad;
     for (const Kept& kept : kept_) {
@@ -106,7 +107,7 @@ class KeptTensors {
  private:
   struct Kept {
     at::Tensor live;
-    at::Tensor own;   // Its memory, through a tensor that only this has.
+    at::Tensor own;   // Its memory, in a tensor that only this holds.
     at::Tensor copy;  // Its elements.
   };
 
@@ -128,7 +129,7 @@ class KeptTensors {
   std::vector<Kept> kept_;
 };
 
-// One module's restore, from its plan on.
+// The step that restores one module, and its undo.
 class CustomModuleRestore {
  public:
   CustomModuleRestore(Module& module, const std::string& path, Dict loaded)
@@ -146,7 +147,7 @@ class CustomModuleRestore {
     try {
       if (before_) object_.load(*before_);
     } catch (...) {
-      // The tensors come back nevertheless.
+      // The tensors are still put back below.
     }
     if (kept_) kept_->put_back();
   }
@@ -159,7 +160,7 @@ class CustomModuleRestore {
   std::unique_ptr<Dict> before_;
 };
 
-// Compares the module's own tensors, wherever its save puts them, with what the file has there.
+// Compares the module's own tensors with the saved values at the places where its save writes them.
 class Comparison {
  public:
   Comparison(const Module& module, RestorePlan& plan) : plan_(plan) {
@@ -168,7 +169,7 @@ class Comparison {
     }
   }
 
-  // Whether all fit.
+  // Returns whether all fit.
   bool compare(const Dict& live, const Dict& saved, const std::string& path) {
     for (const auto& [key, value] : live) {
       compare(value, saved.find(key), dotted(path, to_string(key)));

@@ -10,13 +10,14 @@
 
 namespace checkpoint::state {
 
-/// What a module whose type overrides `save` or `load` writes by itself: its whole subtree.
+/// Returns what the module's own `save` writes: its whole subtree. For a module whose type
+/// overrides `save` or `load`.
 Value capture_custom_module(torch::nn::Module& module, const std::string& path);
 
-/// Plans to call the module's own `load`. Those of its parameters and buffers that its `save`
-/// writes are compared with the file first. They keep their identity and, where dtype, shape and
-/// device still agree after `load`, their memory. If anything fails later, all of them get their
-/// old bits back, and the rest is undone by `load` with what `save` said before.
+/// Plans to call the module's own `load`. First compares the parameters and buffers that its `save`
+/// writes with what was saved. They keep their identity. They also keep their memory if dtype,
+/// shape and device are still the same after `load`. If a later step fails, they get their old bits
+/// back. The rest is undone by calling `load` with what `save` wrote before.
 void plan_custom_module(torch::nn::Module& module, const Value& saved, const std::string& path,
                         RestorePlan& plan);
 

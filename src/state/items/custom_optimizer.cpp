@@ -1,3 +1,7 @@
+// An optimizer of the user's own class. What its save writes is restored by its load. Before that,
+// the parameters' names and numbers are compared, because the archive itself has only their
+// positions. After the load, complete_group adds what LibTorch's own reading leaves out.
+
 #include "state/items/custom_optimizer.h"
 
 #include "compat/torch_compat.h"
@@ -26,8 +30,8 @@ const Dict* find_dict(const Dict& tree, const std::string& key) {
   return value != nullptr && value->is_dict() ? &value->dict() : nullptr;
 }
 
-// What torch::optim::serialize writes for a group, and its own reading leaves undone: LibTorch 1.13
-// leaves the options as they are, 2.14 takes one that has its default for unset, and either keeps
+// Restores what torch::optim::serialize writes for a group but does not read back. LibTorch 1.13
+// does not change the options. 2.14 treats an option with its default value as not set. Both keep
 // the state of a parameter that has none in the archive.
 void complete_group(Optimizer& optimizer, OptimizerParamGroup& group, const Dict& saved_group,
                     const Dict& saved_states, const std::string& path) {
@@ -45,6 +49,7 @@ void complete_group(Optimizer& optimizer, OptimizerParamGroup& group, const Dict
   }
 }
 
+// An optimizer that is saved and restored by its class's own functions.
 class CustomOptimizerItem final : public Item {
  public:
   CustomOptimizerItem(std::string name, Optimizer& optimizer, std::string type)
@@ -83,7 +88,8 @@ class CustomOptimizerItem final : public Item {
   }
 
  private:
-  // Nothing in the archive says which parameter a state belongs to but its place.
+  // Compares the parameters, because the archive identifies a state only by its parameter's
+  // position.
   bool compare(const SavedItem& saved, const std::vector<Names>& live, RestorePlan& plan) const {
     const std::vector<Names>& in_file = saved.parameter_names;
     if (!compare_group_counts(live.size(), in_file.size(), name(), plan)) return false;
@@ -96,8 +102,8 @@ class CustomOptimizerItem final : public Item {
     return fits;
   }
 
-  // A state goes where its parameters will be. Scalars stay on the CPU, where they serve on every
-  // device.
+  // A state goes to the device where its parameters will be. A scalar without a counterpart goes to
+  // the CPU, where it works for every device.
   Place place(const RestorePlan& plan) const {
     std::map<std::string, c10::Device> after;
     std::optional<c10::Device> home;

@@ -9,8 +9,9 @@
 
 namespace checkpoint::state {
 
-/// An optimizer of the user's own class: what its `save` writes, restored by its `load`. `type` is
-/// the class's name: another one's state is refused, as are other parameters or another order.
+/// Makes the item for an optimizer of the user's own class. It holds what the optimizer's `save`
+/// writes, and its `load` restores that. `type` is the name of the class. The state of another
+/// class is refused, and so are other parameters or another order of them.
 std::unique_ptr<Item> make_custom_optimizer_item(std::string name,
                                                  torch::optim::Optimizer& optimizer,
                                                  std::string type);

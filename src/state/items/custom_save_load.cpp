@@ -19,7 +19,7 @@ namespace {
 using torch::serialize::InputArchive;
 using torch::serialize::OutputArchive;
 
-// Calls the user's code, and says whose words an exception's are.
+// Calls the user's code. An exception becomes an Error that says what was called.
 template <typename Call>
 void call(ErrorCode code, const std::string& doing, const Call& user_code) {
   try {
@@ -40,7 +40,7 @@ CustomSaveLoad::CustomSaveLoad(std::string path, std::function<void(OutputArchiv
     : path_(std::move(path)), save_(std::move(save)), load_(std::move(load)) {}
 
 Dict CustomSaveLoad::capture() const {
-  base::log_debug("'" + path_ + "' is read by its own save, through an archive in memory");
+  base::log_debug("'" + path_ + "' is captured by its own save, through an archive in memory");
   OutputArchive archive;
   call(ErrorCode::kUnsupported, "'" + path_ + "' cannot be saved: its own save",
        [&] { save_(archive); });

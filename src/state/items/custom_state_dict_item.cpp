@@ -12,7 +12,7 @@
 namespace checkpoint::state {
 namespace {
 
-// Runs a function of the user's; its errors say which item it was.
+// Calls a function of the user. Its errors get `what` before them, which names the item.
 template <typename F>
 auto call(const std::string& what, ErrorCode code, F&& function) {
   try {
@@ -34,7 +34,7 @@ CustomStateDictItem::CustomStateDictItem(std::string name, std::function<Value()
       remember_(std::move(remember)) {
   if (remember_) return;
   remember_ = [this]() -> std::function<void()> {
-    // A copy: neither load_state_dict's writes into the live tensors nor later training change it.
+    // A copy, so that neither load_state_dict nor training changes it.
     return [this, before = Copier().copy(capture())] { write_(before); };
   };
 }
@@ -52,7 +52,7 @@ void CustomStateDictItem::plan(const SavedItem& saved, const ParameterNames&, Re
       read_tree(saved.value, name(), live, follow_map_location(plan), plan));
   plan.add_step(
       [this, fresh] {
-        call("'" + name() + "' did not take the saved state, and nothing was changed",
+        call("'" + name() + "' rejected the saved state; nothing was changed",
              ErrorCode::kIncompatible, [&] { write_(*fresh); });
       },
       remember_());

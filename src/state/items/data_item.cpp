@@ -22,13 +22,15 @@ void for_parameters(const Value& live, const std::string& name, const Visit& vis
   });
 }
 
-// Plans the tensors of a saved tree: those that are parameters here in place, others in new memory.
+// Plans the tensors of a saved tree. Live parameters are restored in place, other tensors in new
+// memory.
 class TensorPlaces {
  public:
   TensorPlaces(const std::string& name, const Value& live, RestorePlan& plan)
       : name_(name), live_(live), plan_(plan) {}
 
-  // Empty if a parameter has nothing in the file: a container without it may not take its place.
+  // Returns the tree to put into the live object. Empty if a live parameter was not saved, because
+  // a container without it must not replace this one.
   std::optional<Value> plan(const Value& saved) {
     Value fresh = format::map_tensors(
         saved, name_, &live_, [this](const at::Tensor& placeholder, const format::TensorPlace& at) {
@@ -90,7 +92,7 @@ void DataItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& 
   if (!plan.selection().takes(name())) return;
   auto put = prepare(saved.value, plan);
   if (put && data_.may_hold_tensors) {
-    // It fits with the file's placeholders; now with the tensors.
+    // The placeholders fit. Now prepare it again, with the tensors that will have the data.
     const auto fresh = TensorPlaces(name(), capture(), plan).plan(saved.value);
     put = fresh ? prepare(*fresh, plan) : nullptr;
   }

@@ -9,9 +9,9 @@
 
 namespace checkpoint::state {
 
-/// Numbers, texts, tensors and containers of these, by reference: replaced whole, in new memory,
-/// but for the tensors that require gradients. An optimizer may hold those too, so they are written
-/// in place, and have names as a module's parameters do.
+/// Numbers, texts, tensors and containers of these, by reference. They are replaced whole, in new
+/// memory, except tensors that require gradients. An optimizer may hold those too, so they are
+/// written in place, and have names like a module's parameters.
 class DataItem final : public Item {
  public:
   DataItem(std::string name, internal::LiveData data);
@@ -23,7 +23,8 @@ class DataItem final : public Item {
   bool has_any_keys() const override { return true; }
 
  private:
-  // What puts the saved data into the live object; null, which the plan knows, if they do not fit.
+  // Returns a function that puts the saved data into the live object. Null if the data does not
+  // fit; the plan's report then says why.
   std::function<void()> prepare(const Value& saved, RestorePlan& plan) const;
 
   internal::LiveData data_;

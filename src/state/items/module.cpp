@@ -1,7 +1,7 @@
-// Modules: their parameters and buffers as a tree, and back into the same tensors. A restore first
-// lays out the saved trees by live keys, since a rename may move a key into another module. Then
-// each live tensor takes its counterpart, and what is left over is unexpected. Submodules with a
-// save of their own are in custom_module.cpp.
+// Captures a module's parameters and buffers as a tree, and restores them into the same tensors. A
+// restore first lists the saved values by their live keys, because a rename may move a key into
+// another module. Then each live tensor takes its counterpart. What is left over is unexpected.
+// custom_module.cpp handles submodules that override save or load.
 
 #include "state/items/module.h"
 
@@ -25,8 +25,8 @@ namespace {
 
 using torch::nn::Module;
 
-// The tensors that a module itself holds; undefined ones (BatchNorm without statistics) are not
-// there, as in Module::save.
+// Visits the tensors that a module itself holds. Skips undefined ones (BatchNorm without
+// statistics), like Module::save.
 template <typename Visit>
 void for_own_tensors(const Module& module, const Visit& visit) {
   for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
@@ -37,7 +37,8 @@ void for_own_tensors(const Module& module, const Visit& visit) {
   }
 }
 
-// Children that LibTorch does not save (torch::nn::Functional) have no state.
+// Visits the children, except those that LibTorch does not save (torch::nn::Functional): they have
+// no state.
 template <typename Visit>
 void for_children(const Module& module, const Visit& visit) {
   for (const auto& child : module.named_children()) {
@@ -45,7 +46,8 @@ void for_children(const Module& module, const Visit& visit) {
   }
 }
 
-// A module and all below it, parents first. (Module::named_modules wants itself in a shared_ptr.)
+// Visits a module and all its submodules, parents first. (Module::named_modules needs the module to
+// be in a shared_ptr.)
 template <typename Visit>
 void for_modules(Module& module, const std::string& path, const Visit& visit) {
   visit(path, module);
@@ -66,7 +68,7 @@ Value capture_module(Module& module, const std::string& path) {
   return tree;
 }
 
-// The topmost modules with a save of their own, each with its path and what it wrote.
+// Visits the topmost modules that override save or load, each with what it wrote and its path.
 template <typename Visit>
 void for_own_saves(Module& module, const Value& captured, const std::string& path,
                    const Visit& visit) {
@@ -88,13 +90,13 @@ std::vector<at::Tensor> all_tensors(const Module& module) {
 }
 
 void plan_requires_grad(at::Tensor live, const Value& saved, RestorePlan& plan) {
-  // Only a leaf may change it, and only one that can have a gradient.
+  // Only a leaf may change requires_grad, and only one that can have a gradient.
   if (!live.is_leaf() || !(live.is_floating_point() || live.is_complex())) return;
   const bool wanted = saved.to_tensor().requires_grad();
   plan.add_final([live, wanted]() mutable { live.set_requires_grad(wanted); });
 }
 
-// The keys of all tensors, and the paths of the topmost modules that are restored whole.
+// Visits the keys of all tensors, and the paths of the topmost modules that are restored whole.
 template <typename Visit>
 void for_keys(const Module& module, const std::string& path, CustomLoad custom_load,
               const Visit& visit) {
@@ -109,8 +111,7 @@ void for_keys(const Module& module, const std::string& path, CustomLoad custom_l
   });
 }
 
-// One module's restore: first the saved tree is laid out by live keys, then each live tensor takes
-// its counterpart out, and what is left is unexpected.
+// Plans one module's restore, in the steps of the first lines of this file.
 class ModulePlan {
  public:
   ModulePlan(const std::string& path, CustomLoad custom_load, RestorePlan& plan)
@@ -126,7 +127,8 @@ class ModulePlan {
   }
 
  private:
-  // The topmost modules with a load of their own: what is below them is theirs.
+  // Finds the topmost modules that override save or load. Everything below such a module belongs to
+  // it.
   void find_own_loads(Module& module, const std::string& path) {
     if (custom_load_ == CustomLoad::kIgnored) return;
     if (has_custom_save_or_load(module)) {
@@ -138,7 +140,7 @@ class ModulePlan {
     });
   }
 
-  // Nested dicts and dotted names come to the same.
+  // Treats nested dicts and dotted names alike.
   void lay_out(const Value& value, const std::string& path) {
     const Selection& selection = plan_.selection();
     const std::string live_key =
@@ -163,7 +165,7 @@ class ModulePlan {
   }
 
   void note_second(const std::string& live_key, const std::string& path) {
-    plan_.mismatched(live_key, "'" + path + "' is not the only saved key that becomes it");
+    plan_.mismatched(live_key, "'" + path + "' is not the only saved key that is renamed to it");
   }
 
   void match(Module& module, const std::string& path) {
@@ -207,7 +209,7 @@ class ModulePlan {
   CustomLoad custom_load_;
   RestorePlan& plan_;
   std::map<std::string, const Value*> leaves_;             // By live keys.
-  std::map<std::string, std::optional<Value>> own_loads_;  // By live paths; if found in the file.
+  std::map<std::string, std::optional<Value>> own_loads_;  // By live paths; empty if not saved.
 };
 
 }  // namespace
@@ -221,7 +223,7 @@ void ModuleItem::visit_keys(const std::function<void(const std::string&)>& visit
 
 void ModuleItem::name_parameters(ParameterNames& names) const {
   for (const auto& parameter : module_->named_parameters()) {
-    // The first name of a parameter that has several (tied weights).
+    // A parameter with several names (tied weights) keeps its first one.
     names.emplace(parameter.value().unsafeGetTensorImpl(), dotted(name(), parameter.key()));
   }
 }
@@ -259,7 +261,7 @@ std::vector<at::Tensor> ModuleItem::answers_for(const Value& live) const {
 std::vector<std::string> ModuleItem::unsaved(const Value& live) const {
   if (is_empty(live) && all_tensors(*module_).empty()) {
     return {'\'' + name() +
-            "' holds no parameters and no buffers: register what it consists of "
+            "' holds no parameters and no buffers: register its parts "
             "(register_module, register_parameter, register_buffer)"};
   }
   std::vector<std::string> lines;
@@ -277,7 +279,7 @@ void ModuleItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan
   if (!plan.options().restore_modes()) return;
   const std::set<std::string> eval(saved.eval_modules.begin(), saved.eval_modules.end());
   plan.add_final([this, eval] {
-    // Parents come first, and train() reaches their children, who then get their own.
+    // Parents come first: train() also sets their children, which then get their own mode.
     for_modules(*module_, name(), [&](const std::string& path, Module& module) {
       module.train(eval.count(path) == 0);
     });
@@ -294,7 +296,7 @@ void plan_whole_module(Module& module, const Value& saved, const std::string& fi
   if (!plan.options().items().empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "RestoreOptions::items chooses items of a State; a module has no items", file, 0,
-                "Choose by include, whose keys here are '0.weight' and the like.");
+                "Use include, with keys such as '0.weight'.");
   }
   SelectionCheck check(plan.selection());
   if (check.is_needed()) {

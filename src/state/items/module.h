@@ -9,8 +9,8 @@
 
 namespace checkpoint::state {
 
-/// A module: its parameters, its buffers and its children's, by name, as Module::save writes them;
-/// and what any of them writes by a `save` of its own.
+/// A module: its parameters and buffers and those of its submodules, by name, as Module::save
+/// writes them. For a submodule that overrides `save` or `load`: what its `save` writes.
 class ModuleItem final : public Item {
  public:
   ModuleItem(std::string name, std::shared_ptr<torch::nn::Module> module);
@@ -30,20 +30,20 @@ class ModuleItem final : public Item {
   std::shared_ptr<torch::nn::Module> module_;
 };
 
-/// Whether a module's own `save` and `load` (custom_module.h) have a say.
+/// Whether a module's own `save` and `load` (custom_module.h) are used.
 enum class CustomLoad { kCalled, kIgnored };
 
-/// Plans to restore a module from saved trees, nested or with dotted names. `path` is what its keys
-/// begin with, and may be empty; what of the trees becomes a key elsewhere is passed by.
+/// Plans to restore a module from saved trees, nested or with dotted names. The live keys begin
+/// with `path`, which may be empty. Ignores saved keys whose new names are outside `path`.
 void plan_module(torch::nn::Module& module, const std::vector<SavedPart>& saved,
                  const std::string& path, CustomLoad custom_load, RestorePlan& plan);
 
-/// Plans to restore a module from a file that is nothing but that module's tree, or from such a
-/// tree; `file` is its path. Throws Error(invalid_argument) as SelectionCheck does.
+/// Plans to restore a module from a tree that holds only this module. `file` is the path of the
+/// tree's file, or empty. Throws Error(invalid_argument) as SelectionCheck does.
 void plan_whole_module(torch::nn::Module& module, const Value& saved, const std::string& file,
                        RestorePlan& plan);
 
-/// Adds to the plan's report all chosen keys of a saved tree, as unexpected.
+/// Reports all chosen keys of a saved tree as unexpected.
 void note_unexpected(const Value& saved, const std::string& path, RestorePlan& plan);
 
 }  // namespace checkpoint::state

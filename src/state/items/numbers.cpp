@@ -14,9 +14,9 @@ bool is_number(Value::Kind kind) {
   return kind == Value::Kind::kInt || kind == Value::Kind::kDouble;
 }
 
-// What was saved, its type first: "the int 300", "a tensor".
+// Describes what was saved, its type first: "the int 300", "a tensor".
 std::string what_was_saved(const Value& saved, const std::string& saved_type) {
-  // As make_unsigned_item and make_long_double_item write what lies beyond int64 and double.
+  // make_unsigned_item and make_long_double_item write numbers beyond int64 and double as text.
   const bool is_text = saved.kind() == Value::Kind::kString;
   if (is_text && saved_type == "int") return "the uint64 " + saved.to_string();
   if (is_text && saved_type == "double") return "the long double " + saved.to_string();

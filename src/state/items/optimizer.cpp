@@ -1,6 +1,6 @@
 // LibTorch's own optimizers. The tree has the layout of Optimizer::save, so plain LibTorch reads
-// it. A restore matches parameters by their names, or by position if a name is not known. It plans
-// new states first, and replaces the old ones when nothing can fail any more.
+// it. A restore matches parameters by their names, or by position if a name is unknown. It plans
+// new states first. It replaces the old ones last, when nothing can fail any more.
 
 #include "state/items/optimizer.h"
 
@@ -29,7 +29,7 @@ using Names = std::vector<std::string>;
 
 Value size_tensor(size_t size) { return torch::tensor(static_cast<int64_t>(size)); }
 
-// Of names that outlive them.
+// The position of each name. The names must outlive this.
 using Positions = std::unordered_map<std::string_view, int64_t>;
 
 Positions positions(const Names& names) {
@@ -43,7 +43,7 @@ bool are_distinct(const Positions& positions, const Names& names) {
   return positions.size() == names.size() && positions.count("") == 0;
 }
 
-// How many tensors of a parameter's size the optimizer keeps for it.
+// Returns how many tensors of a parameter's size the optimizer keeps for it.
 uint64_t tensors_for_each(const torch::optim::OptimizerOptions& options) {
   using namespace torch::optim;
   if (const auto* adam = dynamic_cast<const AdamOptions*>(&options)) return 2 + adam->amsgrad();
@@ -55,6 +55,7 @@ uint64_t tensors_for_each(const torch::optim::OptimizerOptions& options) {
   return dynamic_cast<const AdagradOptions*>(&options) != nullptr ? 1 : 0;
 }
 
+// One of LibTorch's own optimizers, or one of a class derived from it that adds no save or load.
 class OptimizerItem final : public Item {
  public:
   // `type` is the class's name: the codec's, or that of a class derived from it.
@@ -101,7 +102,7 @@ class OptimizerItem final : public Item {
       groups.insert("param_groups/" + std::to_string(g), std::move(saved_group));
     }
     Dict tree;
-    tree.insert("pytorch_version", "1.5.0");  // What Optimizer::load insists on.
+    tree.insert("pytorch_version", "1.5.0");  // Optimizer::load requires it.
     tree.insert("state", std::move(states));
     tree.insert("param_groups", std::move(groups));
     return tree;
@@ -121,7 +122,7 @@ class OptimizerItem final : public Item {
   }
 
  private:
-  // In the file, the state of the group's i-th parameter has the key first_index + i.
+  // The saved state of the group's parameter i has the key first_index + i.
   void plan_group(const SavedItem& saved, size_t g, size_t first_index, const Names& live,
                   OptimizerStates& states, RestorePlan& plan) {
     const std::string path = dotted(name(), "param_groups." + std::to_string(g));
@@ -134,7 +135,7 @@ class OptimizerItem final : public Item {
       if (matches[p] < 0) continue;
       const std::string key = std::to_string(first_index + static_cast<size_t>(matches[p]));
       const Value* saved_state = saved_states.find(key);
-      if (saved_state == nullptr) continue;  // It had not stepped yet: nor will this one have.
+      if (saved_state == nullptr) continue;  // No step yet: no state.
       plan_state(*saved_state, group.params()[p], live[p], key, states, plan);
     }
     const Dict& saved_group =
@@ -142,8 +143,9 @@ class OptimizerItem final : public Item {
     codec_.plan_options(saved_group.at("options"), group.options(), dotted(path, "options"), plan);
   }
 
-  // For each live parameter the saved one that it is, or -1. By name where all have one: then their
-  // order may be another. Otherwise by position, as LibTorch does.
+  // Returns, for each live parameter, the position of the saved one, or -1. Matches by name if all
+  // parameters have distinct names; their order may then differ. Otherwise matches by position, as
+  // LibTorch does.
   std::vector<int64_t> match(const Names& in_file, const Names& live, const std::string& path,
                              RestorePlan& plan) const {
     std::vector<int64_t> matches(live.size(), -1);

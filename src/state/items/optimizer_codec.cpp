@@ -23,10 +23,10 @@ namespace checkpoint::state {
 namespace {
 
 using namespace torch::optim;
-// Of c10's optional or the standard's, as LibTorch's version has it.
+// Uses c10's optional or the standard's, depending on LibTorch's version.
 using OptionalTensors = std::remove_reference_t<decltype(std::declval<LBFGSParamState&>().al())>;
 
-// Fields to a dict, as Optimizer::save writes them: undefined tensors are left out.
+// Writes fields to a dict, as Optimizer::save does: undefined tensors are left out.
 class FieldWriter {
  public:
   template <typename T>
@@ -49,9 +49,9 @@ class FieldWriter {
   void put(const char* name, const std::deque<at::Tensor>& field) {
     dict_.insert(name, Value::List(field.begin(), field.end()));
   }
-  // LBFGS's "al" alone. It is scratch: step() writes each of its elements before it reads it, and
-  // makes a new one if it has none. Half filled it holds undefined tensors, which no archive can
-  // hold, so it is then left out.
+  // Only LBFGS's "al" has this type. It is scratch memory: step() writes each element before
+  // reading it, and makes a new "al" if there is none. A partly filled one holds undefined tensors,
+  // which an archive cannot hold, so it is then left out.
   void put(const char* name, const OptionalTensors& field) {
     if (!field) return;
     for (const at::Tensor& tensor : *field) {
@@ -71,7 +71,7 @@ class FieldWriter {
   Dict dict_;
 };
 
-// A dict to fields. Whatever is missing or of another kind goes into the plan's report.
+// Reads fields from a dict. What is missing or of another kind goes into the plan's report.
 class FieldReader {
  public:
   // `like` holds the live tensors to reuse, field by field; `device` is where new ones go.
@@ -152,6 +152,7 @@ class FieldReader {
   bool fits_ = true;
 };
 
+// The codec of one optimizer class, from the fields of its options and state.
 template <typename OptimizerT, typename OptionsT, typename StateT>
 class TypedCodec final : public OptimizerCodec {
  public:

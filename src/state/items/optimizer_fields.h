@@ -1,7 +1,7 @@
 #pragma once
 
-// The fields of LibTorch's optimizers' options and states, by their names in Optimizer::save. One
-// list serves both directions: the visitor either reads or writes each field.
+// The fields of the options and states of LibTorch's optimizers, by their names in Optimizer::save.
+// Each list serves both directions: the visitor either reads or writes each field.
 
 #include <torch/optim/adagrad.h>
 #include <torch/optim/adam.h>

@@ -3,7 +3,8 @@
 //   {"state": {0: {"step": tensor, "exp_avg": …}, …},
 //    "param_groups": [{"lr": …, …, "params": [0, 1, …]}, …]}
 //
-// LibTorch's classes have the same fields as Python's, and Python's have more options.
+// LibTorch's classes have the same fields as Python's. Python's have more options (PythonOption): a
+// save writes their defaults, and a load refuses values that would change the steps.
 
 #include "state/items/optimizer_codec.h"
 #include "state/items/optimizer_match.h"
@@ -36,12 +37,12 @@ using torch::optim::Optimizer;
 using torch::optim::OptimizerParamGroup;
 using torch::optim::OptimizerParamState;
 
-/// An option that Python's optimizer has, and LibTorch's has not.
+/// An option that Python's optimizer has and LibTorch's does not.
 struct PythonOption {
   const char* name;
-  /// What Python's constructor gives it.
+  /// Its default in Python.
   Value normal;
-  /// Whether another value makes the steps others: then LibTorch cannot continue as Python would.
+  /// Whether another value changes the steps. LibTorch could then not continue as Python would.
   bool changes_steps;
 };
 
@@ -60,12 +61,12 @@ const OptimizerCodec& codec_of(const Optimizer& optimizer) {
   if (codec == nullptr) codec = state::find_base_codec(optimizer);
   if (codec == nullptr || codec->is_flat()) {
     throw Error(ErrorCode::kUnsupported,
-                "only SGD, Adam, AdamW, RMSprop and Adagrad have a form that Python shares");
+                "only SGD, Adam, AdamW, RMSprop and Adagrad can be exchanged with Python");
   }
   return *codec;
 }
 
-// As Python counts steps: in a tensor, and in float32 where that can hold the number.
+// Returns a step count as Python holds it: in a tensor, of float32 if that can hold the number.
 Value step_tensor(int64_t steps) {
   const auto narrow = static_cast<float>(steps);
   const bool is_exact = static_cast<double>(narrow) == static_cast<double>(steps);
@@ -82,7 +83,7 @@ Value to_python(const Dict& state) {
   return result;
 }
 
-// A number that Python may hold in a tensor.
+// Returns a number that Python may hold in a tensor as a plain number.
 Value plain_number(const Value& value) {
   if (!value.is_tensor() || value.to_tensor().numel() != 1) return value;
   const at::Tensor& number = value.to_tensor();
@@ -93,8 +94,8 @@ Value plain_number(const Value& value) {
   return number.to(torch::kDouble).item<double>();
 }
 
-// The same for what LibTorch counts in an int64_t. What is not such a number stays what it is, for
-// the plan to refuse.
+// Does the same for what LibTorch counts in an int64_t. Any other value stays as it is, and the
+// plan refuses it.
 Value plain_count(const Value& value) {
   const Value number = plain_number(value);
   if (number.kind() != Value::Kind::kDouble) return number;
@@ -130,7 +131,7 @@ bool is_same(const Value& left, const Value& right) {
          left.to_bool() == right.to_bool();
 }
 
-// Plans what Python's state_dict says into a live optimizer.
+// Plans to load Python's state_dict into a live optimizer.
 class Loader {
  public:
   Loader(Optimizer& optimizer, RestorePlan& plan)
@@ -160,7 +161,7 @@ class Loader {
   }
 
  private:
-  // Whether all tensors have memory; if not, the report says so.
+  // Returns whether all tensors have memory. If not, the report says so.
   bool can_be_read(const Value& saved) {
     bool can_be = true;
     format::for_each_tensor(saved, format::Path(), [&](const Value& entry, const auto& path) {
@@ -186,7 +187,7 @@ class Loader {
     for (size_t p = 0; p < live.params().size(); ++p) {
       const int64_t index = params->list()[p].to_int();
       const Value* state = states.find(index);
-      if (state == nullptr) continue;  // It had not stepped yet: nor will this one have.
+      if (state == nullptr) continue;  // No step yet: no state.
       load_state(state->dict(), live.params()[p], "state." + std::to_string(index));
     }
   }
@@ -204,7 +205,7 @@ class Loader {
                           " is ignored: LibTorch has no such option");
       } else if (option->changes_steps && !is_same(value, option->normal)) {
         plan_.mismatched(dotted(path, name), std::string("LibTorch's ") + codec_.type() +
-                                                 " cannot do what Python's does with it");
+                                                 " does not support the saved value");
       }
     }
   }

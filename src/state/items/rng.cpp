@@ -29,7 +29,7 @@ void set_state(at::Generator generator, const at::Tensor& state) {
   generator.set_state(state);
 }
 
-// The CUDA devices that this process has used.
+// Returns the CUDA devices that this process has used.
 std::vector<c10::DeviceIndex> cuda_devices_in_use() {
   std::vector<c10::DeviceIndex> devices;
   if (!torch::cuda::is_available()) return devices;
@@ -47,7 +47,8 @@ at::Generator generator_of(const c10::Device& device) {
                          : at::globalContext().defaultGenerator(device);
 }
 
-// A generator checks what it is given, and refuses a state of the wrong size or of no sense.
+// Plans to set one generator's state. The generator itself throws for a state of the wrong size or
+// without meaning.
 void plan_generator(const c10::Device& device, const at::Tensor& placeholder,
                     const std::string& key, RestorePlan& plan) {
   if (placeholder.scalar_type() != c10::kByte || placeholder.dim() != 1) {
@@ -99,7 +100,7 @@ void RngItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& p
     return true;
   };
   if (!plan_device(c10::kCPU)) plan.missing(dotted(name(), "cpu"));
-  // A device that was not in use when it was saved has nothing to come back to.
+  // A device that was not in use at the save has no saved state, and keeps its own.
   for (const c10::DeviceIndex index : cuda_devices_in_use()) plan_device(cuda(index));
 }
 

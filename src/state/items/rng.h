@@ -7,7 +7,7 @@
 namespace checkpoint::state {
 
 /// LibTorch's default random generators: the CPU's, and that of each CUDA device in use. A device
-/// counts as in use when this process has a context on it; none is ever created.
+/// is in use if this process has a context on it. This item never creates one.
 class RngItem final : public Item {
  public:
   RngItem() : Item(kRngName) {}
@@ -16,9 +16,10 @@ class RngItem final : public Item {
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
 };
 
-/// A CUDA generator's state as another version of LibTorch holds it: all versions end it with the
-/// seed and the offset, 8 bytes each; 1.13 puts 800 bytes of an older generator before them.
-/// `live` is a state of the version at hand. Throws Error(incompatible) if either is too short.
+/// Converts a CUDA generator's state that another version of LibTorch has saved. In all versions it
+/// ends with the seed and the offset, 8 bytes each. 1.13 puts 800 bytes of an older generator
+/// before them. `live` is a state of the running version. Throws Error(incompatible) if either is
+/// too short.
 at::Tensor convert_cuda_state(const at::Tensor& saved, const at::Tensor& live);
 
 }  // namespace checkpoint::state

@@ -11,7 +11,7 @@
 namespace checkpoint::internal {
 namespace {
 
-// A container may hold millions: the first few say what is wrong.
+// A container may hold millions of values: the first few misfits say what is wrong.
 constexpr size_t kMostMisfits = 10;
 
 std::string a_kind(Value::Kind kind) { return std::string("a ") + to_string(kind); }
@@ -76,10 +76,10 @@ bool SavedData::read(double& into) const {
   if (kind() == Value::Kind::kInt) {
     const int64_t number = value_.to_int();
     into = static_cast<double>(number);
-    // Beyond the largest int64_t nothing can be compared as one.
+    // A double of 2^63 or more cannot be converted to int64_t for the comparison.
     if (into < 9223372036854775808.0 && static_cast<int64_t>(into) == number) return true;
     refuse("a double here, and the int " + std::to_string(number) +
-           " saved, which no double is equal to");
+           " saved, which a double cannot hold exactly");
     return false;
   }
   if (!is(Value::Kind::kDouble)) return false;
@@ -107,7 +107,7 @@ Value unsigned_value(uint64_t number) {
 
 Value long_double_value(long double number) {
   const auto narrow = static_cast<double>(number);
-  // One that is not equal to itself is not a number, and becomes that.
+  // A NaN, which is not equal to itself, becomes a double's NaN.
   if (static_cast<long double>(narrow) == number || number != number) return narrow;
   std::array<char, 64> text;
   const auto end =

@@ -1,5 +1,7 @@
-// LibTorch's schedulers. They have no save or load, and their fields are private (private_member.h
-// opens them). Counters are restored. Configuration, which the constructor was given, is compared.
+// LibTorch's schedulers. They have no save or load, and their fields are private; private_member.h
+// gives access to them. A scheduler is a list of fields. Counters are restored. Configuration,
+// which comes from the constructor, is only compared. The learning rates are in the optimizer, and
+// come back with it.
 
 #include "state/items/scheduler.h"
 
@@ -23,7 +25,6 @@
 namespace checkpoint::state {
 namespace {
 
-// LibTorch's schedulers have no save or load, and their fields are private.
 TORCH_CHECKPOINT_OPEN_MEMBER(StepCount, torch::optim::LRScheduler::step_count_)
 TORCH_CHECKPOINT_OPEN_MEMBER(StepSize, torch::optim::StepLR::step_size_)
 TORCH_CHECKPOINT_OPEN_MEMBER(Gamma, torch::optim::StepLR::gamma_)
@@ -44,8 +45,8 @@ TORCH_CHECKPOINT_OPEN_MEMBER(PlateauLastEpoch, Plateau::last_epoch)
 TORCH_CHECKPOINT_OPEN_MEMBER(PlateauBadEpochs, Plateau::num_bad_epochs)
 #endif
 
-// One number or text of a scheduler's. Without `write` it is configuration: compared, not restored.
-// What is written fits `type`.
+// One number or text of a scheduler. A field without `write` is configuration: compared, not
+// restored. Only values that fit `type` are written.
 struct Field {
   std::string name;
   std::function<Value()> read;
@@ -53,7 +54,8 @@ struct Field {
   internal::NumberType type = {"", 0, false, false};
 };
 
-// The shortest text that reads back as the number; a float's own, not that of the double it became.
+// Returns the shortest text that reads back as the number. For a float that became a double, that
+// is the float's text.
 std::string text_of(double number) {
   char text[32];
   const auto narrow = static_cast<float>(number);
@@ -81,6 +83,7 @@ std::string text_of(const Value& value) {
   }
 }
 
+// A scheduler, by its fields.
 class SchedulerItem final : public Item {
  public:
   SchedulerItem(std::string name, std::string type, std::vector<Field> fields)
@@ -136,12 +139,13 @@ std::function<Value()> reader(const Scheduler& scheduler, T member) {
   return [&scheduler, member] { return Value(scheduler.*member); };
 }
 
-// What the constructor was given, and nothing changes later.
+// Makes a field for a constructor argument that never changes later.
 template <typename Scheduler, typename T>
 Field configuration(std::string name, const Scheduler& scheduler, T member) {
   return {std::move(name), reader(scheduler, member), nullptr};
 }
 
+// Makes a field for an integer that is restored.
 template <typename Scheduler, typename Class, typename T>
 Field counter(std::string name, Scheduler& scheduler, T Class::*member) {
   static_assert(std::is_integral_v<T> && sizeof(T) < sizeof(int64_t));
@@ -152,14 +156,14 @@ Field counter(std::string name, Scheduler& scheduler, T Class::*member) {
 }
 
 [[noreturn]] void refuse(const std::string& name) {
-  throw Error(
-      ErrorCode::kUnsupported,
-      "State::add(\"" + name +
-          "\"): this scheduler is not one of LibTorch's own, StepLR and "
-          "ReduceLROnPlateauScheduler, but of a class derived from them or from LRScheduler",
-      "", 0,
-      "Give the class `checkpoint::Value state_dict() const` and `void "
-      "load_state_dict(const checkpoint::Value&)`, and add it as that class.");
+  throw Error(ErrorCode::kUnsupported,
+              "State::add(\"" + name +
+                  "\"): the scheduler's class is not StepLR or ReduceLROnPlateauScheduler, but "
+                  "derived from "
+                  "one of them or from LRScheduler",
+              "", 0,
+              "Give the class `checkpoint::Value state_dict() const` and `void "
+              "load_state_dict(const checkpoint::Value&)`, and add it as that class.");
 }
 
 }  // namespace

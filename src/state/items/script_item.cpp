@@ -1,3 +1,7 @@
+// Captures a TorchScript module's attributes as a tree, submodules nested, and restores them. A
+// live tensor is restored in place. Any other attribute is replaced as a whole, if the saved value
+// has a type that the attribute accepts.
+
 #include "state/items/script_item.h"
 
 #include "format/torch/ivalue.h"
@@ -19,7 +23,7 @@ using ScriptModule = torch::jit::Module;
 
 constexpr char kTraining[] = "training";
 
-// The keys of all attributes that are not submodules.
+// Visits the keys of all attributes that are not submodules.
 void visit_attributes(const ScriptModule& module, const std::string& path,
                       const std::function<void(const std::string&)>& visit) {
   for (const auto& attribute : module.named_attributes(/*recurse=*/false)) {
@@ -33,7 +37,7 @@ void visit_attributes(const ScriptModule& module, const std::string& path,
   }
 }
 
-// An attribute that is not a live tensor: it is replaced as a whole.
+// Plans an attribute that is not a live tensor: it is replaced as a whole.
 void plan_attribute(const ScriptModule& module, const std::string& name, const c10::IValue& live,
                     const Value& saved, const std::string& path, RestorePlan& plan) {
   const c10::IValue wanted = format::to_ivalue(
@@ -73,7 +77,7 @@ void plan_script(const ScriptModule& module, const Value& saved, const std::stri
     } else if (entry == nullptr) {
       plan.missing(key);
     } else if (entry->is_dict()) {
-      plan.mismatched(key, "no module here, and one saved");
+      plan.mismatched(key, "not a module here, and a module saved");
     } else if (live.isTensor() && live.toTensor().defined() && entry->is_tensor()) {
       plan.restore_in_place(live.toTensor(), entry->to_tensor(), key);
     } else {

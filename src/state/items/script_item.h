@@ -9,8 +9,8 @@
 namespace checkpoint::state {
 
 /// A TorchScript module, by reference: its parameters, buffers and other attributes, submodules
-/// nested. Its code is not part of it. Tensors are restored in place, other attributes are set; the
-/// training flag is saved, and the live one stays, as with an nn::Module.
+/// nested. Its code is not saved. Tensors are restored in place, other attributes are set. The
+/// training flag is saved but not restored.
 class ScriptItem final : public Item {
  public:
   ScriptItem(std::string name, torch::jit::Module& module);

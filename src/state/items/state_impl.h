@@ -8,7 +8,7 @@
 namespace checkpoint {
 
 struct State::Impl {
-  // Below the items, which refer to them.
+  // Declared before the items, which refer to them, so that it is destroyed after them.
   std::vector<std::shared_ptr<const void>> kept_alive;
   std::vector<std::unique_ptr<state::Item>> items;
   bool rng = true;
@@ -16,7 +16,7 @@ struct State::Impl {
 
 namespace internal {
 
-/// The library's own way into a State.
+/// Gives the library access to a State's items.
 struct StateAccess {
   static State::Impl& get(const State& state) { return *state.impl_; }
 };

@@ -125,7 +125,7 @@ ItemEntry TreeItem::entry() const { return {name(), "value", "value", {}}; }
 Value TreeItem::capture() const { return value_; }
 
 void TreeItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
-  // New memory in place of each placeholder, filled when the plan is run.
+  // Puts new memory in place of each placeholder. It is filled when the plan runs.
   const auto place = [&plan](const at::Tensor& placeholder, const format::TensorPlace& place) {
     return plan.restore_new(placeholder, place.key(), format::device_of(place, c10::kCPU));
   };

@@ -11,15 +11,15 @@
 
 namespace checkpoint::state {
 
-/// A number or text of the user's, by reference.
+/// A user's number or text, by reference.
 class ValueItem final : public Item {
  public:
-  /// Why a saved value cannot be written; "" if it can. The text is the item's type in the
+  /// Returns why a saved value cannot be written; "" if it can. The text is the item's type in the
   /// manifest.
   using Misfit = std::function<std::string(const Value&, const std::string&)>;
 
-  /// `write` may throw: then it has changed nothing. Without `misfit` it is given values of this
-  /// kind.
+  /// `write` may throw, but must not have changed anything then. Without `misfit`, it gets only
+  /// values of this kind.
   ValueItem(std::string name, Value::Kind kind, std::function<Value()> read,
             std::function<void(const Value&)> write, Misfit misfit = nullptr);
   ItemEntry entry() const override;
@@ -33,17 +33,18 @@ class ValueItem final : public Item {
   Misfit misfit_;
 };
 
-/// A number that a Value holds: what `write` is given fits the type.
+/// Makes the item for a number that a Value can hold. `write` gets only values that fit the type.
 std::unique_ptr<Item> make_number_item(std::string name, internal::NumberType type,
                                        std::function<Value()> read,
                                        std::function<void(const Value&)> write);
-/// Unsigned integers of 64 bits: those above 2^63 - 1 stand in the file as decimal text.
+/// Makes the item for an unsigned 64-bit integer. A number above 2^63 - 1 is saved as decimal text.
 std::unique_ptr<Item> make_unsigned_item(std::string name, std::function<uint64_t()> read,
                                          std::function<void(uint64_t)> write);
-/// A long double: one that is not a double is saved as hexadecimal text ("1.8p+1").
+/// Makes the item for a long double. A number that a double cannot hold is saved as hexadecimal
+/// text ("1.8p+1").
 std::unique_ptr<Item> make_long_double_item(std::string name, long double& number);
 
-/// A tensor of the user's, by reference. One that is undefined when restored becomes a new tensor.
+/// A user's tensor, by reference. A tensor that is undefined at the restore becomes a new one.
 class TensorItem final : public Item {
  public:
   TensorItem(std::string name, at::Tensor& tensor);
@@ -55,7 +56,7 @@ class TensorItem final : public Item {
   at::Tensor& tensor_;
 };
 
-/// A tree of the user's, by reference: replaced whole.
+/// A user's tree, by reference. It is replaced whole.
 class TreeItem final : public Item {
  public:
   TreeItem(std::string name, Value& value);

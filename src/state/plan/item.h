@@ -19,29 +19,29 @@ inline constexpr char kRngName[] = "rng";
 
 class RestorePlan;
 
-/// The dotted name of every parameter of every module in the State, by its identity.
+/// The dotted name of every parameter of every module in the State, by the parameter's identity.
 using ParameterNames = std::unordered_map<const c10::TensorImpl*, std::string>;
 
-/// A part of the file's tree, and its name there.
+/// A part of the saved tree, and its name there.
 struct SavedPart {
   std::string path;
   const Value& value;
 };
 
-/// What was saved of one item; its names are live ones already, but for those in `parts`.
+/// What was saved of one item. Its names are already renamed to live ones, except those in `parts`.
 struct SavedItem {
   const Value& value;
   /// As the manifest describes it.
   const ItemEntry& entry;
-  /// Of an optimizer: its parameters' names, group by group.
+  /// For an optimizer: its parameters' names, group by group.
   const std::vector<std::vector<std::string>>& parameter_names;
-  /// Of a module: its submodules in eval mode, by dotted names that begin with the item's.
+  /// For a module: its submodules in eval mode, by dotted names that begin with the item's.
   const std::vector<std::string>& eval_modules;
-  /// Of a module: all that may hold keys of it once they are renamed.
+  /// For a module: every part whose keys may belong to it once they are renamed.
   const std::vector<SavedPart>& parts;
 };
 
-/// One named thing in a State: it can be captured as a tree, and restored from one.
+/// One named object in a State. It can be captured as a tree, and restored from one.
 class Item {
  public:
   explicit Item(std::string name) : name_(std::move(name)) {}
@@ -50,39 +50,43 @@ class Item {
   Item& operator=(const Item&) = delete;
 
   const std::string& name() const { return name_; }
-  /// Visits the keys by which RestoreOptions choose what of it is restored.
+  /// Visits the keys by which RestoreOptions choose parts of this item.
   virtual void visit_keys(const std::function<void(const std::string&)>& visit) const {
     visit(name_);
   }
-  /// Adds the names of the parameters that live here.
+  /// Adds the names of this item's parameters.
   virtual void name_parameters(ParameterNames&) const {}
-  /// The manifest's entry.
+  /// Returns this item's entry in the manifest.
   virtual ItemEntry entry() const = 0;
-  /// An optimizer's parameters, group by group, in order; "" for one without a name.
+  /// Returns the names of an optimizer's parameters, group by group, in order; "" for an unknown
+  /// name.
   virtual std::vector<std::vector<std::string>> parameter_names(const ParameterNames&) const {
     return {};
   }
-  /// A module's submodules that are in eval mode, itself included, by dotted names.
+  /// Returns the dotted names of a module's submodules in eval mode, the module itself included.
   virtual std::vector<std::string> eval_modules() const { return {}; }
-  /// The tensors that an optimizer trains.
+  /// Returns the tensors that an optimizer trains.
   virtual std::vector<at::Tensor> trained() const { return {}; }
-  /// The live tensors that a `save` of the user's own answers for: it may have written copies of
-  /// them, or in `unsaved` it is said that it did not.
+  /// Returns the live tensors for which the user's own `save` is responsible. It may have written
+  /// copies of them. If it wrote nothing, `unsaved` says so.
   virtual std::vector<at::Tensor> answers_for(const Value&) const { return {}; }
-  /// What this item has and what it captured lacks, a line for each that a user should hear of.
+  /// Returns a warning for each part of this item that its capture lacks.
   virtual std::vector<std::string> unsaved(const Value&) const { return {}; }
-  /// How large its tensors will be once training has begun, about; 0 if that is not known.
+  /// Returns about how many bytes its tensors will have once training has begun; 0 if unknown.
   virtual uint64_t expected_bytes() const { return 0; }
-  /// The tree, with the live tensors in it. Throws Error(unsupported) for what cannot be saved.
+  /// Returns the tree, with the live tensors in it. Throws Error(unsupported) for what cannot be
+  /// saved.
   virtual Value capture() const = 0;
-  /// Compares with what was saved. Adds to the plan what must be done, and what does not fit.
-  /// Changes nothing.
+  /// Compares the live object with what was saved. Adds to the plan what must be done, and what
+  /// does not fit. Changes no live object.
   virtual void plan(const SavedItem& saved, const ParameterNames& live_names,
                     RestorePlan& plan) = 0;
-  /// Whether other items' plans depend on where this one's tensors go: it is planned before them.
+  /// Returns whether other items' plans depend on where this one's tensors go. If so, this item is
+  /// planned before them.
   virtual bool places_parameters() const { return false; }
-  /// Whether its dicts are the user's own data, whose keys may be any texts and integers, and not
-  /// names of a program's parts. An archive then holds a dict, not nested archives.
+  /// Returns whether its dicts are the user's own data. Their keys may then be any texts and
+  /// integers, not only names of a program's parts. An archive then holds a dict, not nested
+  /// archives.
   virtual bool has_any_keys() const { return false; }
 
  private:

@@ -1,3 +1,7 @@
+// Applies a rename to a saved tree that is restored as one. Each entry that stays in its dict keeps
+// its key. An entry that moves goes to the dict of its new name. An entry whose new name leaves the
+// tree is reported as unexpected.
+
 #include "state/plan/renamed_tree.h"
 
 #include <utility>
@@ -5,7 +9,8 @@
 namespace checkpoint::state {
 namespace {
 
-// Adds what has a dotted name, inside the dicts that it stands in. False if the name is taken.
+// Adds a value under a dotted name, into nested dicts that it makes. Returns false if the name is
+// taken.
 bool insert_nested(Dict& dict, const std::string& name, Value value) {
   const size_t dot = name.find('.');
   if (dot == std::string::npos) {
@@ -19,6 +24,7 @@ bool insert_nested(Dict& dict, const std::string& name, Value value) {
   return below.is_dict() && insert_nested(below.dict(), name.substr(dot + 1), std::move(value));
 }
 
+// Builds one renamed tree.
 class TreeRenaming {
  public:
   TreeRenaming(const std::string& live_path, RestorePlan& plan)
@@ -31,7 +37,7 @@ class TreeRenaming {
   }
 
  private:
-  // What stays in its dict keeps its key, which may be a number or have dots in it.
+  // An entry that stays in its dict keeps its key, which may be a number or contain dots.
   void lay_out(const Dict& saved, const std::string& path, const std::string& live_path, Dict& into,
                Dict& root) {
     for (const auto& [key, value] : saved) {
@@ -57,7 +63,7 @@ class TreeRenaming {
     } else if (live != live_path_ && is_at_or_below(live, live_path_)) {
       const std::string below = live_path_.empty() ? live : live.substr(live_path_.size() + 1);
       if (!insert_nested(root, below, std::move(value))) {
-        plan_.mismatched(live, "two saved keys become it");
+        plan_.mismatched(live, "two saved keys are renamed to it");
       }
     } else if (plan_.selection().takes(live)) {
       plan_.unexpected(live);

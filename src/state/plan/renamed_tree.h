@@ -10,16 +10,17 @@
 
 namespace checkpoint::state {
 
-/// Calls `visit(key)` for all in a tree but its dicts, by dotted names.
+/// Calls `visit(key)` with the dotted name of each value in a tree that is not a dict.
 template <typename Visit>
 void for_saved_keys(const Value& tree, const std::string& path, const Visit& visit);
 
-/// Tells the check of all keys of a saved tree.
+/// Adds all keys of a saved tree to the check.
 void add_saved_keys(const Value& tree, const std::string& path, const Selection& selection,
                     SelectionCheck& check);
 
-/// A saved tree that is restored as one, with the names in its dicts as the options rename them.
-/// `path` is its name in the file, `live_path` the live one. What would leave it is unexpected.
+/// Returns a saved tree with its names renamed by the options. Use it for an item that is restored
+/// as one. `path` is the tree's saved name, `live_path` the live one. A key that leaves the tree is
+/// added to the plan as unexpected.
 Value renamed_tree(const Value& tree, const std::string& path, const std::string& live_path,
                    RestorePlan& plan);
 

@@ -1,9 +1,9 @@
-// What a restore will do, and doing it. While items plan, tensors are compared and their copies are
-// noted; nothing live changes. `run` then works in three parts:
+// Plans a restore and runs it. While items plan, it compares tensors and notes the copies to make;
+// nothing live changes. `run` then works in three parts:
 //
 //   1. steps that may throw, each with an undo: if one fails, all are undone
-//   2. the tensors' bytes: straight into live memory, with all cores, where the layout allows it;
-//      the rest one by one, by way of another tensor
+//   2. the tensors' bytes: straight into live memory, with all cores, if the layout allows it;
+//      the rest one by one, through another tensor
 //   3. what cannot throw
 //
 // If part 2 fails, live tensors are half written: the error is a HalfRestored.
@@ -36,10 +36,10 @@
 namespace checkpoint::state {
 namespace {
 
-// Whether the elements fill the memory from the first to the last without a gap, in some order.
+// Returns whether the elements fill their memory from the first to the last without a gap.
 bool is_dense(const at::Tensor& tensor) { return tensor.is_non_overlapping_and_dense(); }
 
-// The memory from the first to the last element, of the plan's copy `index`.
+// The memory from the first to the last element of copy `index` of the plan.
 struct Extent {
   const char* begin;
   const char* end;
@@ -60,11 +60,12 @@ uint64_t file_offset(const format::StoredTensor& stored, const at::Tensor& place
 bool same_layout(const at::Tensor& left, const at::Tensor& right) {
   if (left.scalar_type() != right.scalar_type() || left.sizes() != right.sizes()) return false;
   if (left.strides() == right.strides()) return true;
-  // The strides of dimensions of one element, or of no elements at all, say nothing.
+  // The stride of a dimension with one element means nothing, nor do those of an empty tensor.
   return left.is_contiguous() && right.is_contiguous();
 }
 
-// An expanded tensor has fewer elements in memory than to write, and cannot be written.
+// Returns whether several elements share memory, as in an expanded tensor. Such a tensor cannot be
+// written element by element.
 bool overlaps_itself(const at::Tensor& tensor) {
   return at::has_internal_overlap(tensor) == at::MemOverlap::Yes;
 }
@@ -75,15 +76,16 @@ at::Tensor empty_like_on(const at::Tensor& like, c10::Device device) {
                                : at::empty_strided(like.sizes(), like.strides(), options);
 }
 
-// The parts of complex numbers one by one, and no dtype that LibTorch cannot compute with.
+// Converts to real numbers that LibTorch can compute with: a complex number to its two parts, a
+// float narrower than 32 bits to float.
 at::Tensor real_numbers(const at::Tensor& tensor) {
   const at::Tensor parts = tensor.is_complex() ? at::view_as_real(tensor.resolve_conj()) : tensor;
   return parts.is_floating_point() && parts.itemsize() < sizeof(float) ? parts.to(at::kFloat)
                                                                        : parts;
 }
 
-// Which numbers became infinite, or others altogether: rounding, and cutting off what stands behind
-// the point, is what a conversion is asked for.
+// Returns a mask of the numbers that became infinite or changed by 1 or more. Rounding and dropping
+// the fraction are expected of a conversion.
 at::Tensor does_not_fit(const at::Tensor& saved, const at::Tensor& made) {
   if (made.is_floating_point()) return at::isfinite(saved) & ~at::isfinite(made);
   if (!saved.is_floating_point()) return saved.to(at::kLong) != made.to(at::kLong);
@@ -96,7 +98,7 @@ std::string first_number(const at::Tensor& numbers) {
                                                        : Value(first.item<int64_t>()));
 }
 
-// A file whose digest has not been checked is read whole, whatever is wanted of it.
+// A file whose digest has not been checked is read whole, even if only a part of it is needed.
 uint64_t bytes_to_read(const store::ContentFile& content,
                        const std::vector<store::Segment>& segments) {
   if (content.unchecked != nullptr) return content.unchecked->bytes;
@@ -119,7 +121,7 @@ uint64_t bytes_to_read(const store::ContentFile& content,
 RestorePlan::RestorePlan(const TensorSource& source, const RestoreOptions& options)
     : source_(source), options_(options), selection_(options) {}
 
-// Why the numbers of a saved tensor cannot be converted; "" if they can.
+// Returns why the numbers of a saved tensor cannot be converted; "" if they can.
 std::string RestorePlan::conversion_loss(const at::Tensor& live,
                                          const at::Tensor& placeholder) const {
   if (live.scalar_type() == placeholder.scalar_type() || live.scalar_type() == at::kBool ||
@@ -130,15 +132,16 @@ std::string RestorePlan::conversion_loss(const at::Tensor& live,
   const std::string dtypes = "dtype " + format::dtype_name(live.scalar_type()) + " here, " +
                              format::dtype_name(placeholder.scalar_type()) + " saved";
   if (placeholder.is_complex() && !live.is_complex()) {
-    return dtypes + ", whose imaginary parts it cannot hold";
+    return dtypes + ": imaginary parts would be lost";
   }
   const torch::NoGradGuard no_grad;
   const at::Tensor saved = real_numbers(load(placeholder));
   const at::Tensor made = real_numbers(saved.to(c10::toRealValueType(live.scalar_type())));
   const at::Tensor lost = saved.masked_select(does_not_fit(saved, made));
   if (lost.numel() == 0) return {};
-  return dtypes + ", of which it cannot hold " + std::to_string(lost.numel()) +
-         (lost.numel() == 1 ? " number: " : " numbers, as ") + first_number(lost);
+  return dtypes + ": " + std::to_string(lost.numel()) +
+         (lost.numel() == 1 ? " number does not fit: " : " numbers do not fit, such as ") +
+         first_number(lost);
 }
 
 bool RestorePlan::has_memory(const at::Tensor& live, const std::string& key) {
@@ -147,7 +150,7 @@ bool RestorePlan::has_memory(const at::Tensor& live, const std::string& key) {
   return missing.empty();
 }
 
-// Of what comes from memory: in a file all tensors have theirs.
+// Checks only tensors from memory: all tensors in a file have their data.
 bool RestorePlan::can_be_read(const at::Tensor& saved, const at::Tensor& live,
                               const std::string& key) {
   if (source_.find(saved) != nullptr) return true;
@@ -190,11 +193,12 @@ void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholde
     add_copy(live, placeholder);
     return;
   }
-  if (moved_.count(live.unsafeGetTensorImpl()) != 0) return;  // Tied: it has its place already.
-  // As Module::to does: new memory behind the same tensor.
+  if (moved_.count(live.unsafeGetTensorImpl()) != 0) return;  // Tied: already placed.
+  // Puts new memory behind the same tensor, as Module::to does.
   const at::Tensor fresh = empty_like_on(live, device);
   if (!at::_has_compatible_shallow_copy_type(live, fresh)) {
-    mismatched(key, "it cannot be moved from " + live.device().str() + " to " + device.str());
+    mismatched(key,
+               "the tensor cannot be moved from " + live.device().str() + " to " + device.str());
     return;
   }
   moved_.emplace(live.unsafeGetTensorImpl(), device);
@@ -213,7 +217,7 @@ at::Tensor RestorePlan::restore_new(const at::Tensor& placeholder, const std::st
 at::Tensor RestorePlan::restore_like(const at::Tensor& placeholder, const at::Tensor& reuse,
                                      c10::Device device) {
   at::Tensor to = reuse;
-  // Memory that another saved tensor goes into already is not shared with this one.
+  // Does not reuse memory that another saved tensor already goes into.
   const bool can_reuse = reuse.defined() && reuse.device() == device &&
                          same_layout(reuse, placeholder) && !overlaps_itself(reuse) &&
                          format::missing_memory(reuse).empty() &&
@@ -253,7 +257,8 @@ void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) 
   if (stored != nullptr && stored->lies_as_it_is() && to.device().is_cpu() && !to.is_conj() &&
       !to.is_neg() && is_dense(to) && same_layout(to, placeholder)) {
     // Tied tensors are read once. If the file holds two different ones for one live tensor, the
-    // last one wins, as with LibTorch's own load; so it goes the way that keeps the order.
+    // last one wins, as with LibTorch's own load. It is then copied indirectly, because those
+    // copies keep the order.
     const FileOffset at = {stored->file, file_offset(*stored, placeholder)};
     const auto [claim, first] = claimed_.emplace(to.data_ptr(), at);
     if (first) {
@@ -281,23 +286,23 @@ void RestorePlan::run() {
     read_direct();
     read_indirect();
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kInvalidArgument) throw;  // See below.
+    if (error.code() == ErrorCode::kInvalidArgument) throw;  // From on_transfer: see below.
     throw_half_restored(error.code() == ErrorCode::kCorrupt ? error.code() : ErrorCode::kIo,
                         error.what());
   } catch (const c10::Error& error) {
     throw_half_restored(ErrorCode::kIo, error.what_without_backtrace());
   } catch (const std::bad_alloc& error) {
     throw_half_restored(ErrorCode::kIo, error.what());
-  }  // What a function given to on_transfer throws is its caller's own.
+  }  // An exception of on_transfer's function passes unchanged.
   for (const auto& action : final_) action();
 }
 
 void RestorePlan::run_steps() {
   for (size_t done = 0; done < steps_.size(); ++done) {
     try {
-      steps_[done].action();
+      steps_[done].apply();
     } catch (...) {
-      // The failed one too: it may have got half way.
+      // Undoes the failed one too: it may have done a part.
       for (size_t i = done + 1; i-- > 0;) {
         try {
           steps_[i].undo();
@@ -309,9 +314,9 @@ void RestorePlan::run_steps() {
   }
 }
 
-// Live tensors may overlap in part (a view beside its base), and the file may hold different values
-// for what they share. All but the first of those then wait for it, and are copied in the plan's
-// order: several threads would leave it to chance which of them wins.
+// Live tensors may overlap in part (a view and its base), and the file may hold different values
+// for the memory that they share. The first of them is still read directly. The others are copied
+// after it, in the plan's order. With several threads, it would be chance which one wins.
 void RestorePlan::order_overlapping() {
   std::vector<Extent> order;
   order.reserve(copies_.size());
@@ -322,7 +327,7 @@ void RestorePlan::order_overlapping() {
   std::sort(order.begin(), order.end(),
             [](const Extent& left, const Extent& right) { return left.begin < right.begin; });
   const char* end = nullptr;
-  size_t first = 0;  // In the plan, of the run of overlapping ones.
+  size_t first = 0;  // The first in the plan, of these overlapping ones.
   for (const Extent& extent : order) {
     if (end != nullptr && extent.begin < end) {
       copies_[std::max(first, extent.index)].direct = false;
@@ -335,7 +340,7 @@ void RestorePlan::order_overlapping() {
   }
 }
 
-// Of each file, what is read straight into live memory.
+// Returns, for each file, what is read straight into live memory.
 std::vector<std::vector<store::Segment>> RestorePlan::plan_segments() {
   std::vector<std::vector<store::Segment>> segments(source_.files.size());
   for (const Copy& copy : copies_) {
@@ -372,7 +377,7 @@ void RestorePlan::read_indirect() {
   for (const Copy& copy : copies_) {
     if (copy.direct) continue;
     at::Tensor to = copy.to;
-    // Only in inference mode may a tensor be written that was made in it.
+    // A tensor made in inference mode may only be written in inference mode.
     std::optional<c10::InferenceMode> inference;
     if (to.is_inference()) inference.emplace();
     to.copy_(load(copy.placeholder));
@@ -382,8 +387,8 @@ void RestorePlan::read_indirect() {
 void RestorePlan::require_fit(const std::string& path) const {
   if (report_.fits()) return;
   if (options_.strict() == Strict::kYes) refuse(report_, path);
-  base::log_warning("not everything of '" + path + "' matches; what does is restored:\n" +
-                    report_.to_string());
+  base::log_warning((path.empty() ? "" : "'" + path + "': ") +
+                    "not everything matches; what matches is restored:\n" + report_.to_string());
 }
 
 }  // namespace checkpoint::state

@@ -25,14 +25,15 @@ namespace checkpoint::state {
 /// The device that a placeholder's tensor was saved from.
 using SavedDevices = std::function<c10::Device(const format::StoredTensor&)>;
 
-/// Where the tensors of a saved tree come from: decoded files, whose tensors are placeholders, or
-/// memory, where they are themselves. What it points to must outlive the restore.
+/// Where the tensors of a saved tree come from. In a tree from decoded files, each tensor is a
+/// placeholder. In a tree from memory, each tensor is the data itself. What this points to must
+/// outlive the restore.
 struct TensorSource {
-  std::vector<store::ContentFile> files;  ///< By StoredTensor::file. Empty: tensors are themselves.
+  std::vector<store::ContentFile> files;  ///< By StoredTensor::file. Empty: from memory.
   const format::DecodedArchive* archive = nullptr;
   SavedDevices saved_devices;
 
-  /// Null for a tensor that is itself.
+  /// Returns where a placeholder's data is; null for a tensor from memory.
   const format::StoredTensor* find(const at::Tensor& tensor) const {
     return archive != nullptr ? archive->find(tensor) : nullptr;
   }
@@ -45,25 +46,26 @@ struct TensorSource {
     if (stored == nullptr) return tensor;
     return format::load_tensor(*files.at(stored->file).file, *archive, tensor);
   }
-  /// For errors that concern all of it: the first file's. Empty for memory.
+  /// Returns the path for errors that concern all files: the first file's. Empty for memory.
   std::string name() const { return files.empty() ? "" : files.front().file->name(); }
 };
 
-/// A restore failed after it had begun to write into the live state.
+/// The error of a restore that fails when part of the live state is already written.
 class HalfRestored : public Error {
  public:
   using Error::Error;
 };
 
-/// What a restore will do, found out before anything is done. Items first compare and plan; then,
-/// if all fits, `run` does it: what may refuse, then the tensors, then what cannot fail.
+/// What a restore will do. Items first compare and add to the plan; no live object changes. If
+/// everything fits, `run` does it: the steps that may throw, then the tensors, then what cannot
+/// fail.
 class RestorePlan {
  public:
   /// Both must outlive the plan.
   RestorePlan(const TensorSource& source, const RestoreOptions& options);
 
   const RestoreOptions& options() const { return options_; }
-  /// What the options choose.
+  /// Returns what the options choose.
   const Selection& selection() const { return selection_; }
   Selection& selection() { return selection_; }
 
@@ -72,70 +74,72 @@ class RestorePlan {
   void mismatched(const std::string& key, const std::string& why) {
     report_.mismatched.push_back(key + ": " + why);
   }
-  /// That a saved value is of another kind than what is live: `here` is "a tensor", for instance.
+  /// Reports that a saved value has another kind than the live one. `here` is "a tensor", for
+  /// instance.
   void wrong_kind(const std::string& key, const char* here, const Value& saved) {
     mismatched(key, std::string(here) + " here, and a " + kind_text(saved) + " saved");
   }
   void ignored_item(const std::string& name) { report_.ignored_items.push_back(name); }
-  /// That an item is missing, and which ones the file has.
+  /// Reports that an item is missing, and which items were saved.
   void missing_item(const std::string& name, std::vector<std::string> file_items) {
     missing(name);
     report_.file_items = std::move(file_items);
   }
 
   /// Plans to write a saved tensor into a live one, which keeps its identity, strides and
-  /// requires_grad; map_location may give it memory on another device. Dtype and shape must be
-  /// equal.
+  /// requires_grad. map_location may give it memory on another device. The shapes must be equal,
+  /// and the dtypes too, except with convert_dtype.
   void restore_in_place(at::Tensor live, const at::Tensor& placeholder, const std::string& key);
-  /// Whether a live tensor has memory for its elements; if not, the report says so.
+  /// Returns whether a live tensor has memory for its elements. If not, the report says so.
   bool has_memory(const at::Tensor& live, const std::string& key);
-  /// Whether a saved tensor's dtype and shape are those of the live one, and the live one can be
-  /// written into; if not, the report says so.
+  /// Returns whether a saved tensor can be written into the live one: dtype, shape, layout and
+  /// memory fit. If not, the report says so.
   bool fits(const at::Tensor& live, const at::Tensor& placeholder, const std::string& key);
-  /// Plans a saved tensor into new memory, allocated now, on the device that map_location says for
-  /// its key, or else on `device`.
+  /// Plans to read a saved tensor into new memory, which is allocated now. It is on the device that
+  /// map_location gives for the key, or else on `device`.
   at::Tensor restore_new(const at::Tensor& placeholder, const std::string& key, c10::Device device);
-  /// Plans a saved tensor into `reuse` if that has its dtype, shape and strides, and lives on
-  /// `device`; else into new memory there.
+  /// Plans to read a saved tensor into `reuse` if that has its dtype, shape and strides, and is on
+  /// `device`. Otherwise uses new memory there.
   at::Tensor restore_like(const at::Tensor& placeholder, const at::Tensor& reuse,
                           c10::Device device);
-  /// Where a live tensor will be after the restore.
+  /// Returns the device of a live tensor after the restore.
   c10::Device device_after(const at::Tensor& live) const;
-  /// Where a saved tensor with this key goes whose live counterpart is on `live`.
+  /// Returns the device for a saved tensor with this key, if its live counterpart is on `live`.
   c10::Device device_for(const at::Tensor& placeholder, const std::string& key,
                          c10::Device live) const;
-  /// That a live tensor will be on another device, though not by this plan's own hand.
+  /// Records that something else than this plan will move a live tensor to `device`.
   void note_move(const at::Tensor& live, c10::Device device);
   /// Reads a small saved tensor at once, into new CPU memory.
   at::Tensor load(const at::Tensor& placeholder) const;
 
-  /// Something that may throw; `undo` takes it back if a later one does.
-  void add_step(std::function<void()> action, std::function<void()> undo) {
-    steps_.push_back({std::move(action), std::move(undo)});
+  /// Adds a step that may throw. `undo` takes it back if this step or a later one throws.
+  void add_step(std::function<void()> apply, std::function<void()> undo) {
+    steps_.push_back({std::move(apply), std::move(undo)});
   }
-  /// Something that cannot throw, done last.
+  /// Adds an action that cannot throw. It runs last.
   void add_final(std::function<void()> action) { final_.push_back(std::move(action)); }
 
   const RestoreReport& report() const { return report_; }
-  /// What becomes of a plan that does not fit: strict, Error(incompatible) with the whole report;
-  /// else a warning in the log. `path` is for both.
+  /// Checks that everything fits. If not, throws Error(incompatible) with the whole report in
+  /// strict mode, and otherwise logs a warning. `path` is named in both.
   void require_fit(const std::string& path) const;
 
-  /// Carries it out. If reading fails, some live tensors are already overwritten: throws
-  /// HalfRestored, with the code io, or corrupt for bytes that are not those that were saved.
+  /// Runs the plan. If reading fails, some live tensors are already overwritten. Throws
+  /// HalfRestored then: with the code corrupt if a digest differs or the file's content is damaged,
+  /// io otherwise.
   void run();
 
  private:
-  // A place in the source's files: which one, and the byte.
+  // A place in the source's files: the file's index, and the byte in it.
   using FileOffset = std::pair<size_t, uint64_t>;
   struct Copy {
     at::Tensor to;
     at::Tensor placeholder;
-    bool direct;         // Read straight into the tensor's memory, not by way of another tensor.
-    FileOffset at = {};  // Then: where its bytes are.
+    bool direct;         // Read straight into the tensor's memory, not through another tensor.
+    FileOffset at = {};  // If direct: where its bytes are.
   };
   struct Step {
-    std::function<void()> action;
+    std::function<void()> apply;
     std::function<void()> undo;
   };
 
@@ -154,7 +158,7 @@ class RestorePlan {
   Selection selection_;
   RestoreReport report_;
   std::vector<Copy> copies_;
-  std::unordered_map<void*, FileOffset> claimed_;  // Memory, and what of the files goes there.
+  std::unordered_map<void*, FileOffset> claimed_;  // Live memory, and which bytes go there.
   std::unordered_map<const c10::TensorImpl*, c10::Device> moved_;
   std::vector<Step> steps_;
   std::vector<std::function<void()>> final_;

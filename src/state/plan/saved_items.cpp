@@ -1,6 +1,5 @@
 // Matches the items of a checkpoint with those of the State, after `rename`. Most items have one
-// counterpart. A module may take keys from several saved modules, and gives each the part that
-// belongs to it.
+// counterpart. A live module may take keys from several saved modules, if the rename says so.
 
 #include "state/plan/saved_items.h"
 
@@ -26,12 +25,12 @@ bool has_keys_below(const ItemEntry& entry) {
   return entry.kind == kModule || entry.kind == kScript;
 }
 
-// Whether its type is the class whose state was saved, and of no other class.
+// Returns whether the state fits only objects of the class that was saved.
 bool has_class(const ItemEntry& entry) {
   return entry.kind == "optimizer" || entry.kind == "scheduler" || entry.kind == "archive";
 }
 
-// The parameters' names as they are live.
+// Returns the parameters' names after the rename.
 std::vector<std::vector<std::string>> renamed_parameters(
     std::vector<std::vector<std::string>> groups, const Selection& selection) {
   for (auto& names : groups) {
@@ -58,7 +57,7 @@ SavedItems::SavedItems(const Manifest& manifest, const store::TensorTable& table
   }
 }
 
-// The new name if that is a live item's; else it keeps its own.
+// Returns the new name if a live item has it; otherwise the saved name.
 std::string SavedItems::live_name(const std::string& saved) const {
   if (saved == kRngName) return saved;
   std::string renamed = plan_.selection().renamed_path(saved);
@@ -105,7 +104,7 @@ void SavedItems::plan(Item& item, const ParameterNames& names) const {
   }
 }
 
-// If not, the report says so.
+// Returns whether all have the live item's kind and class. If not, the report says so.
 bool SavedItems::are_of_its_kind(const Item& item,
                                  const std::vector<const ItemEntry*>& entries) const {
   const ItemEntry live = item.entry();
@@ -121,14 +120,14 @@ bool SavedItems::are_of_its_kind(const Item& item,
       return false;
     }
   }
-  // Modules share out their keys; of others, no two can be one.
+  // Several saved modules can fill one live module; other items need exactly one.
   if (entries.size() < 2 || live.kind == kModule) return true;
-  plan_.mismatched(item.name(),
-                   "'" + entries[0]->name + "' and '" + entries[1]->name + "' both become it");
+  plan_.mismatched(item.name(), "'" + entries[0]->name + "' and '" + entries[1]->name +
+                                    "' are both renamed to it");
   return false;
 }
 
-// `entry` is null where a module's keys all come from others.
+// `entry` is null if all of a module's keys come from other modules.
 void SavedItems::plan_found(Item& item, const ItemEntry* entry, const std::vector<SavedPart>& parts,
                             const ParameterNames& names) const {
   static const Value kNothing{Dict()};
@@ -155,7 +154,7 @@ std::vector<std::string> SavedItems::eval_modules_of(const std::vector<SavedPart
   return modules;
 }
 
-// Whether the options' globs choose no key of it.
+// Returns whether the options' globs choose no key of the item.
 bool SavedItems::leaves_out(const Item& item) const {
   if (plan_.options().include().empty() && plan_.options().exclude().empty()) return false;
   bool is_chosen = false;
@@ -171,7 +170,7 @@ void SavedItems::plan_missing(const Item& item) const {
   plan_.missing_item(item.name(), std::move(in_file));
 }
 
-// Of a module: every module of the file that it takes keys from.
+// For a module: returns every saved module that it takes keys from.
 std::vector<SavedPart> SavedItems::parts_of(const Item& item) const {
   std::vector<SavedPart> parts;
   if (item.entry().kind != kModule) return parts;
@@ -197,7 +196,7 @@ bool SavedItems::reaches(const ItemEntry& module, const std::string& live) const
 
 void SavedItems::note_leftovers() const {
   const Selection& selection = plan_.selection();
-  // In a module: nothing else takes single keys from elsewhere.
+  // Only a module takes single keys from other items.
   const auto is_somewhere = [&](const std::string& key) {
     return std::any_of(live_modules_.begin(), live_modules_.end(),
                        [&](const std::string& name) { return is_at_or_below(key, name); });

@@ -15,22 +15,21 @@
 
 namespace checkpoint::state {
 
-/// What was saved, item by item, under the names that the options give it. What it is made from
+/// What was saved, item by item, under the names that the options give. The constructor's arguments
 /// must outlive it.
 class SavedItems {
  public:
   using Items = std::vector<const Item*>;
 
-  /// Finds out which live item each one of the file becomes, and tells the plan's selection.
+  /// Finds which live item each saved one becomes, and adds that to the plan's selection.
   SavedItems(const Manifest& manifest, const store::TensorTable& table, const Dict& tree,
              const Items& live, RestorePlan& plan);
 
-  /// Throws Error(invalid_argument) if the options speak of what is not there. `path` is the
-  /// file's.
+  /// Throws Error(invalid_argument) if an option names nothing that exists. `path` is the file's.
   void check_selection(const std::string& path) const;
-  /// Adds the item's part to the plan, or that it is missing.
+  /// Adds the item's part to the plan, or reports that it is missing.
   void plan(Item& item, const ParameterNames& names) const;
-  /// Adds to the report what of the file no live item takes.
+  /// Reports everything saved that no live item takes.
   void note_leftovers() const;
 
   bool holds(const std::string& name) const { return tree_.contains(name); }
@@ -55,8 +54,8 @@ class SavedItems {
   RestorePlan& plan_;
   std::set<std::string> live_names_;
   std::vector<std::string> live_modules_;
-  std::map<std::string, std::string> becomes_;  // From names of the file to live ones.
-  // What becomes each live item; more than one only by a rename.
+  std::map<std::string, std::string> becomes_;  // From saved names to live ones.
+  // The saved items that become each live one; several only after a rename.
   std::map<std::string, std::vector<const ItemEntry*>> entries_;
 };
 

@@ -1,6 +1,6 @@
 // What `items`, `include`, `exclude` and `rename` choose. Selection answers for one key.
 // SelectionCheck sees all live and saved keys before a restore, and refuses an option that chooses
-// nothing: it is a slip of the keyboard.
+// nothing, because that is a typing error.
 
 #include "state/plan/selection.h"
 
@@ -42,16 +42,16 @@ std::string renamed_by_user(const RestoreOptions::Rename& function, const std::s
   throw Error(ErrorCode::kInvalidArgument, what + "; nothing was changed", path, 0, hint);
 }
 
-// What would choose something where this glob does not; empty if nothing comes to mind.
+// Returns advice for a glob that matches nothing.
 std::string hint_for(const std::string& glob, const std::vector<std::string>& keys) {
   if (meets_any(base::Glob(glob + ".*"), keys)) {
     return "Write '" + glob + ".*' for all that is below it.";
   }
   for (const std::string& key : keys) {
     if (base::begins_with(glob, key + '.'))
-      return "'" + key + "' is chosen as a whole, by this name.";
+      return "Write '" + key + "': it is restored as a whole.";
   }
-  return "Keys are dotted and begin with the item's name; `*` matches any characters, and only "
+  return "Write dotted keys that begin with the item's name. `*` matches any characters; only "
          "modules have keys below their names.";
 }
 
@@ -84,7 +84,7 @@ std::string Selection::renamed(const std::string& key) const {
 
 std::string Selection::renamed_path(const std::string& path) const {
   if (!renames() || path.empty()) return path;
-  // As its keys are, so that it stays above them.
+  // Renames the path as its keys are renamed, so that it stays their prefix.
   std::string live = renamed_by_user(options_.rename(), path + '.');
   const bool is_path = live.size() > 1 && live.back() == '.' && live != path + '.';
   if (is_path) return live.substr(0, live.size() - 1);
@@ -141,13 +141,12 @@ void SelectionCheck::require_globs(const char* option, const std::vector<std::st
     const base::Glob glob(text);
     if (meets_any(glob, keys)) continue;
     refuse_selection(std::string("RestoreOptions::") + option + ": '" + text +
-                         "' meets no key of the file or of what is live" +
-                         base::instead_of(glob, keys),
+                         "' matches no live or saved key" + base::instead_of(glob, keys),
                      path, hint_for(text, keys));
   }
 }
 
-// All that a rename may meet in the file; empty once one is met.
+// Returns all saved names that a rename could match, or nullopt if it matches one.
 template <typename Meets>
 std::optional<std::vector<std::string>> SelectionCheck::keys_unless_met(const Meets& meets) const {
   std::vector<std::string> keys;
@@ -168,7 +167,7 @@ void SelectionCheck::require_prefixes(const std::string& path) const {
   }
 }
 
-// Of several that fit a key, the first alone is used.
+// If several prefixes fit a key, only the first is used.
 void SelectionCheck::require_prefix(size_t which, const std::string& path) const {
   const auto& prefixes = selection_.options().renamed_prefixes();
   const auto& [from, to] = prefixes[which];
@@ -188,17 +187,17 @@ void SelectionCheck::require_prefix(size_t which, const std::string& path) const
   if (!keys) return;
   const std::string call = "RestoreOptions::rename('" + from + "', '" + to + "')";
   if (is_hidden) {
-    refuse_selection(call + " is never reached: an earlier rename takes every key that it fits",
-                     path, "The first prefix that fits is used: put the longer one first.");
+    refuse_selection(call + " is never used: an earlier rename takes every key that it matches",
+                     path, "Put the longer prefix first: only the first match is used.");
   }
-  // A training that is started again with the same command meets what it has renamed before.
+  // A training started again with the same command finds keys that it has already renamed.
   if (!to.empty() && has_all_below(to)) {
-    base::log_info(call + " meets no key of '" + path + "', which has what it would give already");
+    base::log_info(call + " has no effect: '" + path + "' already has the new names");
     return;
   }
   refuse_selection(
-      call + " meets no key of the file" + base::instead_of(base::Glob::of_prefix(from), *keys),
-      path, "Keys are dotted and begin with the item's name.");
+      call + " matches no saved key" + base::instead_of(base::Glob::of_prefix(from), *keys), path,
+      "Write dotted keys that begin with the item's name.");
 }
 
 void SelectionCheck::require_function(const std::string& path) const {
@@ -207,9 +206,9 @@ void SelectionCheck::require_function(const std::string& path) const {
   const auto meets = [&](const std::string& key) { return renamed_by_user(function, key) != key; };
   const std::optional<std::vector<std::string>> keys = keys_unless_met(meets);
   if (!keys || has_all_below("")) return;
-  refuse_selection("RestoreOptions::rename: the function changes no key of the file; there are " +
-                       base::listed(*keys),
-                   path, "Keys are dotted and begin with the item's name.");
+  refuse_selection(
+      "RestoreOptions::rename: the function changes no saved key; there are " + base::listed(*keys),
+      path, "Write dotted keys that begin with the item's name.");
 }
 
 void SelectionCheck::require_choice(const std::string& path) const {
@@ -218,13 +217,12 @@ void SelectionCheck::require_choice(const std::string& path) const {
       !options.items().empty() || !options.include().empty() || !options.exclude().empty();
   if (!chooses || is_item_chosen_ || !chosen_.empty() || live_.empty()) return;
   refuse_selection(
-      "RestoreOptions: items, include and exclude together choose nothing of what is live; there "
-      "are " +
+      "RestoreOptions: items, include and exclude together choose no live key; there are " +
           base::listed({live_.begin(), live_.end()}),
-      path, "Keys are dotted and begin with the item's name.");
+      path, "Write dotted keys that begin with the item's name.");
 }
 
-// What a glob may meet: live, or in the file and then by the name that it becomes.
+// Returns what a glob may match: live keys, and saved keys by their new names.
 std::vector<std::string> SelectionCheck::choosable() const {
   std::set<std::string> keys = live_;
   for (const auto& [key, live] : saved_) {
@@ -233,7 +231,7 @@ std::vector<std::string> SelectionCheck::choosable() const {
   return {keys.begin(), keys.end()};
 }
 
-// Then it is part of something that is restored whole.
+// Returns whether the key is part of something that is restored whole.
 bool SelectionCheck::is_below_a_live_key(const std::string& key) const {
   for (size_t dot = key.find('.'); dot != std::string::npos; dot = key.find('.', dot + 1)) {
     if (live_.count(key.substr(0, dot)) != 0) return true;
@@ -241,14 +239,14 @@ bool SelectionCheck::is_below_a_live_key(const std::string& key) const {
   return false;
 }
 
-// Whether the file has every chosen live key that begins so, by its own name; and there is one.
+// Returns whether at least one chosen live key begins with `prefix`, and all such keys were saved.
 bool SelectionCheck::has_all_below(const std::string& prefix) const {
   std::set<std::string> in_file;
   for (const auto& [key, live] : saved_) in_file.insert(live);
   bool any = false;
   for (auto key = chosen_.lower_bound(prefix); key != chosen_.end(); ++key) {
     if (!base::begins_with(*key, prefix)) break;
-    const auto below = in_file.lower_bound(*key + '.');  // Of what is restored whole.
+    const auto below = in_file.lower_bound(*key + '.');  // For what is restored whole.
     const bool has_below = below != in_file.end() && base::begins_with(*below, *key + '.');
     if (!has_below && in_file.count(*key) == 0) return false;
     any = true;

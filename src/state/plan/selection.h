@@ -13,60 +13,61 @@
 
 namespace checkpoint::state {
 
-/// Whether a dotted key is `path`, or stands below it. All keys stand below "".
+/// Returns whether a dotted key is `path`, or is below it. All keys are below "".
 bool is_at_or_below(const std::string& key, const std::string& path);
 
-/// What RestoreOptions choose. The options must outlive it.
+/// What RestoreOptions choose and rename. The options must outlive it.
 class Selection {
  public:
   explicit Selection(const RestoreOptions& options);
 
-  /// Whether an item is restored at all.
+  /// Returns whether the option `items` allows this item.
   bool takes_item(const std::string& name) const;
-  /// Whether a key, or the name of an item that is restored whole, is chosen.
+  /// Returns whether a key, or the name of an item that is restored whole, is chosen.
   bool takes(const std::string& key) const;
 
   bool renames() const { return static_cast<bool>(options_.rename()); }
-  /// The live key for a key of the file: a tensor's or a parameter's.
+  /// Returns the live key for a saved key: a tensor's or a parameter's.
   std::string renamed(const std::string& key) const;
-  /// The same for what has keys below it: a module, or an item. "model" becomes "net" also where
-  /// "model." becomes "net.".
+  /// Does the same for a name that has keys below it: a module's or an item's. "model" becomes
+  /// "net" also if only "model." becomes "net.".
   std::string renamed_path(const std::string& path) const;
-  /// That an item of the file becomes a live one; keys below it that nothing else renames follow.
+  /// Records that a saved item becomes a live one. Keys below it follow, unless they are renamed
+  /// otherwise.
   void item_becomes(const std::string& saved, const std::string& live);
 
   const RestoreOptions& options() const { return options_; }
 
  private:
-  // The key after its item.
+  // Returns the key with its item's new name.
   std::string follow_item(const std::string& key) const;
 
   const RestoreOptions& options_;
   std::vector<base::Glob> include_;
   std::vector<base::Glob> exclude_;
-  std::map<std::string, std::string> items_;  // From names of the file to live ones, if others.
+  std::map<std::string, std::string> items_;  // From saved names to live ones, if different.
 };
 
-/// Collects what keys there are, and finds what RestoreOptions say of keys that there are not: each
-/// such word was meant for something, and would do nothing.
+/// Collects all keys, and finds options that match none of them. Such an option would do nothing,
+/// although the user meant something by it.
 class SelectionCheck {
  public:
   explicit SelectionCheck(const Selection& selection) : selection_(selection) {}
 
-  /// Whether the options choose or rename anything; else it wants no key.
+  /// Returns whether the options choose or rename anything. If not, no key needs to be added.
   bool is_needed() const;
-  /// A live tensor's key, or the name of what is restored whole.
+  /// Adds a live tensor's key, or the name of what is restored whole.
   void add_live(const std::string& item, const std::string& key);
-  /// A live item without any key.
+  /// Adds a live item's name, for an item that may have no keys.
   void add_live_item(const std::string& item);
-  /// A key of the file that can be chosen, as it is there and as it becomes.
+  /// Adds a saved key that can be chosen: its saved name and its new name.
   void add_saved(const std::string& key, const std::string& live);
-  /// A name of the file that only a rename can speak of: a parameter's, or a module's or item's,
-  /// which keys may stand below.
+  /// Adds a saved name that only a rename can match: a parameter's, or that of a module or item,
+  /// which may have keys below it.
   void add_name(const std::string& name) { names_.insert(name); }
 
-  /// Throws Error(invalid_argument) for a glob that meets no key, a rename that meets none, and
-  /// options that choose nothing of what is live. `path` is the file's.
+  /// Throws Error(invalid_argument) for a glob or a rename that matches no key, and for options
+  /// that together choose no live key. `path` is the file's.
   void require(const std::string& path) const;
 
  private:
@@ -84,7 +85,7 @@ class SelectionCheck {
 
   const Selection& selection_;
   std::set<std::string> live_;
-  std::set<std::string> chosen_;  // Of the live ones.
+  std::set<std::string> chosen_;  // A part of live_.
   std::map<std::string, std::string> saved_;
   std::set<std::string> names_;
   bool is_item_chosen_ = false;

@@ -1,6 +1,7 @@
-// ResumableSampler. All copies share one place: the epoch, how many examples were trained on, and
-// how many the DataLoader has fetched. The order of an epoch is computed from size, seed and epoch,
-// so it need not be saved.
+// ResumableSampler. All copies share one place: the epoch, the number of examples trained on, and
+// the number that the DataLoader has fetched. A save records the first two, and size, order and
+// seed for comparison. A restored sampler continues with the first example that was not trained on.
+// The order of an epoch is computed from size, seed and epoch (shuffle.h), so it is not saved.
 
 #include <checkpoint/error.h>
 #include <checkpoint/sampler.h>
@@ -36,28 +37,30 @@ std::string order_name(bool shuffle) { return shuffle ? "shuffled" : "sequential
 
 }  // namespace
 
-// What all copies share.
+// What all copies share. `mutex` guards `place` and `order`.
 struct ResumableSampler::Shared {
-  // What the next reset() does, unless the loop has said which epoch comes.
+  // What the next reset() does.
   enum class Reset { kNextEpoch, kContinueOrNextEpoch, kContinue };
 
+  // The position in the dataset.
   struct Place {
     size_t size;
     int64_t epoch = 0;
-    size_t position = 0;  // Trained on.
+    size_t position = 0;  // Examples trained on.
     size_t drawn = 0;     // Given to the DataLoader; never less than position.
     Reset at_reset = Reset::kContinueOrNextEpoch;
   };
 
   Shared(size_t size, std::optional<uint64_t> seed) : seed(seed), place{size} {}
 
+  // Starts an epoch from its first example.
   void start(int64_t new_epoch) {
     place.epoch = new_epoch;
     place.position = place.drawn = 0;
     order.reset();
   }
 
-  // The indices drawn next; the order of a shuffled epoch is made when it is first needed.
+  // Returns the next `count` indices. Makes the order of a shuffled epoch when it is first needed.
   std::vector<size_t> draw(size_t count) {
     std::vector<size_t> indices(count);
     if (!seed) {
@@ -93,7 +96,7 @@ ResumableSampler& ResumableSampler::operator=(const ResumableSampler&) = default
 ResumableSampler::~ResumableSampler() = default;
 
 void ResumableSampler::set_epoch(int64_t epoch) {
-  if (epoch < 0) misused("set_epoch", "there is no epoch " + std::to_string(epoch));
+  if (epoch < 0) misused("set_epoch", "the epoch is negative: " + std::to_string(epoch));
   const std::lock_guard<std::mutex> hold(shared_->mutex);
   if (epoch != shared_->place.epoch) shared_->start(epoch);
   shared_->place.at_reset = Shared::Reset::kContinue;
@@ -145,16 +148,16 @@ void ResumableSampler::load_state_dict(const Value& saved) {
 
   const std::lock_guard<std::mutex> hold(shared_->mutex);
   if (size != shared_->place.size) {
-    refuse("goes over " + std::to_string(shared_->place.size) + " examples here, and " +
+    refuse("has " + std::to_string(shared_->place.size) + " examples here, " +
            std::to_string(size) + " saved");
   }
   if (shuffle != shared_->seed.has_value()) {
-    refuse("is " + order_name(shared_->seed.has_value()) + " here, and " + order_name(shuffle) +
-           " when it was saved");
+    refuse("is " + order_name(shared_->seed.has_value()) + " here, but was " + order_name(shuffle) +
+           " when saved");
   }
   if (shuffle && seed != *shared_->seed) {
-    refuse("shuffles by the seed " + std::to_string(*shared_->seed) + " here, and by " +
-           std::to_string(seed) + " when it was saved");
+    refuse("has the seed " + std::to_string(*shared_->seed) + " here, " + std::to_string(seed) +
+           " saved");
   }
   if (epoch < 0 || position > size) {
     refuse("cannot go to position " + std::to_string(position) + " of " + std::to_string(size) +
@@ -170,7 +173,7 @@ std::function<void()> ResumableSampler::remember() const {
   return [shared = shared_, place = shared_->place] {
     const std::lock_guard<std::mutex> hold(shared->mutex);
     shared->place = place;
-    shared->order.reset();  // Made again when it is needed.
+    shared->order.reset();  // Made again when needed.
   };
 }
 
@@ -182,8 +185,8 @@ void ResumableSampler::reset(torch::optional<size_t> new_size) {
                     (shared_->place.at_reset == Reset::kContinueOrNextEpoch && done);
   if (new_size && *new_size != shared_->place.size) {
     if (!next && shared_->place.position > 0) {
-      misused("reset", "the dataset has " + std::to_string(*new_size) +
-                           " examples now, and epoch " + std::to_string(shared_->place.epoch) +
+      misused("reset", "the dataset now has " + std::to_string(*new_size) +
+                           " examples, but epoch " + std::to_string(shared_->place.epoch) +
                            " was left at " + std::to_string(shared_->place.position) + " of " +
                            std::to_string(shared_->place.size));
     }

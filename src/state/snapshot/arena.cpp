@@ -23,7 +23,8 @@ namespace {
 
 using base::kHugePageBytes;
 
-// Half of what training gets where both want a core: the pages should be there at the first save.
+// If both need a core, the thread gets half as much time as training. The pages should be there at
+// the first save.
 constexpr int kPrefaultNice = 3;
 
 size_t round_up(size_t bytes) {
@@ -36,7 +37,7 @@ size_t physical_memory() {
   return pages > 0 && page > 0 ? static_cast<size_t>(pages) * static_cast<size_t>(page) : 0;
 }
 
-// Address space alone: not readable, not accounted for.
+// Reserves address space only: the pages cannot be accessed, and do not count as memory in use.
 char* map_nothing(size_t bytes) {
   void* const memory =
       ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -54,13 +55,13 @@ void Arena::prefault(size_t bytes) noexcept {
     prefaulting_ = base::start_thread([this, end = base_ + round_up(bytes)] {
       ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kPrefaultNice);
       for (char* page = base_; page < end && !stopping_; page += kHugePageBytes) {
-        // Leaves alone what is in them. Older kernels say EINVAL: the pages come when they are
-        // used.
+        // Keeps the pages' content. Older kernels return EINVAL; the pages then come when they are
+        // first used.
         if (::madvise(page, kHugePageBytes, MADV_POPULATE_WRITE) != 0) return;
       }
     });
   } catch (const std::exception&) {
-    // The snapshot itself will say that there is not enough memory.
+    // Not enough memory: `reserve` will report that.
   }
 }
 
@@ -78,7 +79,7 @@ void Arena::release() noexcept {
 }
 
 void Arena::forget_thread() noexcept {
-  // Neither to be joined nor to be detached.
+  // This process does not have the thread, so it can neither join nor detach it.
   if (prefaulting_.joinable()) static_cast<void>(new std::thread(std::move(prefaulting_)));
 }
 
@@ -87,12 +88,12 @@ void Arena::grow(size_t bytes) {
   if (bytes <= usable_) return;
   if (bytes > reserved_) map(bytes);
   if (::mprotect(base_, bytes, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
-  ::madvise(base_, bytes, MADV_HUGEPAGE);  // A hint.
+  ::madvise(base_, bytes, MADV_HUGEPAGE);  // May fail: only a hint.
   usable_ = bytes;
 }
 
-// As much as there is memory, so that the arena never has to move; where that is too much to ask
-// (ulimit -v), as much as is needed.
+// Reserves as much address space as the machine has memory, so that the arena never has to move. If
+// that is refused (ulimit -v), reserves only `bytes`.
 void Arena::map(size_t bytes) {
   release();
   for (const size_t wanted : {std::max(bytes, round_up(physical_memory())), bytes}) {

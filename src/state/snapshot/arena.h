@@ -6,10 +6,9 @@
 
 namespace checkpoint::state {
 
-/// One piece of memory that is used again by each snapshot. Its address space is reserved at once
-/// and costs nothing; pages come with `reserve`, huge ones where the system has some, and are
-/// fetched in the background so that a copy into them does not have to wait for them. Not
-/// thread-safe.
+/// A block of memory that each snapshot uses again. All its address space is reserved once, which
+/// costs nothing. `reserve` makes the pages usable, huge ones if the system has them. `prefault`
+/// fetches the pages in the background, so that a copy into them does not wait. Not thread-safe.
 class Arena {
  public:
   Arena() = default;
@@ -17,15 +16,15 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  /// Starts to fetch the pages of the first `bytes` bytes, in a thread of low priority. A hint:
-  /// never throws.
+  /// Starts to fetch the pages of the first `bytes` bytes, in a thread of low priority. Never
+  /// throws.
   void prefault(size_t bytes) noexcept;
-  /// Memory of `bytes` bytes, valid until the next call. It may have moved, and what is in it is
-  /// undefined. Throws std::bad_alloc.
+  /// Returns memory of `bytes` bytes, valid until the next call. It may have moved, and its content
+  /// is undefined. Throws std::bad_alloc.
   char* reserve(size_t bytes);
   /// Gives all memory back to the system.
   void release() noexcept;
-  /// In a forked child, where the thread does not exist.
+  /// Call this in a forked child, which does not have the thread, before the destructor.
   void forget_thread() noexcept;
   size_t size() const { return usable_; }
 
@@ -35,8 +34,8 @@ class Arena {
   void stop_prefaulting() noexcept;
 
   char* base_ = nullptr;
-  size_t reserved_ = 0;  // Address space.
-  size_t usable_ = 0;    // Of which this much may be used.
+  size_t reserved_ = 0;  // Bytes of address space.
+  size_t usable_ = 0;    // The accessible part of them.
   std::thread prefaulting_;
   std::atomic<bool> stopping_{false};
 };

@@ -23,34 +23,34 @@ using format::OnDevice;
 
 /// All that a save writes.
 struct Capture {
-  /// A dict: one entry an item, then "rng", "epoch", "step" and "loss". Its tensors are dense CPU
-  /// tensors: the live ones themselves where these are such (they must not change until they are
-  /// written), copies of the rest. Tied tensors are one tensor here too.
+  /// A dict: one entry for each item, then "rng", "epoch", "step" and "loss". Its tensors are dense
+  /// CPU tensors. A live tensor that is one already is used itself, and must not change until it is
+  /// written; others are copied. Tied tensors are one tensor here too.
   Value tree;
   std::vector<ItemEntry> items;
   std::map<std::string, std::vector<std::vector<std::string>>> optimizer_parameters;
   std::map<std::string, std::vector<std::string>> eval_modules;
-  /// The items whose dicts have any keys: Item::has_any_keys.
+  /// The names of the items whose dicts may have any keys (Item::has_any_keys).
   std::set<std::string> any_keys;
-  /// For the tensors that lived on another device than the CPU: which.
+  /// The device of each tensor that was not on the CPU, by its key.
   std::unordered_map<std::string, std::string> devices;
-  /// Those of the tree's tensors that share no memory with live ones.
+  /// The tensors of the tree that do not share memory with live ones.
   std::unordered_set<const c10::TensorImpl*> copies;
-  /// The size of all tensors together.
+  /// The size of all tensors together, in bytes.
   uint64_t tensor_bytes = 0;
   uint64_t tensor_count = 0;
 };
 
-/// Throws Error(unsupported) for an item whose name no file of the format can hold.
+/// Throws Error(unsupported) if a file of the format cannot hold an item's name.
 void check_item_names(const State& state, Format format);
 
-/// Takes what the State's objects hold now. Throws Error(unsupported) naming a tensor that cannot
-/// be saved. Restores nothing, changes nothing. With OnDevice::kStay the tree may hold CUDA
-/// tensors. `unsaved`, if not null, looks at each item.
+/// Captures what the State's objects hold now. Changes no live object. With OnDevice::kStay the
+/// tree may hold CUDA tensors. `unsaved`, if not null, checks each item. Throws Error(unsupported),
+/// naming the tensor that cannot be saved.
 Capture capture(const State& state, const Progress& progress,
                 OnDevice on_device = OnDevice::kCopyToHost, Unsaved* unsaved = nullptr);
-/// How many bytes of tensors the State's modules and LibTorch's own optimizers will have once
-/// training has begun, about: an optimizer makes its state only in its first step.
+/// Returns about how many bytes the tensors of modules and LibTorch's own optimizers will have once
+/// training has begun. An optimizer makes its state only in its first step.
 uint64_t expected_bytes(const State& state);
 
 }  // namespace checkpoint::state

@@ -1,3 +1,7 @@
+// Copies CUDA tensors without making the host wait. The constructor queues the copies: on the
+// device if it has room, otherwise straight to pinned host memory. `fetch` brings the copies to the
+// host, on a stream of their own, and waits for them.
+
 #include "state/snapshot/device_copies.h"
 
 #include <c10/core/DeviceGuard.h>
@@ -57,7 +61,7 @@ std::unordered_map<const c10::TensorImpl*, at::Tensor> DeviceCopies::fetch() {
   return result;
 }
 
-// On the current stream, so that what training queues later comes after it.
+// Copies on the current stream, so that what training queues later comes after the copy.
 bool DeviceCopies::copy_on_device(Device& device) {
   try {
     for (const at::Tensor& tensor : device.live) {
@@ -65,12 +69,12 @@ bool DeviceCopies::copy_on_device(Device& device) {
     }
     return true;
   } catch (const c10::Error&) {
-    device.on_device.clear();  // Out of memory; what is wrong otherwise shows on the other way.
+    device.on_device.clear();  // Out of memory. Another failure shows again in copy_to_host.
     return false;
   }
 }
 
-// On the side stream, from the device that is current.
+// Copies on the side stream. The current device must be the tensors' device.
 void DeviceCopies::copy_to_host(Device& device, const std::vector<at::Tensor>& from) {
   const c10::StreamGuard guard(device.side);
   for (const at::Tensor& tensor : from) {

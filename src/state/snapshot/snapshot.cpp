@@ -1,3 +1,7 @@
+// Copies a capture's tensors into memory of its own, so that training can continue. Tensors in host
+// memory go into the arena, in chunks, on all cores. CUDA tensors go through DeviceCopies, which
+// are queued first: the device copies while the host does. Tied tensors are copied once.
+
 #include "state/snapshot/snapshot.h"
 
 #include "base/digest.h"
@@ -17,9 +21,10 @@
 namespace checkpoint::state {
 namespace {
 
-// As LibTorch itself aligns what it allocates.
+// The alignment of LibTorch's own allocations.
 constexpr size_t kAlignment = 64;
 
+// One chunk of a copy, for one thread.
 struct Piece {
   const char* from;
   char* to;
@@ -30,13 +35,13 @@ size_t room_for(const at::Tensor& tensor) {
   return (format::bytes_of(tensor) + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-// The tensors of a tree that have to be copied, tied ones once.
+// Returns the tensors of a tree that have to be copied, tied ones once.
 std::vector<at::Tensor> shared_tensors(const Capture& captured) {
   std::vector<at::Tensor> shared;
   std::unordered_set<const c10::TensorImpl*> known;
   format::for_each_tensor(captured.tree, format::Path(), [&](const Value& entry, const auto&) {
     const at::Tensor& tensor = entry.to_tensor();
-    // Copies that stayed on a device must still come to the host.
+    // A copy that is still on a device must come to the host too.
     const bool is_copy =
         !tensor.is_cuda() && captured.copies.count(tensor.unsafeGetTensorImpl()) != 0;
     if (is_copy || tensor.numel() == 0) return;
@@ -70,7 +75,7 @@ void Snapshot::take(Capture& captured) {
   devices_.reset();
   std::vector<at::Tensor> on_host;
   std::vector<at::Tensor> on_devices;
-  // The copy of what begins at a place in memory.
+  // The copy of the tensor that begins at each address.
   std::unordered_map<const void*, at::Tensor> by_memory;
   size_t bytes = 0;
   for (const at::Tensor& tensor : shared_tensors(captured)) {
@@ -79,7 +84,7 @@ void Snapshot::take(Capture& captured) {
       bytes += room_for(tensor);
     }
   }
-  // Queued first: the device works while the host copies.
+  // Queued first: the device copies while the host does.
   if (!on_devices.empty()) devices_ = std::make_unique<DeviceCopies>(on_devices);
 
   char* place = arena_.reserve(bytes);
@@ -87,7 +92,7 @@ void Snapshot::take(Capture& captured) {
   std::unordered_map<const c10::TensorImpl*, at::Tensor> copies;
   for (const at::Tensor& live : on_host) {
     at::Tensor& same_memory = by_memory.at(live.data_ptr());
-    if (same_memory.defined()) {  // A twin that differs in requires_grad.
+    if (same_memory.defined()) {  // The same memory, with another requires_grad.
       at::Tensor twin = same_memory.detach();
       twin.set_requires_grad(live.requires_grad());
       copies.emplace(live.unsafeGetTensorImpl(), std::move(twin));

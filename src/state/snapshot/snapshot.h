@@ -12,22 +12,22 @@ namespace checkpoint::state {
 
 class DeviceCopies;
 
-/// Takes the tensors of a capture out of the hands of training. One snapshot at a time: taking the
-/// next, releasing or destroying it ends the one before. Not thread-safe.
+/// A copy of a capture's tensors, for an asynchronous save. Holds one snapshot at a time: `take`,
+/// `release` and the destructor end the one before. Not thread-safe.
 class Snapshot {
  public:
   Snapshot();
   ~Snapshot();
 
-  /// Fetches memory for a State of `bytes` in the background.
+  /// Fetches memory for a State of `bytes` bytes, in the background. Never throws.
   void prefault(size_t bytes) noexcept { arena_.prefault(bytes); }
   /// Copies every tensor that shares its memory with a live one, and puts the copies into
-  /// `captured`, tied tensors still tied. When it returns, the live CPU tensors may change; those
-  /// of other devices may be changed by what is queued on the current stream from now on. Throws
-  /// std::bad_alloc if memory is short; then `captured` is as it was.
+  /// `captured`. Tied tensors stay tied. After the call, live CPU tensors may change. Work that is
+  /// queued on the current stream after the call may change tensors on other devices. Throws
+  /// std::bad_alloc if there is not enough memory; `captured` is then as it was.
   void take(Capture& captured);
-  /// Call this before encoding. Brings what lives on other devices to the host. May be called
-  /// on another thread than `take`.
+  /// Brings the tensors on other devices to the host. Call this before encoding. May be called on
+  /// another thread than `take`.
   void fetch(Capture& captured);
   /// Gives the memory back.
   void release();

@@ -1,3 +1,7 @@
+// Finds the optimizers' tensors that no item holds. Tensors are compared by memory: an item may
+// hold a view of what an optimizer trains. If the user's own code captured an item, it may have
+// written copies, so equal shapes count too.
+
 #include "state/snapshot/unsaved.h"
 
 #include "base/shape_text.h"
@@ -11,13 +15,13 @@ namespace {
 
 constexpr size_t kMostShapes = 6;
 
-// What views of one memory share.
+// Returns an address that all views of the same memory share.
 const void* memory_of(const at::Tensor& tensor) {
   return tensor.has_storage() ? static_cast<const void*>(tensor.storage().unsafeGetStorageImpl())
                               : tensor.unsafeGetTensorImpl();
 }
 
-// Whether a user's own code made what was captured: then it may hold copies.
+// Returns whether the user's own code captured the item. It may then hold copies of live tensors.
 bool may_hold_copies(const std::string& kind) {
   return kind == "object" || kind == "archive" || kind == "value";
 }
@@ -34,7 +38,7 @@ std::string line_for(const std::string& optimizer, const std::vector<std::string
   if (shapes.size() > kMostShapes) text += ", ...";
   return text +
          ": register them in a module of the State (register_module, register_parameter), or add "
-         "what holds them";
+         "the object that holds them to the State";
 }
 
 }  // namespace
@@ -68,7 +72,7 @@ std::vector<std::string> Unsaved::lines() const {
 void Unsaved::hold(const at::Tensor& tensor) { memory_.insert(memory_of(tensor)); }
 
 bool Unsaved::is_held(const at::Tensor& tensor) const {
-  // One that needs no gradient is not trained.
+  // A tensor that needs no gradient is not trained.
   return !tensor.defined() || !tensor.requires_grad() || memory_.count(memory_of(tensor)) != 0 ||
          shapes_.count(base::shape_text(tensor.sizes())) != 0;
 }

@@ -10,13 +10,14 @@
 
 namespace checkpoint::state {
 
-/// Finds what is trained and would not come back from a checkpoint: tensors that an optimizer knows
-/// and no item holds, and what the items themselves say (Item::unsaved).
+/// Finds what is trained but not saved: tensors that an optimizer knows and no item holds, and what
+/// the items themselves report (Item::unsaved).
 class Unsaved {
  public:
-  /// `live` is what the item captured: its tensors are still the live ones.
+  /// Checks one item. `live` is what the item captured, still with the live tensors.
   void look_at(const Item& item, const Value& live);
-  /// A line for each, when all items were looked at; none if all comes back.
+  /// Returns a warning for each of these, after all items were checked. Empty if everything is
+  /// saved.
   std::vector<std::string> lines() const;
 
  private:
@@ -29,8 +30,8 @@ class Unsaved {
   bool is_held(const at::Tensor& tensor) const;
 
   std::vector<Trained> trained_;
-  std::unordered_set<const void*> memory_;  // Of what the items hold.
-  std::unordered_set<std::string> shapes_;  // Of what may be copies of live tensors.
+  std::unordered_set<const void*> memory_;  // The memory of the items' tensors.
+  std::unordered_set<std::string> shapes_;  // Of tensors that may be copies.
   std::vector<std::string> said_by_items_;
 };
 
