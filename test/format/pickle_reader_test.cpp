@@ -545,7 +545,7 @@ TEST_CASE("a damaged pickle is refused, with the byte", "[pickle]") {
     CHECK(contains(error_of_all("\x80\x02N"), "corrupt: the pickle cannot be read at byte 3"));
   }
   SECTION("bytes behind the end") {
-    CHECK(contains(error_of_all("\x80\x02N.N"), "bytes behind its end"));
+    CHECK(contains(error_of_all("\x80\x02N.N"), "bytes follow its end"));
   }
   SECTION("nothing left at the end") { CHECK(contains(error_reading(""), "not one value")); }
   SECTION("too much left at the end") { CHECK(contains(error_reading("NN"), "not one value")); }
@@ -620,8 +620,8 @@ TEST_CASE("a damaged pickle is refused, with the byte", "[pickle]") {
   }
   SECTION("something outside that is no storage") {
     CHECK(contains(error_reading("NQ"), "a storage's description"));
-    CHECK(contains(error_reading(tuple(text("module") + "NNNN") + "Q"), "no storage"));
-    CHECK(contains(error_reading(tuple(text("storage")) + "Q"), "no storage"));
+    CHECK(contains(error_reading(tuple(text("module") + "NNNN") + "Q"), "not a storage"));
+    CHECK(contains(error_reading(tuple(text("storage")) + "Q"), "not a storage"));
   }
   SECTION("tensors") {
     Tensor tensor;

@@ -415,7 +415,8 @@ TEST_CASE("remove takes one checkpoint away, whatever the rules say") {
   }
   SECTION("one with somebody's files in it stays") {
     test::write_file(root / "e0/notes.txt", "mine");
-    CHECK(contains(error_of([&] { manager.remove("e0"); }), "files that this library did not write"));
+    CHECK(
+        contains(error_of([&] { manager.remove("e0"); }), "files that this library did not write"));
     manager.verify("e0");
   }
   SECTION("names of nothing are errors") {

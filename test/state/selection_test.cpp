@@ -120,9 +120,10 @@ TEST_CASE("A glob that meets no key is an error that names the nearest") {
     CHECK(contains(error, file.archive()));
     return error;
   };
-  CHECK(contains(refused(RestoreOptions().include({"nte.first.*"})),
-                 "RestoreOptions::include: 'nte.first.*' matches no live or saved key; the nearest are "
-                 "'net.first.bias' and 'net.first.weight'"));
+  CHECK(contains(
+      refused(RestoreOptions().include({"nte.first.*"})),
+      "RestoreOptions::include: 'nte.first.*' matches no live or saved key; the nearest are "
+      "'net.first.bias' and 'net.first.weight'"));
   CHECK(contains(refused(RestoreOptions().exclude({"net.*", "bset"})), "the nearest is 'best'"));
   CHECK(contains(refused(RestoreOptions().exclude({"nothing of the kind"})), "there are 'best', "));
   // Strict::kNo accepts what does not fit, but not a typing error.

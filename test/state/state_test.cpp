@@ -143,7 +143,8 @@ TEST_CASE("A number that does not fit is refused with its value and both types")
   CHECK(contains(into(1., 0.1L), "double here, and the long double "));
   CHECK(contains(into(uint64_t{1}, int64_t{-1}), "uint64_t here, and the int -1 saved"));
   CHECK(contains(into(uint16_t{1}, int64_t{-1}), "uint16_t here, and the int -1 saved"));
-  CHECK(contains(into(uint32_t{1}, int64_t{1} << 32), "uint32_t here, and the int 4294967296 in"));
+  CHECK(
+      contains(into(uint32_t{1}, int64_t{1} << 32), "uint32_t here, and the int 4294967296 saved"));
   CHECK(contains(into(int8_t{1}, int64_t{300}), "int8_t here, and the int 300 saved"));
   CHECK(contains(into(int8_t{1}, int64_t{128}), "int8_t here, and the int 128 saved"));
   CHECK(contains(into(int8_t{1}, int64_t{-129}), "int8_t here, and the int -129 saved"));
