@@ -170,8 +170,11 @@ std::string CheckpointManager::Impl::save(const State& state, const Progress& pr
   if (is_asked && before == Before::kRethrowFirst) before = Before::kRethrowAfter;
   const auto last = saver.last();
   if (last && before == Before::kRethrowFirst) last->rethrow_once();
-  const Manifest manifest = new_manifest(progress);
-  saver.save(state, manifest, [this](const Manifest& saved) { tidy_up(saved); });
+  // The only scan of this save: it gives the sequence, and tidy_up decides by it what to keep.
+  std::vector<store::FoundCheckpoint> found = directory.scan();
+  const Manifest manifest = new_manifest(progress, found);
+  saver.save(state, manifest,
+             [this, found = std::move(found)](const Manifest& saved) { tidy_up(saved, found); });
   newest = progress;
   triggers.note_save(progress, begin, saver.busy());
   if (is_asked) saver.wait_and_rethrow();  // On disk before should_stop() is true.
@@ -193,19 +196,11 @@ bool CheckpointManager::Impl::is_newest(const Progress& progress) const {
   return newest && is_same(*newest, progress) && !(last && last->failed());
 }
 
-// The scan after the last save has seen all sequences, so its result is used once. The directory is
-// scanned again without the lock, because another manager may have saved since. It is also scanned
-// again after a failure or a restore.
-int64_t CheckpointManager::Impl::next_sequence() {
-  const std::optional<int64_t> known = std::exchange(highest_sequence, std::nullopt);
-  const int64_t highest = known && options.lock() ? *known : directory.highest_sequence();
-  return std::max(highest, removed_sequence) + 1;
-}
-
-Manifest CheckpointManager::Impl::new_manifest(const Progress& progress) {
+Manifest CheckpointManager::Impl::new_manifest(const Progress& progress,
+                                               const std::vector<store::FoundCheckpoint>& found) {
   check_metrics(progress);
   Manifest manifest;
-  manifest.sequence = next_sequence();
+  manifest.sequence = std::max(directory.highest_sequence(found), removed_sequence) + 1;
   manifest.name = directory.free_name(name_template.render(progress));
   // The parent may have been renamed by hand, to a name in another encoding.
   manifest.parent = base::valid_utf8(resumed_from());
@@ -216,6 +211,18 @@ Manifest CheckpointManager::Impl::new_manifest(const Progress& progress) {
   manifest.progress = progress;
   manifest.keep = options.keep();
   return manifest;
+}
+
+// What a save adds to the scan that was made before it.
+void CheckpointManager::Impl::add_saved(const std::string& name,
+                                        std::vector<store::FoundCheckpoint>& found) const {
+  std::optional<store::FoundCheckpoint> own = directory.find(name);
+  if (!own) {
+    throw Error(ErrorCode::kNotFound, "the checkpoint was removed right after its save",
+                directory.path_of(name));
+  }
+  found.push_back(std::move(*own));
+  store::sort_by_sequence(found);
 }
 
 void CheckpointManager::Impl::retire(const Manifest& saved,
@@ -237,13 +244,12 @@ void CheckpointManager::Impl::warn_of_missing_metrics(const Manifest& saved,
 
 // The checkpoint is safe by now. A failure here is logged, and the step is tried again after the
 // next save.
-void CheckpointManager::Impl::tidy_up(const Manifest& saved) {
+void CheckpointManager::Impl::tidy_up(const Manifest& saved,
+                                      std::vector<store::FoundCheckpoint> found) {
   attempt(kSaved, [&] { directory.point_link(store::kLatestLink, saved.name); });
   attempt(kSaved, [&] { store::append_history(directory, store::history_entry(saved)); });
   const bool retired = options.keep().empty() || attempt(kSaved, [&] {
-                         std::vector<store::FoundCheckpoint> found = directory.scan();
-                         highest_sequence =
-                             std::max(saved.sequence, store::highest_sequence(found));
+                         add_saved(saved.name, found);
                          attempt(kSaved, [&] { point_best(found); });
                          retire(saved, std::move(found));
                        });
@@ -262,7 +268,6 @@ void CheckpointManager::Impl::point_best(const std::vector<store::FoundCheckpoin
 
 void CheckpointManager::Impl::note_restored(const Restored& restored) {
   newest = restored.progress();
-  highest_sequence.reset();  // Damaged ones may have been set aside.
   doubts.note_restored();
   triggers.note(restored.progress());
   base::log_info("restored checkpoint '" + directory.path_of(restored.name()) + "'");
@@ -281,7 +286,6 @@ void CheckpointManager::Impl::remove(const std::string& name) {
   const int64_t sequence = store::remove_checkpoint(directory, name);
   removed_sequence = std::max(removed_sequence, sequence);
   newest.reset();  // It may be the removed one: `save_final` must not rely on it.
-  highest_sequence.reset();
   attempt("checkpoint removed", [&] { point_best(directory.scan()); });
 }
 

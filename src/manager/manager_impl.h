@@ -67,14 +67,14 @@ struct CheckpointManager::Impl {
   bool is_newest(const Progress& progress) const;
   void remove(const std::string& name);
   // Runs after each commit, on the thread that wrote it.
-  void tidy_up(const Manifest& saved);
+  void tidy_up(const Manifest& saved, std::vector<store::FoundCheckpoint> found);
   void note_restored(const Restored& restored);
   std::string resumed_from() const;
   store::Decision decide() const;
 
   // Parts of `save` and `tidy_up`.
-  int64_t next_sequence();
-  Manifest new_manifest(const Progress& progress);
+  Manifest new_manifest(const Progress& progress, const std::vector<store::FoundCheckpoint>& found);
+  void add_saved(const std::string& name, std::vector<store::FoundCheckpoint>& found) const;
   void retire(const Manifest& saved, std::vector<store::FoundCheckpoint> found);
   void warn_of_missing_metrics(const Manifest& saved, const store::Decision& decision) const;
   void point_best(const std::vector<store::FoundCheckpoint>& found);
@@ -87,9 +87,8 @@ struct CheckpointManager::Impl {
   std::mutex mutex;  // Guards what follows.
   std::optional<store::WriterHold> hold;
   pid_t writer_process = 0;
-  std::optional<int64_t> highest_sequence;  // As found by the scan after the last save.
-  int64_t removed_sequence = 0;             // The highest of removed ones: new ones are higher.
-  std::optional<Progress> newest;           // Of the last save or restore.
+  int64_t removed_sequence = 0;    // The highest of removed ones: new ones are higher.
+  std::optional<Progress> newest;  // Of the last save or restore.
   manager::Doubts doubts;
   std::optional<Answer> answered;  // By `is_due`, for the next `save_if_due`.
   manager::Triggers triggers;

@@ -80,7 +80,7 @@ void use(test::MemoryFileSystem& fs) {
   test::allow_errors([&] { found = directory.scan(); });
   test::allow_errors([&] { directory.set_aside_names(); });
   test::allow_errors([&] {
-    const int64_t next = directory.highest_sequence() + 1;
+    const int64_t next = directory.highest_sequence(directory.scan()) + 1;
     for (const FoundCheckpoint& checkpoint : found) {
       if (checkpoint.sequence >= next) std::abort();
     }

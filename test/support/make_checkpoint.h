@@ -14,7 +14,7 @@ inline checkpoint::Manifest manifest_for(const checkpoint::store::Directory& dir
                                          const std::string& name) {
   checkpoint::Manifest manifest;
   manifest.name = name;
-  manifest.sequence = directory.highest_sequence() + 1;
+  manifest.sequence = directory.highest_sequence(directory.scan()) + 1;
   manifest.created = "2026-11-23T15:02:11Z";
   manifest.library_version = "0.1.0";
   return manifest;

@@ -45,14 +45,6 @@ bool may_be_ours(FileSystem& fs, const std::string& path) {
 
 }  // namespace
 
-int64_t highest_sequence(const std::vector<FoundCheckpoint>& found) {
-  int64_t highest = 0;
-  for (const FoundCheckpoint& checkpoint : found) {
-    highest = std::max(highest, checkpoint.sequence);
-  }
-  return highest;
-}
-
 Error no_name_error(const Directory& directory, const std::string& name) {
   return Error(ErrorCode::kInvalidArgument, "'" + name + "' is not a valid checkpoint name",
                directory.path(), 0, "Use list to see the names.");
@@ -122,6 +114,11 @@ std::vector<FoundCheckpoint> Directory::scan() const {
   // it may be missing from our list, so we scan again.
   for (int scan = 0; scan < kMaxScans && !scan_once(found); ++scan) {
   }
+  sort_by_sequence(found);
+  return found;
+}
+
+void sort_by_sequence(std::vector<FoundCheckpoint>& found) {
   // A checkpoint of unknown sequence may be the newest, so it comes last and is tried first. But if
   // we may not read it at all, it is probably another user's directory, and comes first.
   const auto order = [](const FoundCheckpoint& checkpoint) {
@@ -133,7 +130,6 @@ std::vector<FoundCheckpoint> Directory::scan() const {
       found.begin(), found.end(), [&](const FoundCheckpoint& left, const FoundCheckpoint& right) {
         return std::make_pair(order(left), left.name) < std::make_pair(order(right), right.name);
       });
-  return found;
 }
 
 bool Directory::scan_once(std::vector<FoundCheckpoint>& found) const {
@@ -157,8 +153,11 @@ std::vector<std::string> Directory::set_aside_names() const {
   return result;
 }
 
-int64_t Directory::highest_sequence() const {
-  int64_t highest = store::highest_sequence(scan());
+int64_t Directory::highest_sequence(const std::vector<FoundCheckpoint>& found) const {
+  int64_t highest = 0;
+  for (const FoundCheckpoint& checkpoint : found) {
+    highest = std::max(highest, checkpoint.sequence);
+  }
   for (const std::string& name : set_aside_names()) {
     highest = std::max(highest, marked_sequence(*fs_, path_of(name)));
   }

@@ -66,9 +66,9 @@ class Directory {
   std::optional<FoundCheckpoint> find(const std::string& name) const;
   /// Returns the names of the checkpoints that were set aside.
   std::vector<std::string> set_aside_names() const;
-  /// Returns the highest sequence of all checkpoints, also of those that were set aside. 0 without
-  /// checkpoints.
-  int64_t highest_sequence() const;
+  /// Returns the highest sequence of what a scan has found, and of the checkpoints that were set
+  /// aside. 0 without checkpoints.
+  int64_t highest_sequence(const std::vector<FoundCheckpoint>& found) const;
   /// Returns `wanted`, or `wanted` with "-v2", "-v3", … if that name is taken.
   std::string free_name(const std::string& wanted) const;
   /// Renames a damaged checkpoint to NAME.corrupt (-2, …) and returns the new name.
@@ -89,8 +89,8 @@ class Directory {
   std::atomic<const WriterHold*> hold_ = nullptr;
 };
 
-/// Returns the highest sequence that a scan has found. 0 if it found no checkpoint.
-int64_t highest_sequence(const std::vector<FoundCheckpoint>& found);
+/// Puts checkpoints into the order of `Directory::scan`.
+void sort_by_sequence(std::vector<FoundCheckpoint>& found);
 /// Returns Error(invalid_argument): `name` can never be the name of a checkpoint.
 Error no_name_error(const Directory& directory, const std::string& name);
 /// Throws Error(not_found) if the path or a parent is a link that leads nowhere. A disk may not be
