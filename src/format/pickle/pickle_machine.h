@@ -30,7 +30,8 @@ class Budget {
 
 /// The stack machine that runs a pickle's program. It knows the opcodes that LibTorch and Python
 /// write for plain data, and makes a Graph. It never runs code from the file. Used once.
-/// pickle_machine.cpp has the program and its stack, pickle_calls.cpp the calls.
+/// pickle_machine.cpp has the program and its stack, pickle_calls.cpp the calls,
+/// pickle_tensors.cpp those that make tensors.
 class Machine {
  public:
   /// All references must outlive the machine.
