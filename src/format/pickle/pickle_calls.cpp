@@ -22,14 +22,12 @@ std::string Machine::quoted_class(ClassName name) const {
 void Machine::wrong(const Cell& cell, const char* wanted) const {
   if (const auto* name = std::get_if<ForeignName>(&cell)) {
     const Name& foreign = graph_.foreign[name->index];
-    unsupported("there is " +
-                base::in_quotes(std::string(foreign.module) + '.' + std::string(foreign.name)) +
+    unsupported("there is " + base::in_quotes(foreign.text()) +
                 ", which this library does not know, instead of " + wanted);
   }
   if (const auto* at = std::get_if<OpaqueAt>(&cell)) {
     const Name& name = graph_.opaques[at->index].name;
-    unsupported("there is an object of the class " +
-                base::in_quotes(std::string(name.module) + '.' + std::string(name.name)) +
+    unsupported("there is an object of the class " + base::in_quotes(name.text()) +
                 ", which this library does not know, instead of " + wanted);
   }
   corrupt(std::string("there is something else than ") + wanted);

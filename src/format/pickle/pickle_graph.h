@@ -143,6 +143,9 @@ class Cells {
 struct Name {
   std::string_view module;
   std::string_view name;
+
+  /// Returns both: "argparse.Namespace".
+  std::string text() const { return std::string(module) + '.' + std::string(name); }
 };
 
 /// An object of a class that this reader does not know: all that the pickle says about it.

@@ -206,7 +206,7 @@ class Unfolder {
 
   std::string full_name(Name name) {
     budget_.charge(sizeof(Opaque) + name.module.size() + name.name.size());
-    return std::string(name.module) + '.' + std::string(name.name);
+    return name.text();
   }
 
   static const Cell* find_odd_key(const std::vector<Cell>& cells) {

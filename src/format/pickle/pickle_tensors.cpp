@@ -42,8 +42,7 @@ void Machine::need_known_dtype(const Cell& cell) const {
   if (name == nullptr) return;
   const Name& foreign = graph_.foreign[name->index];
   if (foreign.module != "torch" && foreign.module != "torch.cuda") return;
-  unsupported("a tensor is of " +
-                  base::in_quotes(std::string(foreign.module) + '.' + std::string(foreign.name)) +
+  unsupported("a tensor is of " + base::in_quotes(foreign.text()) +
                   ", a dtype that this LibTorch does not have",
               "Read it with a newer LibTorch, or convert the tensor before it is saved");
 }
