@@ -28,6 +28,7 @@
 #include <cerrno>
 #include <cmath>
 #include <filesystem>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -112,9 +113,7 @@ CheckpointManager::Impl::Impl(store::FileSystem& fs, const std::string& path,
       saver(options, directory) {}
 
 void CheckpointManager::Impl::require_name(const std::string& name) const {
-  if (store::is_plain_name(name)) return;
-  throw Error(ErrorCode::kInvalidArgument, "'" + name + "' is not a valid checkpoint name",
-              directory.path(), 0, "Use a name that list() returns.");
+  if (!store::is_plain_name(name)) throw store::no_name_error(directory, name);
 }
 
 void CheckpointManager::Impl::require_writable(const char* call) const {
@@ -171,10 +170,11 @@ std::string CheckpointManager::Impl::save(const State& state, const Progress& pr
   const auto last = saver.last();
   if (last && before == Before::kRethrowFirst) last->rethrow_once();
   // The only scan of this save: it gives the sequence, and tidy_up decides by it what to keep.
-  std::vector<store::FoundCheckpoint> found = directory.scan();
-  const Manifest manifest = new_manifest(progress, found);
+  // Shared, because the save's function is copied on its way to the thread that calls it once.
+  const auto found = std::make_shared<std::vector<store::FoundCheckpoint>>(directory.scan());
+  const Manifest manifest = new_manifest(progress, *found);
   saver.save(state, manifest,
-             [this, found = std::move(found)](const Manifest& saved) { tidy_up(saved, found); });
+             [this, found](const Manifest& saved) { tidy_up(saved, std::move(*found)); });
   newest = progress;
   triggers.note_save(progress, begin, saver.busy());
   if (is_asked) saver.wait_and_rethrow();  // On disk before should_stop() is true.
