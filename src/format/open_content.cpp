@@ -21,7 +21,7 @@ std::vector<store::ContentFile> OpenContent::files() const {
 }
 
 const store::File& OpenContent::file() const {
-  return file_ ? *file_ : checkpoint_->file(checkpoint_->content_names().front());
+  return file_ ? *file_ : checkpoint_->file(checkpoint_->content_entries().front()->name);
 }
 
 }  // namespace checkpoint::format

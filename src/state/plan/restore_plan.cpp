@@ -340,7 +340,7 @@ void RestorePlan::order_overlapping() {
   }
 }
 
-// Returns, for each file, what is read straight into live memory.
+// Returns, for each file, what is read straight into live memory, and notes that this changes.
 std::vector<std::vector<store::Segment>> RestorePlan::plan_segments() {
   std::vector<std::vector<store::Segment>> segments(source_.files.size());
   for (const Copy& copy : copies_) {

@@ -77,32 +77,25 @@ void check_digest(const FileEntry& expected, const std::string& digest, const st
               path, 0, kHint);
 }
 
-const FileEntry& VerifiedCheckpoint::entry(const std::string& name) const {
-  for (const FileEntry& entry : manifest.files) {
-    if (entry.name == name) return entry;
-  }
-  throw_no_such_file(*this, name);
-}
-
 const File& VerifiedCheckpoint::file(const std::string& name) const {
   const auto found = files.find(name);
   if (found == files.end()) throw_no_such_file(*this, name);
   return found->second;
 }
 
-std::vector<std::string> VerifiedCheckpoint::content_names() const {
-  std::vector<std::string> names;
+std::vector<const FileEntry*> VerifiedCheckpoint::content_entries() const {
+  std::vector<const FileEntry*> entries;
   for (const FileEntry& entry : manifest.files) {
-    if (is_content_file(entry.name)) names.push_back(entry.name);
+    if (is_content_file(entry.name)) entries.push_back(&entry);
   }
-  if (names.empty()) throw_no_such_file(*this, kArchiveFile);
-  return names;
+  if (entries.empty()) throw_no_such_file(*this, kArchiveFile);
+  return entries;
 }
 
 std::vector<ContentFile> VerifiedCheckpoint::contents(Verify verify) const {
   std::vector<ContentFile> contents;
-  for (const std::string& name : content_names()) {
-    contents.push_back({&file(name), verify == Verify::kWhileReading ? &entry(name) : nullptr});
+  for (const FileEntry* entry : content_entries()) {
+    contents.push_back({&file(entry->name), verify == Verify::kWhileReading ? entry : nullptr});
   }
   return contents;
 }

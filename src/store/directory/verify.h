@@ -37,14 +37,11 @@ struct VerifiedCheckpoint {
 
   /// Returns an open file. Throws Error(corrupt) if the manifest does not name it.
   const File& file(const std::string& name) const;
-  /// Returns the manifest's entry for a file. Throws Error(corrupt) if the manifest does not name
-  /// it.
-  const FileEntry& entry(const std::string& name) const;
-  /// Returns the names of the files that hold tensors and values, today only one. Throws
-  /// Error(corrupt) if the manifest does not name any.
-  std::vector<std::string> content_names() const;
+  /// Returns the manifest's entries of the files that hold tensors and values, today only one.
+  /// Throws Error(corrupt) if the manifest does not name any.
+  std::vector<const FileEntry*> content_entries() const;
   /// Returns these files. For kWhileReading, `unchecked` is set. They live as long as this. Throws
-  /// what content_names throws.
+  /// what content_entries throws.
   std::vector<ContentFile> contents(Verify verify = Verify::kBefore) const;
   /// Reads the tensor table. Throws Error: corrupt, io.
   TensorTable tensor_table() const;
