@@ -79,33 +79,35 @@ class Files {
 
 const RestoreOptions kDefault;
 
+// A plan that restores ones from a file into a tensor of zeros.
+struct OneTensor {
+  OneTensor() { plan.restore_in_place(live, files.made[0], "live"); }
+
+  Files files;
+  TensorSource source = files.add({torch::ones({3})}).source();
+  RestorePlan plan{source, kDefault};
+  at::Tensor live = torch::zeros({3});
+};
+
 }  // namespace
 
 TEST_CASE("Steps run in their order before any tensor, what is final after all of them") {
-  Files files;
-  files.add({torch::ones({3})});
-  const TensorSource source = files.source();
-  RestorePlan plan(source, kDefault);
-  at::Tensor live = torch::zeros({3});
+  OneTensor one;
+  RestorePlan& plan = one.plan;
   std::string order;
-  const auto value = [&] { return std::to_string(live[0].item<int>()); };
+  const auto value = [&] { return std::to_string(one.live[0].item<int>()); };
   plan.add_final([&] { order += " final:" + value(); });
-  plan.restore_in_place(live, files.made[0], "live");
   plan.add_step([&] { order += " one:" + value(); }, [] {});
   plan.add_step([&] { order += " two:" + value(); }, [] {});
-  CHECK(live.equal(torch::zeros({3})));
+  CHECK(one.live.equal(torch::zeros({3})));
   plan.run();
   CHECK(order == " one:0 two:0 final:1");
-  CHECK(live.equal(torch::ones({3})));
+  CHECK(one.live.equal(torch::ones({3})));
 }
 
 TEST_CASE("A step that fails is undone with those before it, the last first, and no more is done") {
-  Files files;
-  files.add({torch::ones({3})});
-  const TensorSource source = files.source();
-  RestorePlan plan(source, kDefault);
-  at::Tensor live = torch::zeros({3});
-  plan.restore_in_place(live, files.made[0], "live");
+  OneTensor one;
+  RestorePlan& plan = one.plan;
   std::string order;
   const auto step = [&](const std::string& name, bool fails) {
     plan.add_step(
@@ -124,7 +126,7 @@ TEST_CASE("A step that fails is undone with those before it, the last first, and
   plan.add_final([&] { order += " final"; });
   CHECK_THROWS_WITH(plan.run(), "no");
   CHECK(order == " one two undo:two undo:one");
-  CHECK(live.equal(torch::zeros({3})));
+  CHECK(one.live.equal(torch::zeros({3})));
 }
 
 TEST_CASE("A plan reads its tensors from several files") {
@@ -181,15 +183,11 @@ TEST_CASE("Of live tensors that overlap, what comes later in the plan wins") {
 
 TEST_CASE(
     "A file that cannot be read leaves a state that must not be used, and the error says so") {
-  Files files;
-  files.add({torch::ones({3})});
-  const TensorSource source = files.source();
-  RestorePlan plan(source, kDefault);
-  at::Tensor live = torch::zeros({3});
-  plan.restore_in_place(live, files.made[0], "live");
+  OneTensor one;
+  RestorePlan& plan = one.plan;
   bool finished = false;
   plan.add_final([&] { finished = true; });
-  files.faulty.fail(0, EIO);
+  one.files.faulty.fail(0, EIO);
   try {
     plan.run();
     FAIL("it was restored");
