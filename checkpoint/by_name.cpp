@@ -21,7 +21,7 @@ namespace checkpoint::cli {
 namespace {
 
 // The command line of one of these commands.
-struct Arguments {
+struct NameArguments {
   std::string directory;
   std::vector<std::string> names;
   bool lock = true;
@@ -33,7 +33,8 @@ using Names = std::vector<std::string>;
 // Calls `act` for each name. If one fails, the earlier ones are done already, so JSON reports them
 // in any case.
 template <typename Act>
-void for_each_name(const Arguments& arguments, const nlohmann::ordered_json& done, const Act& act) {
+void for_each_name(const NameArguments& arguments, const nlohmann::ordered_json& done,
+                   const Act& act) {
   try {
     for (const std::string& name : arguments.names) act(name);
   } catch (const Error&) {
@@ -43,16 +44,16 @@ void for_each_name(const Arguments& arguments, const nlohmann::ordered_json& don
   if (arguments.json) print_json(done);
 }
 
-void print(const Arguments& arguments, const char* what, const std::string& name) {
+void print(const NameArguments& arguments, const char* what, const std::string& name) {
   if (!arguments.json) std::printf("%s %s\n", what, printable(name).c_str());
 }
 
-store::Directory directory_of(const Arguments& arguments) {
+store::Directory directory_of(const NameArguments& arguments) {
   need_directory_of_checkpoints(store::posix_file_system(), arguments.directory);
   return store::Directory(store::posix_file_system(), arguments.directory);
 }
 
-ExitCode pin(const Arguments& arguments) {
+ExitCode pin(const NameArguments& arguments) {
   const store::Directory directory = directory_of(arguments);
   nlohmann::ordered_json done = {{"pinned", Names()}};
   for_each_name(arguments, done, [&](const std::string& name) {
@@ -63,7 +64,7 @@ ExitCode pin(const Arguments& arguments) {
   return kAllWell;
 }
 
-ExitCode unpin(const Arguments& arguments) {
+ExitCode unpin(const NameArguments& arguments) {
   const store::Directory directory = directory_of(arguments);
   nlohmann::ordered_json done = {{"unpinned", Names()}, {"not_pinned", Names()}};
   for_each_name(arguments, done, [&](const std::string& name) {
@@ -74,7 +75,7 @@ ExitCode unpin(const Arguments& arguments) {
   return done["not_pinned"].empty() ? kAllWell : kWrongUse;
 }
 
-ExitCode remove(const Arguments& arguments) {
+ExitCode remove(const NameArguments& arguments) {
   store::Directory directory = directory_of(arguments);
   std::optional<store::WriterHold> hold;
   store::begin_writing(directory, arguments.lock ? store::TakeLock::kYes : store::TakeLock::kNo,
@@ -88,8 +89,8 @@ ExitCode remove(const Arguments& arguments) {
   return kAllWell;
 }
 
-std::shared_ptr<Arguments> add_arguments(CLI::App& command) {
-  auto arguments = std::make_shared<Arguments>();
+std::shared_ptr<NameArguments> add_arguments(CLI::App& command) {
+  auto arguments = std::make_shared<NameArguments>();
   command.add_option("DIR", arguments->directory, "The directory of checkpoints")->required();
   command.add_option("NAME", arguments->names, "Names of checkpoints, as list shows them")
       ->required();

@@ -23,7 +23,7 @@ namespace checkpoint::cli {
 namespace {
 
 // The command line of list.
-struct Arguments {
+struct ListArguments {
   std::string directory;
   KeepOptions keep;
   bool json = false;
@@ -99,7 +99,7 @@ void print_as_json(const DirectoryView& view) {
               {"pins_without_checkpoint", pins_of_nothing(decision)}});
 }
 
-ExitCode list(const Arguments& arguments) {
+ExitCode list(const ListArguments& arguments) {
   const DirectoryView view = read_directory(arguments.directory, arguments.keep.rules());
   if (arguments.json) {
     print_as_json(view);
@@ -115,7 +115,7 @@ ExitCode list(const Arguments& arguments) {
 }  // namespace
 
 void add_list(CLI::App& app, Run& run) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ListArguments>();
   CLI::App* command = app.add_subcommand(
       "list", "Lists the checkpoints in a directory, oldest first, from their manifests alone.");
   command->add_option("DIR", arguments->directory, "The directory of checkpoints")->required();

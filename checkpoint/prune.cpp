@@ -27,7 +27,7 @@ namespace checkpoint::cli {
 namespace {
 
 // The command line of prune.
-struct Arguments {
+struct PruneArguments {
   std::string directory;
   KeepOptions keep;
   bool dry_run = false;
@@ -58,7 +58,7 @@ void check_metrics(const std::vector<store::FoundCheckpoint>& found, const KeepR
                             : "Use one of: " + joined({names.begin(), names.end()}) + ".");
 }
 
-store::Decision prune(const Arguments& arguments) {
+store::Decision prune(const PruneArguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
   need_directory_of_checkpoints(fs, arguments.directory);
   store::Directory directory(fs, arguments.directory);
@@ -100,7 +100,7 @@ void print_as_json(const PruneReport& report, bool dry_run) {
 }  // namespace
 
 void add_prune(CLI::App& app, Run& run) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<PruneArguments>();
   CLI::App* command = app.add_subcommand(
       "prune",
       "Removes the checkpoints that no rule keeps. Always keeps the newest, pinned and damaged "

@@ -36,7 +36,7 @@ namespace checkpoint::cli {
 namespace {
 
 // The command line of report.
-struct Arguments {
+struct ReportArguments {
   std::string directory;
   std::string output = "report.html";
   std::string metric;
@@ -140,7 +140,7 @@ struct Best {
   std::string metric;
 };
 
-Best find_best(const Arguments& arguments, const std::vector<store::FoundCheckpoint>& found,
+Best find_best(const ReportArguments& arguments, const std::vector<store::FoundCheckpoint>& found,
                const Points& points) {
   if (arguments.metric.empty()) {
     const std::string linked = linked_best(arguments.directory);
@@ -162,7 +162,7 @@ std::string title_of(const std::string& directory) {
   return name.empty() ? path.string() : name;
 }
 
-nlohmann::ordered_json gather_data(const Arguments& arguments) {
+nlohmann::ordered_json gather_data(const ReportArguments& arguments) {
   const store::Directory directory(store::posix_file_system(), arguments.directory);
   const std::vector<store::FoundCheckpoint> found = directory.scan();
   const Points points = gather(directory, found);
@@ -199,7 +199,7 @@ std::string for_script_element(const nlohmann::ordered_json& document) {
   return text;
 }
 
-ExitCode report(const Arguments& arguments) {
+ExitCode report(const ReportArguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
   need_directory_of_checkpoints(fs, arguments.directory);
   static const std::string kPlace = "@DATA@";
@@ -221,7 +221,7 @@ ExitCode report(const Arguments& arguments) {
 }  // namespace
 
 void add_report(CLI::App& app, Run& run) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ReportArguments>();
   CLI::App* command = app.add_subcommand(
       "report",
       "Writes an HTML page, in one file, with loss, metrics, checkpoints, sizes and restarts.");

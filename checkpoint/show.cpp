@@ -25,7 +25,7 @@ namespace checkpoint::cli {
 namespace {
 
 // The command line of show.
-struct Arguments {
+struct ShowArguments {
   std::string checkpoint;
   bool json = false;
 };
@@ -138,7 +138,7 @@ void print_as_json(const Shown& shown) {
 }  // namespace
 
 void add_show(CLI::App& app, Run& run) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ShowArguments>();
   CLI::App* command = app.add_subcommand(
       "show",
       "Shows what a checkpoint holds: its progress, items and tensors. Does not read the "

@@ -26,7 +26,7 @@ namespace checkpoint::cli {
 namespace {
 
 // The command line of verify.
-struct Arguments {
+struct VerifyArguments {
   std::vector<std::string> paths;
   bool json = false;
 };
@@ -118,7 +118,7 @@ void print_as_json(const std::vector<Result>& results) {
   print_json({{"checkpoints", std::move(entries)}});
 }
 
-ExitCode verify_all(const Arguments& arguments) {
+ExitCode verify_all(const VerifyArguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
   std::vector<Target> targets;
   uint64_t bytes_total = 0;
@@ -152,7 +152,7 @@ ExitCode verify_all(const Arguments& arguments) {
 }  // namespace
 
 void add_verify(CLI::App& app, Run& run) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<VerifyArguments>();
   CLI::App* command = app.add_subcommand(
       "verify", "Reads checkpoints whole and compares every byte with its digest.");
   command->add_option("PATH", arguments->paths, "Checkpoints, or directories of checkpoints")

@@ -3,7 +3,7 @@
 namespace checkpoint::store {
 namespace {
 
-constexpr char kHint[] = "Create a new CheckpointManager for the right directory.";
+constexpr char kMovedHint[] = "Create a new CheckpointManager for the right directory.";
 
 }  // namespace
 
@@ -20,13 +20,13 @@ void WriterHold::require_held() const {
     throw Error(ErrorCode::kLocked,
                 "the directory was moved, removed or replaced while this manager wrote to it; "
                 "nothing is read, written or removed at its old path",
-                path, 0, kHint);
+                path, 0, kMovedHint);
   }
   if (lock_ && !lock_->is_in(path)) {
     throw Error(ErrorCode::kLocked,
                 "the file .lock was removed or replaced, so another manager may write to this "
                 "directory; nothing more is written or removed here",
-                path, 0, kHint);
+                path, 0, kMovedHint);
   }
 }
 

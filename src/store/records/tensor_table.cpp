@@ -15,8 +15,8 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr char kFormat[] = "torch-checkpoint-tensors";
-constexpr int64_t kVersion = 1;
+constexpr char kTableFormat[] = "torch-checkpoint-tensors";
+constexpr int64_t kTableVersion = 1;
 // The depth of a tensor's object: document, array, tensor.
 constexpr int kTensorDepth = 2;
 
@@ -89,8 +89,9 @@ std::map<std::string, Lists> decode_names(const base::JsonFields& fields, const 
 }  // namespace
 
 void write_tensor_table(const TensorTable& table, ByteSink& sink) {
-  std::string text = "{\n\"format\": \"" + std::string(kFormat) +
-                     "\",\n\"format_version\": " + std::to_string(kVersion) + ",\n\"tensors\": [";
+  std::string text = "{\n\"format\": \"" + std::string(kTableFormat) +
+                     "\",\n\"format_version\": " + std::to_string(kTableVersion) +
+                     ",\n\"tensors\": [";
   const char* separator = "\n";
   for (const TensorEntry& tensor : table.tensors) {
     append_tensor(text += separator, tensor);
@@ -113,7 +114,8 @@ TensorTable decode_tensor_table(const std::string& text, const std::string& path
     return false;
   });
   const base::JsonFields fields(document, path);
-  if (fields.string("format") != kFormat || fields.integer("format_version") != kVersion) {
+  if (fields.string("format") != kTableFormat ||
+      fields.integer("format_version") != kTableVersion) {
     throw Error(ErrorCode::kCorrupt, "this is not a table of tensors that this library knows",
                 path);
   }
