@@ -17,6 +17,7 @@ enum class ErrorCode {
   kLocked,           ///< Another process or manager writes to this directory.
   kInvalidArgument,  ///< An argument that can never be valid.
   kUnsupported,      ///< This file system, this LibTorch or this library cannot do that.
+  kDevice,           ///< A device (a GPU) failed, or its memory is full.
 };
 
 /// Returns a code as docs and logs spell it: "not_found", "corrupt", …

@@ -39,6 +39,8 @@ const char* to_string(ErrorCode code) noexcept {
       return "invalid_argument";
     case ErrorCode::kUnsupported:
       return "unsupported";
+    case ErrorCode::kDevice:
+      return "device";
   }
   return "unknown";
 }

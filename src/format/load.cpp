@@ -1,4 +1,4 @@
-#include "compat/device.h"
+#include "compat/accelerator.h"
 #include "format/decode/tensor_loader.h"
 #include "format/open_content.h"
 #include "format/read_file.h"
@@ -21,7 +21,9 @@ namespace {
 at::Tensor to_device(const at::Tensor& tensor, c10::Device device) {
   if (device.is_cpu()) return tensor;
   const torch::NoGradGuard no_grad;
-  return tensor.to(device).requires_grad_(tensor.requires_grad());
+  return compat::on_device("copy a tensor to " + device.str(), [&] {
+    return tensor.to(device).requires_grad_(tensor.requires_grad());
+  });
 }
 
 Value load_file(const store::File& file, const LoadOptions& options) {

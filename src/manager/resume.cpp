@@ -9,7 +9,8 @@
 //                             the lock sets it aside as .corrupt. Skipped in either case
 //   a file missing, or a bad sector
 //                          -> skipped, never renamed
-//   any other failure      -> thrown: "too many open files" does not concern one checkpoint
+//   any other failure      -> thrown: neither "too many open files" nor a device that failed
+//                             concerns one checkpoint
 //
 // If there are checkpoints and none can be restored, that is an error, never a silent start from
 // scratch. If none are listed, but there are signs of some (unseen.h), that is an error too. If

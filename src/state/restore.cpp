@@ -7,10 +7,12 @@
 
 #include "base/log.h"
 #include "base/near_names.h"
+#include "compat/accelerator.h"
 
 #include <checkpoint/error.h>
 
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -20,12 +22,18 @@ namespace {
 constexpr char kCpu[] = "cpu";
 
 // The archive holds only CPU tensors; the table has the device that each was saved from.
-SavedDevices saved_devices(const store::TensorTable& table) {
+SavedDevices saved_devices(const store::TensorTable& table, const std::string& path) {
   std::unordered_map<uint64_t, c10::Device> devices;
   for (const store::TensorEntry& tensor : table.tensors) {
     if (tensor.device == kCpu) continue;
-    const c10::Device device(tensor.device);
-    if (!device.is_cpu()) devices.emplace(tensor.offset, device);
+    const std::optional<c10::Device> device = compat::device_of(tensor.device);
+    if (!device) {
+      throw Error(ErrorCode::kCorrupt,
+                  "the tensor '" + tensor.key + "' was saved from '" + tensor.device +
+                      "', which is not a device's name",
+                  path);
+    }
+    if (!device->is_cpu()) devices.emplace(tensor.offset, *device);
   }
   return [devices = std::move(devices)](const format::StoredTensor& stored) {
     const auto found = devices.find(stored.record_offset);
@@ -67,7 +75,8 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
   SavedItems::Items items;
   for (const auto& item : live.items) items.push_back(item.get());
   if (live.rng) items.push_back(&rng);
-  const TensorSource source{files, &archive, saved_devices(table)};
+  const std::string& path = files.front().file->name();
+  const TensorSource source{files, &archive, saved_devices(table, path)};
   check_items(options.items(), items, source.name());
 
   RestorePlan plan(source, options);

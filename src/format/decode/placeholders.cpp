@@ -5,6 +5,7 @@
 #include "format/decode/placeholders.h"
 
 #include "base/in_quotes.h"
+#include "compat/accelerator.h"
 
 #include <checkpoint/error.h>
 
@@ -14,7 +15,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <exception>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -121,17 +121,12 @@ void Placeholders::check(const TensorLayout& tensor, const ByteRange& record) co
 c10::Device Placeholders::device(const std::string& name) {
   const auto known = devices_.find(name);
   if (known != devices_.end()) return known->second;
-  std::optional<c10::Device> device;
-  try {
-    device.emplace(name);
-  } catch (const std::exception&) {
-    // Reported below, in our own words.
-  }
-  if (!device || device->str() != name) {
-    throw Error(ErrorCode::kUnsupported,
-                "a tensor was saved from the device " + base::in_quotes(name) +
-                    ", which this LibTorch does not know",
-                source_.name());
+  const std::optional<c10::Device> device = compat::device_of(name);
+  if (!device) {
+    throw Error(
+        ErrorCode::kUnsupported,
+        "a tensor was saved from " + base::in_quotes(name) + ", which is not a device's name",
+        source_.name());
   }
   return devices_.emplace(name, *device).first->second;
 }

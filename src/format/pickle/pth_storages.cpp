@@ -4,6 +4,7 @@
 #include "format/pickle/pth_storages.h"
 
 #include "format/tree/dense.h"
+#include "format/tree/device_copy.h"
 
 #include <checkpoint/error.h>
 
@@ -33,6 +34,10 @@ bool lives_on_cpu_as_it_is(const at::Tensor& live) {
   return live.device().is_cpu() && !live.is_conj() && !live.is_neg();
 }
 
+at::Tensor on_host(const at::Tensor& live) {
+  return live.device().is_cpu() ? live.detach().resolve_conj().resolve_neg() : copy_to_host(live);
+}
+
 // Returns only the elements of a tensor that overlaps no other. An expanded tensor has more
 // elements than memory, and stays as it is.
 at::Tensor without_gaps(const at::Tensor& tensor) {
@@ -55,9 +60,7 @@ void PthStorages::add(const at::Tensor& live, const Path& path) {
   place->second = find_tied(live);
   if (place->second < placements_.size()) return;
   if (live.numel() > 0) by_memory_.emplace(live.data_ptr(), placements_.size());
-  const at::Tensor plain = lives_on_cpu_as_it_is(live)
-                               ? live
-                               : live.detach().resolve_conj().resolve_neg().cpu().contiguous();
+  const at::Tensor plain = lives_on_cpu_as_it_is(live) ? live : on_host(live).contiguous();
   placements_.push_back({live, plain, 0, 0});
 }
 

@@ -4,6 +4,8 @@
 
 #include "format/tree/dense.h"
 
+#include "compat/accelerator.h"
+#include "format/tree/device_copy.h"
 #include "format/tree/dtype.h"
 
 #include <checkpoint/error.h>
@@ -24,16 +26,14 @@ bool may_be_read(c10::ScalarType dtype) {
   return std::find(known.begin(), known.end(), dtype) != known.end();
 }
 
-// Tensors of some devices have no storage at all: XLA's, for one.
-bool may_lack_storage(const c10::Device& device) { return !device.is_cpu() && !device.is_cuda(); }
-
 }  // namespace
 
 std::string missing_memory(const at::Tensor& tensor) {
   if (!tensor.defined() || tensor.layout() != c10::kStrided || tensor.is_meta()) return {};
   if (tensor._is_zerotensor()) return "a ZeroTensor, which has no memory";
   if (!tensor.has_storage()) {
-    return may_lack_storage(tensor.device()) ? "" : "without memory: its storage was released";
+    return compat::may_lack_storage(tensor.device()) ? ""
+                                                     : "without memory: its storage was released";
   }
   if (tensor.numel() == 0) return {};
   const auto reach = static_cast<uint64_t>(tensor.storage_offset() + extent(tensor));
@@ -101,11 +101,6 @@ bool keeps_grad(const at::Tensor& live) {
   return live.requires_grad() && (live.is_floating_point() || live.is_complex());
 }
 
-bool fills_its_storage(const at::Tensor& tensor) {
-  return tensor.storage_offset() == 0 && tensor.is_non_overlapping_and_dense() &&
-         tensor.storage().nbytes() == static_cast<size_t>(tensor.numel()) * tensor.element_size();
-}
-
 // True for most tensors; using them as they are costs nothing.
 bool is_dense_already(const at::Tensor& live) {
   return live.device().is_cpu() && live.is_leaf() && !live.is_conj() && !live.is_neg() &&
@@ -126,12 +121,19 @@ Value Densifier::densify(Value value, const std::string& path) {
 at::Tensor Densifier::make_dense(const at::Tensor& live) const {
   if (is_dense_already(live)) return live;
   const torch::NoGradGuard no_grad;
-  const at::Tensor resolved = live.detach().resolve_conj().resolve_neg();
-  const bool stays = on_device_ == OnDevice::kStay && resolved.is_cuda();
-  const at::Tensor plain = stays ? resolved : resolved.cpu();
-  if (fills_its_storage(plain)) return plain;
-  return plain.clone(plain.is_non_overlapping_and_dense() ? at::MemoryFormat::Preserve
-                                                          : at::MemoryFormat::Contiguous);
+  if (live.device().is_cpu()) {
+    const bool fills = !live.is_conj() && !live.is_neg() && fills_its_storage(live);
+    return fills ? live.detach() : dense_clone(live);
+  }
+  if (live.numel() == 0) {
+    return at::empty_strided(live.sizes(), live.strides(), live.options().device(at::kCPU));
+  }
+  if (stays(live)) return live.detach();
+  return copy_to_host(live);
+}
+
+bool Densifier::stays(const at::Tensor& live) const {
+  return on_device_ == OnDevice::kStay && live.numel() > 0 && compat::has_streams(live.device());
 }
 
 at::Tensor Densifier::densify_tensor(const at::Tensor& live, const Path& path) {
@@ -169,7 +171,7 @@ at::Tensor Densifier::add_twin(const at::Tensor& live, const at::Tensor& dense) 
 // Gives each tensor a storage of its own. In a shared storage, LibTorch would write a second view
 // of another dtype or shape with the dtype of the first.
 at::Tensor Densifier::own_storage(const at::Tensor& dense) const {
-  if (dense.numel() == 0) return dense;
+  if (dense.numel() == 0 || stays(dense)) return dense;
   const auto [first, last] = known_.equal_range(dense.data_ptr());
   const bool taken = std::any_of(first, last, [&](const auto& known) {
     return known.second.dense.data_ptr() == dense.data_ptr();

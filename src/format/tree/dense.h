@@ -12,10 +12,10 @@
 
 namespace checkpoint::format {
 
-/// What happens to tensors on a CUDA device.
+/// What happens to tensors on a device that has streams (compat::has_streams).
 enum class OnDevice {
   kCopyToHost,  ///< Copied at once, as from any other device.
-  kStay,        ///< Left there, dense. The caller copies them later.
+  kStay,        ///< Left there as they are, not dense. The caller copies them later.
 };
 
 /// Returns what is wrong with a tensor whose elements have no memory: a ZeroTensor, or a tensor
@@ -45,8 +45,8 @@ class Densifier {
   explicit Densifier(OnDevice on_device = OnDevice::kCopyToHost) : on_device_(on_device) {}
 
   /// Returns the tree with dense tensors. `path` is the tree's own place, for keys and errors.
-  /// Throws Error(unsupported), naming the tensor, if it cannot be saved: if it is undefined,
-  /// sparse, quantized, on the meta device or without memory.
+  /// Throws Error: unsupported, naming the tensor, if it cannot be saved: if it is undefined,
+  /// sparse, quantized, on the meta device or without memory; device.
   Value densify(Value value, const std::string& path);
 
   /// The devices of the tensors that were not on the CPU, by key.
@@ -65,6 +65,7 @@ class Densifier {
   };
 
   at::Tensor densify_tensor(const at::Tensor& live, const Path& path);
+  bool stays(const at::Tensor& live) const;
   at::Tensor make_dense(const at::Tensor& live) const;
   at::Tensor own_storage(const at::Tensor& dense) const;
   at::Tensor add_twin(const at::Tensor& live, const at::Tensor& dense);

@@ -92,6 +92,7 @@ class FieldReader {
         plan_.missing(dotted(path_, name));
       }
     } catch (const Error& error) {
+      if (error.code() != ErrorCode::kIncompatible) throw;  // The file or a device failed.
       fits_ = false;
       plan_.mismatched(dotted(path_, name), error.what());
     }

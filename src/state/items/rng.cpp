@@ -1,13 +1,11 @@
 #include "state/items/rng.h"
 
+#include "compat/accelerator.h"
 #include "format/torch/archive_reader.h"
 #include "state/plan/restore_plan.h"
 
 #include <checkpoint/error.h>
 
-#include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Context.h>
-#include <ATen/detail/CUDAHooksInterface.h>
 #include <torch/torch.h>
 
 #include <mutex>
@@ -29,22 +27,14 @@ void set_state(at::Generator generator, const at::Tensor& state) {
   generator.set_state(state);
 }
 
-// Returns the CUDA devices that this process has used.
-std::vector<c10::DeviceIndex> cuda_devices_in_use() {
-  std::vector<c10::DeviceIndex> devices;
-  if (!torch::cuda::is_available()) return devices;
-  const auto count = static_cast<c10::DeviceIndex>(torch::cuda::device_count());
-  for (c10::DeviceIndex index = 0; index < count; ++index) {
-    if (at::detail::getCUDAHooks().hasPrimaryContext(index)) devices.push_back(index);
-  }
-  return devices;
+at::Tensor state_of(const c10::Device& device) {
+  return compat::on_device("read the random generator of " + device.str(),
+                           [&] { return state_of(compat::default_generator(device)); });
 }
 
-c10::Device cuda(c10::DeviceIndex index) { return c10::Device(c10::kCUDA, index); }
-
-at::Generator generator_of(const c10::Device& device) {
-  return device.is_cpu() ? at::detail::getDefaultCPUGenerator()
-                         : at::globalContext().defaultGenerator(device);
+void set_state(const c10::Device& device, const at::Tensor& state) {
+  compat::on_device("set the random generator of " + device.str(),
+                    [&] { set_state(compat::default_generator(device), state); });
 }
 
 // Plans to set one generator's state. The generator itself throws for a state of the wrong size or
@@ -55,16 +45,17 @@ void plan_generator(const c10::Device& device, const at::Tensor& placeholder,
     plan.mismatched(key, "not the state of a random generator");
     return;
   }
-  const at::Tensor before = state_of(generator_of(device));
-  if (device.is_cpu() && placeholder.numel() != before.numel()) {
+  const at::Tensor before = state_of(device);
+  // CUDA's differs between versions of LibTorch.
+  if (!device.is_cuda() && placeholder.numel() != before.numel()) {
     plan.mismatched(key, std::to_string(before.numel()) + " bytes here, " +
                              std::to_string(placeholder.numel()) + " saved");
     return;
   }
   const at::Tensor saved = plan.load(placeholder);
-  const at::Tensor wanted = device.is_cpu() ? saved : convert_cuda_state(saved, before);
-  plan.add_step([device, wanted] { set_state(generator_of(device), wanted); },
-                [device, before] { set_state(generator_of(device), before); });
+  const at::Tensor wanted = device.is_cuda() ? convert_cuda_state(saved, before) : saved;
+  plan.add_step([device, wanted] { set_state(device, wanted); },
+                [device, before] { set_state(device, before); });
 }
 
 }  // namespace
@@ -84,9 +75,9 @@ ItemEntry RngItem::entry() const { return {name(), "rng", "", {}}; }
 
 Value RngItem::capture() const {
   Dict states;
-  states.insert("cpu", state_of(generator_of(c10::kCPU)));
-  for (const c10::DeviceIndex index : cuda_devices_in_use()) {
-    states.insert(cuda(index).str(), state_of(generator_of(cuda(index))));
+  states.insert("cpu", state_of(c10::kCPU));
+  for (const c10::Device& device : compat::devices_with_generators_in_use()) {
+    states.insert(device.str(), state_of(device));
   }
   return states;
 }
@@ -101,7 +92,7 @@ void RngItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& p
   };
   if (!plan_device(c10::kCPU)) plan.missing(dotted(name(), "cpu"));
   // A device that was not in use at the save has no saved state, and keeps its own.
-  for (const c10::DeviceIndex index : cuda_devices_in_use()) plan_device(cuda(index));
+  for (const c10::Device& device : compat::devices_with_generators_in_use()) plan_device(device);
 }
 
 }  // namespace checkpoint::state

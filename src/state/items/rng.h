@@ -6,8 +6,8 @@
 
 namespace checkpoint::state {
 
-/// LibTorch's default random generators: the CPU's, and that of each CUDA device in use. A device
-/// is in use if this process has a context on it. This item never creates one.
+/// LibTorch's default random generators: the CPU's, and that of each device in use. A device is
+/// in use if this process has a context on it. This item never creates one.
 class RngItem final : public Item {
  public:
   RngItem() : Item(kRngName) {}

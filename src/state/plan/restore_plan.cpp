@@ -14,9 +14,10 @@
 #include "base/log.h"
 #include "base/meter.h"
 #include "base/shape_text.h"
-#include "compat/device.h"
+#include "compat/accelerator.h"
 #include "compat/torch_compat.h"
 #include "format/tree/dense.h"
+#include "format/tree/device_copy.h"
 #include "format/tree/dtype.h"
 #include "format/tree/scalar_text.h"
 #include "store/directory/verify.h"
@@ -72,8 +73,13 @@ bool overlaps_itself(const at::Tensor& tensor) {
 
 at::Tensor empty_like_on(const at::Tensor& like, c10::Device device) {
   const auto options = like.options().device(device).requires_grad(false);
-  return overlaps_itself(like) ? at::empty(like.sizes(), options)
-                               : at::empty_strided(like.sizes(), like.strides(), options);
+  const auto make = [&] {
+    return overlaps_itself(like) ? at::empty(like.sizes(), options)
+                                 : at::empty_strided(like.sizes(), like.strides(), options);
+  };
+  if (device.is_cpu()) return make();
+  return compat::on_device(
+      "allocate a tensor of shape " + base::shape_text(like.sizes()) + " on " + device.str(), make);
 }
 
 // Converts to real numbers that LibTorch can compute with: a complex number to its two parts, a
@@ -105,6 +111,22 @@ uint64_t bytes_to_read(const store::ContentFile& content,
   uint64_t bytes = 0;
   for (const store::Segment& segment : segments) bytes += segment.bytes;
   return bytes;
+}
+
+void copy_into(at::Tensor to, const at::Tensor& from) {
+  const c10::Device source = from.device(), target = to.device();
+  if (source.is_cpu() && target.is_cpu()) {
+    to.copy_(from);
+    return;
+  }
+  if (source.is_cpu()) {
+    format::copy_to_device(to, from);
+  } else if (target.is_cpu()) {
+    to.copy_(format::copy_to_host(from));
+  } else {
+    compat::on_device("copy a tensor from " + source.str() + " to " + target.str(),
+                      [&] { to.copy_(from); });
+  }
 }
 
 [[noreturn]] void refuse(const RestoreReport& report, const std::string& path) {
@@ -197,15 +219,18 @@ void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholde
   // Puts new memory behind the same tensor, as Module::to does.
   const at::Tensor fresh = empty_like_on(live, device);
   if (!at::_has_compatible_shallow_copy_type(live, fresh)) {
-    mismatched(key,
-               "the tensor cannot be moved from " + live.device().str() + " to " + device.str());
+    mismatched(key, "LibTorch cannot move a tensor in place from " + live.device().str() + " to " +
+                        device.str());
     return;
   }
   moved_.emplace(live.unsafeGetTensorImpl(), device);
   add_copy(fresh, placeholder);
   add_final([live, fresh]() mutable {
     const torch::NoGradGuard no_grad;
+    const bool moves = live.device() != fresh.device();
     live.set_data(fresh);
+    // A gradient on the old device would end the next backward pass.
+    if (moves && live.is_leaf() && live.grad().defined()) live.mutable_grad() = at::Tensor();
   });
 }
 
@@ -271,12 +296,14 @@ void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) 
 }
 
 void RestorePlan::throw_half_restored(ErrorCode code, const std::string& why) const {
+  const bool is_device = code == ErrorCode::kDevice;
   throw HalfRestored(
       code,
-      "reading failed when part of the live state was already written; it must not be "
-      "used: " +
-          why,
-      source_.name(), 0, "Restore another checkpoint, or start the program again.");
+      std::string(is_device ? "a device" : "reading") +
+          " failed when part of the live state was already written; it must not be used: " + why,
+      source_.name(), 0,
+      is_device ? "Restore again, or start the program again. The checkpoint is intact."
+                : "Restore another checkpoint, or start the program again.");
 }
 
 void RestorePlan::run() {
@@ -287,8 +314,8 @@ void RestorePlan::run() {
     read_indirect();
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInvalidArgument) throw;  // From on_transfer: see below.
-    throw_half_restored(error.code() == ErrorCode::kCorrupt ? error.code() : ErrorCode::kIo,
-                        error.what());
+    const bool is_told = error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kDevice;
+    throw_half_restored(is_told ? error.code() : ErrorCode::kIo, error.what());
   } catch (const c10::Error& error) {
     throw_half_restored(ErrorCode::kIo, error.what_without_backtrace());
   } catch (const std::bad_alloc& error) {
@@ -380,7 +407,7 @@ void RestorePlan::read_indirect() {
     // A tensor made in inference mode may only be written in inference mode.
     std::optional<c10::InferenceMode> inference;
     if (to.is_inference()) inference.emplace();
-    to.copy_(load(copy.placeholder));
+    copy_into(to, load(copy.placeholder));
   }
 }
 

@@ -126,7 +126,7 @@ class RestorePlan {
 
   /// Runs the plan. If reading fails, some live tensors are already overwritten. Throws
   /// HalfRestored then: with the code corrupt if a digest differs or the file's content is damaged,
-  /// io otherwise.
+  /// device if a device failed, io otherwise.
   void run();
 
  private:

@@ -24,8 +24,9 @@ using format::OnDevice;
 /// All that a save writes.
 struct Capture {
   /// A dict: one entry for each item, then "rng", "epoch", "step" and "loss". Its tensors are dense
-  /// CPU tensors. A live tensor that is one already is used itself, and must not change until it is
-  /// written; others are copied. Tied tensors are one tensor here too.
+  /// CPU tensors, but for those that OnDevice::kStay leaves on a device. A live tensor that is one
+  /// already is used itself, and must not change until it is written; others are copied. Tied
+  /// tensors are one tensor here too.
   Value tree;
   std::vector<ItemEntry> items;
   std::map<std::string, std::vector<std::vector<std::string>>> optimizer_parameters;
@@ -45,8 +46,8 @@ struct Capture {
 void check_item_names(const State& state, Format format);
 
 /// Captures what the State's objects hold now. Changes no live object. With OnDevice::kStay the
-/// tree may hold CUDA tensors. `unsaved`, if not null, checks each item. Throws Error(unsupported),
-/// naming the tensor that cannot be saved.
+/// tree may hold tensors on devices, of any layout. `unsaved`, if not null, checks each item.
+/// Throws Error: unsupported, naming the tensor that cannot be saved; device.
 Capture capture(const State& state, const Progress& progress,
                 OnDevice on_device = OnDevice::kCopyToHost, Unsaved* unsaved = nullptr);
 /// Returns about how many bytes the tensors of modules and LibTorch's own optimizers will have once

@@ -1,89 +1,215 @@
-// Copies CUDA tensors without making the host wait. The constructor queues the copies: on the
-// device if it has room, otherwise straight to pinned host memory. `fetch` brings the copies to the
-// host, on a stream of their own, and waits for them.
+// Copies tensors from devices without making the host wait. Of each device:
+//
+//   1. on the training's stream: a dense copy of each tensor on the device, then an event
+//   2. in `fetch`, on a stream of its own that waits for the event: the copies to pinned memory
+//   3. the host waits for that stream
+//
+// If the device has no room for 1, nothing is allocated there at all:
+//
+//   1. on a stream of its own, which waits for the training's: the used bytes of each storage, gaps
+//      included, to pinned memory; then an event, for which the training's stream waits
+//   2. in `fetch`, the host waits for that stream, and packs the tensors in host memory
 
 #include "state/snapshot/device_copies.h"
+
+#include "compat/accelerator.h"
+#include "format/tree/dense.h"
 
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
-#include <c10/util/Exception.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
-namespace checkpoint::state {
+#include <unistd.h>
 
-DeviceCopies::DeviceCopies(const std::vector<at::Tensor>& live) {
-  const torch::NoGradGuard no_grad;
-  std::map<c10::DeviceIndex, std::vector<at::Tensor>> by_device;
-  for (const at::Tensor& tensor : live) by_device[tensor.device().index()].push_back(tensor);
-  for (auto& [index, tensors] : by_device) {
-    const c10::Device where = tensors.front().device();
-    const c10::impl::VirtualGuardImpl impl(where.type());
-    const c10::DeviceGuard guard(where);
-    const c10::Stream training = impl.getStream(where);
-    devices_.push_back({std::move(tensors),
-                        {},
-                        {},
-                        impl.getStreamFromGlobalPool(where, false),
-                        c10::Event(where.type())});
-    Device& device = devices_.back();
-    const bool has_room = copy_on_device(device);
-    device.ready.record(training);
-    if (has_room) continue;
-    device.ready.block(device.side);
-    copy_to_host(device, device.live);
-    c10::Event copied(where.type());
-    copied.record(device.side);
+namespace checkpoint::state {
+namespace {
+
+using format::StorageSpan;
+using Copies = std::unordered_map<const c10::TensorImpl*, at::Tensor>;
+
+void add_copy(Copies& copies, const at::Tensor& live, const at::Tensor& copy) {
+  at::Tensor own = copy.detach();  // Twins share the memory, and may differ in requires_grad.
+  own.set_requires_grad(live.requires_grad());
+  copies.emplace(live.unsafeGetTensorImpl(), std::move(own));
+}
+
+}  // namespace
+
+// The tensors of one device.
+class DeviceCopies::OneDevice {
+ public:
+  OneDevice(c10::Device where, std::vector<at::Tensor> live)
+      : where_(where),
+        impl_(where.type()),
+        live_(std::move(live)),
+        side_(impl_.getStreamFromGlobalPool(where, /*isHighPriority=*/false)),
+        ready_(where.type()) {}
+
+  c10::Device where() const { return where_; }
+
+  // The current device must be this one.
+  void queue() {
+    const c10::Stream training = impl_.getStream(where_);
+    const bool has_room = copy_on_device();
+    ready_.record(training);
+    if (has_room) return;
+    ready_.block(side_);
+    copy_spans_to_host();
+    c10::Event copied(where_.type());
+    copied.record(side_);
     copied.block(training);
   }
-}
 
-std::unordered_map<const c10::TensorImpl*, at::Tensor> DeviceCopies::fetch() {
+  void fetch(Copies& copies) {
+    if (!on_device_.empty()) {
+      ready_.block(side_);
+      copy_clones_to_host();
+    }
+    side_.synchronize();
+    is_done_ = true;
+    on_device_.clear();  // Its memory goes back to training.
+    for (size_t i = 0; i < live_.size(); ++i) {
+      add_copy(copies, live_[i], spans_.empty() ? on_host_[source_[i]] : unpack(i));
+    }
+  }
+
+  // What is queued may still read the device's copies and write into host memory.
+  void wait() noexcept {
+    if (is_done_) return;
+    try {
+      side_.synchronize();
+    } catch (const c10::Error&) {  // The device has failed, and copies nothing any more.
+    }
+  }
+
+ private:
+  // Copies on the current stream, so that what training queues later comes after the copy. Returns
+  // false if the device has no room.
+  bool copy_on_device() {
+    std::unordered_multimap<const void*, size_t> known;  // By the address of their memory.
+    try {
+      for (size_t i = 0; i < live_.size(); ++i) {
+        const auto [first, last] = known.equal_range(live_[i].data_ptr());
+        const auto twin = std::find_if(first, last, [&](const auto& one) {
+          return format::are_tied(live_[one.second], live_[i]);
+        });
+        source_.push_back(twin != last ? source_[twin->second] : on_device_.size());
+        if (twin != last) continue;
+        on_device_.push_back(format::dense_clone(live_[i]));
+        known.emplace(live_[i].data_ptr(), i);
+      }
+      return true;
+    } catch (const c10::Error&) {
+      on_device_.clear();  // Out of memory. Another failure shows again in copy_spans_to_host.
+      source_.clear();
+      return false;
+    }
+  }
+
+  void copy_clones_to_host() {
+    for (const at::Tensor& clone : on_device_) copy_to_host(clone);
+  }
+
+  // Each storage once, from the first byte to the last that a tensor uses.
+  void copy_spans_to_host() {
+    std::unordered_map<const void*, size_t> known;
+    std::vector<const at::Tensor*> owners;
+    for (const at::Tensor& tensor : live_) {
+      const auto [entry, is_new] =
+          known.emplace(tensor.storage().unsafeGetStorageImpl(), spans_.size());
+      const StorageSpan span = format::span_of(tensor);
+      if (is_new) {
+        spans_.push_back(span);
+        owners.push_back(&tensor);
+      } else {
+        StorageSpan& all = spans_[entry->second];
+        all = {std::min(all.begin, span.begin), std::max(all.end, span.end)};
+      }
+      source_.push_back(entry->second);
+    }
+    for (size_t i = 0; i < spans_.size(); ++i) {
+      copy_to_host(format::bytes_of_span(*owners[i], spans_[i]));
+    }
+  }
+
+  // Returns live tensor `i`, dense, from the bytes of its storage. Twins get one memory.
+  at::Tensor unpack(size_t i) {
+    for (const size_t earlier : unpacked_from_[source_[i]]) {
+      if (format::are_tied(live_[earlier], live_[i])) return unpacked_.at(earlier);
+    }
+    unpacked_from_[source_[i]].push_back(i);
+    const at::Tensor made = format::from_span(on_host_[source_[i]], spans_[source_[i]], live_[i]);
+    return unpacked_.emplace(i, made).first->second;
+  }
+
+  // Copies on the side stream.
+  void copy_to_host(const at::Tensor& tensor) {
+    const c10::StreamGuard guard(side_);
+    at::Tensor host =
+        compat::empty_for_copy(tensor.sizes(), tensor.strides(), tensor.scalar_type(), pinned_);
+    on_host_.push_back(host);
+    host.copy_(tensor, /*non_blocking=*/true);
+  }
+
+  const c10::Device where_;
+  const c10::impl::VirtualGuardImpl impl_;
+  const std::vector<at::Tensor> live_;  // Kept, so that their memory is not given to others.
+  std::vector<size_t> source_;          // For each live tensor: which of `on_host_` has it.
+  std::vector<at::Tensor> on_device_;   // Empty if the device has no room.
+  std::vector<StorageSpan> spans_;      // Empty if it has.
+  std::vector<at::Tensor> on_host_;
+  std::unordered_map<size_t, std::vector<size_t>> unpacked_from_;  // By the index of the span.
+  std::unordered_map<size_t, at::Tensor> unpacked_;
+  c10::Stream side_;
+  c10::Event ready_;
+  bool pinned_ = true;  // Until there is no more pinned memory.
+  bool is_done_ = false;
+};
+
+DeviceCopies::DeviceCopies(const std::vector<at::Tensor>& live) : process_(::getpid()) {
   const torch::NoGradGuard no_grad;
-  std::unordered_map<const c10::TensorImpl*, at::Tensor> result;
-  for (Device& device : devices_) {
-    const c10::DeviceGuard guard(device.side.device());
-    if (!device.on_device.empty()) {
-      device.ready.block(device.side);
-      copy_to_host(device, device.on_device);
-    }
-    device.side.synchronize();
-    device.on_device.clear();  // Its memory goes back to training.
-    for (size_t i = 0; i < device.live.size(); ++i) {
-      at::Tensor copy = device.on_host[i];
-      copy.set_requires_grad(device.live[i].requires_grad());
-      result.emplace(device.live[i].unsafeGetTensorImpl(), std::move(copy));
-    }
+  std::map<std::pair<c10::DeviceType, c10::DeviceIndex>, std::vector<at::Tensor>> by_device;
+  for (const at::Tensor& tensor : live) {
+    by_device[{tensor.device().type(), tensor.device().index()}].push_back(tensor);
   }
-  return result;
-}
-
-// Copies on the current stream, so that what training queues later comes after the copy.
-bool DeviceCopies::copy_on_device(Device& device) {
   try {
-    for (const at::Tensor& tensor : device.live) {
-      device.on_device.push_back(tensor.detach().clone(at::MemoryFormat::Preserve));
+    for (auto& [name, tensors] : by_device) {
+      const c10::Device where(name.first, name.second);
+      compat::on_device("copy the state from " + where.str(), [&, &tensors = tensors] {
+        const c10::DeviceGuard guard(where);
+        devices_.emplace_back(where, std::move(tensors));
+        devices_.back().queue();
+      });
     }
-    return true;
-  } catch (const c10::Error&) {
-    device.on_device.clear();  // Out of memory. Another failure shows again in copy_to_host.
-    return false;
+  } catch (...) {
+    for (OneDevice& device : devices_) device.wait();
+    throw;
   }
 }
 
-// Copies on the side stream. The current device must be the tensors' device.
-void DeviceCopies::copy_to_host(Device& device, const std::vector<at::Tensor>& from) {
-  const c10::StreamGuard guard(device.side);
-  for (const at::Tensor& tensor : from) {
-    at::Tensor host = at::empty_strided(
-        tensor.sizes(), tensor.strides(),
-        at::TensorOptions().dtype(tensor.scalar_type()).device(at::kCPU).pinned_memory(true));
-    host.copy_(tensor.detach(), /*non_blocking=*/true);
-    device.on_host.push_back(std::move(host));
+DeviceCopies::~DeviceCopies() {
+  if (process_ != ::getpid()) {
+    static_cast<void>(new std::list<OneDevice>(std::move(devices_)));
+    return;
   }
+  for (OneDevice& device : devices_) device.wait();
+}
+
+Copies DeviceCopies::fetch() {
+  const torch::NoGradGuard no_grad;
+  Copies copies;
+  for (OneDevice& device : devices_) {
+    compat::on_device("copy the state from " + device.where().str(), [&] {
+      const c10::DeviceGuard guard(device.where());
+      device.fetch(copies);
+    });
+  }
+  return copies;
 }
 
 }  // namespace checkpoint::state

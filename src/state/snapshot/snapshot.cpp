@@ -1,6 +1,6 @@
 // Copies a capture's tensors into memory of its own, so that training can continue. Tensors in host
-// memory go into the arena, in chunks, on all cores. CUDA tensors go through DeviceCopies, which
-// are queued first: the device copies while the host does. Tied tensors are copied once.
+// memory go into the arena, in chunks, on all cores. Tensors on a device go through DeviceCopies,
+// which are queued first: the device copies while the host does. Tied tensors are copied once.
 
 #include "state/snapshot/snapshot.h"
 
@@ -43,7 +43,7 @@ std::vector<at::Tensor> shared_tensors(const Capture& captured) {
     const at::Tensor& tensor = entry.to_tensor();
     // A copy that is still on a device must come to the host too.
     const bool is_copy =
-        !tensor.is_cuda() && captured.copies.count(tensor.unsafeGetTensorImpl()) != 0;
+        tensor.device().is_cpu() && captured.copies.count(tensor.unsafeGetTensorImpl()) != 0;
     if (is_copy || tensor.numel() == 0) return;
     if (known.insert(tensor.unsafeGetTensorImpl()).second) shared.push_back(tensor);
   });
@@ -79,15 +79,22 @@ void Snapshot::take(Capture& captured) {
   std::unordered_map<const void*, at::Tensor> by_memory;
   size_t bytes = 0;
   for (const at::Tensor& tensor : shared_tensors(captured)) {
-    (tensor.is_cuda() ? on_devices : on_host).push_back(tensor);
-    if (!tensor.is_cuda() && by_memory.emplace(tensor.data_ptr(), at::Tensor()).second) {
+    const bool is_on_host = tensor.device().is_cpu();
+    (is_on_host ? on_host : on_devices).push_back(tensor);
+    if (is_on_host && by_memory.emplace(tensor.data_ptr(), at::Tensor()).second) {
       bytes += room_for(tensor);
     }
   }
   // Queued first: the device copies while the host does.
   if (!on_devices.empty()) devices_ = std::make_unique<DeviceCopies>(on_devices);
 
-  char* place = arena_.reserve(bytes);
+  char* place = nullptr;
+  try {
+    place = arena_.reserve(bytes);
+  } catch (...) {
+    devices_.reset();
+    throw;
+  }
   std::vector<Piece> pieces;
   std::unordered_map<const c10::TensorImpl*, at::Tensor> copies;
   for (const at::Tensor& live : on_host) {

@@ -24,10 +24,10 @@ class Snapshot {
   /// Copies every tensor that shares its memory with a live one, and puts the copies into
   /// `captured`. Tied tensors stay tied. After the call, live CPU tensors may change. Work that is
   /// queued on the current stream after the call may change tensors on other devices. Throws
-  /// std::bad_alloc if there is not enough memory; `captured` is then as it was.
+  /// std::bad_alloc if there is not enough memory, and Error(device); `captured` is then as it was.
   void take(Capture& captured);
   /// Brings the tensors on other devices to the host. Call this before encoding. May be called on
-  /// another thread than `take`.
+  /// another thread than `take`. Throws Error(device).
   void fetch(Capture& captured);
   /// Gives the memory back.
   void release();
