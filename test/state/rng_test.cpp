@@ -4,10 +4,8 @@
 
 #include "state/items/rng.h"
 
-#include <ATen/detail/CUDAHooksInterface.h>
-
-#include <cstdlib>
-#include <filesystem>
+#include <cstring>
+#include <functional>
 
 using namespace checkpoint;
 using test::same_bits;
@@ -53,37 +51,4 @@ TEST_CASE("A CUDA generator's state goes from one version of LibTorch to another
   CHECK(same_bits(state::convert_cuda_state(new_state, old_state), bytes(816, 1, 2, 0xff)));
   CHECK(same_bits(state::convert_cuda_state(new_state, bytes(16, 9, 9, 0)), new_state));
   CHECK_THROWS_AS(state::convert_cuda_state(torch::zeros({3}, torch::kUInt8), new_state), Error);
-}
-
-TEST_CASE("Saves and restores where CUDA is not in use", "[.][no-cuda-context]") {
-  State state;
-  const Saved file(state);
-  file.restore(state);
-  CHECK_FALSE(at::detail::getCUDAHooks().hasPrimaryContext(0));
-}
-
-TEST_CASE("Saving and restoring create no CUDA context", "[cuda]") {
-  if (!torch::cuda::is_available()) {
-    WARN("skipped: no CUDA device");
-    return;
-  }
-  // In a process of its own: others of these tests use the device.
-  const auto program = std::filesystem::read_symlink("/proc/self/exe").string();
-  CHECK(std::system((program + " \"[no-cuda-context]\" > /dev/null").c_str()) == 0);
-}
-
-TEST_CASE("CUDA generators come back", "[cuda]") {
-  if (!torch::cuda::is_available()) {
-    WARN("skipped: no CUDA device");
-    return;
-  }
-  const torch::Device cuda(torch::kCUDA, 0);
-  torch::manual_seed(7);
-  torch::randn({5}, cuda);
-  State state;
-  const Saved file(state);
-  const torch::Tensor expected = torch::randn({17}, cuda).cpu();
-  torch::manual_seed(8);
-  file.restore(state);
-  CHECK(same_bits(torch::randn({17}, cuda).cpu(), expected));
 }
