@@ -3,11 +3,12 @@
 #include "compat/torch_compat.h"
 
 #include <ATen/Context.h>
+#include <ATen/Functions.h>
 #include <ATen/detail/CUDAHooksInterface.h>
-#include <ATen/ops/empty_strided.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <new>
@@ -22,6 +23,8 @@
 
 namespace checkpoint::compat {
 namespace {
+
+constexpr int64_t kSeedAndOffsetBytes = 16;
 
 bool is_accelerator(c10::DeviceType type) {
   return type != c10::kCPU && type != c10::kMeta && c10::impl::hasDeviceGuardImpl(type);
@@ -87,7 +90,11 @@ at::Tensor empty_for_copy(at::IntArrayRef sizes, at::IntArrayRef strides, at::Sc
     }
     pinned = false;
   }
-  return at::empty_strided(sizes, strides, options);
+  try {
+    return at::empty_strided(sizes, strides, options);
+  } catch (const c10::Error&) {  // Host memory, which is not the device's failure.
+    throw std::bad_alloc();
+  }
 }
 
 void check_device(c10::Device device, const std::string& key, const std::string& path) {
@@ -132,6 +139,19 @@ std::vector<c10::Device> devices_with_generators_in_use() {
 
 at::Generator default_generator(c10::Device device) {
   return at::globalContext().defaultGenerator(device);
+}
+
+bool generator_state_fits(c10::Device device, int64_t saved_bytes, int64_t live_bytes) {
+  return saved_bytes == live_bytes ||
+         (device.is_cuda() && std::min(saved_bytes, live_bytes) >= kSeedAndOffsetBytes);
+}
+
+at::Tensor convert_generator_state(const at::Tensor& saved, const at::Tensor& live) {
+  if (saved.numel() == live.numel()) return saved;
+  at::Tensor result = live.clone();
+  result.slice(0, live.numel() - kSeedAndOffsetBytes)
+      .copy_(saved.slice(0, saved.numel() - kSeedAndOffsetBytes));
+  return result;
 }
 
 Error device_error(const c10::Error& error, const std::string& what) {

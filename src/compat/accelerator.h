@@ -27,7 +27,7 @@ bool may_lack_storage(c10::Device device);
 
 /// Returns an uninitialized CPU tensor for copies from a device. If `pinned`, its memory is pinned,
 /// so that the host need not wait for the copy. If pinned memory is not to be had, sets `pinned` to
-/// false: the memory is plain then, and copies take longer. Throws std::bad_alloc, c10::Error.
+/// false: the memory is plain then, and copies take longer. Throws std::bad_alloc.
 at::Tensor empty_for_copy(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarType dtype,
                           bool& pinned);
 
@@ -45,6 +45,14 @@ std::optional<c10::Device> device_of(const std::string& name);
 std::vector<c10::Device> devices_with_generators_in_use();
 /// Returns the default generator of a device.
 at::Generator default_generator(c10::Device device);
+
+/// Returns whether a saved state of a device's generator, of this many bytes, can be used where
+/// states have `live_bytes`. CUDA's state ends with the seed and the offset in all versions of
+/// LibTorch, 8 bytes each; 1.13 puts 800 bytes of an older generator before them. All others must
+/// be of one size.
+bool generator_state_fits(c10::Device device, int64_t saved_bytes, int64_t live_bytes);
+/// Returns such a saved state as this version takes it. `live` is a state of this version.
+at::Tensor convert_generator_state(const at::Tensor& saved, const at::Tensor& live);
 
 /// Returns the Error(device) for what LibTorch threw. `what` could not be done: "copy the state
 /// from cuda:0".

@@ -121,6 +121,11 @@ struct EveryTensor {
     add("bfloat16", torch::randn({2, 3}).to(torch::kBFloat16).to(where));
     add("bool", torch::randn({7}).gt(0).to(where));
     add("int8", torch::arange(5, torch::kInt8).to(where));
+    // Two dtypes in one memory.
+    const torch::Tensor bytes = torch::arange(64, torch::kInt8).to(where);
+    add("bytes", bytes.slice(0, 1, 20));
+    torch::Tensor floats = torch::empty({0}, torch::TensorOptions().device(where));
+    add("floats", floats.set_(bytes.storage(), 3, {5}, {1}));
     add("empty", torch::empty({0, 3}, torch::TensorOptions().device(where)));
     add("scalar", torch::tensor(3.5).to(where));
     torch::Tensor leaf = torch::randn({4}).to(where);

@@ -2,7 +2,7 @@
 #include "support/models.h"
 #include "support/round_trip.h"
 
-#include "state/items/rng.h"
+#include "compat/accelerator.h"
 
 #include <cstring>
 #include <functional>
@@ -47,8 +47,12 @@ TEST_CASE("A CUDA generator's state goes from one version of LibTorch to another
     return state;
   };
   const torch::Tensor old_state = bytes(816, 42, 4096, 0xff), new_state = bytes(16, 1, 2, 0);
-  CHECK(same_bits(state::convert_cuda_state(old_state, new_state), bytes(16, 42, 4096, 0)));
-  CHECK(same_bits(state::convert_cuda_state(new_state, old_state), bytes(816, 1, 2, 0xff)));
-  CHECK(same_bits(state::convert_cuda_state(new_state, bytes(16, 9, 9, 0)), new_state));
-  CHECK_THROWS_AS(state::convert_cuda_state(torch::zeros({3}, torch::kUInt8), new_state), Error);
+  CHECK(same_bits(compat::convert_generator_state(old_state, new_state), bytes(16, 42, 4096, 0)));
+  CHECK(same_bits(compat::convert_generator_state(new_state, old_state), bytes(816, 1, 2, 0xff)));
+  CHECK(same_bits(compat::convert_generator_state(new_state, bytes(16, 9, 9, 0)), new_state));
+  const c10::Device cuda(torch::kCUDA, 0);
+  CHECK(compat::generator_state_fits(cuda, 816, 16));
+  CHECK_FALSE(compat::generator_state_fits(cuda, 3, 16));
+  CHECK_FALSE(compat::generator_state_fits(c10::Device(torch::kXPU, 0), 816, 16));
+  CHECK(compat::generator_state_fits(torch::kCPU, 5056, 5056));
 }

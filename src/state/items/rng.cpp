@@ -15,8 +15,6 @@
 namespace checkpoint::state {
 namespace {
 
-constexpr int64_t kSeedAndOffsetBytes = 16;
-
 at::Tensor state_of(at::Generator generator) {
   const std::lock_guard<std::mutex> hold(generator.mutex());
   return generator.get_state();
@@ -46,30 +44,17 @@ void plan_generator(const c10::Device& device, const at::Tensor& placeholder,
     return;
   }
   const at::Tensor before = state_of(device);
-  // CUDA's differs between versions of LibTorch.
-  if (!device.is_cuda() && placeholder.numel() != before.numel()) {
+  if (!compat::generator_state_fits(device, placeholder.numel(), before.numel())) {
     plan.mismatched(key, std::to_string(before.numel()) + " bytes here, " +
                              std::to_string(placeholder.numel()) + " saved");
     return;
   }
-  const at::Tensor saved = plan.load(placeholder);
-  const at::Tensor wanted = device.is_cuda() ? convert_cuda_state(saved, before) : saved;
+  const at::Tensor wanted = compat::convert_generator_state(plan.load(placeholder), before);
   plan.add_step([device, wanted] { set_state(device, wanted); },
                 [device, before] { set_state(device, before); });
 }
 
 }  // namespace
-
-at::Tensor convert_cuda_state(const at::Tensor& saved, const at::Tensor& live) {
-  if (saved.numel() == live.numel()) return saved;
-  if (saved.numel() < kSeedAndOffsetBytes || live.numel() < kSeedAndOffsetBytes) {
-    throw Error(ErrorCode::kIncompatible, "a CUDA generator's state is shorter than its seed");
-  }
-  at::Tensor result = live.clone();
-  result.slice(0, live.numel() - kSeedAndOffsetBytes)
-      .copy_(saved.slice(0, saved.numel() - kSeedAndOffsetBytes));
-  return result;
-}
 
 ItemEntry RngItem::entry() const { return {name(), "rng", "", {}}; }
 

@@ -16,10 +16,4 @@ class RngItem final : public Item {
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;
 };
 
-/// Converts a CUDA generator's state that another version of LibTorch has saved. In all versions it
-/// ends with the seed and the offset, 8 bytes each. 1.13 puts 800 bytes of an older generator
-/// before them. `live` is a state of the running version. Throws Error(incompatible) if either is
-/// too short.
-at::Tensor convert_cuda_state(const at::Tensor& saved, const at::Tensor& live);
-
 }  // namespace checkpoint::state

@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -53,10 +54,15 @@ char* reserve(int protection) {
   return static_cast<char*>(range);
 }
 
+struct PinnedBlock {
+  size_t bytes = 0;
+  int uses = 0;
+};
 struct Pinned {
   std::mutex mutex;
-  std::map<const char*, size_t> live;
+  std::map<const char*, PinnedBlock> live;
   bool available = true;
+  int freed_in_use = 0;
 };
 Pinned& pinned() {
   static auto* const all = new Pinned();
@@ -71,6 +77,24 @@ constexpr size_t kTypes = static_cast<size_t>(c10::COMPILE_TIME_MAX_DEVICE_TYPES
 thread_local std::array<int, kTypes> t_device{};
 thread_local std::map<const Device*, int64_t> t_stream;
 
+void end() {
+  quiesce();
+  if (pinned().freed_in_use == 0) return;
+  std::fprintf(stderr,
+               "simulated device: pinned memory was freed %d times before a copy had ended\n",
+               pinned().freed_in_use);
+  std::_Exit(1);
+}
+
+// The block that holds an address. The mutex must be held.
+std::map<const char*, PinnedBlock>::iterator block_of(const void* address) {
+  const auto* const at = static_cast<const char*>(address);
+  const auto after = pinned().live.upper_bound(at);
+  if (after == pinned().live.begin()) return pinned().live.end();
+  const auto block = std::prev(after);
+  return at < block->first + block->second.bytes ? block : pinned().live.end();
+}
+
 std::vector<Device*>& devices() {
   static auto* const all = [] {
     auto* made = new std::vector<Device*>();
@@ -80,7 +104,7 @@ std::vector<Device*>& devices() {
             new Device(c10::Device(kind.type, static_cast<c10::DeviceIndex>(i)), kind.has_streams));
       }
     }
-    std::atexit(quiesce);  // Before LibTorch's own statics end.
+    std::atexit(end);  // Before LibTorch's own statics end.
     return made;
   }();
   return *all;
@@ -218,7 +242,12 @@ void Device::throw_failure() {
 
 void Device::synchronize(int64_t id) {
   count([](Counts& counts) { ++counts.host_waits; });
-  enter(Call::kSynchronize);
+  try {
+    enter(Call::kSynchronize);
+  } catch (const c10::Error&) {
+    if (is_lost()) stream(id).drain();  // It does nothing any more.
+    throw;
+  }
   stream(id).drain();
   throw_failure();
 }
@@ -284,7 +313,7 @@ void* allocate_pinned(size_t bytes) {
   if (::posix_memalign(&address, 4096, bytes) != 0) throw std::bad_alloc();
   std::memset(address, kPinnedBefore, bytes);  // What is read before the copy has come is nonsense.
   const std::lock_guard<std::mutex> hold(pinned().mutex);
-  pinned().live[static_cast<char*>(address)] = bytes;
+  pinned().live[static_cast<char*>(address)] = {bytes, 0};
   count([&](Counts& counts) { counts.pinned += bytes; });
   return address;
 }
@@ -293,20 +322,30 @@ void free_pinned(void* address) {
   if (address == nullptr) return;
   {
     const std::lock_guard<std::mutex> hold(pinned().mutex);
-    const auto found = pinned().live.find(static_cast<char*>(address));
-    count([&](Counts& counts) { counts.pinned -= found->second; });
-    pinned().live.erase(found);
+    const auto block = pinned().live.find(static_cast<char*>(address));
+    count([&](Counts& counts) { counts.pinned -= block->second.bytes; });
+    if (block->second.uses > 0) {
+      ++pinned().freed_in_use;
+      return;  // It leaks, so that the copy does no harm.
+    }
+    pinned().live.erase(block);
   }
   std::free(address);
 }
 
 bool is_pinned(const void* address) {
-  const auto* const at = static_cast<const char*>(address);
   const std::lock_guard<std::mutex> hold(pinned().mutex);
-  const auto after = pinned().live.upper_bound(at);
-  if (after == pinned().live.begin()) return false;
-  const auto block = std::prev(after);
-  return at < block->first + block->second;
+  return block_of(address) != pinned().live.end();
+}
+
+PinnedUse::PinnedUse(const void* address) : address_(address) {
+  const std::lock_guard<std::mutex> hold(pinned().mutex);
+  ++block_of(address_)->second.uses;
+}
+
+PinnedUse::~PinnedUse() {
+  const std::lock_guard<std::mutex> hold(pinned().mutex);
+  --block_of(address_)->second.uses;
 }
 
 bool has_long_generator_states() { return g_long_states; }

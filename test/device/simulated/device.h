@@ -91,6 +91,7 @@ int64_t exchange_stream(Device& device, int64_t stream);
 
 /// Counts a call. Throws, or returns false for work that is to fail later, if that was ordered.
 bool enter(Call call);
+bool is_lost();
 
 /// Changes the counters.
 void count(const std::function<void(Counts&)>& change);
@@ -98,6 +99,20 @@ void count(const std::function<void(Counts&)>& change);
 void* allocate_pinned(size_t bytes);
 void free_pinned(void* address);
 bool is_pinned(const void* address);
+
+/// A queued copy that uses pinned memory. Who frees the memory while one exists makes a mistake
+/// that some allocators forgive (CUDA's) and others do not: the process then ends with an error.
+class PinnedUse {
+ public:
+  explicit PinnedUse(const void* address);
+  ~PinnedUse();
+  PinnedUse(const PinnedUse&) = delete;
+  PinnedUse& operator=(const PinnedUse&) = delete;
+
+ private:
+  const void* const address_;
+};
+
 bool has_long_generator_states();
 
 }  // namespace simulated

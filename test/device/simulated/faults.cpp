@@ -96,6 +96,11 @@ void arm(Call kind, size_t index, Fault fault) { begin(Order{kind, index, fault}
 void heal() { begin({}); }
 void record_calls() { begin({}); }
 
+bool is_lost() {
+  const std::lock_guard<std::mutex> hold(faults().mutex);
+  return faults().lost;
+}
+
 bool has_struck() {
   const std::lock_guard<std::mutex> hold(faults().mutex);
   return faults().struck;

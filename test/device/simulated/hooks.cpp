@@ -134,9 +134,8 @@ void register_hooks(const Kind& kind) {
           "XPUHooks", [] { return std::unique_ptr<at::XPUHooksInterface>(new XpuHooks()); });
       break;
     case c10::DeviceType::MPS:
-      at::MPSHooksRegistry()->Register("MPSHooks", [](at::MPSHooksArgs) {
-        return std::unique_ptr<at::MPSHooksInterface>(new MpsHooks());
-      });
+      at::MPSHooksRegistry()->Register(
+          "MPSHooks", [] { return std::unique_ptr<at::MPSHooksInterface>(new MpsHooks()); });
       break;
     case c10::DeviceType::PrivateUse1:
       at::RegisterPrivateUse1HooksInterface(new PrivateUse1Hooks());

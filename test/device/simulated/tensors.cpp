@@ -40,6 +40,13 @@ at::Tensor over(const at::Tensor& tensor, c10::Storage storage) {
 // A host tensor without its autograd. Keeps the memory.
 at::Tensor plain(const at::Tensor& host) { return over(host, host.storage()); }
 
+// The same without keeping the memory, as a device that copies by itself.
+at::Tensor borrowed(const at::Tensor& host) {
+  return over(host, c10::Storage(c10::Storage::use_byte_size_t(), host.storage().nbytes(),
+                                 c10::DataPtr(storage_begin(host), c10::Device(c10::kCPU)), nullptr,
+                                 false));
+}
+
 at::Tensor empty(at::IntArrayRef sizes, Optional<at::ScalarType> dtype, Optional<at::Layout>,
                  Optional<at::Device> device, Optional<bool> pin,
                  Optional<at::MemoryFormat> format) {
@@ -93,12 +100,14 @@ void copy_with_host(const at::Tensor& self, const at::Tensor& source, bool non_b
     ++(to_device ? counts.copies_to_device : counts.copies_to_host);
     counts.copies_awaited += direct || (to_device && non_blocking) ? 0 : 1;
   });
-  at::Tensor a = to_device ? seen_by_device(self) : plain(self);
   // What is not pinned is staged: the caller may change it at once.
-  at::Tensor b = !to_device ? seen_by_device(source)
-                 : direct   ? plain(source)
-                            : plain(source).clone();
-  queue(device, Work::kCopy, [a, b]() mutable { a.copy_(b); });
+  const at::Tensor on_host = direct      ? borrowed(host)
+                             : to_device ? plain(host).clone()
+                                         : plain(host);
+  at::Tensor a = to_device ? seen_by_device(self) : on_host;
+  const at::Tensor b = to_device ? on_host : seen_by_device(source);
+  const auto use = direct ? std::make_shared<PinnedUse>(host.data_ptr()) : nullptr;
+  queue(device, Work::kCopy, [a, b, use]() mutable { a.copy_(b); });
   if (!direct && !(to_device && non_blocking)) device.synchronize(current_stream(device));
 }
 

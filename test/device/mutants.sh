@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# test/device/mutants.sh [PATTERN]: breaks the library in each of the ways that mutants.txt lists, or those
+# that match the pattern, and says whether device_test finds it. Works on a copy of this checkout, in
+# build/mutants. Fails if a mutant lives, or can no longer be made. Takes a minute for each.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+pattern=${1:-}
+list=$PWD/test/device/mutants.txt
+copy=$PWD/build/mutants
+mkdir -p "$copy"
+# What is unchanged keeps its time, so that a second call compiles little.
+git ls-files -z | xargs -0 cp --parents --preserve=timestamps --update --target-directory "$copy"
+cd "$copy"
+
+build() {
+  scripts/build release device_test >"$copy/build.log" 2>&1
+}
+# On all kinds of devices, as ctest runs them. Fails at the first failure, or if it hangs.
+tests_pass() {
+  local devices
+  for devices in cuda:2 cuda:1,xpu:1; do
+    SIMULATED_DEVICES=$devices timeout 120 build/release/test/device/device_test --abort \
+      >"$copy/test.log" 2>&1 || return 1
+  done
+}
+
+build || { cat "$copy/build.log"; exit 1; }
+tests_pass || { cat "$copy/test.log"; echo "device_test fails without a mutant"; exit 1; }
+
+found=0
+alive=()
+while IFS='|' read -r name file change; do
+  name=$(xargs <<<"${name//\'/\\\'}") file=src/$(xargs <<<"$file") change=${change# }
+  [[ -z "$pattern" || "$name" == *$pattern* ]] || continue
+  cp -p "$file" "$copy/original"
+  perl -0pi -e "$change" "$file"
+  if cmp -s "$file" "$copy/original"; then
+    alive+=("$name (it can no longer be made)")
+  elif ! build; then
+    alive+=("$name (it does not compile)")
+  elif tests_pass; then
+    alive+=("$name")
+  else
+    found=$((found + 1))
+    printf 'found: %-70s %s\n' "$name" "$(grep -m 1 -A 2 '^----' "$copy/test.log" | sed -n 2p || true)"
+  fi
+  cp "$copy/original" "$file"
+done < <(grep -v '^#\|^$' "$list")
+
+printf 'ALIVE: %s\n' "${alive[@]}"
+echo "$found found, ${#alive[@]} alive"
+[[ ${#alive[@]} == 0 ]]
