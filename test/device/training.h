@@ -1,5 +1,6 @@
 #pragma once
 
+#include "compat/torch_compat.h"
 #include "device/device_under_test.h"
 #include "support/models.h"
 
@@ -58,12 +59,11 @@ struct Training {
     for (const torch::Tensor& buffer : net->buffers()) all.push_back(buffer);
     std::vector<torch::Tensor> states;
     for (const torch::Tensor& parameter : net->parameters()) {
-      for (auto& [key, value] : adam->state()) {
-        if (!is_key_of(key, parameter)) continue;
-        auto& of_adam = static_cast<torch::optim::AdamParamState&>(*value);
-        states.push_back(of_adam.exp_avg());
-        states.push_back(of_adam.exp_avg_sq());
-      }
+      const auto found = adam->state().find(checkpoint::compat::state_key(parameter));
+      if (found == adam->state().end()) continue;
+      auto& of_adam = static_cast<torch::optim::AdamParamState&>(*found->second);
+      states.push_back(of_adam.exp_avg());
+      states.push_back(of_adam.exp_avg_sq());
     }
     all.insert(all.end(), states.begin(), states.end());
     return all;
@@ -83,15 +83,6 @@ struct Training {
   std::unique_ptr<torch::optim::Adam> adam;
   torch::Tensor x;
   checkpoint::State state;
-
- private:
-  // A parameter's address; as text in LibTorch 1.13.
-  static bool is_key_of(const void* key, const torch::Tensor& parameter) {
-    return key == parameter.unsafeGetTensorImpl();
-  }
-  static bool is_key_of(const std::string& key, const torch::Tensor& parameter) {
-    return key == c10::guts::to_string(parameter.unsafeGetTensorImpl());
-  }
 };
 
 inline bool same_bits(const std::vector<torch::Tensor>& left,
