@@ -5,6 +5,7 @@
 #include "device/training.h"
 #include "support/catch.h"
 #include "support/error_of.h"
+#include "support/sanitized.h"
 #include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
@@ -27,6 +28,9 @@ using test::Training;
 namespace {
 
 const auto kByEpoch = CheckpointManagerOptions().name("e{epoch}");
+
+// A sanitizer takes twenty times as long, and looks for what is wrong with the memory.
+constexpr size_t kEvery = test::kSanitized ? 4 : 1;
 
 /// Calls that fail, for as long as it lives.
 struct Failing {
@@ -193,7 +197,7 @@ TEST_CASE("Whatever call of a device fails, nothing is lost", "[device-matrix]")
     int of_this = 0;
     for (const Fault fault : {Fault::kNow, Fault::kLater, Fault::kLost}) {
       bool struck = true;
-      for (size_t index = 0; struck; ++index) {
+      for (size_t index = 0; struck; index += kEvery) {
         struck = false;
         const std::string wrong = try_fault(operation, index, fault, &struck);
         if (!wrong.empty()) {
@@ -222,7 +226,7 @@ TEST_CASE("Whatever call of a device fails, single files are whole", "[device-ma
                            const std::function<bool()>& is_right) {
     for (const Fault fault : {Fault::kNow, Fault::kLater, Fault::kLost}) {
       bool struck = true;
-      for (size_t index = 0; struck; ++index) {
+      for (size_t index = 0; struck; index += kEvery) {
         simulated::arm(index, fault);
         const std::string error = error_of(act);
         struck = simulated::has_struck();
@@ -250,7 +254,7 @@ TEST_CASE("Whatever call of a device fails, single files are whole", "[device-ma
     try_all([&] { load(path, LoadOptions().map_location(device())); }, is_whole);
   }
   std::printf("%-45s %4d device fault states\n", "save and load of single files", states);
-  CHECK(states > 100);
+  CHECK(states > (test::kSanitized ? 25 : 100));
 }
 
 TEST_CASE("Whatever call of a device fails, its generator is as it was or as it was saved") {

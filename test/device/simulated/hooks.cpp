@@ -139,6 +139,7 @@ void register_hooks(const Kind& kind) {
       break;
     case c10::DeviceType::PrivateUse1:
       at::RegisterPrivateUse1HooksInterface(new PrivateUse1Hooks());
+      c10::register_privateuse1_backend("sim");  // Makes it the accelerator, which pins memory.
       break;
 #endif
     default:

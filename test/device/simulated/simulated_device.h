@@ -16,7 +16,7 @@
 namespace simulated {
 
 /// One type of device that this process simulates. They come from the environment variable
-/// SIMULATED_DEVICES: "cuda:2" (the default), "privateuseone:2", "cuda:1,xpu:1". A type that is
+/// SIMULATED_DEVICES: "cuda:2" (the default), "privateuseone:2", "cuda:1,privateuseone:1". A type that is
 /// followed by "!", as in "mps!:1", has neither streams of its own nor events.
 struct Kind {
   c10::DeviceType type;
