@@ -105,8 +105,8 @@ class StateDict : public torch::OrderedDict<std::string, at::Tensor> {
 /// An older file is replaced. The new one takes its permissions, and also its owner and group if
 /// the system allows that. A write-protected file is refused, also for root.
 ///
-/// Throws Error: no_space, io. Throws Error(unsupported) for another extension, or for a tensor or
-/// name that the format cannot hold (docs/file-formats.md).
+/// Throws Error: no_space, io, device. Throws Error(unsupported) for another extension, or for a
+/// tensor or name that the format cannot hold (docs/file-formats.md).
 TORCH_CHECKPOINT_API void save(const Value& value, const std::string& path,
                                const SaveOptions& options = {});
 /// Saves a StateDict in one file, as above. A ".pt" file is laid out as torch::save lays out a
@@ -125,8 +125,8 @@ TORCH_CHECKPOINT_API void save(const StateDict& dict, const std::string& path,
 /// `path` may also be a checkpoint's directory. Then its digests are verified.
 ///
 /// Each tensor goes to the device that it was saved from, or to where the options' map_location
-/// says. Throws Error: not_found, corrupt, unsupported, io. Throws Error(incompatible) for a file
-/// with CUDA tensors if CUDA is not available: pass torch::kCPU.
+/// says. Throws Error: not_found, corrupt, unsupported, io, device. Throws Error(incompatible) for
+/// a file with CUDA tensors if CUDA is not available: pass torch::kCPU.
 TORCH_CHECKPOINT_API Value load(const std::string& path, const LoadOptions& options = {});
 
 /// Reads the tensors of such a file by dotted names. List indices and integer keys become numbers.

@@ -55,10 +55,10 @@ class TORCH_CHECKPOINT_API CheckpointManager {
   /// snapshot is taken: from then on every object of the State may change. `wait` or a handle tells
   /// when that checkpoint is durable.
   ///
-  /// Throws Error: no_space, io, locked, invalid_argument, unsupported. Older checkpoints then stay
-  /// as they were. If the previous asynchronous save failed and its error has not been reported
-  /// yet, throws that error and starts no new save. If a signal asked for a save, that one is made
-  /// before the error is thrown.
+  /// Throws Error: no_space, io, locked, invalid_argument, unsupported, device. Older checkpoints
+  /// then stay as they were. If the previous asynchronous save failed and its error has not been
+  /// reported yet, throws that error and starts no new save. If a signal asked for a save, that one
+  /// is made before the error is thrown.
   std::string save(const State& state, const Progress& progress);
 
   /// Saves if a trigger of the options is due, or if a signal asked for a save. Returns the name of
@@ -108,7 +108,8 @@ class TORCH_CHECKPOINT_API CheckpointManager {
   /// Error(incompatible) if the newest does not match the State; then no live object has changed.
   /// Throws Error(not_found) if the directory seems to hold checkpoints that cannot be seen. Throws
   /// Error(locked) if another manager writes here. Throws Error(io), also if this user may not
-  /// write to the directory: then set read_only(true).
+  /// write to the directory: then set read_only(true). Throws Error(device) if a device failed; no
+  /// older checkpoint is tried then.
   std::optional<Restored> restore_latest(State& state, const RestoreOptions& options = {});
 
   /// Restores the newest checkpoint that is intact, as `restore_latest` does, and returns the epoch
@@ -125,7 +126,8 @@ class TORCH_CHECKPOINT_API CheckpointManager {
   ///     manager.save_final(state, progress);
   int64_t resume(State& state, Progress& progress, const RestoreOptions& options = {});
 
-  /// Restores one checkpoint by its name. Throws Error: not_found, corrupt, incompatible, io.
+  /// Restores one checkpoint by its name. Throws Error: not_found, corrupt, incompatible, io,
+  /// device.
   Restored restore(State& state, const std::string& name, const RestoreOptions& options = {});
 
   /// Restores the best checkpoint that is intact, in the order of `best`. Damaged checkpoints are

@@ -14,8 +14,8 @@ namespace checkpoint {
 
 /// Where restored tensors go, like Python's `map_location`. If empty, each live tensor stays on its
 /// device. Otherwise the key of a live tensor and the device that it was saved from give its new
-/// device. It moves there as `module->to(device)` does. An optimizer's state always follows its
-/// parameter.
+/// device. It moves there as `module->to(device)` does, and loses its gradient. An optimizer's
+/// state always follows its parameter.
 class TORCH_CHECKPOINT_API MapLocation {
   // Whether a function takes the saved device alone.
   template <typename F>

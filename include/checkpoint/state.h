@@ -207,8 +207,8 @@ class TORCH_CHECKPOINT_API State {
     }
   }
 
-  /// Sets whether the random generators are saved too: the CPU's, and those of every CUDA device in
-  /// use. Default: true.
+  /// Sets whether the random generators are saved too: the CPU's, and those of every device in
+  /// use that has one. Default: true.
   State& rng(bool value);
   /// Returns the items' names, in the order in which they were added.
   std::vector<std::string> names() const;
