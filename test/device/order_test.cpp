@@ -68,7 +68,7 @@ TEST_CASE("A save returns before any copy to the host, and nobody waits for one"
   Setting now;
   Hold copies(Work::kCopy);
   now.manager.save(now.state, {1});
-  const Counts at_return = counts();
+  const Counts at_return = simulated::counts_of_this_thread();
   CHECK(at_return.host_waits == 0);
   CHECK(at_return.copies_to_host == 0);
 
@@ -92,7 +92,7 @@ TEST_CASE("The background waits once for each device, whatever the number of ten
   manager.wait();
   simulated::reset_counts();
   manager.save(training.state, {1});
-  CHECK(counts().host_waits == 0);
+  CHECK(simulated::counts_of_this_thread().host_waits == 0);
   manager.wait();
   const Counts all = counts();
   CHECK(all.copies_to_host >= training.tensors().size());
@@ -126,8 +126,8 @@ TEST_CASE(
     now.live.fill_(6);
     Hold copies(Work::kCopy);
     now.manager.save(now.state, {1});
-    CHECK(counts().host_waits == 0);
-    CHECK(counts().copies_to_host == 1);
+    CHECK(simulated::counts_of_this_thread().host_waits == 0);
+    CHECK(simulated::counts_of_this_thread().copies_to_host == 1);
     now.live.fill_(7);
     training.release();
     copies.wait_until_reached();
@@ -183,7 +183,7 @@ TEST_CASE("A save on two devices waits for neither") {
   Hold copies(Work::kCopy);
   simulated::reset_counts();
   manager.save(state, {1});
-  CHECK(counts().host_waits == 0);
+  CHECK(simulated::counts_of_this_thread().host_waits == 0);
   first.fill_(-1);
   second.fill_(-1);
   copies.release();

@@ -71,6 +71,7 @@ Pinned& pinned() {
 
 std::mutex g_counts_mutex;
 Counts g_counts;
+thread_local Counts t_counts;
 std::atomic<bool> g_long_states{false};
 
 constexpr size_t kTypes = static_cast<size_t>(c10::COMPILE_TIME_MAX_DEVICE_TYPES);
@@ -351,6 +352,7 @@ PinnedUse::~PinnedUse() {
 bool has_long_generator_states() { return g_long_states; }
 
 void count(const std::function<void(Counts&)>& change) {
+  change(t_counts);
   const std::lock_guard<std::mutex> hold(g_counts_mutex);
   change(g_counts);
 }
@@ -361,6 +363,8 @@ Counts counts() {
   const std::lock_guard<std::mutex> hold(g_counts_mutex);
   return g_counts;
 }
+
+Counts counts_of_this_thread() { return t_counts; }
 
 void reset_counts() {
   count([](Counts& counts) {

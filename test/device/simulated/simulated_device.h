@@ -43,7 +43,9 @@ struct Counts {
   uint64_t host_waits = 0;    ///< The host waited for a stream or an event.
 };
 Counts counts();
-/// Sets all to zero, except what is allocated.
+/// What the calling thread alone has asked. What it holds is not told apart.
+Counts counts_of_this_thread();
+/// Sets all to zero, the calling thread's too, except what is allocated.
 void reset_counts();
 
 /// Sets how many bytes of memory a device has; 0, as at the start: no limit. An allocation above it
