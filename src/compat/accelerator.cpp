@@ -12,7 +12,7 @@
 #include <map>
 #include <mutex>
 #include <new>
-#include <regex>
+#include <string>
 
 // Since 2.5, LibTorch asks all accelerators by one interface.
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 5)
@@ -57,6 +57,23 @@ bool is_in_use(c10::Device device) {
 #else
   return device.is_cuda() && at::detail::getCUDAHooks().hasPrimaryContext(device.index());
 #endif
+}
+
+// As rename_privateuse1_backend allows it.
+bool is_backend_name(const std::string& text) {
+  constexpr char kFirst[] = "abcdefghijklmnopqrstuvwxyz_";
+  constexpr char kAll[] = "abcdefghijklmnopqrstuvwxyz_0123456789";
+  return !text.empty() && text.find_first_of(kFirst) == 0 &&
+         text.find_first_not_of(kAll) == std::string::npos;
+}
+
+// 0 to 99, without a leading zero.
+std::optional<c10::DeviceIndex> parse_index(const std::string& text) {
+  const bool is_number = text.find_first_not_of("0123456789") == std::string::npos;
+  if (!is_number || text.empty() || text.size() > 2 || (text.size() == 2 && text[0] == '0')) {
+    return std::nullopt;
+  }
+  return static_cast<c10::DeviceIndex>(std::stoi(text));
 }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -113,11 +130,12 @@ std::optional<c10::Device> device_of(const std::string& name) {
     return c10::Device(name);
   } catch (const c10::Error&) {
   }
-  static const std::regex kName("([a-z_][a-z0-9_]*)(:(0|[1-9][0-9]?))?");
-  std::smatch part;
-  if (!std::regex_match(name, part, kName)) return std::nullopt;
-  const int index = part[3].matched ? std::stoi(part[3]) : -1;
-  return c10::Device(c10::DeviceType::PrivateUse1, static_cast<c10::DeviceIndex>(index));
+  const size_t colon = std::min(name.find(':'), name.size());
+  if (!is_backend_name(name.substr(0, colon))) return std::nullopt;
+  if (colon == name.size()) return c10::Device(c10::DeviceType::PrivateUse1);
+  const std::optional<c10::DeviceIndex> index = parse_index(name.substr(colon + 1));
+  if (!index) return std::nullopt;
+  return c10::Device(c10::DeviceType::PrivateUse1, *index);
 }
 
 std::vector<c10::Device> devices_with_generators_in_use() {
