@@ -13,6 +13,7 @@
 #include <torch/torch.h>
 
 #include <cstddef>
+#include <thread>
 #include <vector>
 
 using namespace checkpoint;
@@ -109,6 +110,8 @@ TEST_CASE("What training has queued is saved, and what it queues later is not") 
   now.live.fill_(6);
   now.manager.save(now.state, {1});  // The host does not wait for the stream that is held.
   now.live.fill_(7);
+  while (counts().copies_to_host == 0) std::this_thread::yield();
+  simulated::settle();  // The copies to the host would have come, if they did not wait.
   CHECK(now.on_device() == 5);
   CHECK_FALSE(now.manager.last_save().done());
   training.release();
@@ -124,10 +127,11 @@ TEST_CASE(
   {
     Hold training(current_stream());
     now.live.fill_(6);
-    Hold copies(Work::kCopy);
     now.manager.save(now.state, {1});
     CHECK(simulated::counts_of_this_thread().host_waits == 0);
     CHECK(simulated::counts_of_this_thread().copies_to_host == 1);
+    simulated::settle();  // The copy would have come, if it did not wait for training.
+    Hold copies(Work::kCopy);
     now.live.fill_(7);
     training.release();
     copies.wait_until_reached();

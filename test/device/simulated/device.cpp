@@ -8,6 +8,7 @@
 #include <cstring>
 #include <new>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 #include <sys/mman.h>
@@ -257,6 +258,11 @@ void Device::drain() {
   for (Queue& stream : streams_) stream.drain();
 }
 
+bool Device::is_settled() {
+  return std::all_of(streams_.begin(), streams_.end(),
+                     [](Queue& stream) { return stream.is_settled(); });
+}
+
 void Device::set_limit(size_t bytes) {
   const std::lock_guard<std::mutex> hold(mutex_);
   limit_ = bytes;
@@ -385,6 +391,12 @@ void set_pinned_memory(bool available) {
 bool in_use(c10::Device name) { return device_at(name).used(); }
 
 void set_long_generator_states(bool on) { g_long_states = on; }
+
+void settle() {
+  for (Device* device : devices()) {
+    while (!device->is_settled()) std::this_thread::yield();
+  }
+}
 
 void quiesce() {
   for (Device* device : devices()) {

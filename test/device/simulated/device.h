@@ -49,6 +49,7 @@ class Device {
   void synchronize(int64_t stream);
   /// The same for all its streams, without throwing.
   void drain();
+  bool is_settled();
   void throw_failure();
 
   void set_limit(size_t bytes);

@@ -6,6 +6,11 @@
 #include <thread>
 
 namespace simulated {
+namespace {
+
+thread_local Queue* t_queue = nullptr;  // Of the thread that carries it out.
+
+}  // namespace
 
 void Marker::set() {
   const std::lock_guard<std::mutex> hold(mutex_);
@@ -14,8 +19,16 @@ void Marker::set() {
 }
 
 void Marker::wait() {
+  const auto note = [](bool waits) {
+    if (t_queue == nullptr) return;
+    const std::lock_guard<std::mutex> hold(t_queue->mutex_);
+    t_queue->waits_ = waits;
+  };
   std::unique_lock<std::mutex> hold(mutex_);
+  if (set_) return;
+  note(true);
   changed_.wait(hold, [this] { return set_; });
+  note(false);
 }
 
 bool Marker::is_set() {
@@ -96,6 +109,7 @@ void Queue::push(Work work, std::function<void()> run) {
 }
 
 void Queue::run_all() {
+  t_queue = this;
   std::unique_lock<std::mutex> hold(mutex_);
   for (;;) {
     changed_.wait(hold, [this] { return !items_.empty(); });
@@ -120,6 +134,11 @@ void Queue::drain() {
 bool Queue::is_idle() {
   const std::lock_guard<std::mutex> hold(mutex_);
   return done_ == pushed_;
+}
+
+bool Queue::is_settled() {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  return done_ == pushed_ || waits_;
 }
 
 }  // namespace simulated

@@ -33,8 +33,11 @@ class Queue {
   /// Waits for what has been pushed so far.
   void drain();
   bool is_idle();
+  /// Whether it has nothing to do, or its work waits for a Marker.
+  bool is_settled();
 
  private:
+  friend class Marker;
   void run_all();
 
   std::mutex mutex_;
@@ -42,6 +45,7 @@ class Queue {
   std::deque<std::pair<Work, std::function<void()>>> items_;
   uint64_t pushed_ = 0;
   uint64_t done_ = 0;
+  bool waits_ = false;
   bool started_ = false;
 };
 

@@ -16,8 +16,8 @@
 namespace simulated {
 
 /// One type of device that this process simulates. They come from the environment variable
-/// SIMULATED_DEVICES: "cuda:2" (the default), "privateuseone:2", "cuda:1,privateuseone:1". A type that is
-/// followed by "!", as in "mps!:1", has neither streams of its own nor events.
+/// SIMULATED_DEVICES: "cuda:2" (the default), "privateuseone:2", "cuda:1,privateuseone:1". A type
+/// that is followed by "!", as in "mps!:1", has neither streams of its own nor events.
 struct Kind {
   c10::DeviceType type;
   c10::DispatchKey key;
@@ -90,6 +90,8 @@ class Hold {
 
 /// Waits for all streams of all devices, without counting it. Drops failures that wait to be told.
 void quiesce();
+/// Waits until every stream has nothing to do, or waits itself: for an event, or for a Hold.
+void settle();
 /// What the device holds now, without waiting for its streams.
 at::Tensor peek(const at::Tensor& tensor);
 
