@@ -8,12 +8,15 @@ pattern=${1:-}
 list=$PWD/test/device/mutants.txt
 copy=$PWD/build/mutants
 mkdir -p "$copy"
-# What is unchanged keeps its time, so that a second call compiles little.
-git ls-files -z | xargs -0 cp --parents --no-dereference --preserve=timestamps --update --target-directory "$copy"
+# What is unchanged keeps its time, so that a second call compiles little. A mutant that a killed call has
+# left behind goes.
+git ls-files -z | while IFS= read -r -d '' file; do
+  [[ -L "$file" ]] || cmp -s "$file" "$copy/$file" || { mkdir -p "$copy/$(dirname "$file")" && cp -P "$file" "$copy/$file"; }
+done
 cd "$copy"
 
 build() {
-  scripts/build release device_test >"$copy/build.log" 2>&1
+  scripts/build release device_test </dev/null >"$copy/build.log" 2>&1
 }
 one_passes() {
   timeout 120 build/release/test/device/device_test --abort "$@" >"$copy/test.log" 2>&1
