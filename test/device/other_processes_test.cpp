@@ -85,11 +85,13 @@ TEST_CASE("Two types of devices in one State are not mixed up", "[two-types]") {
   CheckpointManager manager(root.path(), kInBackground);
   const bool has_room = GENERATE(true, false);
   if (!has_room) simulated::set_limit(second, 8192);
+  simulated::reset_counts();
   manager.save(state, {1});
   here.fill_(-1);
   there.fill_(-1);
   gaps.fill_(-1);
   manager.wait();
+  CHECK(simulated::counts().host_waits - simulated::counts().copies_awaited == 2);  // For each.
   simulated::set_limit(second, 0);
   manager.restore_latest(state);
   CHECK(here.cpu().eq(1).all().item<bool>());
