@@ -50,6 +50,6 @@ while IFS='|' read -r name file change; do
   cp "$copy/original" "$file"
 done < <(grep -v '^#\|^$' "$list")
 
-printf 'ALIVE: %s\n' "${alive[@]}"
+[[ ${#alive[@]} == 0 ]] || printf 'ALIVE: %s\n' "${alive[@]}"
 echo "$found found, ${#alive[@]} alive"
 [[ ${#alive[@]} == 0 ]]
