@@ -38,6 +38,21 @@ void add_copy(Copies& copies, const at::Tensor& live, const at::Tensor& copy) {
   copies.emplace(live.unsafeGetTensorImpl(), std::move(own));
 }
 
+// Returns, for each tensor, the index of the first one that is tied to it, or its own.
+std::vector<size_t> find_twins(const std::vector<at::Tensor>& tensors) {
+  std::unordered_multimap<const void*, size_t> known;  // By the address of their memory.
+  std::vector<size_t> twin_of;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const auto [first, last] = known.equal_range(tensors[i].data_ptr());
+    const auto twin = std::find_if(first, last, [&](const auto& one) {
+      return format::are_tied(tensors[one.second], tensors[i]);
+    });
+    twin_of.push_back(twin != last ? twin->second : i);
+    if (twin == last) known.emplace(tensors[i].data_ptr(), i);
+  }
+  return twin_of;
+}
+
 }  // namespace
 
 // The tensors of one device.
@@ -47,6 +62,7 @@ class DeviceCopies::OneDevice {
       : where_(where),
         impl_(where.type()),
         live_(std::move(live)),
+        twin_of_(find_twins(live_)),
         side_(impl_.getStreamFromGlobalPool(where, /*isHighPriority=*/false)),
         ready_(where.type()) {}
 
@@ -73,8 +89,10 @@ class DeviceCopies::OneDevice {
     side_.synchronize();
     is_done_ = true;
     on_device_.clear();  // Its memory goes back to training.
+    std::vector<at::Tensor> made;
     for (size_t i = 0; i < live_.size(); ++i) {
-      add_copy(copies, live_[i], spans_.empty() ? on_host_[source_[i]] : unpack(i));
+      made.push_back(twin_of_[i] == i ? on_host(i) : made[twin_of_[i]]);
+      add_copy(copies, live_[i], made[i]);
     }
   }
 
@@ -93,17 +111,11 @@ class DeviceCopies::OneDevice {
   // Copies on the current stream, so that what training queues later comes after the copy. Returns
   // false if the device has no room.
   bool copy_on_device() {
-    std::unordered_multimap<const void*, size_t> known;  // By the address of their memory.
     try {
       for (size_t i = 0; i < live_.size(); ++i) {
-        const auto [first, last] = known.equal_range(live_[i].data_ptr());
-        const auto twin = std::find_if(first, last, [&](const auto& one) {
-          return format::are_tied(live_[one.second], live_[i]);
-        });
-        source_.push_back(twin != last ? source_[twin->second] : on_device_.size());
-        if (twin != last) continue;
-        on_device_.push_back(format::dense_clone(live_[i]));
-        known.emplace(live_[i].data_ptr(), i);
+        const bool is_first = twin_of_[i] == i;
+        source_.push_back(is_first ? on_device_.size() : source_[twin_of_[i]]);
+        if (is_first) on_device_.push_back(format::dense_clone(live_[i]));
       }
       return true;
     } catch (const c10::Error&) {
@@ -139,14 +151,10 @@ class DeviceCopies::OneDevice {
     }
   }
 
-  // Returns live tensor `i`, dense, from the bytes of its storage. Twins get one memory.
-  at::Tensor unpack(size_t i) {
-    for (const size_t earlier : unpacked_from_[source_[i]]) {
-      if (format::are_tied(live_[earlier], live_[i])) return unpacked_.at(earlier);
-    }
-    unpacked_from_[source_[i]].push_back(i);
-    const at::Tensor made = format::from_span(on_host_[source_[i]], spans_[source_[i]], live_[i]);
-    return unpacked_.emplace(i, made).first->second;
+  // Returns live tensor `i`, dense, in host memory.
+  at::Tensor on_host(size_t i) const {
+    const at::Tensor& source = on_host_[source_[i]];
+    return spans_.empty() ? source : format::from_span(source, spans_[source_[i]], live_[i]);
   }
 
   // Copies on the side stream.
@@ -161,15 +169,14 @@ class DeviceCopies::OneDevice {
   const c10::Device where_;
   const c10::impl::VirtualGuardImpl impl_;
   const std::vector<at::Tensor> live_;  // Kept, so that their memory is not given to others.
+  const std::vector<size_t> twin_of_;   // For each, the first that is tied to it, or itself.
   std::vector<size_t> source_;          // For each live tensor: which of `on_host_` has it.
   std::vector<at::Tensor> on_device_;   // Empty if the device has no room.
   std::vector<StorageSpan> spans_;      // Empty if it has.
   std::vector<at::Tensor> on_host_;
-  std::unordered_map<size_t, std::vector<size_t>> unpacked_from_;  // By the index of the span.
-  std::unordered_map<size_t, at::Tensor> unpacked_;
   c10::Stream side_;
   c10::Event ready_;
-  bool pinned_ = true;  // Until there is no more pinned memory.
+  bool pinned_ = true;  // Until pinned memory is not to be had.
   bool is_done_ = false;
 };
 

@@ -85,16 +85,10 @@ void Snapshot::take(Capture& captured) {
       bytes += room_for(tensor);
     }
   }
-  // Queued first: the device copies while the host does.
+  char* place = arena_.reserve(bytes);
+  // Queued before the host copies: the device copies at the same time.
   if (!on_devices.empty()) devices_ = std::make_unique<DeviceCopies>(on_devices);
 
-  char* place = nullptr;
-  try {
-    place = arena_.reserve(bytes);
-  } catch (...) {
-    devices_.reset();
-    throw;
-  }
   std::vector<Piece> pieces;
   std::unordered_map<const c10::TensorImpl*, at::Tensor> copies;
   for (const at::Tensor& live : on_host) {
