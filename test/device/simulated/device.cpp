@@ -273,7 +273,7 @@ Device& device_at(c10::Device name) {
   for (Device* device : devices()) {
     if (device->name.type() == name.type() && device->name.index() == index) return *device;
   }
-  TORCH_CHECK(false, "simulated device error: there is no ", name);
+  TORCH_CHECK(false, "simulated device error: no such device: ", name);
 }
 
 Device* owner_of(const void* address) {

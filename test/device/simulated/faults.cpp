@@ -18,7 +18,6 @@ struct Order {
 
 struct Faults {
   std::mutex mutex;
-  std::vector<Call> calls;
   std::optional<Order> order;
   size_t passed = 0;  // How many calls the order could have meant.
   bool struck = false;
@@ -33,7 +32,6 @@ Faults& faults() {
 void begin(std::optional<Order> order) {
   Faults& now = faults();
   const std::lock_guard<std::mutex> hold(now.mutex);
-  now.calls.clear();
   now.order = order;
   now.passed = 0;
   now.struck = now.lost = false;
@@ -43,7 +41,6 @@ void begin(std::optional<Order> order) {
 std::optional<Fault> strike(Call call) {
   Faults& now = faults();
   const std::lock_guard<std::mutex> hold(now.mutex);
-  now.calls.push_back(call);
   if (now.lost) return Fault::kLost;
   if (!now.order || now.struck || (now.order->kind && *now.order->kind != call)) return {};
   if (now.passed++ != now.order->index) return {};
@@ -94,7 +91,6 @@ const char* name_of(Fault fault) {
 void arm(size_t index, Fault fault) { begin(Order{{}, index, fault}); }
 void arm(Call kind, size_t index, Fault fault) { begin(Order{kind, index, fault}); }
 void heal() { begin({}); }
-void record_calls() { begin({}); }
 
 bool is_lost() {
   const std::lock_guard<std::mutex> hold(faults().mutex);
@@ -104,11 +100,6 @@ bool is_lost() {
 bool has_struck() {
   const std::lock_guard<std::mutex> hold(faults().mutex);
   return faults().struck;
-}
-
-std::vector<Call> calls() {
-  const std::lock_guard<std::mutex> hold(faults().mutex);
-  return faults().calls;
 }
 
 bool enter(Call call) {

@@ -123,8 +123,5 @@ void arm(Call kind, size_t index, Fault fault = Fault::kNow);
 bool has_struck();
 /// Ends what `arm` began. Nothing fails any longer.
 void heal();
-/// The calls since the last `arm` or `record_calls`.
-std::vector<Call> calls();
-void record_calls();
 
 }  // namespace simulated
