@@ -197,16 +197,13 @@ TEST_CASE("A device's generator comes back") {
   const test::TemporaryDirectory root;
   CheckpointManager manager(root.path(), options(false));
   torch::manual_seed(7);
-  const auto draw = [&](int64_t count) {
-    return torch::empty({count}, torch::TensorOptions().device(device())).normal_().cpu();
-  };
-  draw(5);
+  test::draw(5);
   State state;
   manager.save(state, {1});
-  const torch::Tensor wanted = draw(17), wanted_on_cpu = torch::randn({17});
-  draw(3);
+  const torch::Tensor wanted = test::draw(17), wanted_on_cpu = torch::randn({17});
+  test::draw(3);
   manager.restore_latest(state);
-  CHECK(test::same_bits(draw(17), wanted));
+  CHECK(test::same_bits(test::draw(17), wanted));
   CHECK(test::same_bits(torch::randn({17}), wanted_on_cpu));
 }
 

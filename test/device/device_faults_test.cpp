@@ -263,23 +263,20 @@ TEST_CASE("Whatever call of a device fails, its generator is as it was or as it 
   CheckpointManager manager(root.path(), kByEpoch);
   Training training(device());
   training.state.rng(true);
-  const auto draw = [] {
-    return torch::empty({5}, torch::TensorOptions().device(device())).normal_().cpu();
-  };
-  draw();
+  test::draw(5);
   manager.save(training.state, {1});
-  const torch::Tensor saved = draw();
+  const torch::Tensor saved = test::draw(5);
   size_t index = 0;
   for (bool struck = true; struck; ++index) {
     torch::manual_seed(99);
-    const torch::Tensor other = draw();
+    const torch::Tensor other = test::draw(5);
     torch::manual_seed(99);
     simulated::arm(index, Fault::kNow);
     const std::string error = error_of([&] { manager.restore_latest(training.state); });
     struck = simulated::has_struck();
     simulated::heal();
     test::synchronize();
-    const torch::Tensor drawn = draw();
+    const torch::Tensor drawn = test::draw(5);
     CHECK((test::same_bits(drawn, saved) || (!error.empty() && test::same_bits(drawn, other))));
   }
   CHECK(index > 5);

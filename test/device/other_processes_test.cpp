@@ -56,20 +56,17 @@ TEST_CASE("Generators come back from a LibTorch whose states have another size")
   if (!device().is_cuda()) return;
   const test::TemporaryDirectory root;
   CheckpointManager manager(root.path());
-  const auto draw = [](int64_t count) {
-    return torch::empty({count}, torch::TensorOptions().device(device())).normal_().cpu();
-  };
   torch::manual_seed(7);
-  draw(5);
+  test::draw(5);
   State state;
   const bool begins_long = GENERATE(false, true);
   simulated::set_long_generator_states(begins_long);
   manager.save(state, {1});
-  const torch::Tensor wanted = draw(17);
+  const torch::Tensor wanted = test::draw(17);
   torch::manual_seed(8);
   simulated::set_long_generator_states(!begins_long);
   manager.restore_latest(state);
-  CHECK(test::same_bits(draw(17), wanted));
+  CHECK(test::same_bits(test::draw(17), wanted));
   simulated::set_long_generator_states(false);
 }
 

@@ -94,6 +94,11 @@ inline bool same_bits(const std::vector<torch::Tensor>& left,
   return true;
 }
 
+/// Draws from the device's generator.
+inline torch::Tensor draw(int64_t count) {
+  return torch::empty({count}, torch::TensorOptions().device(device())).normal_().cpu();
+}
+
 /// Tensors on a device, of every kind that a copy may get wrong.
 struct EveryTensor {
   explicit EveryTensor(c10::Device where) {

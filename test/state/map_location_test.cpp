@@ -227,7 +227,8 @@ TEST_CASE("A live tensor that cannot be moved is a mismatch, and nothing has cha
   const auto before = test::copies_of(*live);
   const std::string error =
       error_of([&] { file.restore(to, RestoreOptions().map_location(kMeta)); });
-  CHECK(contains(error, "model.conv.weight: LibTorch cannot move a tensor in place from cpu to meta"));
+  CHECK(contains(error,
+                 "model.conv.weight: LibTorch cannot move a tensor in place from cpu to meta"));
   CHECK(test::unchanged(*live, before));
 }
 
