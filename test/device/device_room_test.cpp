@@ -76,6 +76,26 @@ TEST_CASE("Every kind of tensor is restored in place on a full device") {
   CHECK(live.differing(wanted) == "");
 }
 
+TEST_CASE("A tensor that lies otherwise than the saved one is restored on a full device") {
+  const test::TemporaryDirectory root;
+  CheckpointManager manager(root.path(), kNamed);
+  torch::Tensor saved = torch::randn({200, 300}).to(device());
+  torch::Tensor live = torch::zeros({300, 200}).to(device()).t();
+  State state;
+  state.add("tensor", saved).rng(false);
+  manager.save(state, {1});
+  State other;
+  other.add("tensor", live).rng(false);
+  const torch::Tensor wanted = saved.cpu();
+  const void* const memory = live.data_ptr();
+  {
+    const FullDevice full(512);
+    manager.restore_latest(other);
+  }
+  CHECK(test::same_bits(live.cpu().contiguous(), wanted));
+  CHECK(live.data_ptr() == memory);
+}
+
 TEST_CASE("Views of one memory are taken from a full device once") {
   if (!test::has_streams()) return;
   const test::TemporaryDirectory root;

@@ -125,9 +125,6 @@ at::Tensor Densifier::make_dense(const at::Tensor& live) const {
     const bool fills = !live.is_conj() && !live.is_neg() && fills_its_storage(live);
     return fills ? live.detach() : dense_clone(live);
   }
-  if (live.numel() == 0) {
-    return at::empty_strided(live.sizes(), live.strides(), live.options().device(at::kCPU));
-  }
   if (stays(live)) return live.detach();
   return copy_to_host(live);
 }
