@@ -38,18 +38,16 @@ void Saver::save(const State& state, Manifest manifest, AfterCommit after_commit
   const auto result = std::make_shared<internal::SaveResult>(manifest.name);
   base::Stopwatch watch;
   state::Unsaved unsaved;
-  const auto captured = std::make_shared<state::Capture>(
-      state::capture(state, manifest.progress,
-                     options_.async() ? state::OnDevice::kStay : state::OnDevice::kCopyToHost,
-                     is_first_ ? &unsaved : nullptr));
+  const auto captured = std::make_shared<state::Capture>(state::capture(
+      state, manifest.progress, state::OnDevice::kStay, is_first_ ? &unsaved : nullptr));
   if (is_first_) warn_of(unsaved.lines());
   is_first_ = false;
   manifest.seconds["capture"] = watch.lap();
   const bool in_background = options_.async() && take_snapshot(*captured);
   if (in_background) {
     manifest.seconds["snapshot"] = watch.lap();
-  } else if (options_.async()) {
-    *captured = state::capture(state, manifest.progress);  // With copies in host memory.
+  } else {
+    snapshot_.take_from_devices(*captured);
   }
   manifest.items = captured->items;
 

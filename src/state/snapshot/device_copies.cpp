@@ -4,7 +4,8 @@
 //   2. in `fetch`, on a stream of its own that waits for the event: the copies to pinned memory
 //   3. the host waits for that stream
 //
-// If the device has no room for 1, nothing is allocated there at all:
+// If the device has no room for 1, or if the caller waits anyway, nothing is allocated there at
+// all:
 //
 //   1. on a stream of its own, which waits for the training's: the used bytes of each storage, gaps
 //      included, to pinned memory; then an event, for which the training's stream waits
@@ -69,11 +70,11 @@ class DeviceCopies::OneDevice {
   c10::Device where() const { return where_; }
 
   // The current device must be this one.
-  void queue() {
+  void queue(Way way) {
     const c10::Stream training = impl_.getStream(where_);
-    const bool has_room = copy_on_device();
+    const bool is_copied = way == Way::kByDevice && copy_on_device();
     ready_.record(training);
-    if (has_room) return;
+    if (is_copied) return;
     ready_.block(side_);
     copy_spans_to_host();
     c10::Event copied(where_.type());
@@ -180,7 +181,7 @@ class DeviceCopies::OneDevice {
   bool is_done_ = false;
 };
 
-DeviceCopies::DeviceCopies(const std::vector<at::Tensor>& live) : process_(::getpid()) {
+DeviceCopies::DeviceCopies(const std::vector<at::Tensor>& live, Way way) : process_(::getpid()) {
   const torch::NoGradGuard no_grad;
   std::map<std::pair<c10::DeviceType, c10::DeviceIndex>, std::vector<at::Tensor>> by_device;
   for (const at::Tensor& tensor : live) {
@@ -192,7 +193,7 @@ DeviceCopies::DeviceCopies(const std::vector<at::Tensor>& live) : process_(::get
       compat::on_device("copy the state from " + where.str(), [&, &tensors = tensors] {
         const c10::DeviceGuard guard(where);
         devices_.emplace_back(where, std::move(tensors));
-        devices_.back().queue();
+        devices_.back().queue(way);
       });
     }
   } catch (...) {

@@ -19,9 +19,14 @@ namespace checkpoint::state {
 /// events, which are the same for all types of devices.
 class DeviceCopies {
  public:
+  enum class Way {
+    kByDevice,        ///< Through copies on the device, if it has room.
+    kStraightToHost,  ///< To the host at once: for a caller that waits anyway.
+  };
+
   /// Queues copies of all tensors, which may have any layout. Work that is queued on the current
   /// streams afterwards may change the live tensors. Throws Error(device).
-  explicit DeviceCopies(const std::vector<at::Tensor>& live);
+  explicit DeviceCopies(const std::vector<at::Tensor>& live, Way way = Way::kByDevice);
   /// Waits for the copies that are still queued. In a forked child, which must not use a device,
   /// nothing is awaited and nothing is freed.
   ~DeviceCopies();

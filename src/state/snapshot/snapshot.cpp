@@ -115,6 +115,16 @@ void Snapshot::take(Capture& captured) {
   replace(captured, copies);
 }
 
+void Snapshot::take_from_devices(const Capture& captured) {
+  devices_.reset();
+  std::vector<at::Tensor> on_devices;
+  for (const at::Tensor& tensor : shared_tensors(captured)) {
+    if (!tensor.device().is_cpu()) on_devices.push_back(tensor);
+  }
+  if (on_devices.empty()) return;
+  devices_ = std::make_unique<DeviceCopies>(on_devices, DeviceCopies::Way::kStraightToHost);
+}
+
 void Snapshot::fetch(Capture& captured) {
   if (!devices_) return;
   replace(captured, devices_->fetch());

@@ -26,6 +26,9 @@ class Snapshot {
   /// queued on the current stream after the call may change tensors on other devices. Throws
   /// std::bad_alloc if there is not enough memory, and Error(device); `captured` is then as it was.
   void take(Capture& captured);
+  /// Copies only the tensors on other devices, which then must not change before `fetch` has
+  /// returned. For a save that waits. Throws Error(device).
+  void take_from_devices(const Capture& captured);
   /// Brings the tensors on other devices to the host. Call this before encoding. May be called on
   /// another thread than `take`. Throws Error(device).
   void fetch(Capture& captured);
