@@ -6,6 +6,7 @@
 #include "report.h"
 #include "training.h"
 
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -36,6 +37,8 @@ struct Options {
   int64_t rounds = 5;
   std::string dir = ".";
   std::string json;
+  bool fill = false;
+  bool baselines = true;
 
   size_t bytes() const { return static_cast<size_t>(size_gb * 1e9); }
 };
@@ -52,6 +55,21 @@ double device_seconds(Work&& work) {
     work();
     torch::cuda::synchronize();
   });
+}
+
+/// Takes the GPU's memory, except for about `left` bytes.
+std::vector<torch::Tensor> fill_gpu(size_t left) {
+  constexpr int64_t kPiece = 256 << 20;
+  std::vector<torch::Tensor> ballast;
+  try {
+    while (true) {
+      ballast.push_back(
+          torch::empty({kPiece}, torch::TensorOptions(torch::kCUDA).dtype(torch::kUInt8)));
+    }
+  } catch (const c10::Error&) {
+    ballast.resize(ballast.size() - std::min(ballast.size(), left / kPiece + 1));
+    return ballast;
+  }
 }
 
 // Runs all measurements, and keeps what they share.
@@ -76,11 +94,12 @@ class DeviceBench {
     for (int64_t round = 0; round < options_.rounds; ++round) {
       std::fprintf(stderr, "round %d of %d\n", static_cast<int>(round + 1),
                    static_cast<int>(options_.rounds));
-      phase("copies", [&] { copies(); });
+      if (options_.baselines) phase("copies", [&] { copies(); });
       phase("save", [&] { save(); });
       phase("asynchronous save", [&] { asynchronous_save(); });
       phase("restores", [&] { restores(); });
-      phase("plain LibTorch", [&] { plain_libtorch(); });
+      if (options_.baselines) phase("plain LibTorch", [&] { plain_libtorch(); });
+      if (options_.fill) phase("save without room", [&] { asynchronous_save_without_room(); });
     }
     phase("check", [&] { check_asynchronous_save(); });
   }
@@ -109,35 +128,29 @@ class DeviceBench {
   // Measured before anything else has used pinned memory.
   void first_asynchronous_save() {
     async_ = std::make_unique<CheckpointManager>(path("async"), manager_options().async(true));
-    const double stall = device_queue_seconds([&] { async_->save(training_.state(), {}); });
-    const double rest = seconds([&] { async_->wait(); });
-    add("stall, first", stall);
-    add("asynchronous save, first, until durable", stall + rest);
+    save_beside_steps(", first");
   }
 
-  // Only the host's time, starting when the device is idle.
-  template <typename Work>
-  static double device_queue_seconds(Work&& work) {
-    torch::cuda::synchronize();
-    return seconds(work);
-  }
-
+  // Of no more than 4 GB: the host's memory holds several copies.
   void copies() {
-    const auto bytes = static_cast<int64_t>(training_.bytes());
+    const auto bytes = static_cast<int64_t>(std::min<size_t>(training_.bytes(), 4000000000));
+    const auto add_copy = [&](const std::string& name, double time) {
+      report_.add(name, time, "s", static_cast<double>(bytes));
+    };
     const auto options = torch::TensorOptions().dtype(torch::kUInt8);
     const torch::Tensor device = torch::ones({bytes}, options.device(torch::kCUDA));
     {
       torch::Tensor twin = torch::empty_like(device);
       twin.copy_(device);
-      add("copy on the device", device_seconds([&] { twin.copy_(device); }));
+      add_copy("copy on the device", device_seconds([&] { twin.copy_(device); }));
     }
     torch::Tensor pinned = torch::ones({bytes}, options.pinned_memory(true));
-    add("copy to pinned memory", device_seconds([&] { pinned.copy_(device, true); }));
-    add("copy from pinned memory", device_seconds([&] { device.copy_(pinned, true); }));
+    add_copy("copy to pinned memory", device_seconds([&] { pinned.copy_(device, true); }));
+    add_copy("copy from pinned memory", device_seconds([&] { device.copy_(pinned, true); }));
     torch::Tensor pageable = torch::ones({bytes}, options);
-    add("copy to pageable memory, warm", device_seconds([&] { pageable.copy_(device); }));
-    add("copy from pageable memory, warm", device_seconds([&] { device.copy_(pageable); }));
-    add("copy to pageable memory, fresh", device_seconds([&] { device.cpu(); }));
+    add_copy("copy to pageable memory, warm", device_seconds([&] { pageable.copy_(device); }));
+    add_copy("copy from pageable memory, warm", device_seconds([&] { device.copy_(pageable); }));
+    add_copy("copy to pageable memory, fresh", device_seconds([&] { device.cpu(); }));
   }
 
   void save() {
@@ -156,26 +169,53 @@ class DeviceBench {
     add("torch::load", device_seconds([&] { training_.torch_load(path("torch.pt")); }));
   }
 
+  // Waits for nothing but what training itself has queued.
   double synchronized_step() {
-    return device_seconds([&] { training_.step(); });
+    return seconds([&] {
+      training_.step();
+      training_stream().synchronize();
+    });
+  }
+
+  static c10::Stream training_stream() {
+    const c10::impl::VirtualGuardImpl cuda(c10::kCUDA);
+    return cuda.getStream(cuda.getDevice());
   }
 
   void asynchronous_save() {
-    std::filesystem::remove_all(path("async/" + async_->last_save().name()));
     std::vector<double> alone;
     for (int i = 0; i < kStepsAlone; ++i) alone.push_back(synchronized_step());
     add_steps("step alone", alone);
+    save_beside_steps("");
+  }
 
-    const double stall = device_queue_seconds([&] { async_->save(training_.state(), {}); });
-    const checkpoint::SaveHandle save = async_->last_save();
+  // There is room for the gradients, and not for a copy of the state.
+  void asynchronous_save_without_room() {
+    const std::vector<torch::Tensor> ballast = fill_gpu(training_.model_bytes() * 3 / 2);
+    for (int i = 0; i < kWarmSteps; ++i) training_.step();
+    save_beside_steps(", without room");
+  }
+
+  void save_beside_steps(const std::string& what) {
+    std::filesystem::remove_all(path("async/bench"));
     std::vector<double> beside;
-    const double rest = seconds([&] {
+    const double all = seconds([&] {
+      queue_save(what);
+      const checkpoint::SaveHandle save = async_->last_save();
       while (!save.done()) beside.push_back(synchronized_step());
+      save.wait();
     });
-    save.wait();
-    add("stall", stall);
-    add_steps("step beside a save", beside);
-    add("asynchronous save, until durable", stall + rest);
+    add_steps("step beside a save" + what, beside);
+    add("asynchronous save, until durable" + what, all);
+  }
+
+  // Begins when the device is idle.
+  void queue_save(const std::string& what) {
+    torch::cuda::synchronize();
+    const double host = seconds([&] { async_->save(training_.state(), {}); });
+    const double rest = seconds([&] { training_stream().synchronize(); });
+    add("stall of the host" + what, host);
+    add("stall of the training's stream" + what, host + rest);
   }
 
   void add_steps(const std::string& name, std::vector<double> times) {
@@ -210,7 +250,7 @@ class DeviceBench {
   // The file must hold the state of the moment when save() was called, not what later steps made of
   // it. The step after the restore, with Adam's moments, must lead to the same result.
   void check_asynchronous_save() {
-    std::filesystem::remove_all(path("async/" + async_->last_save().name()));
+    std::filesystem::remove_all(path("async/bench"));
     const auto saved = weights();
     async_->save(training_.state(), {});
     training_.step();
@@ -272,6 +312,10 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--dir", options.dir, "Where to write; removed afterwards")
       ->check(CLI::ExistingDirectory);
+  app.add_flag("--baselines,!--no-baselines", options.baselines,
+               "Measure plain copies and plain LibTorch too");
+  app.add_flag("--fill", options.fill,
+               "Measure saves on a full GPU too: takes all its memory, from other programs too");
   app.add_option("--json", options.json, "A file for the figures");
   CLI11_PARSE(app, argc, argv);
   try {

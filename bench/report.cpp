@@ -50,13 +50,13 @@ void Report::aim(const std::string& key, const std::string& numerator,
 double Report::median(const std::string& name) const { return median_of(series_.at(name).values); }
 
 void Report::print() const {
-  std::printf("\n%-34s %10s %-4s %10s %10s %8s\n", "measured", "median", "", "least", "most",
+  std::printf("\n%-46s %10s %-4s %10s %10s %8s\n", "measured", "median", "", "least", "most",
               "GB/s");
   for (const std::string& name : order_) {
     const Series& series = series_.at(name);
     const auto [least, most] = spread_of(series.values);
     const double median = median_of(series.values);
-    std::printf("%-34s %10.4g %-4s %10.4g %10.4g", name.c_str(), median, series.unit.c_str(), least,
+    std::printf("%-46s %10.4g %-4s %10.4g %10.4g", name.c_str(), median, series.unit.c_str(), least,
                 most);
     if (series.bytes > 0) std::printf(" %8.2f", series.bytes / median / 1e9);
     std::printf("\n");
