@@ -18,6 +18,7 @@ enum class ErrorCode {
   kInvalidArgument,  ///< An argument that can never be valid.
   kUnsupported,      ///< This file system, this LibTorch or this library cannot do that.
   kDevice,           ///< A device (a GPU) failed, or its memory is full.
+  kTimeout,          ///< Another rank did not come in time.
 };
 
 /// Returns a code as docs and logs spell it: "not_found", "corrupt", …

@@ -41,6 +41,8 @@ const char* to_string(ErrorCode code) noexcept {
       return "unsupported";
     case ErrorCode::kDevice:
       return "device";
+    case ErrorCode::kTimeout:
+      return "timeout";
   }
   return "unknown";
 }
