@@ -29,6 +29,8 @@ struct ItemEntry {
   /// ("double"). Otherwise empty.
   std::string type;
   std::vector<int64_t> group_sizes;  ///< Of an optimizer: the number of parameters of each group.
+  /// The ranks that have saved one each of their own (PerRank). Empty if all ranks share one.
+  std::vector<int64_t> ranks = {};
 };
 
 /// The content of manifest.json (docs/checkpoint-layout.md): what a checkpoint holds, and the sizes
@@ -43,6 +45,7 @@ struct Manifest {
   std::string libtorch_version;  ///< The LibTorch that wrote it: "1.13.0".
   std::string library_version;   ///< The TorchCheckpoint that wrote it.
   Progress progress;             ///< What training had reached.
+  int64_t world_size = 1;        ///< How many ranks wrote it together.
   std::vector<FileEntry> files;  ///< Its files, without the manifest.
   std::vector<ItemEntry> items;  ///< The items of its State.
   /// The retention rules of the manager that wrote it, without keep_if. Empty in older checkpoints.

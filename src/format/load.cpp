@@ -12,8 +12,10 @@
 
 #include <torch/torch.h>
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace checkpoint {
 namespace {
@@ -26,25 +28,38 @@ at::Tensor to_device(const at::Tensor& tensor, c10::Device device) {
   });
 }
 
-Value load_file(const store::File& file, const LoadOptions& options) {
-  const format::DecodedArchive archive = format::read_file(file);
-  format::TensorLoader loader(file, archive,
-                              options.mmap() ? std::make_shared<store::Mapping>(file) : nullptr);
-  const auto load = [&](const at::Tensor& placeholder, const format::TensorPlace& place) {
-    const c10::Device saved = archive.find(placeholder)->device;
-    const std::string key = place.key();
-    const c10::Device device = options.map_location().device_for(key, saved, saved);
-    compat::check_device(device, key, file.name());
-    return to_device(loader.load(placeholder), device);
-  };
-  return format::map_tensors(archive.tree(), "", nullptr, load);
+// Loads one placeholder on the CPU.
+using LoadTensor = std::function<at::Tensor(const at::Tensor& placeholder)>;
+
+LoadTensor loader_of(const format::OpenContent& content, const format::DecodedArchive& archive,
+                     const LoadOptions& options) {
+  const std::vector<store::ContentFile> files = content.files();
+  if (files.size() > 1) {
+    return [files, &archive](const at::Tensor& placeholder) {
+      const auto file = [&](size_t i) -> const store::ByteSource& { return *files.at(i).file; };
+      return format::load_tensor(file, archive, placeholder);
+    };
+  }
+  const store::File& file = content.file();
+  const auto loader = std::make_shared<format::TensorLoader>(
+      file, archive, options.mmap() ? std::make_shared<store::Mapping>(file) : nullptr);
+  return [loader](const at::Tensor& placeholder) { return loader->load(placeholder); };
 }
 
 }  // namespace
 
 Value load(const std::string& path, const LoadOptions& options) {
   const format::OpenContent content(path);
-  return load_file(content.file(), options);
+  const format::DecodedArchive archive = content.decode();
+  const LoadTensor load_on_cpu = loader_of(content, archive, options);
+  const auto load = [&](const at::Tensor& placeholder, const format::TensorPlace& place) {
+    const c10::Device saved = archive.find(placeholder)->device;
+    const std::string key = place.key();
+    const c10::Device device = options.map_location().device_for(key, saved, saved);
+    compat::check_device(device, key, content.file().name());
+    return to_device(load_on_cpu(placeholder), device);
+  };
+  return format::map_tensors(archive.tree(), "", nullptr, load);
 }
 
 std::map<std::string, std::string> load_metadata(const std::string& path) {

@@ -1,6 +1,8 @@
 #include "format/open_content.h"
 
 #include "format/foreign.h"
+#include "format/read_file.h"
+#include "format/torch/rank_files.h"
 
 namespace checkpoint::format {
 
@@ -22,6 +24,19 @@ std::vector<store::ContentFile> OpenContent::files() const {
 
 const store::File& OpenContent::file() const {
   return file_ ? *file_ : checkpoint_->file(checkpoint_->content_entries().front()->name);
+}
+
+DecodedArchive OpenContent::decode() const {
+  const std::vector<store::ContentFile> contents = files();
+  if (contents.size() == 1) return read_file(*contents.front().file);
+  std::vector<std::string> names;
+  for (const FileEntry* entry : checkpoint_->content_entries()) names.push_back(entry->name);
+  const Sources sources = [&](size_t i) -> const store::ByteSource& {
+    return *contents.at(i).file;
+  };
+  return read_rank_files(sources, names, checkpoint_->manifest, checkpoint_->tensor_table(),
+                         /*rank=*/0)
+      .archive;
 }
 
 }  // namespace checkpoint::format

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/decode/decoded.h"
 #include "store/directory/verify.h"
 #include "store/io/file.h"
 
@@ -21,10 +22,13 @@ class OpenContent {
   explicit OpenContent(const std::string& path, Verify verify = Verify::kBefore,
                        const OnTransfer& on_transfer = {});
 
-  /// One today. They live as long as this.
+  /// One for each rank that wrote them. They live as long as this.
   std::vector<store::ContentFile> files() const;
   /// The first of them, as a file that can be mapped.
   const store::File& file() const;
+  /// Decodes them. A checkpoint of several ranks is read as rank 0 sees it. Throws what read_file
+  /// and read_rank_files throw.
+  DecodedArchive decode() const;
 
  private:
   const Verify verify_;

@@ -10,12 +10,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace checkpoint::format {
+
+/// A part of a tensor that lies in several parts.
+struct StoredPart {
+  std::vector<int64_t> at;  ///< Its first element in the whole tensor.
+  at::Tensor placeholder;   ///< A placeholder of the same archive, with the part's sizes.
+};
 
 /// Where a placeholder's bytes are stored.
 struct StoredTensor {
@@ -30,10 +38,15 @@ struct StoredTensor {
   /// The record, if it is not in the file but in the pickle. Its place is then only a
   /// name: beyond the file's end.
   std::shared_ptr<const std::string> own = {};
-  size_t file = 0;  ///< Index of the file that holds it; always 0 today.
+  size_t file = 0;  ///< Index of the file that holds it.
+  /// If not null, the tensor lies in these parts, which cover it. Of the rest, only `device`
+  /// counts.
+  std::shared_ptr<const std::vector<StoredPart>> parts = {};
 
   /// Whether the elements can be read, or mapped, from the file without a conversion.
-  bool lies_as_it_is() const { return !big_endian && !deflated && own == nullptr; }
+  bool lies_as_it_is() const {
+    return !big_endian && !deflated && own == nullptr && parts == nullptr;
+  }
 };
 
 /// A file's tree. Its tensors are placeholders on the meta device, with the dtype, sizes, strides
@@ -58,6 +71,7 @@ class DecodedArchive {
 
  private:
   friend class Placeholders;
+  friend class Assembly;
 
   // Keeps the placeholder, so that no other tensor can get its address.
   struct Row {
@@ -71,11 +85,20 @@ class DecodedArchive {
   std::unordered_map<const c10::TensorImpl*, Row> table_;
 };
 
+/// The files of an archive, by StoredTensor::file.
+using Sources = std::function<const store::ByteSource&(size_t file)>;
+
 /// Reads one placeholder into new CPU memory, with its dtype, sizes, strides and requires_grad.
 /// Reads only the part of the record that the tensor spans. The results of two calls never share
 /// memory. Thread-safe. Throws Error(invalid_argument) if `placeholder` does not belong to
-/// `archive`, and what `source` throws.
+/// `archive`, and what the files throw.
+at::Tensor load_tensor(const Sources& sources, const DecodedArchive& archive,
+                       const at::Tensor& placeholder);
+/// The same for an archive of one file.
 at::Tensor load_tensor(const store::ByteSource& source, const DecodedArchive& archive,
                        const at::Tensor& placeholder);
+
+/// Returns the place of a part in the whole tensor, as a view.
+at::Tensor view_of_part(const at::Tensor& whole, const StoredPart& part);
 
 }  // namespace checkpoint::format

@@ -11,6 +11,7 @@
 
 #include <ATen/EmptyTensor.h>
 #include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -160,24 +161,44 @@ void swap_bytes(void* data, size_t count, c10::ScalarType dtype) {
   }
 }
 
-at::Tensor load_tensor(const store::ByteSource& source, const DecodedArchive& archive,
+at::Tensor view_of_part(const at::Tensor& whole, const StoredPart& part) {
+  at::Tensor view = whole;
+  for (size_t i = 0; i < part.at.size(); ++i) {
+    const auto dimension = static_cast<int64_t>(i);
+    view = view.narrow(dimension, part.at[i], part.placeholder.size(dimension));
+  }
+  return view;
+}
+
+at::Tensor load_tensor(const Sources& sources, const DecodedArchive& archive,
                        const at::Tensor& placeholder) {
   const StoredTensor* stored = archive.find(placeholder);
   if (stored == nullptr) {
     throw Error(ErrorCode::kInvalidArgument, "the tensor is not a placeholder of this archive",
-                source.name());
+                sources(0).name());
   }
   at::Tensor tensor = at::empty_strided(placeholder.sizes(), placeholder.strides(),
                                         at::TensorOptions().dtype(placeholder.scalar_type()));
-  if (tensor.numel() > 0) {
+  if (stored->parts != nullptr) {
+    const at::NoGradGuard no_grad;
+    for (const StoredPart& part : *stored->parts) {
+      view_of_part(tensor, part).copy_(load_tensor(sources, archive, part.placeholder));
+    }
+  } else if (tensor.numel() > 0) {
     const uint64_t item_bytes = tensor.element_size();
     const auto first = static_cast<uint64_t>(stored->storage_offset) * item_bytes;
     const auto reach = static_cast<uint64_t>(*reach_of(tensor.sizes(), tensor.strides()));
-    read_record(source, *stored, first, tensor.data_ptr(), reach * item_bytes);
+    read_record(sources(stored->file), *stored, first, tensor.data_ptr(), reach * item_bytes);
     if (stored->big_endian) swap_bytes(tensor.data_ptr(), reach * item_bytes, tensor.scalar_type());
   }
   if (placeholder.requires_grad()) tensor.set_requires_grad(true);
   return tensor;
+}
+
+at::Tensor load_tensor(const store::ByteSource& source, const DecodedArchive& archive,
+                       const at::Tensor& placeholder) {
+  return load_tensor([&](size_t) -> const store::ByteSource& { return source; }, archive,
+                     placeholder);
 }
 
 }  // namespace checkpoint::format

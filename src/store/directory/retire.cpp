@@ -204,8 +204,9 @@ void sweep(const Directory& directory) {
 }
 
 void remove_checkpoint_files(FileSystem& fs, const std::string& path) {
-  for (const char* file : kRecords) unlink_if_there(fs, join(path, file));
-  for (const char* file : kContentFiles) unlink_if_there(fs, join(path, file));
+  for (const std::string& name : list_directory(fs, path)) {
+    if (is_ours(name) && name != kMarkerFile) unlink_if_there(fs, join(path, name));
+  }
   // The marker is removed last, also after a crash: without it, no sweep would remove the rest.
   sync_directory(fs, path);
   unlink_if_there(fs, join(path, kMarkerFile));

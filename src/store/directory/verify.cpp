@@ -121,12 +121,23 @@ VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, Re
   return open(fs, path, from, any, any, on_transfer);
 }
 
-VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
-                                   const OnTransfer& on_transfer) {
+namespace {
+
+VerifiedCheckpoint open_share(FileSystem& fs, const std::string& path, Verify verify,
+                              const OnTransfer& on_transfer, VerifyShare share) {
+  size_t contents = 0;
   const auto digested = [&](const std::string& name) {
-    return verify == Verify::kBefore || (verify == Verify::kWhileReading && !is_content_file(name));
+    if (!is_content_file(name)) return verify != Verify::kNever;
+    return contents++ % share.ranks == share.rank && verify == Verify::kBefore;
   };
   return open(fs, path, ReadFrom::kCache, any, digested, on_transfer);
+}
+
+}  // namespace
+
+VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
+                                   const OnTransfer& on_transfer) {
+  return open_share(fs, path, verify, on_transfer, {});
 }
 
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
@@ -141,8 +152,10 @@ VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::stri
 }
 
 VerifiedCheckpoint open_checkpoint(const Directory& directory, const std::string& name,
-                                   Verify verify, const OnTransfer& on_transfer) {
-  return named(open_checkpoint(directory.fs(), directory.path_of(name), verify, on_transfer), name);
+                                   Verify verify, const OnTransfer& on_transfer,
+                                   VerifyShare share) {
+  return named(open_share(directory.fs(), directory.path_of(name), verify, on_transfer, share),
+               name);
 }
 
 std::string name_at(const std::string& path) {

@@ -59,11 +59,18 @@ VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path,
 /// checks no digests. Throws what verify_checkpoint throws.
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
                                    const OnTransfer& on_transfer = {});
+/// Which content files one of several ranks checks; the others check the rest.
+struct VerifyShare {
+  size_t rank = 0;
+  size_t ranks = 1;
+};
+
 /// The same for a checkpoint in a directory, by its name.
 VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::string& name,
                                      ReadFrom from = ReadFrom::kCache);
 VerifiedCheckpoint open_checkpoint(const Directory& directory, const std::string& name,
-                                   Verify verify, const OnTransfer& on_transfer = {});
+                                   Verify verify, const OnTransfer& on_transfer = {},
+                                   VerifyShare share = {});
 /// Opens and checks only the named files of a checkpoint. Throws what verify_checkpoint throws.
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
                                 const std::set<std::string>& names);

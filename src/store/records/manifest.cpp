@@ -58,6 +58,11 @@ ItemEntry decode_item(const json& object, const std::string& path) {
       item.group_sizes.push_back(base::json_count(size, "group_sizes", path));
     }
   }
+  if (fields.has("ranks")) {
+    for (const json& rank : fields.array("ranks")) {
+      item.ranks.push_back(base::json_count(rank, "ranks", path));
+    }
+  }
   return item;
 }
 
@@ -83,6 +88,7 @@ std::string encode_manifest(const Manifest& manifest) {
     ordered_json entry = {{"name", item.name}, {"kind", item.kind}};
     if (!item.type.empty()) entry["type"] = item.type;
     if (!item.group_sizes.empty()) entry["group_sizes"] = item.group_sizes;
+    if (!item.ranks.empty()) entry["ranks"] = item.ranks;
     items.push_back(std::move(entry));
   }
   ordered_json seconds = ordered_json::object();
@@ -101,6 +107,7 @@ std::string encode_manifest(const Manifest& manifest) {
       {"files", std::move(files)},
       {"items", std::move(items)},
   };
+  if (manifest.world_size > 1) document["world_size"] = manifest.world_size;
   ordered_json keep = keep_to_json(manifest.keep);
   if (!keep.empty()) document["keep"] = std::move(keep);
   if (!seconds.empty()) document["seconds"] = std::move(seconds);
@@ -149,6 +156,12 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
   }
   for (const json& item : fields.array("items")) {
     manifest.items.push_back(decode_item(item, path));
+  }
+  if (fields.has("world_size")) {
+    manifest.world_size = fields.integer("world_size");
+    if (manifest.world_size < 1) {
+      throw Error(ErrorCode::kCorrupt, "the field 'world_size' is out of range", path);
+    }
   }
   if (fields.has("keep")) manifest.keep = keep_from_json(fields.object("keep"), path);
   if (fields.has("seconds")) {

@@ -8,8 +8,10 @@
 
 namespace checkpoint::store {
 
-/// The format version that this library writes, and the newest that it reads.
-inline constexpr int64_t kFormatVersion = 1;
+/// The newest format version that this library reads. It writes version 1, and version 2 only for
+/// checkpoints of several ranks.
+inline constexpr int64_t kFormatVersion = 2;
+inline constexpr int64_t kFormatVersionOfRanks = 2;
 
 /// The highest sequence that a manifest or marker may have, so that there is always a next one.
 inline constexpr int64_t kMaxSequence = int64_t{1} << 62;

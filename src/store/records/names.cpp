@@ -2,21 +2,61 @@
 
 #include <algorithm>
 #include <cctype>
-#include <iterator>
+#include <string_view>
 
 namespace checkpoint::store {
+namespace {
+
+constexpr char kContentStem[] = "checkpoint";
+constexpr char kArchiveEnd[] = ".pt";
+constexpr char kPthEnd[] = ".pth";
+constexpr size_t kRankDigits = 5;
+
+}  // namespace
 
 bool is_plain_name(const std::string& name) {
   return !name.empty() && name.size() <= 255 && name != "." && name != ".." &&
          name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
 }
 
-bool is_content_file(const std::string& name) {
-  return std::find(std::begin(kContentFiles), std::end(kContentFiles), name) !=
-         std::end(kContentFiles);
+namespace {
+
+// Removes `text` from the beginning of `name`. Returns false if it is not there.
+bool take(std::string_view& name, std::string_view text) {
+  if (name.substr(0, text.size()) != text) return false;
+  name.remove_prefix(text.size());
+  return true;
 }
 
-const char* content_file(Format format) { return format == Format::kPth ? kPthFile : kArchiveFile; }
+bool take_digits(std::string_view& name) {
+  size_t count = 0;
+  while (count < name.size() && std::isdigit(static_cast<unsigned char>(name[count])) != 0) ++count;
+  name.remove_prefix(count);
+  return count >= kRankDigits;
+}
+
+std::string with_zeros(int64_t number) {
+  std::string digits = std::to_string(number);
+  if (digits.size() < kRankDigits) digits.insert(0, kRankDigits - digits.size(), '0');
+  return digits;
+}
+
+}  // namespace
+
+bool is_content_file(const std::string& name) {
+  std::string_view rest = name;
+  if (!take(rest, kContentStem)) return false;
+  if (take(rest, "-") && !(take_digits(rest) && take(rest, "-of-") && take_digits(rest))) {
+    return false;
+  }
+  return rest == kArchiveEnd || rest == kPthEnd;
+}
+
+std::string content_file(Format format, int64_t rank, int64_t world_size) {
+  std::string name = kContentStem;
+  if (world_size > 1) name += "-" + with_zeros(rank) + "-of-" + with_zeros(world_size);
+  return name + (format == Format::kPth ? kPthEnd : kArchiveEnd);
+}
 
 bool is_set_aside(const std::string& name) {
   static const std::string kSuffix = ".corrupt";

@@ -2,6 +2,7 @@
 
 #include <checkpoint/format.h>
 
+#include <cstdint>
 #include <string>
 
 namespace checkpoint::store {
@@ -11,7 +12,8 @@ inline constexpr char kManifestFile[] = "manifest.json";
 inline constexpr char kTensorTableFile[] = "tensors.json";
 inline constexpr char kArchiveFile[] = "checkpoint.pt";
 inline constexpr char kPthFile[] = "checkpoint.pth";
-/// The content files, which hold tensors and values. A checkpoint has one of them.
+/// The content file of a process that saves alone, in each format. It holds tensors and values. Of
+/// several ranks, each writes one of its own (content_file).
 inline constexpr const char* kContentFiles[] = {kArchiveFile, kPthFile};
 inline constexpr char kMarkerFile[] = ".torch-checkpoint";
 inline constexpr char kLockFile[] = ".lock";
@@ -26,10 +28,11 @@ inline constexpr char kRetiredPrefix[] = ".retired-";
 /// Returns whether `name` is a file name that cannot lead out of its directory: not empty, not "."
 /// or "..", without slash and NUL, at most 255 bytes.
 bool is_plain_name(const std::string& name);
-/// Returns whether `name` is one of kContentFiles.
+/// Returns whether `name` is that of a content file, of a process alone or of one rank.
 bool is_content_file(const std::string& name);
-/// Returns the name of the content file of a checkpoint in this format (kArchive or kPth).
-const char* content_file(Format format);
+/// Returns the name of a rank's content file in this format (kArchive or kPth): "checkpoint.pt" if
+/// there is one rank, "checkpoint-00002-of-00008.pt" for rank 2 of 8.
+std::string content_file(Format format, int64_t rank = 0, int64_t world_size = 1);
 /// Returns whether `name` is that of a checkpoint that was set aside: "NAME.corrupt",
 /// "NAME.corrupt-2", …
 bool is_set_aside(const std::string& name);

@@ -8,6 +8,8 @@
 #include <checkpoint/error.h>
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 namespace checkpoint::store {
 namespace {
@@ -16,7 +18,9 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr char kTableFormat[] = "torch-checkpoint-tensors";
+// The second version has tensors in parts, and items of single ranks.
 constexpr int64_t kTableVersion = 1;
+constexpr int64_t kTableVersionOfRanks = 2;
 // The depth of a tensor's object: document, array, tensor.
 constexpr int kTensorDepth = 2;
 
@@ -32,21 +36,82 @@ void append_text(std::string& line, const std::string& text) {
   }
 }
 
+void append_numbers(std::string& line, const std::vector<int64_t>& numbers) {
+  line += '[';
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    if (i > 0) line += ',';
+    line += std::to_string(numbers[i]);
+  }
+  line += ']';
+}
+
+// `Place` is a TensorEntry or a TensorPart.
+template <typename Place>
+void append_place(std::string& line, const Place& place) {
+  append_text(line += "\"file\":", place.file);
+  line.append(",\"offset\":").append(std::to_string(place.offset));
+  line.append(",\"bytes\":").append(std::to_string(place.bytes));
+  append_text(line += ",\"xxh3_128\":", place.xxh3_128);
+}
+
+void append_parts(std::string& line, const TensorEntry& tensor) {
+  line += "\"parts\":[";
+  for (size_t i = 0; i < tensor.parts.size(); ++i) {
+    append_place(line += i == 0 ? "{" : ",{", tensor.parts[i]);
+    append_numbers(line += ",\"at\":", tensor.parts[i].at);
+    append_numbers(line += ",\"shape\":", tensor.parts[i].shape);
+    line += '}';
+  }
+  line += ']';
+}
+
 // Written by hand for speed: a table may have very many tensors.
 void append_tensor(std::string& line, const TensorEntry& tensor) {
   append_text(line += "{\"key\":", tensor.key);
+  if (tensor.rank >= 0) line.append(",\"rank\":").append(std::to_string(tensor.rank));
   append_text(line += ",\"dtype\":", tensor.dtype);
-  line += ",\"shape\":[";
-  for (size_t i = 0; i < tensor.shape.size(); ++i) {
-    if (i > 0) line += ',';
-    line += std::to_string(tensor.shape[i]);
+  append_numbers(line += ",\"shape\":", tensor.shape);
+  append_text(line += ",\"device\":", tensor.device);
+  if (!tensor.strides.empty()) append_numbers(line += ",\"strides\":", tensor.strides);
+  line += ',';
+  if (tensor.parts.empty()) {
+    append_place(line, tensor);
+  } else {
+    append_parts(line, tensor);
   }
-  append_text(line += "],\"device\":", tensor.device);
-  append_text(line += ",\"file\":", tensor.file);
-  line.append(",\"offset\":").append(std::to_string(tensor.offset));
-  line.append(",\"bytes\":").append(std::to_string(tensor.bytes));
-  append_text(line += ",\"xxh3_128\":", tensor.xxh3_128);
   line += '}';
+}
+
+std::vector<int64_t> decode_numbers(const base::JsonFields& fields, const char* field,
+                                    const std::string& path) {
+  std::vector<int64_t> numbers;
+  for (const json& number : fields.array(field)) {
+    numbers.push_back(base::json_count(number, field, path));
+  }
+  return numbers;
+}
+
+template <typename Place>
+void decode_place(const base::JsonFields& fields, const std::string& path, Place& place) {
+  place.file = fields.string("file");
+  place.offset = fields.size("offset");
+  place.bytes = fields.size("bytes");
+  place.xxh3_128 = fields.string("xxh3_128");
+  if (!is_plain_name(place.file)) {
+    throw Error(ErrorCode::kCorrupt, "the table names a file outside the checkpoint", path);
+  }
+}
+
+void decode_parts(const base::JsonFields& fields, const std::string& path, TensorEntry& tensor) {
+  for (const json& object : fields.array("parts")) {
+    const base::JsonFields part_fields(object, path);
+    TensorPart part;
+    decode_place(part_fields, path, part);
+    part.at = decode_numbers(part_fields, "at", path);
+    part.shape = decode_numbers(part_fields, "shape", path);
+    tensor.bytes += part.bytes;
+    tensor.parts.push_back(std::move(part));
+  }
 }
 
 TensorEntry decode_tensor(const json& object, const std::string& path) {
@@ -54,16 +119,14 @@ TensorEntry decode_tensor(const json& object, const std::string& path) {
   TensorEntry tensor;
   tensor.key = fields.string("key");
   tensor.dtype = fields.string("dtype");
-  for (const json& size : fields.array("shape")) {
-    tensor.shape.push_back(base::json_count(size, "shape", path));
-  }
+  tensor.shape = decode_numbers(fields, "shape", path);
   tensor.device = fields.string("device");
-  tensor.file = fields.string("file");
-  tensor.offset = fields.size("offset");
-  tensor.bytes = fields.size("bytes");
-  tensor.xxh3_128 = fields.string("xxh3_128");
-  if (!is_plain_name(tensor.file)) {
-    throw Error(ErrorCode::kCorrupt, "the table names a file outside the checkpoint", path);
+  if (fields.has("rank")) tensor.rank = fields.integer("rank");
+  if (fields.has("strides")) tensor.strides = decode_numbers(fields, "strides", path);
+  if (fields.has("parts")) {
+    decode_parts(fields, path, tensor);
+  } else {
+    decode_place(fields, path, tensor);
   }
   return tensor;
 }
@@ -86,12 +149,30 @@ std::map<std::string, Lists> decode_names(const base::JsonFields& fields, const 
   return result;
 }
 
+ItemNames decode_item_names(const base::JsonFields& fields, const std::string& path) {
+  return {decode_names<std::vector<std::vector<std::string>>>(fields, "optimizer_parameters", path),
+          decode_names<std::vector<std::string>>(fields, "eval_modules", path)};
+}
+
+std::string item_names_text(const ItemNames& names) {
+  return "\"optimizer_parameters\": " +
+         base::dump_json(ordered_json(names.optimizer_parameters), -1) +
+         ",\n\"eval_modules\": " + base::dump_json(ordered_json(names.eval_modules), -1);
+}
+
+bool is_of_ranks(const TensorTable& table) {
+  return !table.of_ranks.empty() ||
+         std::any_of(table.tensors.begin(), table.tensors.end(), [](const TensorEntry& tensor) {
+           return !tensor.parts.empty() || !tensor.strides.empty() || tensor.rank >= 0;
+         });
+}
+
 }  // namespace
 
 void write_tensor_table(const TensorTable& table, ByteSink& sink) {
+  const int64_t version = is_of_ranks(table) ? kTableVersionOfRanks : kTableVersion;
   std::string text = "{\n\"format\": \"" + std::string(kTableFormat) +
-                     "\",\n\"format_version\": " + std::to_string(kTableVersion) +
-                     ",\n\"tensors\": [";
+                     "\",\n\"format_version\": " + std::to_string(version) + ",\n\"tensors\": [";
   const char* separator = "\n";
   for (const TensorEntry& tensor : table.tensors) {
     append_tensor(text += separator, tensor);
@@ -100,11 +181,40 @@ void write_tensor_table(const TensorTable& table, ByteSink& sink) {
     sink.write(text.data(), text.size());
     text.clear();
   }
-  text += "\n],\n\"optimizer_parameters\": " +
-          base::dump_json(ordered_json(table.optimizer_parameters), -1) +
-          ",\n\"eval_modules\": " + base::dump_json(ordered_json(table.eval_modules), -1) + "\n}\n";
+  text += "\n],\n" + item_names_text(table);
+  if (!table.of_ranks.empty()) {
+    text += ",\n\"of_ranks\": {";
+    separator = "\n";
+    for (const auto& [rank, names] : table.of_ranks) {
+      text += separator + ('"' + std::to_string(rank)) + "\": {" + item_names_text(names) + '}';
+      separator = ",\n";
+    }
+    text += "\n}";
+  }
+  text += "\n}\n";
   sink.write(text.data(), text.size());
 }
+
+namespace {
+
+std::map<int64_t, ItemNames> decode_of_ranks(const base::JsonFields& fields,
+                                             const std::string& path) {
+  std::map<int64_t, ItemNames> result;
+  if (!fields.has("of_ranks")) return result;
+  for (const auto& entry : fields.object("of_ranks").items()) {
+    int64_t rank = -1;
+    const char* const end = entry.key().data() + entry.key().size();
+    const auto parsed = std::from_chars(entry.key().data(), end, rank);
+    if (parsed.ptr != end || parsed.ec != std::errc() || rank < 0 || !entry.value().is_object()) {
+      throw Error(ErrorCode::kCorrupt, "the field 'of_ranks' has an entry that is not a rank",
+                  path);
+    }
+    result[rank] = decode_item_names(base::JsonFields(entry.value(), path), path);
+  }
+  return result;
+}
+
+}  // namespace
 
 TensorTable decode_tensor_table(const std::string& text, const std::string& path) {
   TensorTable table;
@@ -114,8 +224,9 @@ TensorTable decode_tensor_table(const std::string& text, const std::string& path
     return false;
   });
   const base::JsonFields fields(document, path);
-  if (fields.string("format") != kTableFormat ||
-      fields.integer("format_version") != kTableVersion) {
+  const int64_t version =
+      fields.string("format") == kTableFormat ? fields.integer("format_version") : 0;
+  if (version < kTableVersion || version > kTableVersionOfRanks) {
     throw Error(ErrorCode::kCorrupt, "this is not a table of tensors that this library knows",
                 path);
   }
@@ -123,9 +234,8 @@ TensorTable decode_tensor_table(const std::string& text, const std::string& path
   if (!fields.array("tensors").empty()) {
     throw Error(ErrorCode::kCorrupt, "the field 'tensors' has an entry that is not a tensor", path);
   }
-  table.optimizer_parameters =
-      decode_names<std::vector<std::vector<std::string>>>(fields, "optimizer_parameters", path);
-  table.eval_modules = decode_names<std::vector<std::string>>(fields, "eval_modules", path);
+  static_cast<ItemNames&>(table) = decode_item_names(fields, path);
+  table.of_ranks = decode_of_ranks(fields, path);
   return table;
 }
 

@@ -9,6 +9,16 @@ namespace checkpoint::store {
 
 class ByteSink;
 
+/// A part of a tensor that several files hold.
+struct TensorPart {
+  std::string file;
+  uint64_t offset = 0;  ///< Where its first byte is in that file.
+  uint64_t bytes = 0;
+  std::string xxh3_128;
+  std::vector<int64_t> at;     ///< The place of its first element in the whole tensor.
+  std::vector<int64_t> shape;  ///< Its own sizes.
+};
+
 /// One tensor of a checkpoint.
 struct TensorEntry {
   std::string key;    ///< Dotted: "model.conv.weight".
@@ -19,16 +29,28 @@ struct TensorEntry {
   uint64_t offset = 0;   ///< Where its first byte is in that file; 0 for an empty tensor.
   uint64_t bytes = 0;    ///< The size of all its elements, dense.
   std::string xxh3_128;  ///< The digest of these bytes, in one piece.
+  /// If not empty, the tensor lies in several parts. `file`, `offset` and `xxh3_128` are then
+  /// empty. The parts cover the whole tensor, and none overlaps another.
+  std::vector<TensorPart> parts;
+  /// Of a tensor that several ranks share, and that rank 0 has not written: its strides.
+  std::vector<int64_t> strides;
+  int64_t rank = -1;  ///< Of an item that each rank has for itself: whose it is.
 };
 
-/// The content of tensors.json: all tensors and where they are (docs/checkpoint-layout.md).
-struct TensorTable {
-  std::vector<TensorEntry> tensors;
+/// What the table says of items besides their tensors, by the item's name.
+struct ItemNames {
   /// For each optimizer and each parameter group: the names of the parameters, in order
   /// ("model.0.weight"). A name is empty if no module of the State has the parameter.
   std::map<std::string, std::vector<std::vector<std::string>>> optimizer_parameters;
   /// For each module item: the submodules that were in eval mode. All others were in training mode.
   std::map<std::string, std::vector<std::string>> eval_modules;
+};
+
+/// The content of tensors.json: all tensors and where they are (docs/checkpoint-layout.md).
+struct TensorTable : ItemNames {
+  std::vector<TensorEntry> tensors;
+  /// The same of the items that each rank has for itself, by rank.
+  std::map<int64_t, ItemNames> of_ranks;
 };
 
 /// Writes the table, one line for each tensor.
