@@ -40,11 +40,19 @@ namespace checkpoint {
 class TORCH_CHECKPOINT_API ResumableSampler final : public torch::data::samplers::Sampler<> {
  public:
   /// Makes a sampler of the examples 0 to size - 1, in this order.
-  static ResumableSampler sequential(size_t size);
+  ///
+  /// With several ranks, each takes every `world_size`-th example of what is left in the epoch,
+  /// from the `rank`-th on. Add the sampler to the State without PerRank: all ranks share its
+  /// place. They must train in step, with equal batches. Then any number of ranks can resume in the
+  /// middle of an epoch, and no example of it comes twice or is left out. If the examples do not
+  /// divide evenly, some ranks have one less. Throws Error(invalid_argument) if `rank` is not below
+  /// `world_size`.
+  static ResumableSampler sequential(size_t size, size_t rank = 0, size_t world_size = 1);
   /// Makes a sampler of the same examples in a shuffled order, which depends only on size, seed and
   /// epoch. The order is the same with every version of LibTorch and on every machine. It does not
-  /// use LibTorch's generators. Takes 8 bytes an example.
-  static ResumableSampler shuffled(size_t size, uint64_t seed);
+  /// use LibTorch's generators. Takes 8 bytes an example. `rank` and `world_size` are as above.
+  static ResumableSampler shuffled(size_t size, uint64_t seed, size_t rank = 0,
+                                   size_t world_size = 1);
 
   /// Makes a copy that shares the position.
   ResumableSampler(const ResumableSampler&);
@@ -69,9 +77,9 @@ class TORCH_CHECKPOINT_API ResumableSampler final : public torch::data::samplers
 
   /// Returns the current epoch, counted from 0.
   int64_t epoch() const;
-  /// Returns how many examples of the epoch have been trained on.
+  /// Returns how many examples of the epoch have been trained on, by all ranks together.
   size_t position() const;
-  /// Returns how many examples an epoch has.
+  /// Returns how many examples an epoch has, for all ranks together.
   size_t size() const;
 
   /// Returns what a save holds: size, order, seed, epoch and position.

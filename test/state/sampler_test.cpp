@@ -5,10 +5,12 @@
 
 #include "state/sampler/shuffle.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <numeric>
 #include <optional>
 #include <sstream>
 #include <thread>
@@ -308,6 +310,60 @@ TEST_CASE("LibTorch's own save and load of a sampler work") {
   CHECK(pass(other, 4) == rest_of(order_of(10, UINT64_MAX, 0), 8));
   auto longer = ResumableSampler::shuffled(11, UINT64_MAX);
   CHECK_THROWS_AS(longer.load(in), Error);
+}
+
+TEST_CASE("Ranks divide an epoch, and another number of ranks goes on with the rest") {
+  const size_t size = GENERATE(24, 25, 26, 7, 3);
+  const size_t before = GENERATE(1, 2, 3, 5);
+  const size_t after = GENERATE(1, 2, 4);
+  const bool shuffle = GENERATE(false, true);
+  const size_t steps = GENERATE(0, 1, 2, 100);
+  constexpr size_t kBatch = 2;
+  CAPTURE(size, before, after, shuffle, steps);
+  const auto make = [&](size_t rank, size_t world_size) {
+    return shuffle ? ResumableSampler::shuffled(size, 7, rank, world_size)
+                   : ResumableSampler::sequential(size, rank, world_size);
+  };
+  std::vector<size_t> seen;
+  // All ranks of a run, in step. Returns what rank 0 saves.
+  const auto run = [&](size_t world_size, size_t most, const Value* saved) {
+    std::vector<ResumableSampler> samplers;
+    for (size_t rank = 0; rank < world_size; ++rank) {
+      samplers.push_back(make(rank, world_size));
+      if (saved != nullptr) samplers.back().load_state_dict(*saved);
+      samplers.back().set_epoch(0);
+      samplers.back().reset();
+    }
+    for (size_t step = 0; step < most; ++step) {
+      for (ResumableSampler& sampler : samplers) {
+        const auto batch = sampler.next(kBatch);
+        if (!batch) continue;
+        seen.insert(seen.end(), batch->begin(), batch->end());
+        sampler.advance(batch->size());
+      }
+    }
+    for (ResumableSampler& sampler : samplers) sampler.next(1);  // Fetched, and not trained on.
+    return samplers[0].state_dict();
+  };
+  const Value saved = run(before, steps, nullptr);
+  CHECK(saved["position"].to_int() == static_cast<int64_t>(seen.size()));
+  run(after, 100, &saved);
+  std::sort(seen.begin(), seen.end());
+  std::vector<size_t> all(size);
+  std::iota(all.begin(), all.end(), size_t{0});
+  CHECK(seen == all);
+}
+
+TEST_CASE("The first pass of a rank after a whole epoch starts the next one") {
+  for (const size_t rank : {0, 1}) {
+    auto sampler = ResumableSampler::sequential(3, rank, 2);
+    sampler.reset();
+    sampler.advance(sampler.next(10)->size());
+    sampler.reset();
+    CHECK(sampler.epoch() == 1);
+    CHECK(sampler.next(10)->size() == (rank == 0 ? 2 : 1));
+  }
+  CHECK_THROWS_AS(ResumableSampler::sequential(3, 2, 2), Error);
 }
 
 TEST_CASE("A DataLoader over nothing ends at once") {

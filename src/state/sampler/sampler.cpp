@@ -2,6 +2,10 @@
 // the number that the DataLoader has fetched. A save records the first two, and size, order and
 // seed for comparison. A restored sampler continues with the first example that was not trained on.
 // The order of an epoch is computed from size, seed and epoch (shuffle.h), so it is not saved.
+//
+// With several ranks, each takes every n-th example of what was left when they began. They train in
+// step, so at any time what they have trained on together is one piece at the front of the order.
+// That is what is saved, and any number of ranks can go on after it.
 
 #include <checkpoint/error.h>
 #include <checkpoint/sampler.h>
@@ -13,7 +17,6 @@
 #include <algorithm>
 #include <array>
 #include <mutex>
-#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -46,48 +49,72 @@ struct ResumableSampler::Shared {
   struct Place {
     size_t size;
     int64_t epoch = 0;
-    size_t position = 0;  // Examples trained on.
-    size_t drawn = 0;     // Given to the DataLoader; never less than position.
+    size_t begin = 0;    // Examples that were trained on before the ranks divided the rest.
+    size_t trained = 0;  // Of the rest, by this rank.
+    size_t drawn = 0;    // By this rank, given to the DataLoader; never less than trained.
     Reset at_reset = Reset::kContinueOrNextEpoch;
   };
 
-  Shared(size_t size, std::optional<uint64_t> seed) : seed(seed), place{size} {}
+  Shared(size_t size, std::optional<uint64_t> seed, size_t rank, size_t world_size)
+      : seed(seed), rank(rank), world_size(world_size), place{size} {
+    if (rank < world_size) return;
+    misused("sequential and shuffled", "the rank " + std::to_string(rank) +
+                                           " does not fit a world size of " +
+                                           std::to_string(world_size));
+  }
 
   // Starts an epoch from its first example.
   void start(int64_t new_epoch) {
     place.epoch = new_epoch;
-    place.position = place.drawn = 0;
+    go_to(0);
     order.reset();
   }
 
+  void go_to(size_t position) {
+    place.begin = position;
+    place.trained = place.drawn = 0;
+  }
+
+  // Returns how many examples all ranks together have trained on.
+  size_t position() const { return std::min(place.size, place.begin + place.trained * world_size); }
+
+  // Returns how many of what was left this rank has to train on.
+  size_t share() const {
+    const size_t left = place.size - place.begin;
+    return left > rank ? (left - rank + world_size - 1) / world_size : 0;
+  }
+
+  bool is_done() const { return place.begin + place.trained > 0 && place.trained == share(); }
+
   // Returns the next `count` indices. Makes the order of a shuffled epoch when it is first needed.
   std::vector<size_t> draw(size_t count) {
-    std::vector<size_t> indices(count);
-    if (!seed) {
-      std::iota(indices.begin(), indices.end(), place.drawn);
-    } else {
-      if (!order) {
-        order = state::shuffled_order(place.size, *seed, static_cast<uint64_t>(place.epoch));
-      }
-      std::copy_n(order->begin() + static_cast<std::ptrdiff_t>(place.drawn), count,
-                  indices.begin());
+    if (seed && !order) {
+      order = state::shuffled_order(place.size, *seed, static_cast<uint64_t>(place.epoch));
     }
-    place.drawn += count;
+    std::vector<size_t> indices;
+    indices.reserve(count);
+    for (size_t i = 0; i < count; ++i, ++place.drawn) {
+      const size_t at = place.begin + rank + place.drawn * world_size;
+      indices.push_back(seed ? (*order)[at] : at);
+    }
     return indices;
   }
 
   mutable std::mutex mutex;
   const std::optional<uint64_t> seed;  // None: sequential.
+  const size_t rank;
+  const size_t world_size;
   Place place;
   std::optional<std::vector<size_t>> order;  // Of this epoch.
 };
 
-ResumableSampler ResumableSampler::sequential(size_t size) {
-  return ResumableSampler(std::make_shared<Shared>(size, std::nullopt));
+ResumableSampler ResumableSampler::sequential(size_t size, size_t rank, size_t world_size) {
+  return ResumableSampler(std::make_shared<Shared>(size, std::nullopt, rank, world_size));
 }
 
-ResumableSampler ResumableSampler::shuffled(size_t size, uint64_t seed) {
-  return ResumableSampler(std::make_shared<Shared>(size, seed));
+ResumableSampler ResumableSampler::shuffled(size_t size, uint64_t seed, size_t rank,
+                                            size_t world_size) {
+  return ResumableSampler(std::make_shared<Shared>(size, seed, rank, world_size));
 }
 
 ResumableSampler::ResumableSampler(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
@@ -104,12 +131,12 @@ void ResumableSampler::set_epoch(int64_t epoch) {
 
 void ResumableSampler::advance(size_t examples) {
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  if (examples > shared_->place.drawn - shared_->place.position) {
+  const size_t not_counted = shared_->place.drawn - shared_->place.trained;
+  if (examples > not_counted) {
     misused("advance", std::to_string(examples) + " examples cannot have been trained on: only " +
-                           std::to_string(shared_->place.drawn - shared_->place.position) +
-                           " were drawn and not yet counted");
+                           std::to_string(not_counted) + " were drawn and not yet counted");
   }
-  shared_->place.position += examples;
+  shared_->place.trained += examples;
 }
 
 int64_t ResumableSampler::epoch() const {
@@ -119,7 +146,7 @@ int64_t ResumableSampler::epoch() const {
 
 size_t ResumableSampler::position() const {
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  return shared_->place.position;
+  return shared_->position();
 }
 
 size_t ResumableSampler::size() const {
@@ -134,7 +161,7 @@ Value ResumableSampler::state_dict() const {
   tree.insert(kShuffle, shared_->seed.has_value());
   tree.insert("seed", static_cast<int64_t>(shared_->seed.value_or(0)));
   tree.insert("epoch", shared_->place.epoch);
-  tree.insert("position", shared_->place.position);
+  tree.insert("position", shared_->position());
   return tree;
 }
 
@@ -164,7 +191,7 @@ void ResumableSampler::load_state_dict(const Value& saved) {
            " in epoch " + std::to_string(epoch));
   }
   if (epoch != shared_->place.epoch) shared_->start(epoch);
-  shared_->place.position = shared_->place.drawn = position;
+  shared_->go_to(position);
   shared_->place.at_reset = Shared::Reset::kContinueOrNextEpoch;
 }
 
@@ -180,28 +207,28 @@ std::function<void()> ResumableSampler::remember() const {
 void ResumableSampler::reset(torch::optional<size_t> new_size) {
   using Reset = Shared::Reset;
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  const bool done = shared_->place.position == shared_->place.size && shared_->place.size > 0;
+  const bool done = shared_->is_done();
   const bool next = shared_->place.at_reset == Reset::kNextEpoch ||
                     (shared_->place.at_reset == Reset::kContinueOrNextEpoch && done);
   if (new_size && *new_size != shared_->place.size) {
-    if (!next && shared_->place.position > 0) {
+    if (!next && shared_->position() > 0) {
       misused("reset", "the dataset now has " + std::to_string(*new_size) +
                            " examples, but epoch " + std::to_string(shared_->place.epoch) +
-                           " was left at " + std::to_string(shared_->place.position) + " of " +
+                           " was left at " + std::to_string(shared_->position()) + " of " +
                            std::to_string(shared_->place.size));
     }
     shared_->place.size = *new_size;
     shared_->order.reset();
   }
   if (next) shared_->start(shared_->place.epoch + 1);
-  shared_->place.drawn = shared_->place.position;
+  shared_->place.drawn = shared_->place.trained;
   shared_->place.at_reset = Reset::kNextEpoch;
 }
 
 torch::optional<std::vector<size_t>> ResumableSampler::next(size_t batch_size) {
   if (batch_size == 0) misused("next", "a batch must have at least one example");
   const std::lock_guard<std::mutex> hold(shared_->mutex);
-  const size_t count = std::min(batch_size, shared_->place.size - shared_->place.drawn);
+  const size_t count = std::min(batch_size, shared_->share() - shared_->place.drawn);
   if (count == 0) return {};
   return shared_->draw(count);
 }
