@@ -15,6 +15,7 @@
 #include <checkpoint/sampler.h>          // ResumableSampler: resumes within an epoch
 #include <checkpoint/file.h>             // save, load: single files, like torch.save and torch.load
 #include <checkpoint/state_dict.h>       // state_dict, load_state_dict: modules and optimizers
+#include <checkpoint/coordinator.h>      // Coordinator: several ranks, one checkpoint
 #include <checkpoint/average.h>          // copies and moving averages of weights
 #include <checkpoint/script.h>           // load_script: TorchScript modules
 #include <checkpoint/value.h>            // Value, Dict: the tree that a file holds

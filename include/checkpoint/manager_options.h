@@ -1,5 +1,6 @@
 #pragma once
 
+#include <checkpoint/coordinator.h>
 #include <checkpoint/export.h>
 #include <checkpoint/format.h>
 #include <checkpoint/keep.h>
@@ -10,6 +11,7 @@
 #include <csignal>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -159,6 +161,27 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   }
   /// @}
 
+  /// @name Several processes
+  /// @{
+
+  /// How this process reaches the other ranks of the same training (docs/distributed.md). All
+  /// ranks then call `save`, `save_if_due`, `save_final` and the restores together, and make one
+  /// checkpoint in one directory that all of them see. Default: null, this process is alone.
+  CheckpointManagerOptions& coordinator(std::shared_ptr<Coordinator> value) {
+    return set(coordinator_, std::move(value));
+  }
+  /// How long a rank waits for another one, each time. After that, it throws Error(timeout), which
+  /// names the ranks that did not come. Default: ten minutes.
+  CheckpointManagerOptions& timeout(Seconds value) { return set(timeout_, value); }
+  /// Whether each save compares the digests of all tensors and values that the ranks share. If they
+  /// differ, as in data-parallel training that has gone apart, no checkpoint is made, and the error
+  /// names the first one and the ranks. Training waits until each rank has read its whole state
+  /// once. Default: false.
+  CheckpointManagerOptions& replicas_must_agree(bool value) {
+    return set(replicas_must_agree_, value);
+  }
+  /// @}
+
   /// @name The values set above
   /// @{
 
@@ -183,6 +206,9 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   OnBusy on_busy() const { return on_busy_; }
   uint64_t snapshot_limit() const { return snapshot_limit_; }
   const OnTransfer& on_transfer() const { return on_transfer_; }
+  const std::shared_ptr<Coordinator>& coordinator() const { return coordinator_; }
+  Seconds timeout() const { return timeout_; }
+  bool replicas_must_agree() const { return replicas_must_agree_; }
   /// @}
 
  private:
@@ -217,6 +243,9 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   OnBusy on_busy_ = OnBusy::kWait;
   uint64_t snapshot_limit_ = 0;
   OnTransfer on_transfer_;
+  std::shared_ptr<Coordinator> coordinator_;
+  Seconds timeout_ = std::chrono::minutes(10);
+  bool replicas_must_agree_ = false;
 };
 
 }  // namespace checkpoint

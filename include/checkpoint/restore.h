@@ -142,6 +142,9 @@ struct TORCH_CHECKPOINT_API RestoreReport {
   std::vector<std::string> unexpected;     ///< Saved, but not live.
   std::vector<std::string> mismatched;     ///< Both, but of another dtype, shape or kind.
   std::vector<std::string> ignored_items;  ///< Saved items that the State does not name.
+  /// PerRank items that no such rank has saved, because there were fewer ranks: they keep what they
+  /// hold.
+  std::vector<std::string> kept_items;
   /// All saved items, if one is missing that the State names. Otherwise empty.
   std::vector<std::string> file_items;
 

@@ -88,6 +88,10 @@ constexpr NumberType number_type() {
 }
 }  // namespace internal
 
+/// With several ranks: marks an item of which each rank has one of its own, which each saves and
+/// restores for itself. Without it, an item is the same on all ranks and saved once.
+struct PerRank {};
+
 /// The live objects of a training run, by name, in the order in which they were added. A State
 /// refers to them and copies nothing: the objects must outlive every call that uses the State. It
 /// keeps objects alive that are given by holder or shared_ptr. Not thread-safe.
@@ -207,8 +211,15 @@ class TORCH_CHECKPOINT_API State {
     }
   }
 
+  /// Adds an object of which each rank has one of its own (docs/distributed.md).
+  template <typename T>
+  State& add(std::string name, T&& object, PerRank) {
+    add(name, std::forward<T>(object));
+    return make_per_rank(name);
+  }
+
   /// Sets whether the random generators are saved too: the CPU's, and those of every device in
-  /// use that has one. Default: true.
+  /// use that has one. Each rank saves its own. Default: true.
   State& rng(bool value);
   /// Returns the items' names, in the order in which they were added.
   std::vector<std::string> names() const;
@@ -260,6 +271,7 @@ class TORCH_CHECKPOINT_API State {
   State& add_tree(std::string name, Value& value);
   State& add_data(std::string name, internal::LiveData data);
   State& keep_alive(std::shared_ptr<const void> object);
+  State& make_per_rank(const std::string& name);
   [[noreturn]] static void refuse_null(const std::string& name);
 
   std::unique_ptr<Impl> impl_;

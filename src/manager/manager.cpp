@@ -48,34 +48,29 @@ std::optional<std::string> CheckpointManager::save_if_due(const State& state,
   if (const char* const doubt = impl_->doubts.note(progress)) {
     base::log_warning("checkpoints in '" + directory() + "': " + doubt);
   }
-  const bool is_due = impl_->due(progress);
+  const Impl::Due due = impl_->due(progress);
   impl_->answered.reset();
-  const bool is_asked = impl_->signals.due();
-  if (!is_due && !is_asked) {
+  if (!due.due) {
     if (!impl_->saver.busy()) impl_->saver.wait_and_rethrow();
     return std::nullopt;
   }
-  const bool may_skip = !is_asked && impl_->options.on_busy() == OnBusy::kSkip;
+  const bool may_skip = !due.asked && impl_->options.on_busy() == OnBusy::kSkip;
   if (may_skip && impl_->saver.busy()) return std::nullopt;
-  return impl_->save(state, progress);
+  return impl_->save(state, progress, due);
 }
 
 bool CheckpointManager::is_due(const Progress& progress) {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  const bool due = impl_->due(progress);
+  const Impl::Due due = impl_->due(progress);
   impl_->answered = Impl::Answer{progress.epoch, progress.step, progress.epoch_done, due};
-  return due || impl_->signals.due();
+  return due.due;
 }
 
 std::optional<std::string> CheckpointManager::save_final(const State& state,
                                                          const Progress& progress) {
   impl_->require_writable("save_final");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  impl_->saver.wait();
-  if (impl_->is_newest(progress)) return std::nullopt;
-  std::string name = impl_->save(state, progress, Impl::Before::kSuperseded);
-  impl_->saver.wait_and_rethrow();
-  return name;
+  return impl_->save_final(state, progress);
 }
 
 void CheckpointManager::wait() {
@@ -98,15 +93,16 @@ bool CheckpointManager::should_stop() const { return impl_->signals.should_stop(
 std::optional<Restored> CheckpointManager::restore_latest(State& state,
                                                           const RestoreOptions& options) {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
+  const auto damaged =
+      impl_->options.read_only() ? manager::Damaged::kLeave : manager::Damaged::kSetAside;
+  std::optional<Restored> restored =
+      impl_->restore(state, options, "restore_latest", [&](const manager::RestoreOne& restore_one) {
+        if (!impl_->options.read_only()) impl_->take_lock_to_restore(state);
+        return manager::restore_newest(impl_->directory, restore_one, damaged);
+      });
   if (!impl_->options.read_only()) {
-    impl_->take_lock_to_restore(state);
+    impl_->saver.prepare_for(state, static_cast<size_t>(impl_->group.size()));
   }
-  impl_->saver.wait();
-  std::optional<Restored> restored = manager::restore_newest(
-      impl_->directory, state, options,
-      impl_->options.read_only() ? manager::Damaged::kLeave : manager::Damaged::kSetAside);
-  if (restored) impl_->note_restored(*restored);
-  if (!impl_->options.read_only()) impl_->saver.prepare_for(state);
   return restored;
 }
 
@@ -120,12 +116,12 @@ int64_t CheckpointManager::resume(State& state, Progress& progress, const Restor
 Restored CheckpointManager::restore(State& state, const std::string& name,
                                     const RestoreOptions& options) {
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  impl_->saver.wait();
-  impl_->directory.require_held();
-  impl_->require_name(name);
-  Restored restored = manager::restore_one(impl_->directory, name, state, options);
-  impl_->note_restored(restored);
-  return restored;
+  const auto choose = [&](const manager::RestoreOne& restore_one) {
+    impl_->directory.require_held();
+    impl_->require_name(name);
+    return std::make_optional(restore_one(name));
+  };
+  return *impl_->restore(state, options, "restore", choose);
 }
 
 std::optional<Restored> CheckpointManager::restore_best(State& state,
@@ -137,11 +133,11 @@ std::optional<Restored> CheckpointManager::restore_best(State& state, const std:
                                                         const RestoreOptions& options) {
   const BestRule rule = store::best_rule_for(metric, impl_->options.keep());
   const std::lock_guard<std::mutex> hold(impl_->mutex);
-  impl_->saver.wait();
-  impl_->directory.require_held();
-  std::optional<Restored> restored = manager::restore_best(impl_->directory, state, options, rule);
-  if (restored) impl_->note_restored(*restored);
-  return restored;
+  const auto choose = [&](const manager::RestoreOne& restore_one) {
+    impl_->directory.require_held();
+    return manager::restore_best(impl_->directory, restore_one, rule);
+  };
+  return impl_->restore(state, options, "restore_best", choose);
 }
 
 std::vector<CheckpointInfo> CheckpointManager::list() const {
@@ -182,7 +178,7 @@ bool CheckpointManager::unpin(const std::string& name) {
 }
 
 void CheckpointManager::remove(const std::string& name) {
-  impl_->require_writable("remove");
+  impl_->require_leader("remove");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   impl_->remove(name);
 }
@@ -191,7 +187,7 @@ PruneReport CheckpointManager::prune(DryRun dry_run) {
   if (dry_run == DryRun::kYes) {
     return impl_->decide().report();
   }
-  impl_->require_writable("prune");
+  impl_->require_leader("prune");
   const std::lock_guard<std::mutex> hold(impl_->mutex);
   impl_->take_lock();
   impl_->saver.wait();

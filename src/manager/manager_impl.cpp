@@ -1,10 +1,10 @@
 // The work behind CheckpointManager's public functions (manager.cpp).
 //
-// A save checks the item names, takes the writer lock and waits for the running save. It then
-// chooses name and sequence, and calls the Saver. When the checkpoint is durable, tidy_up moves the
-// links, adds to the history, and removes what no rule keeps. It may run on the background thread.
-// It never overlaps another call, because each call that uses the same state waits for the save
-// first.
+// A save waits for the running one, and meets the other ranks, if there are any. It then checks the
+// item names. Rank 0 takes the writer lock, and chooses name and sequence. The Saver does the rest.
+// When the checkpoint is durable, tidy_up moves the links, adds to the history, and removes what no
+// rule keeps. It may run on the background thread. It never overlaps another call, because each
+// call that uses the same state waits for the save first.
 
 #include "manager/manager_impl.h"
 
@@ -13,11 +13,13 @@
 #include "base/utf8.h"
 #include "compat/torch_compat.h"
 #include "manager/options.h"
+#include "manager/restore_together.h"
 #include "state/snapshot/capture.h"
 #include "store/directory/history.h"
 #include "store/directory/remove.h"
 #include "store/directory/retire.h"
 #include "store/io/file.h"
+#include "store/records/manifest.h"
 #include "store/records/names.h"
 #include "store/retention/ranking.h"
 
@@ -38,6 +40,10 @@ namespace checkpoint {
 namespace {
 
 constexpr char kSaved[] = "checkpoint saved";
+// What ranks tell each other: the topics, and one answer.
+constexpr char kBegun[] = "begun";
+constexpr char kFinal[] = "final";
+constexpr char kSavedAlready[] = "saved";
 
 // Runs a step whose failure must not undo what is already done. A failure is logged after the text
 // `done`. Returns whether the step succeeded.
@@ -104,10 +110,12 @@ CheckpointManager::Impl::Impl(store::FileSystem& fs, const std::string& path,
                               const CheckpointManagerOptions& given,
                               const manager::Triggers::Clock& clock)
     : options(manager::checked(given)),
+      group(options.coordinator(), options.timeout()),
       directory(fs, absolute(path)),
       name_template(options.name()),
       doubts(options),
       triggers(options, clock),
+      joint_due(group),
       retention(options.keep(), options.verify_before_retire()),
       signals(options.stop_on_signal(), options.save_on_signal(), options.end_on_second_signal()),
       saver(options, directory) {}
@@ -123,8 +131,26 @@ void CheckpointManager::Impl::require_writable(const char* call) const {
   }
 }
 
+void CheckpointManager::Impl::require_leader(const char* call) const {
+  require_writable(call);
+  if (group.leads()) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              std::string(call) + ": this is rank " + std::to_string(group.rank()) +
+                  ", and only rank 0 may change the directory",
+              directory.path(), 0, "Call it on rank 0 alone.");
+}
+
+// A forked child has neither the lock nor a rank of its own.
+void CheckpointManager::Impl::require_own_process() const {
+  if (writer_process == 0 || writer_process == ::getpid()) return;
+  throw Error(ErrorCode::kLocked, "this CheckpointManager belongs to the parent process",
+              directory.path(), 0, "Create a new one in the forked child.");
+}
+
 void CheckpointManager::Impl::take_lock() {
-  if (writer_process == 0) {
+  if (writer_process == 0 && !group.leads()) {
+    writer_process = ::getpid();
+  } else if (writer_process == 0) {
     directory.create();
     store::begin_writing(directory, options.lock() ? store::TakeLock::kYes : store::TakeLock::kNo,
                          hold);
@@ -132,10 +158,8 @@ void CheckpointManager::Impl::take_lock() {
     // Nothing depends on this file, so a failure to read it must not stop the training.
     attempt("the directory is ready",
             [&] { removed_sequence = store::highest_removed(directory); });
-  } else if (writer_process != ::getpid()) {
-    throw Error(ErrorCode::kLocked, "this CheckpointManager belongs to the parent process",
-                directory.path(), 0, "Create a new one in the forked child.");
   } else {
+    require_own_process();
     // Comes before anything is read or captured: the path may lead to another run's directory by
     // now.
     directory.require_held();
@@ -158,36 +182,107 @@ void CheckpointManager::Impl::take_lock_to_restore(const State& state) {
   }
 }
 
-std::string CheckpointManager::Impl::save(const State& state, const Progress& progress,
+// A forked child must not speak for the rank of its parent.
+std::shared_ptr<group::Meeting> CheckpointManager::Impl::meet(std::string what) {
+  if (!group.is_alone()) require_own_process();
+  saver.wait();
+  return group.meet(std::move(what));
+}
+
+std::string CheckpointManager::Impl::save(const State& state, const Progress& progress, Due due,
                                           Before before) {
+  const auto meeting = meet("the save of epoch " + std::to_string(progress.epoch) + ", step " +
+                            std::to_string(progress.step));
+  try {
+    return save_in(meeting, state, progress, due, before);
+  } catch (const std::exception& error) {
+    meeting->fail(error);
+    throw;
+  }
+}
+
+std::string CheckpointManager::Impl::save_in(const std::shared_ptr<group::Meeting>& meeting,
+                                             const State& state, const Progress& progress, Due due,
+                                             Before before) {
   const auto begin = triggers.now();
   state::check_item_names(state, options.format());
   take_lock();
-  saver.wait();
   const manager::Signals::Arrivals asked = signals.arrivals();
-  const bool is_asked = signals.due();
+  const bool is_asked = group.is_alone() ? signals.due() : due.asked;
   if (is_asked && before == Before::kRethrowFirst) before = Before::kRethrowAfter;
   const auto last = saver.last();
   if (last && before == Before::kRethrowFirst) last->rethrow_once();
   // The only scan of this save: it gives the sequence, and tidy_up decides by it what to keep.
   // Shared, because the save's function is copied on its way to the thread that calls it once.
-  const auto found = std::make_shared<std::vector<store::FoundCheckpoint>>(directory.scan());
-  const Manifest manifest = new_manifest(progress, *found);
-  saver.save(state, manifest,
-             [this, found](const Manifest& saved) { tidy_up(saved, std::move(*found)); });
+  const auto found = std::make_shared<std::vector<store::FoundCheckpoint>>();
+  Manifest begun;
+  if (group.leads()) {
+    *found = directory.scan();
+    begun = new_manifest(progress, *found);
+    if (!group.is_alone()) meeting->announce(kBegun, store::encode_manifest(begun));
+  }
+  const auto manifest = [&] {
+    if (!group.leads()) begun = store::decode_manifest(meeting->hear(kBegun), "rank 0's manifest");
+    meeting->call("the save of '" + begun.name + "'");
+    return begun;
+  };
+  const std::string name =
+      saver.save(state, progress, meeting, manifest, [this, found](const Manifest& saved) {
+        if (group.leads()) tidy_up(saved, std::move(*found));
+      });
   newest = progress;
   triggers.note_save(progress, begin, saver.busy());
   if (is_asked) saver.wait_and_rethrow();  // On disk before should_stop() is true.
-  signals.acknowledge(asked);
+  if (is_asked || group.is_alone()) signals.acknowledge(asked);
+  if (due.stop) signals.acknowledge_stop_elsewhere();
   if (last && before == Before::kRethrowAfter) last->rethrow_once();
-  return manifest.name;
+  return name;
+}
+
+std::optional<std::string> CheckpointManager::Impl::save_final(const State& state,
+                                                               const Progress& progress) {
+  saver.wait();
+  bool is_saved = is_newest(progress);
+  if (!group.is_alone()) {
+    // Ranks may differ in this, if one of them has lost touch in the last save.
+    const auto meeting = meet("save_final");
+    if (group.leads()) {
+      meeting->announce(kFinal, is_saved ? kSavedAlready : "");
+    } else {
+      is_saved = meeting->hear(kFinal) == kSavedAlready;
+    }
+  }
+  if (is_saved) return std::nullopt;
+  std::string name = save(state, progress, Before::kSuperseded);
+  saver.wait_and_rethrow();
+  return name;
+}
+
+std::optional<Restored> CheckpointManager::Impl::restore(State& state,
+                                                         const RestoreOptions& restore_options,
+                                                         const char* call, const Choose& choose) {
+  const auto meeting = meet(call);
+  std::optional<Restored> restored =
+      manager::restore_together(directory, state, restore_options, *meeting, choose);
+  if (restored) note_restored(*restored);
+  return restored;
 }
 
 // Uses the answer that `is_due` gave for the same epoch and step: a function given to `when` may
 // count its calls.
-bool CheckpointManager::Impl::due(const Progress& progress) {
-  if (answered && answered->is_for(progress)) return answered->due;
-  return triggers.due(progress, saver.busy());
+CheckpointManager::Impl::Due CheckpointManager::Impl::due(const Progress& progress) {
+  const bool asked = signals.due();
+  if (answered && answered->is_for(progress)) {
+    Due due = answered->due;
+    if (group.is_alone() && asked) due.due = due.asked = true;  // The signal may be newer.
+    return due;
+  }
+  const manager::Triggers::Due due = triggers.ask(progress, saver.busy());
+  if (group.is_alone()) return {due.common || due.own || asked, asked, false};
+  const bool stops = asked && signals.arrivals().stop != signals.acknowledged().stop;
+  const auto decision =
+      joint_due.ask({group.leads() && due.own && !due.common, stops, asked && !stops});
+  return {due.common || decision, decision && decision->asked, decision && decision->stop};
 }
 
 // No save is running here. The save of `newest` may have failed, so its result is checked too.

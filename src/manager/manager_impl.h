@@ -1,8 +1,11 @@
 #pragma once
 
 #include "base/clock.h"
+#include "group/group.h"
 #include "manager/doubts.h"
+#include "manager/joint_due.h"
 #include "manager/name_template.h"
+#include "manager/resume.h"
 #include "manager/saver.h"
 #include "manager/signals.h"
 #include "manager/triggers.h"
@@ -14,6 +17,8 @@
 #include <checkpoint/manager.h>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -33,11 +38,18 @@ struct CheckpointManager::Impl {
     kSuperseded,    // Ignores its error: this save holds what that one could not save, or throws.
   };
 
+  // Why a save is due.
+  struct Due {
+    bool due = false;
+    bool asked = false;  // By a signal. With several ranks: to any, and all know it.
+    bool stop = false;   // By a signal to stop, to any of several ranks.
+  };
+
   // An answer of `is_due`.
   struct Answer {
     int64_t epoch, step;
     bool epoch_done;
-    bool due;
+    Due due;
 
     bool is_for(const Progress& progress) const {
       return epoch == progress.epoch && step == progress.step && epoch_done == progress.epoch_done;
@@ -51,6 +63,10 @@ struct CheckpointManager::Impl {
   void require_name(const std::string& name) const;
   // Throws Error(invalid_argument) in a read-only manager.
   void require_writable(const char* call) const;
+  // Throws Error(locked) in a forked child of the process that has begun to write.
+  void require_own_process() const;
+  // Does the same as require_writable for a call that only rank 0 may make.
+  void require_leader(const char* call) const;
 
   // Makes the directory and takes the writer lock, once. After that, checks that it is still held.
   // Throws Error: locked, io, not_found, invalid_argument.
@@ -59,10 +75,21 @@ struct CheckpointManager::Impl {
   // user may not write, the error says how to restore without writing.
   void take_lock_to_restore(const State& state);
 
-  std::string save(const State& state, const Progress& progress,
+  // Waits for the running save, and begins what all ranks do together.
+  std::shared_ptr<group::Meeting> meet(std::string what);
+  // All ranks call these together.
+  std::string save(const State& state, const Progress& progress, Due due,
                    Before before = Before::kRethrowFirst);
-  // Returns whether a trigger is due. The triggers are asked once for each epoch and step.
-  bool due(const Progress& progress);
+  std::string save(const State& state, const Progress& progress,
+                   Before before = Before::kRethrowFirst) {
+    return save(state, progress, {true, false, false}, before);
+  }
+  std::optional<std::string> save_final(const State& state, const Progress& progress);
+  using Choose = std::function<std::optional<Restored>(const manager::RestoreOne&)>;
+  std::optional<Restored> restore(State& state, const RestoreOptions& restore_options,
+                                  const char* call, const Choose& choose);
+  // Returns whether a save is due. The triggers are asked once for each epoch and step.
+  Due due(const Progress& progress);
   // Returns whether the newest checkpoint on disk has this progress. No save may be running.
   bool is_newest(const Progress& progress) const;
   void remove(const std::string& name);
@@ -73,6 +100,8 @@ struct CheckpointManager::Impl {
   store::Decision decide() const;
 
   // Parts of `save` and `tidy_up`.
+  std::string save_in(const std::shared_ptr<group::Meeting>& meeting, const State& state,
+                      const Progress& progress, Due due, Before before);
   Manifest new_manifest(const Progress& progress, const std::vector<store::FoundCheckpoint>& found);
   void add_saved(const std::string& name, std::vector<store::FoundCheckpoint>& found) const;
   void retire(const Manifest& saved, std::vector<store::FoundCheckpoint> found);
@@ -80,6 +109,7 @@ struct CheckpointManager::Impl {
   void point_best(const std::vector<store::FoundCheckpoint>& found);
 
   const CheckpointManagerOptions options;
+  group::Group group;
   store::Directory directory;  // Only `take_lock` changes it.
   const manager::NameTemplate name_template;
   const std::string run_id = base::random_id();
@@ -92,6 +122,7 @@ struct CheckpointManager::Impl {
   manager::Doubts doubts;
   std::optional<Answer> answered;  // By `is_due`, for the next `save_if_due`.
   manager::Triggers triggers;
+  manager::JointDue joint_due;
   store::Retention retention;  // `decide` needs no guard.
   manager::Signals signals;    // `should_stop` needs no guard.
 

@@ -53,6 +53,12 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
       !(options.stop_on_signal().empty() && options.save_on_signal().empty())) {
     refuse_options("a read-only manager cannot save on a signal");
   }
+  if (options.coordinator() && options.coordinator()->size() > 1 &&
+      options.on_busy() == OnBusy::kSkip) {
+    refuse_options(
+        "on_busy(kSkip) does not work with several ranks: each may be busy at other times");
+  }
+  if (!(options.timeout().count() > 0)) refuse_options("the timeout must be positive");
   return options;
 }
 

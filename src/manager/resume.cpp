@@ -19,15 +19,12 @@
 #include "manager/resume.h"
 
 #include "base/log.h"
-#include "base/parallel.h"
-#include "format/torch/archive_reader.h"
+#include "manager/restore_one.h"
 #include "state/plan/restore_plan.h"
-#include "state/restore.h"
 #include "store/directory/unseen.h"
 #include "store/directory/verify.h"
 #include "store/records/manifest.h"
 #include "store/records/names.h"
-#include "store/records/tensor_table.h"
 #include "store/retention/ranking.h"
 
 #include <algorithm>
@@ -43,18 +40,6 @@ namespace {
 // checkpoint repairs that state.
 bool is_half_way(const Error& error) {
   return dynamic_cast<const state::HalfRestored*>(&error) != nullptr;
-}
-
-bool concerns_only_this_checkpoint(const Error& error) {
-  switch (error.code()) {
-    case ErrorCode::kCorrupt:
-    case ErrorCode::kNotFound:
-      return true;
-    case ErrorCode::kIo:
-      return error.system_error() == EIO || error.system_error() == ESTALE || is_half_way(error);
-    default:
-      return false;
-  }
 }
 
 // Ends the loop if checkpoints keep disappearing; this library's own writers never remove them so
@@ -140,25 +125,21 @@ void warn_of_closed(const std::vector<store::FoundCheckpoint>& candidates) {
 
 }  // namespace
 
-Restored restore_one(const store::Directory& directory, const std::string& name, State& state,
-                     const RestoreOptions& options) {
-  const store::VerifiedCheckpoint checkpoint =
-      store::open_checkpoint(directory, name, options.verify(), options.on_transfer());
-  const std::vector<store::ContentFile> contents = checkpoint.contents(options.verify());
-  const std::string table_text = checkpoint.tensor_table_text();
-  // With many small tensors both take long, so they run in parallel.
-  std::optional<format::DecodedArchive> archive;
-  store::TensorTable table;
-  base::side_by_side(
-      [&] {
-        table =
-            store::decode_tensor_table(table_text, checkpoint.file(store::kTensorTableFile).name());
-      },
-      [&] { archive.emplace(format::read_archive(*contents.front().file)); });
-  Restored restored;
-  restored.manifest = checkpoint.manifest;
-  restored.report = state::restore(state, checkpoint.manifest, table, contents, *archive, options);
-  return restored;
+bool concerns_one_checkpoint(const std::exception& exception) {
+  if (const auto* const failed = dynamic_cast<const RankFailed*>(&exception)) {
+    return failed->concerns_one_checkpoint();
+  }
+  const auto* const error = dynamic_cast<const Error*>(&exception);
+  if (error == nullptr) return false;
+  switch (error->code()) {
+    case ErrorCode::kCorrupt:
+    case ErrorCode::kNotFound:
+      return true;
+    case ErrorCode::kIo:
+      return error->system_error() == EIO || error->system_error() == ESTALE || is_half_way(*error);
+    default:
+      return false;
+  }
 }
 
 namespace {
@@ -177,18 +158,18 @@ struct Outcome {
 
 // Tries each candidate in turn. Returns false if the directory must be scanned again.
 bool try_each(const store::Directory& directory,
-              const std::vector<store::FoundCheckpoint>& candidates, State& state,
-              const RestoreOptions& options, Damaged damaged, Outcome& outcome) {
+              const std::vector<store::FoundCheckpoint>& candidates, const RestoreOne& restore_one,
+              Damaged damaged, Outcome& outcome) {
   for (const store::FoundCheckpoint& candidate : candidates) {
     try {
       if (candidate.problem) throw *candidate.problem;
-      Restored restored = restore_one(directory, candidate.name, state, options);
+      Restored restored = restore_one(candidate.name);
       warn_of_closed(candidates);
       restored.skipped = outcome.skipped;
       outcome.restored = std::move(restored);
       return true;
     } catch (const Error& error) {
-      if (!concerns_only_this_checkpoint(error)) throw;
+      if (!concerns_one_checkpoint(error)) throw;
       if (is_half_way(error)) outcome.half_way = error.what();
       if (has_changed(directory, candidate)) return false;
       outcome.skipped.push_back(pass_over(directory, candidate.name, error, damaged));
@@ -200,12 +181,12 @@ bool try_each(const store::Directory& directory,
 // Restores the first candidate that can be restored. `choose` puts the found checkpoints in order,
 // and may leave some out.
 template <typename Choose>
-Outcome restore_first(const store::Directory& directory, State& state,
-                      const RestoreOptions& options, Damaged damaged, const Choose& choose) {
+Outcome restore_first(const store::Directory& directory, const RestoreOne& restore_one,
+                      Damaged damaged, const Choose& choose) {
   Outcome outcome;
   for (int scan = 0; scan < kMaxScans; ++scan) {
     try {
-      if (try_each(directory, choose(directory.scan()), state, options, damaged, outcome)) {
+      if (try_each(directory, choose(directory.scan()), restore_one, damaged, outcome)) {
         return outcome;
       }
     } catch (const Error& error) {
@@ -224,15 +205,15 @@ Outcome restore_first(const store::Directory& directory, State& state,
 
 }  // namespace
 
-std::optional<Restored> restore_newest(const store::Directory& directory, State& state,
-                                       const RestoreOptions& options, Damaged damaged) {
+std::optional<Restored> restore_newest(const store::Directory& directory,
+                                       const RestoreOne& restore_one, Damaged damaged) {
   const auto newest_first = [](std::vector<store::FoundCheckpoint> found) {
     std::reverse(found.begin(), found.end());
     return found;
   };
   for (int scan = 0; scan < kMaxScans; ++scan) {
     const std::vector<std::string> set_aside = directory.set_aside_names();
-    Outcome outcome = restore_first(directory, state, options, damaged, newest_first);
+    Outcome outcome = restore_first(directory, restore_one, damaged, newest_first);
     if (outcome.restored) return std::move(outcome.restored);
     if (!outcome.skipped.empty() || !set_aside.empty()) {
       throw_none_restorable(directory, outcome.skipped, set_aside);
@@ -258,8 +239,8 @@ void refuse_if_hidden(const store::Directory& directory) {
 
 }  // namespace
 
-std::optional<Restored> restore_best(const store::Directory& directory, State& state,
-                                     const RestoreOptions& options, const BestRule& rule) {
+std::optional<Restored> restore_best(const store::Directory& directory,
+                                     const RestoreOne& restore_one, const BestRule& rule) {
   const auto ranked_with_value = [&](const std::vector<store::FoundCheckpoint>& found) {
     std::vector<store::FoundCheckpoint> candidates;
     for (const size_t i : store::ranked(found, rule)) {
@@ -268,7 +249,7 @@ std::optional<Restored> restore_best(const store::Directory& directory, State& s
     }
     return candidates;
   };
-  Outcome outcome = restore_first(directory, state, options, Damaged::kLeave, ranked_with_value);
+  Outcome outcome = restore_first(directory, restore_one, Damaged::kLeave, ranked_with_value);
   if (outcome.restored) return std::move(outcome.restored);
   if (!outcome.skipped.empty()) throw_none_restorable(directory, outcome.skipped, {});
   refuse_if_hidden(directory);

@@ -4,8 +4,9 @@
 
 #include <checkpoint/keep.h>
 #include <checkpoint/restore.h>
-#include <checkpoint/state.h>
 
+#include <exception>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -13,8 +14,10 @@ namespace checkpoint::manager {
 
 /// Restores one checkpoint by its name. Throws Error: not_found, corrupt, incompatible, io. Throws
 /// state::HalfRestored if the live state must not be used any more.
-Restored restore_one(const store::Directory& directory, const std::string& name, State& state,
-                     const RestoreOptions& options);
+using RestoreOne = std::function<Restored(const std::string& name)>;
+
+/// Returns whether another checkpoint may be restored after this error of a RestoreOne.
+bool concerns_one_checkpoint(const std::exception& error);
 
 /// What happens to a damaged checkpoint, besides being skipped.
 enum class Damaged {
@@ -25,12 +28,12 @@ enum class Damaged {
 
 /// Restores the newest checkpoint that is intact. Empty if the directory has no checkpoints. The
 /// first lines of resume.cpp say which failures are skipped and which are thrown.
-std::optional<Restored> restore_newest(const store::Directory& directory, State& state,
-                                       const RestoreOptions& options, Damaged damaged);
+std::optional<Restored> restore_newest(const store::Directory& directory,
+                                       const RestoreOne& restore_one, Damaged damaged);
 
 /// Restores the best intact checkpoint that has the rule's metric. Leaves damaged ones as they are.
 /// Empty if no checkpoint has the metric.
-std::optional<Restored> restore_best(const store::Directory& directory, State& state,
-                                     const RestoreOptions& options, const BestRule& rule);
+std::optional<Restored> restore_best(const store::Directory& directory,
+                                     const RestoreOne& restore_one, const BestRule& rule);
 
 }  // namespace checkpoint::manager

@@ -7,6 +7,7 @@
 #include "state/snapshot/capture.h"
 
 #include <exception>
+#include <map>
 #include <new>
 #include <utility>
 
@@ -34,35 +35,55 @@ void Saver::wait_and_rethrow() {
   background_.throw_failure();
 }
 
-void Saver::save(const State& state, Manifest manifest, AfterCommit after_commit) {
-  const auto result = std::make_shared<internal::SaveResult>(manifest.name);
+std::string Saver::save(const State& state, const Progress& progress,
+                        std::shared_ptr<group::Meeting> meeting,
+                        const std::function<Manifest()>& manifest, AfterCommit after_commit) {
   base::Stopwatch watch;
-  state::Unsaved unsaved;
-  const auto captured = std::make_shared<state::Capture>(state::capture(
-      state, manifest.progress, state::OnDevice::kStay, is_first_ ? &unsaved : nullptr));
-  if (is_first_) warn_of(unsaved.lines());
-  is_first_ = false;
-  manifest.seconds["capture"] = watch.lap();
-  const bool in_background = options_.async() && take_snapshot(*captured);
+  std::map<std::string, double> seconds;
+  const auto share = std::make_shared<state::Share>(capture_share(state, progress, *meeting));
+  seconds["capture"] = watch.lap();
+  const bool in_background = options_.async() && take_snapshot(share->captured);
   if (in_background) {
-    manifest.seconds["snapshot"] = watch.lap();
+    seconds["snapshot"] = watch.lap();
   } else {
-    snapshot_.take_from_devices(*captured);
+    snapshot_.take_from_devices(share->captured);
   }
-  manifest.items = captured->items;
+  Manifest begun = manifest();
+  begun.seconds = std::move(seconds);
+  const auto result = std::make_shared<internal::SaveResult>(begun.name);
 
-  const auto write = [this, captured, manifest, after_commit = std::move(after_commit)] {
-    snapshot_.fetch(*captured);
-    after_commit(write_checkpoint(directory_, *captured, manifest, options_.format(),
+  const auto write = [this, share, begun, meeting, after_commit = std::move(after_commit)] {
+    snapshot_.fetch(share->captured);
+    after_commit(write_checkpoint(directory_, *meeting, *share, begun, options_.format(),
                                   options_.on_transfer()));
   };
   if (in_background) {
-    background_.start(result, write);
+    background_.start(result, [meeting, write] {
+      try {
+        write();
+      } catch (const std::exception& error) {
+        meeting->fail(error);
+        throw;
+      }
+    });
   } else {
     write();
     result->end(nullptr);
     background_.note(result);
   }
+  return begun.name;
+}
+
+state::Share Saver::capture_share(const State& state, const Progress& progress,
+                                  const group::Meeting& meeting) {
+  state::Unsaved unsaved;
+  state::Capture captured =
+      state::capture(state, progress, state::OnDevice::kStay, is_first_ ? &unsaved : nullptr);
+  if (is_first_) warn_of(unsaved.lines());
+  is_first_ = false;
+  return state::take_share(
+      std::move(captured), progress, meeting.group().rank(), meeting.group().size(),
+      options_.replicas_must_agree() ? state::Digests::kYes : state::Digests::kNo);
 }
 
 // Returns false if the save has to be synchronous.
@@ -87,9 +108,9 @@ bool Saver::take_snapshot(state::Capture& captured) {
   return true;
 }
 
-void Saver::prepare_for(const State& state) {
+void Saver::prepare_for(const State& state, size_t ranks) {
   if (!options_.async() || background_.busy()) return;
-  const uint64_t bytes = state::expected_bytes(state);
+  const uint64_t bytes = state::expected_bytes(state) / ranks;
   const uint64_t limit = options_.snapshot_limit();
   if (bytes > 0 && (limit == 0 || bytes <= limit)) snapshot_.prefault(bytes);
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "group/group.h"
 #include "manager/background.h"
+#include "state/share/share.h"
 #include "state/snapshot/snapshot.h"
 #include "store/directory/directory.h"
 
@@ -37,16 +39,23 @@ class Saver {
   /// Returns the save that was started last; null before the first one.
   std::shared_ptr<internal::SaveResult> last() const { return background_.last(); }
 
-  /// Saves what the State holds now. No save may be running. `manifest` has everything except items
-  /// and files. The caller holds the writer lock until the save has ended. Throws Error: no_space,
-  /// io, unsupported. `last` has the error of an asynchronous save that fails later.
-  void save(const State& state, Manifest manifest, AfterCommit after_commit);
+  /// Saves what the State holds now, together with the other ranks. No save may be running.
+  /// `manifest` is called once the snapshot is taken; it returns everything except items and files.
+  /// Rank 0 holds the writer lock until the save has ended. Returns the checkpoint's name. Throws
+  /// Error: no_space, io, unsupported, and what Meeting throws. `last` has the error of an
+  /// asynchronous save that fails later; the other ranks are told of that one.
+  std::string save(const State& state, const Progress& progress,
+                   std::shared_ptr<group::Meeting> meeting,
+                   const std::function<Manifest()>& manifest, AfterCommit after_commit);
 
-  /// Allocates the memory of the first asynchronous save, in the background.
-  void prepare_for(const State& state);
+  /// Allocates the memory of the first asynchronous save, in the background: the share of one of so
+  /// many ranks.
+  void prepare_for(const State& state, size_t ranks);
   void release_memory();
 
  private:
+  state::Share capture_share(const State& state, const Progress& progress,
+                             const group::Meeting& meeting);
   bool take_snapshot(state::Capture& captured);
 
   const CheckpointManagerOptions& options_;

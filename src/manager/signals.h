@@ -31,10 +31,14 @@ class Signals {
   ~Signals();
 
   Arrivals arrivals() const;
+  /// Returns the arrivals that were acknowledged last. Not thread-safe.
+  const Arrivals& acknowledged() const { return acknowledged_; }
   /// Returns whether a signal has come that was not acknowledged yet. Not thread-safe.
   bool due() const { return !(arrivals() == acknowledged_); }
   /// Call this when a checkpoint that was started after `arrivals` is on disk. Not thread-safe.
   void acknowledge(const Arrivals& arrivals);
+  /// Call this when such a checkpoint is on disk for a signal to stop that came to another rank.
+  void acknowledge_stop_elsewhere() { should_stop_ = true; }
   /// Returns whether a signal to stop was acknowledged. Thread-safe.
   bool should_stop() const { return should_stop_; }
 

@@ -30,6 +30,16 @@ class Triggers {
 
   /// Returns whether any trigger is due. `busy`: a save is running in the background.
   bool due(const Progress& progress, bool busy = false) {
+    const Due due = ask(progress, busy);
+    return due.common || due.own;
+  }
+
+  /// What several ranks must know of a trigger that is due.
+  struct Due {
+    bool common;  ///< By epoch or step, which is the same on all ranks.
+    bool own;     ///< By time, a function or the cost of saves, which each rank sees otherwise.
+  };
+  Due ask(const Progress& progress, bool busy) {
     if (overhead_.wanted()) overhead_.note_step(progress.step, clock_(), busy);
     // The program has set the step back, against the rules. An extra save is better than none for
     // an epoch.
@@ -37,7 +47,7 @@ class Triggers {
     seen_step_ = progress.step;
     // Always called: a function that compares with earlier values must see every step.
     const bool wanted = any_wants(progress);
-    return wanted || epoch_due(progress) || step_due(progress) || time_due();
+    return {epoch_due(progress) || step_due(progress), wanted || time_due()};
   }
   /// Call this after each save and restore, so that the same point is not due again.
   void note(const Progress& progress) {

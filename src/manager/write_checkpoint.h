@@ -1,6 +1,7 @@
 #pragma once
 
-#include "state/snapshot/capture.h"
+#include "group/group.h"
+#include "state/share/share.h"
 #include "store/directory/directory.h"
 
 #include <checkpoint/format.h>
@@ -9,12 +10,16 @@
 
 namespace checkpoint::manager {
 
-/// Encodes what was captured and commits it as one checkpoint. `manifest` has everything except the
-/// files and the seconds that writing takes, which are filled in. The tree's tensors must be CPU
-/// tensors that do not change during the call. The caller holds the writer lock. Returns the
-/// manifest. It also has the seconds of the commit, which the one on disk does not have. Throws
-/// Error: no_space, io, unsupported; the directory is then as it was (transaction.h).
-Manifest write_checkpoint(const store::Directory& directory, const state::Capture& captured,
-                          Manifest manifest, Format format, const OnTransfer& on_transfer);
+/// Encodes a rank's share of a checkpoint, and commits it as one checkpoint together with the other
+/// ranks. `manifest` has everything except the items, the files and the seconds that writing takes,
+/// which are filled in. The tree's tensors must be CPU tensors that do not change during the call.
+/// Rank 0 holds the writer lock. Returns the manifest; on other ranks it has only the name. It also
+/// has the seconds of the commit, which the one on disk does not have.
+///
+/// Throws Error: no_space, io, unsupported; the directory is then as it was (transaction.h). Throws
+/// timeout if another rank does not come, and the error of another rank that fails.
+Manifest write_checkpoint(const store::Directory& directory, group::Meeting& meeting,
+                          const state::Share& share, Manifest manifest, Format format,
+                          const OnTransfer& on_transfer);
 
 }  // namespace checkpoint::manager

@@ -48,6 +48,11 @@ bool is_chosen(const Item& item, const Selection& selection) {
          (item.places_parameters() || selection.takes(item.name()));
 }
 
+bool is_absent(const Item& item, const Together& together) {
+  return item.is_per_rank() && std::find(together.absent.begin(), together.absent.end(),
+                                         item.name()) != together.absent.end();
+}
+
 // Throws Error(invalid_argument) if the options name an item that the State does not have.
 void check_items(const std::vector<std::string>& wanted, const SavedItems::Items& live,
                  const std::string& path) {
@@ -66,7 +71,8 @@ void check_items(const std::vector<std::string>& wanted, const SavedItems::Items
 
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
                       const std::vector<store::ContentFile>& files,
-                      const format::DecodedArchive& archive, const RestoreOptions& options) {
+                      const format::DecodedArchive& archive, const RestoreOptions& options,
+                      const Together& together) {
   auto& live = internal::StateAccess::get(state);
   ParameterNames names;
   for (const auto& item : live.items) item->name_parameters(names);
@@ -85,18 +91,24 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
   for (const bool modules : {true, false}) {
     for (const auto& item : live.items) {
       if (item->places_parameters() != modules || !is_chosen(*item, plan.selection())) continue;
+      if (is_absent(*item, together)) continue;
       saved.plan(*item, names);
     }
   }
   // A checkpoint saved without generators has no "rng". That is reported only if the options name
   // items.
   const bool is_wanted = saved.holds(kRngName) || !options.items().empty();
-  if (live.rng && is_wanted && is_chosen(rng, plan.selection())) saved.plan(rng, names);
+  if (live.rng && is_wanted && !is_absent(rng, together) && is_chosen(rng, plan.selection()))
+    saved.plan(rng, names);
   saved.note_leftovers();
 
   plan.require_fit(source.name());
-  plan.run();
-  return plan.report();
+  plan.run(together.before_writing);
+  RestoreReport report = plan.report();
+  for (const Item* item : items) {
+    if (is_absent(*item, together)) report.kept_items.push_back(item->name());
+  }
+  return report;
 }
 
 }  // namespace checkpoint::state

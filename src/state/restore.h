@@ -8,9 +8,20 @@
 #include <checkpoint/restore.h>
 #include <checkpoint/state.h>
 
+#include <functional>
+#include <string>
 #include <vector>
 
 namespace checkpoint::state {
+
+/// What matters only with several ranks.
+struct Together {
+  /// Live items that each rank has for itself, and that this rank did not save. They keep what they
+  /// hold.
+  std::vector<std::string> absent;
+  /// Called when everything fits and nothing has changed yet. If it throws, nothing changes.
+  std::function<void()> before_writing;
+};
 
 /// Restores a State from a decoded archive: plans first, and runs the plan if everything fits.
 /// `archive` is what `files` hold; there is at least one file. A file whose digest has not been
@@ -19,6 +30,7 @@ namespace checkpoint::state {
 /// reading fails.
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
                       const std::vector<store::ContentFile>& files,
-                      const format::DecodedArchive& archive, const RestoreOptions& options);
+                      const format::DecodedArchive& archive, const RestoreOptions& options,
+                      const Together& together = {});
 
 }  // namespace checkpoint::state

@@ -169,6 +169,13 @@ State& State::keep_alive(std::shared_ptr<const void> object) {
   return *this;
 }
 
+State& State::make_per_rank(const std::string& name) {
+  const auto item = std::find_if(impl_->items.begin(), impl_->items.end(),
+                                 [&](const auto& one) { return one->name() == name; });
+  (*item)->make_per_rank();
+  return *this;
+}
+
 void State::refuse_null(const std::string& name) {
   throw Error(ErrorCode::kInvalidArgument, "State::add(\"" + name + "\"): the pointer is null", "",
               0, "Create the object before you add it.");

@@ -1,6 +1,7 @@
 // Puts the files of several ranks together again. The file of rank 0 has the whole tree, with an
-// empty tensor in the place of each one that lies elsewhere. The table of tensors says, in the
-// tree's order, where each one lies. So no file but that of rank 0, and the rank's own, is decoded.
+// empty tensor in the place of each one that lies elsewhere. The table of tensors says, by its key,
+// where each one lies. So no file but that of rank 0, and the rank's own, is decoded. Keys that
+// look alike (`a.b`, and `b` in `a`) differ in their order.
 
 #include "format/torch/rank_files.h"
 
@@ -76,8 +77,12 @@ class Assembly {
       : sources_(sources), names_(names), manifest_(manifest), table_(table), rank_(rank) {
     for (size_t i = 0; i < names.size(); ++i) index_of_.emplace(names[i], i);
     for (const TensorEntry& tensor : table.tensors) {
-      if (tensor.rank < 0) shared_.push_back(&tensor);
+      if (tensor.rank >= 0) continue;
+      shared_[tensor.key].push_back(&tensor);
+      ++left_;
     }
+    // The first of each key is taken from the end.
+    for (auto& rows : shared_) std::reverse(rows.second.begin(), rows.second.end());
   }
 
   RankView run() {
@@ -96,7 +101,7 @@ class Assembly {
     const Dict none;
     const Dict& own_tree = own ? own->tree_.dict() : rank_ == 0 ? leader.tree_.dict() : none;
     build_tree(leader.tree_.dict(), own_tree);
-    if (next_ != shared_.size()) corrupt("the table names more tensors than the tree has");
+    if (left_ != 0) corrupt("the table names more tensors than the tree has");
     return {std::move(result_), std::move(items_), names_of_items(), std::move(absent_)};
   }
 
@@ -162,12 +167,15 @@ class Assembly {
     result_.tree_ = std::move(tree);
   }
 
-  // Returns the placeholder of the next tensor in the table. `stub` has its place in the tree.
+  // Returns the placeholder of a tensor. `stub` has its place in the tree.
   at::Tensor shared_tensor(const std::string& key, const at::Tensor& stub) {
-    if (next_ == shared_.size() || shared_[next_]->key != key) {
-      corrupt("the tensor " + base::in_quotes(key) + " is not at its place in the table");
+    const auto rows = shared_.find(key);
+    if (rows == shared_.end() || rows->second.empty()) {
+      corrupt("the table does not name the tensor " + base::in_quotes(key));
     }
-    const TensorEntry& row = *shared_[next_++];
+    const TensorEntry& row = *rows->second.back();
+    rows->second.pop_back();
+    --left_;
     const c10::ScalarType dtype = dtype_of(row);
     if (dtype != stub.scalar_type()) corrupt("the dtype of " + base::in_quotes(key) + " differs");
     if (row.parts.empty() && index_of(row.file) == 0) {
@@ -322,8 +330,9 @@ class Assembly {
   const store::TensorTable& table_;
   const int64_t rank_;
   std::unordered_map<std::string, size_t> index_of_;  // Of each file's name.
-  std::vector<const TensorEntry*> shared_;            // The rows of what all ranks share.
-  size_t next_ = 0;                                   // Of these: the next in the tree.
+  // The rows of what all ranks share, by key, and how many of them the tree has not asked for.
+  std::unordered_map<std::string, std::vector<const TensorEntry*>> shared_;
+  size_t left_ = 0;
   std::vector<ItemEntry> items_;
   std::vector<std::string> own_;     // The names of the items that each rank has for itself.
   std::vector<std::string> absent_;  // Of these: the ones that this rank did not save.

@@ -10,7 +10,7 @@ namespace checkpoint::state {
 /// in use if this process has a context on it. This item never creates one.
 class RngItem final : public Item {
  public:
-  RngItem() : Item(kRngName) {}
+  RngItem() : Item(kRngName) { make_per_rank(); }
   ItemEntry entry() const override;
   Value capture() const override;
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override;

@@ -50,6 +50,9 @@ class Item {
   Item& operator=(const Item&) = delete;
 
   const std::string& name() const { return name_; }
+  /// Returns whether each rank has one of its own.
+  bool is_per_rank() const { return is_per_rank_; }
+  void make_per_rank() { is_per_rank_ = true; }
   /// Visits the keys by which RestoreOptions choose parts of this item.
   virtual void visit_keys(const std::function<void(const std::string&)>& visit) const {
     visit(name_);
@@ -91,6 +94,7 @@ class Item {
 
  private:
   std::string name_;
+  bool is_per_rank_ = false;
 };
 
 using format::dotted;

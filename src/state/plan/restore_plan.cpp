@@ -279,6 +279,13 @@ c10::Device RestorePlan::device_after(const at::Tensor& live) const {
 void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) {
   if (to.numel() == 0) return;
   const format::StoredTensor* stored = source_.find(placeholder);
+  if (stored != nullptr && stored->parts != nullptr) {
+    const torch::NoGradGuard no_grad;
+    for (const format::StoredPart& part : *stored->parts) {
+      add_copy(format::view_of_part(to, part), part.placeholder);
+    }
+    return;
+  }
   if (stored != nullptr && stored->lies_as_it_is() && to.device().is_cpu() && !to.is_conj() &&
       !to.is_neg() && is_dense(to) && same_layout(to, placeholder)) {
     // Tied tensors are read once. If the file holds two different ones for one live tensor, the
@@ -306,8 +313,16 @@ void RestorePlan::throw_half_restored(ErrorCode code, const std::string& why) co
                 : "Restore another checkpoint, or start the program again.");
 }
 
-void RestorePlan::run() {
+void RestorePlan::run(const std::function<void()>& before_writing) {
   run_steps();
+  if (before_writing) {
+    try {
+      before_writing();
+    } catch (...) {
+      undo_steps(steps_.size());
+      throw;
+    }
+  }
   order_overlapping();
   try {
     read_direct();
@@ -329,14 +344,17 @@ void RestorePlan::run_steps() {
     try {
       steps_[done].apply();
     } catch (...) {
-      // Undoes the failed one too: it may have done a part.
-      for (size_t i = done + 1; i-- > 0;) {
-        try {
-          steps_[i].undo();
-        } catch (...) {
-        }
-      }
+      undo_steps(done + 1);  // The failed one too: it may have done a part.
       throw;
+    }
+  }
+}
+
+void RestorePlan::undo_steps(size_t done) {
+  for (size_t i = done; i-- > 0;) {
+    try {
+      steps_[i].undo();
+    } catch (...) {
     }
   }
 }

@@ -44,7 +44,10 @@ struct TensorSource {
   at::Tensor load(const at::Tensor& tensor) const {
     const format::StoredTensor* stored = find(tensor);
     if (stored == nullptr) return tensor;
-    return format::load_tensor(*files.at(stored->file).file, *archive, tensor);
+    const auto file = [&](size_t index) -> const store::ByteSource& {
+      return *files.at(index).file;
+    };
+    return format::load_tensor(file, *archive, tensor);
   }
   /// Returns the path for errors that concern all files: the first file's. Empty for memory.
   std::string name() const { return files.empty() ? "" : files.front().file->name(); }
@@ -127,7 +130,9 @@ class RestorePlan {
   /// Runs the plan. If reading fails, some live tensors are already overwritten. Throws
   /// HalfRestored then: with the code corrupt if a digest differs or the file's content is damaged,
   /// device if a device failed, io otherwise.
-  void run();
+  /// Calls `before_writing` when only the tensors' bytes and what cannot fail are left to write. If
+  /// it throws, nothing has changed.
+  void run(const std::function<void()>& before_writing = {});
 
  private:
   // A place in the source's files: the file's index, and the byte in it.
@@ -148,6 +153,7 @@ class RestorePlan {
   void add_copy(const at::Tensor& to, const at::Tensor& placeholder);
   [[noreturn]] void throw_half_restored(ErrorCode code, const std::string& why) const;
   void run_steps();
+  void undo_steps(size_t done);
   void order_overlapping();
   void read_direct();
   std::vector<std::vector<store::Segment>> plan_segments();

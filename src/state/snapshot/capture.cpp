@@ -32,6 +32,7 @@ Capture capture(const State& state, const Progress& progress, OnDevice on_device
     tree.insert(item.name(), densifier.densify(std::move(live), item.name()));
     result.items.push_back(item.entry());
     if (item.has_any_keys()) result.any_keys.insert(item.name());
+    if (item.is_per_rank()) result.per_rank.insert(item.name());
     auto parameters = item.parameter_names(names);
     if (!parameters.empty()) {
       result.optimizer_parameters.emplace(item.name(), std::move(parameters));

@@ -31,6 +31,8 @@ struct Capture {
   std::vector<ItemEntry> items;
   std::map<std::string, std::vector<std::vector<std::string>>> optimizer_parameters;
   std::map<std::string, std::vector<std::string>> eval_modules;
+  /// The names of the items that each rank has for itself.
+  std::set<std::string> per_rank;
   /// The names of the items whose dicts may have any keys (Item::has_any_keys).
   std::set<std::string> any_keys;
   /// The device of each tensor that was not on the CPU, by its key.

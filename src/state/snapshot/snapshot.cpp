@@ -25,7 +25,7 @@ namespace {
 constexpr size_t kAlignment = 64;
 
 // One chunk of a copy, for one thread.
-struct Piece {
+struct Chunk {
   const char* from;
   char* to;
   size_t bytes;
@@ -50,10 +50,10 @@ std::vector<at::Tensor> shared_tensors(const Capture& captured) {
   return shared;
 }
 
-void copy_all(const std::vector<Piece>& pieces) {
-  base::parallel_for(pieces.size(), [&](base::Indices& indices) {
+void copy_all(const std::vector<Chunk>& chunks) {
+  base::parallel_for(chunks.size(), [&](base::Indices& indices) {
     for (size_t i = 0; indices.next(i);) {
-      base::stream_copy(pieces[i].to, pieces[i].from, pieces[i].bytes);
+      base::stream_copy(chunks[i].to, chunks[i].from, chunks[i].bytes);
     }
   });
 }
@@ -89,7 +89,7 @@ void Snapshot::take(Capture& captured) {
   // Queued before the host copies: the device copies at the same time.
   if (!on_devices.empty()) devices_ = std::make_unique<DeviceCopies>(on_devices);
 
-  std::vector<Piece> pieces;
+  std::vector<Chunk> chunks;
   std::unordered_map<const c10::TensorImpl*, at::Tensor> copies;
   for (const at::Tensor& live : on_host) {
     at::Tensor& same_memory = by_memory.at(live.data_ptr());
@@ -102,7 +102,7 @@ void Snapshot::take(Capture& captured) {
     const auto* const from = static_cast<const char*>(live.data_ptr());
     const size_t size = format::bytes_of(live);
     for (size_t at = 0; at < size; at += base::kChunkBytes) {
-      pieces.push_back({from + at, place + at, std::min(base::kChunkBytes, size - at)});
+      chunks.push_back({from + at, place + at, std::min(base::kChunkBytes, size - at)});
     }
     at::Tensor copy = at::from_blob(place, live.sizes(), live.strides(),
                                     at::TensorOptions().dtype(live.scalar_type()));
@@ -111,7 +111,7 @@ void Snapshot::take(Capture& captured) {
     copies.emplace(live.unsafeGetTensorImpl(), std::move(copy));
     place += room_for(live);
   }
-  copy_all(pieces);
+  copy_all(chunks);
   replace(captured, copies);
 }
 

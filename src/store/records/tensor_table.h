@@ -31,9 +31,9 @@ struct TensorEntry {
   std::string xxh3_128;  ///< The digest of these bytes, in one piece.
   /// If not empty, the tensor lies in several parts. `file`, `offset` and `xxh3_128` are then
   /// empty. The parts cover the whole tensor, and none overlaps another.
-  std::vector<TensorPart> parts;
+  std::vector<TensorPart> parts = {};
   /// Of a tensor that several ranks share, and that rank 0 has not written: its strides.
-  std::vector<int64_t> strides;
+  std::vector<int64_t> strides = {};
   int64_t rank = -1;  ///< Of an item that each rank has for itself: whose it is.
 };
 
