@@ -139,6 +139,7 @@ nlohmann::ordered_json to_json(const Manifest& manifest) {
   for (const ItemEntry& item : manifest.items) {
     nlohmann::ordered_json entry = {{"name", item.name}, {"kind", item.kind}, {"type", item.type}};
     if (!item.group_sizes.empty()) entry["group_sizes"] = item.group_sizes;
+    if (!item.ranks.empty()) entry["ranks"] = item.ranks;
     items.push_back(std::move(entry));
   }
   return {{"sequence", manifest.sequence},
@@ -148,6 +149,7 @@ nlohmann::ordered_json to_json(const Manifest& manifest) {
           {"libtorch_version", manifest.libtorch_version},
           {"library_version", manifest.library_version},
           {"format_version", manifest.format_version},
+          {"world_size", manifest.world_size},
           {"progress", store::progress_to_json(manifest.progress)},
           {"bytes", manifest.total_bytes()},
           {"files", std::move(files)},

@@ -75,8 +75,53 @@ std::string groups_text(const ItemEntry& item) {
   return text + " parameters";
 }
 
+// "0-3, 7": the ranks that have saved an item each for itself.
+std::string ranks_text(const std::vector<int64_t>& ranks) {
+  std::string text;
+  for (size_t i = 0; i < ranks.size();) {
+    size_t last = i;
+    while (last + 1 < ranks.size() && ranks[last + 1] == ranks[last] + 1) ++last;
+    text += (text.empty() ? "" : ", ") + std::to_string(ranks[i]);
+    if (last > i) text += "-" + std::to_string(ranks[last]);
+    i = last + 1;
+  }
+  return text;
+}
+
 void line(const char* label, const std::string& text) {
   if (!text.empty()) std::printf("%-10s %s\n", label, printable(text).c_str());
+}
+
+// What each rank has written.
+void print_files(const Manifest& manifest) {
+  std::vector<std::vector<std::string>> files = {{">RANK", "FILE", ">SIZE"}};
+  for (const FileEntry& file : manifest.files) {
+    if (!store::is_content_file(file.name)) continue;
+    files.push_back(
+        {std::to_string(files.size() - 1), printable(file.name), human_bytes(file.bytes)});
+  }
+  print_table(files);
+  std::printf("\n");
+}
+
+// A tensor in several files has its parts in place of its own file.
+nlohmann::ordered_json place_fields(const store::TensorEntry& tensor) {
+  if (tensor.parts.empty()) {
+    return {{"file", tensor.file},
+            {"offset", tensor.offset},
+            {"bytes", tensor.bytes},
+            {"xxh3_128", tensor.xxh3_128}};
+  }
+  nlohmann::ordered_json parts = nlohmann::ordered_json::array();
+  for (const store::TensorPart& part : tensor.parts) {
+    parts.push_back({{"file", part.file},
+                     {"offset", part.offset},
+                     {"bytes", part.bytes},
+                     {"xxh3_128", part.xxh3_128},
+                     {"at", part.at},
+                     {"shape", part.shape}});
+  }
+  return {{"bytes", tensor.bytes}, {"parts", std::move(parts)}};
 }
 
 void print(const Shown& shown) {
@@ -94,10 +139,13 @@ void print(const Shown& shown) {
        "TorchCheckpoint " + manifest.library_version + ", LibTorch " + manifest.libtorch_version);
   std::printf("\n");
 
+  if (manifest.world_size > 1) print_files(manifest);
   std::vector<std::vector<std::string>> items = {{"ITEM", "KIND", "TYPE", "GROUPS"}};
+  if (manifest.world_size > 1) items.front().push_back("OF RANKS");
   for (const ItemEntry& item : manifest.items) {
     items.push_back(
         {printable(item.name), printable(item.kind), printable(item.type), groups_text(item)});
+    if (manifest.world_size > 1) items.back().push_back(ranks_text(item.ranks));
   }
   print_table(items);
   std::printf("\n");
@@ -106,7 +154,8 @@ void print(const Shown& shown) {
   uint64_t bytes = 0;
   for (const store::TensorEntry& tensor : shown.table.tensors) {
     bytes += tensor.bytes;
-    tensors.push_back({printable(tensor.key), printable(tensor.dtype),
+    const std::string owner = tensor.rank >= 0 ? " (rank " + std::to_string(tensor.rank) + ')' : "";
+    tensors.push_back({printable(tensor.key) + owner, printable(tensor.dtype),
                        base::shape_text(tensor.shape), printable(tensor.device),
                        human_bytes(tensor.bytes)});
   }
@@ -121,14 +170,13 @@ void print_as_json(const Shown& shown) {
   document.update(to_json(shown.manifest));
   nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
   for (const store::TensorEntry& tensor : shown.table.tensors) {
-    tensors.push_back({{"key", tensor.key},
-                       {"dtype", tensor.dtype},
-                       {"shape", tensor.shape},
-                       {"device", tensor.device},
-                       {"file", tensor.file},
-                       {"offset", tensor.offset},
-                       {"bytes", tensor.bytes},
-                       {"xxh3_128", tensor.xxh3_128}});
+    nlohmann::ordered_json entry = {{"key", tensor.key},
+                                    {"dtype", tensor.dtype},
+                                    {"shape", tensor.shape},
+                                    {"device", tensor.device}};
+    if (tensor.rank >= 0) entry["rank"] = tensor.rank;
+    entry.update(place_fields(tensor));
+    tensors.push_back(std::move(entry));
   }
   document["tensors"] = std::move(tensors);
   document["optimizer_parameters"] = shown.table.optimizer_parameters;

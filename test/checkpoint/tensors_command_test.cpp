@@ -1,3 +1,4 @@
+#include "ranks/ranks.h"
 #include "support/catch.h"
 #include "support/error_of.h"
 #include "support/models.h"
@@ -358,4 +359,38 @@ TEST_CASE("convert says what a command line can do about integer keys and frozen
   CHECK(frozen.status == 2);
   CHECK(contains(frozen.output, "no named tensors"));
   CHECK_FALSE(std::filesystem::exists(root / "y.pth"));
+}
+
+TEST_CASE("All commands work on a checkpoint of several ranks") {
+  const test::TemporaryDirectory root;
+  const auto all = test::coordinators(2);
+  std::vector<torch::Tensor> large(2), own(2);
+  const auto errors = test::run_ranks(2, [&](int rank) {
+    const auto place = static_cast<size_t>(rank);
+    large[place] = torch::arange(800000, torch::kFloat).view({800, 1000});
+    own[place] = torch::full({3}, rank);
+    State state;
+    state.add("large", large[place]).add("own", own[place], PerRank()).rng(false);
+    CheckpointManager manager(root / "runs",
+                              CheckpointManagerOptions().name("e{epoch}").coordinator(all[place]));
+    manager.save(state, {1});
+  });
+  REQUIRE(errors == test::no_errors(2));
+  const std::string path = root / "runs/e1";
+
+  const auto shown = run_command("show " + path);
+  CHECK(shown.status == 0);
+  CHECK(contains(shown.output, "0  checkpoint-00000-of-00002.pt"));
+  CHECK(contains(shown.output, "own (rank 1)"));
+  const json document = json::parse(run_command("show --json " + path).output);
+  CHECK(document["world_size"] == 2);
+  CHECK(document["tensors"][0]["parts"].size() == 2);
+  CHECK(document["items"][1]["ranks"] == json({0, 1}));
+  CHECK(run_command("verify " + path).status == 0);
+  CHECK(run_command("list " + (root / "runs")).status == 0);
+
+  const std::string converted = root / "all.pth";
+  CHECK(run_command("convert " + path + " " + converted).status == 0);
+  CHECK(test::same_bits(load(converted).dict().at("large").to_tensor(), large[0]));
+  CHECK(run_command("diff " + path + " " + converted).status == 0);
 }
