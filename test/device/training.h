@@ -85,15 +85,6 @@ struct Training {
   checkpoint::State state;
 };
 
-inline bool same_bits(const std::vector<torch::Tensor>& left,
-                      const std::vector<torch::Tensor>& right) {
-  if (left.size() != right.size()) return false;
-  for (size_t i = 0; i < left.size(); ++i) {
-    if (!same_bits(left[i].detach().cpu(), right[i].detach().cpu())) return false;
-  }
-  return true;
-}
-
 /// Draws from the device's generator.
 inline torch::Tensor draw(int64_t count) {
   return torch::empty({count}, torch::TensorOptions().device(device())).normal_().cpu();

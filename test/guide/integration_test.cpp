@@ -3,6 +3,7 @@
 // continues where the first one ended.
 
 #include "guide/guide.h"
+#include "ranks/ranks.h"
 #include "support/catch.h"
 
 #include <checkpoint/checkpoint.h>
@@ -619,12 +620,9 @@ TEST_CASE("integration: fine-tuning of a TorchScript module") {
 
 TEST_CASE("integration: several processes, each with a part of the data") {
   const guide::EmptyFolder folder;
-  const auto loader = torch::data::make_data_loader(dataset(), kBatch);
-  int rank = 0;
-  // Of the processes of this test, one runs after the other: there is nobody to wait for.
-  const auto barrier = [] {};
   const auto average_gradients = [](Net&) {};
   const auto train_rank = [&](Net& model, torch::optim::Optimizer& optimizer) {
+    const auto loader = torch::data::make_data_loader(dataset(), kBatch);
     for (const Batch& batch : *loader) {
       optimizer.zero_grad();
       torch::nll_loss(model.forward(batch.data), batch.target).backward();
@@ -633,6 +631,7 @@ TEST_CASE("integration: several processes, each with a part of the data") {
     }
   };
   {
+    const int rank = 0;
     // [guide]
     torch::manual_seed(0);
     auto model = std::make_shared<Net>();
@@ -643,32 +642,33 @@ TEST_CASE("integration: several processes, each with a part of the data") {
     }
     // [guide]
   }
+  constexpr int size = 2;
   for (const int64_t wanted : {2, 4}) {
     epochs = wanted;
-    for (rank = 0; rank < 2; ++rank) {
+    std::vector<int64_t> reached(size);
+    // The processes of this test are threads.
+    const auto errors = test::run_ranks(size, [&](int rank) {
       // [guide]
       torch::manual_seed(0);
       auto model = std::make_shared<Net>();
       torch::optim::SGD optimizer(model->parameters(), 0.01);
 
       State state;
-      state.add("model", model).add("optimizer", optimizer).rng(rank == 0);
-      CheckpointManager manager(
-          "runs/ranks",
-          CheckpointManagerOptions().every_n_epochs(1).keep_last(2).read_only(rank != 0));
+      state.add("model", model).add("optimizer", optimizer);
+      auto options = CheckpointManagerOptions().every_n_epochs(1).keep_last(2);
+      options.coordinator(directory_coordinator("runs/ranks.talk", rank, size));
+      CheckpointManager manager("runs/ranks", options);
       Progress progress;
-      // The same one for all; none saves before all have restored.
-      const int64_t first = manager.resume(state, progress);
-      barrier();
-
-      for (int64_t epoch = first; epoch < epochs; ++epoch) {
+      for (int64_t epoch = manager.resume(state, progress); epoch < epochs; ++epoch) {
         train_rank(*model, optimizer);
         progress.epoch = epoch;
-        if (rank == 0) manager.save_if_due(state, progress);
+        manager.save_if_due(state, progress);
       }
       // [guide]
-      CHECK(progress.epoch == wanted - 1);
-    }
+      reached[static_cast<size_t>(rank)] = progress.epoch;
+    });
+    CHECK(errors == test::no_errors(size));
+    CHECK(reached == std::vector<int64_t>(size, wanted - 1));
   }
   CheckpointManager manager("runs/ranks", CheckpointManagerOptions().read_only(true));
   check_went_on(manager.list());

@@ -66,6 +66,16 @@ inline bool same_bits(const torch::Tensor& left, const torch::Tensor& right) {
                                        static_cast<size_t>(a.numel()) * a.element_size()) == 0;
 }
 
+/// The same of several tensors, on any devices.
+inline bool same_bits(const std::vector<torch::Tensor>& left,
+                      const std::vector<torch::Tensor>& right) {
+  if (left.size() != right.size()) return false;
+  for (size_t i = 0; i < left.size(); ++i) {
+    if (!same_bits(left[i].detach().cpu(), right[i].detach().cpu())) return false;
+  }
+  return true;
+}
+
 inline bool same_bits(const torch::nn::Module& left, const torch::nn::Module& right) {
   const auto compare = [](const auto& a, const auto& b) {
     if (a.size() != b.size()) return false;
