@@ -1,6 +1,7 @@
 // What holds on every device, simulated or real.
 
 #include "device/training.h"
+#include "ranks/ranks.h"
 #include "support/catch.h"
 #include "support/error_of.h"
 #include "support/temporary_directory.h"
@@ -12,6 +13,7 @@
 #include <torch/torch.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -90,6 +92,47 @@ TEST_CASE("A checkpoint holds CPU tensors alone, which plain LibTorch reads") {
   }
   Manifest manifest = read_manifest(root / "e1");
   CHECK(manifest.progress.epoch == 1);
+}
+
+TEST_CASE("Several ranks save one checkpoint from a device, and restore it") {
+  const bool async = GENERATE(false, true);
+  const int restoring = GENERATE(1, 2, 3);
+  const test::TemporaryDirectory root;
+  const auto make = [](int seed, int count) {
+    std::vector<std::unique_ptr<EveryTensor>> lives;
+    for (int rank = 0; rank < count; ++rank) {
+      torch::manual_seed(seed);
+      lives.push_back(std::make_unique<EveryTensor>(device()));
+      // Large enough to be cut.
+      const torch::Tensor large = torch::arange(700000, torch::kFloat).view({700, 1000}) + seed;
+      lives.back()->add("large", large.to(device()));
+      lives.back()->add("first_rows", lives.back()->tensors.back().second.slice(0, 0, 300));
+    }
+    return lives;
+  };
+  const auto saved = make(1, 2);
+  const std::vector<torch::Tensor> wanted = saved[0]->values();
+  const auto savers = test::coordinators(2);
+  const auto errors = test::run_ranks(2, [&](int rank) {
+    EveryTensor& live = *saved[static_cast<size_t>(rank)];
+    const State state = live.state();
+    CheckpointManager manager(root.path(),
+                              options(async).coordinator(savers[static_cast<size_t>(rank)]));
+    manager.save(state, {1});
+    live.overwrite();
+    manager.wait();
+  });
+  REQUIRE(errors == test::no_errors(2));
+
+  const auto live = make(2, restoring);
+  const auto restorers = test::coordinators(restoring);
+  CHECK(test::run_ranks(restoring, [&](int rank) {
+          State state = live[static_cast<size_t>(rank)]->state();
+          CheckpointManager(root.path(),
+                            options(false).coordinator(restorers[static_cast<size_t>(rank)]))
+              .restore_latest(state);
+        }) == test::no_errors(restoring));
+  for (const auto& one : live) CHECK(one->differing(wanted) == "");
 }
 
 TEST_CASE("Training on a stream of its own, and the save on it too") {

@@ -178,7 +178,7 @@ class Sharing {
 
   // Notes each shared tensor, and the first of those that are tied.
   void find_shared() {
-    std::unordered_map<const void*, size_t> known;
+    std::unordered_multimap<const void*, size_t> known;  // By the address of their memory.
     share_.captured.tree.dict().for_each([&](const Key& key, Value& value) {
       if (!is_shared(key)) return;
       const std::string name = to_string(key);
@@ -195,16 +195,27 @@ class Sharing {
             share_.layout.push_back('\'' + row.key + "': " + row.dtype + ' ' +
                                     base::shape_text(tensor.sizes()));
             const size_t index = share_.shared.size();
-            const auto [first, is_new] = tensor.numel() > 0
-                                             ? known.emplace(tensor.data_ptr(), index)
-                                             : std::make_pair(known.end(), true);
-            share_.first.push_back(is_new ? index : first->second);
+            const size_t first = first_of(tensor, index, known);
+            share_.first.push_back(first);
             share_.shared.push_back(std::move(row));
             tensors_.push_back(tensor);
             places_.push_back(bytes_);
-            if (is_new) bytes_ += format::bytes_of(tensor);
+            if (first == index) bytes_ += format::bytes_of(tensor);
           });
     });
+  }
+
+  // Returns the index of the first tensor that is tied to this one, or its own. Views on a device
+  // may begin at one address and still differ.
+  size_t first_of(const at::Tensor& tensor, size_t index,
+                  std::unordered_multimap<const void*, size_t>& known) const {
+    if (tensor.numel() == 0) return index;
+    const auto [begin, end] = known.equal_range(tensor.data_ptr());
+    for (auto one = begin; one != end; ++one) {
+      if (format::are_tied(tensors_[one->second], tensor)) return one->second;
+    }
+    known.emplace(tensor.data_ptr(), index);
+    return index;
   }
 
   Rows rows_of(size_t index) const {
