@@ -23,9 +23,19 @@ namespace {
 
 constexpr int kRanks = 3;
 
+// Debian's LibTorch 2.14 has no libuv and nevertheless takes it for the default; 1.13 does not have the
+// option.
+template <typename Options>
+auto do_without_libuv(Options& options, int) -> decltype(options.useLibuv, void()) {
+  options.useLibuv = false;
+}
+template <typename Options>
+void do_without_libuv(Options&, long) {}
+
 // The store of each rank.
 std::vector<Store> tcp_stores() {
   c10d::TCPStoreOptions options;
+  do_without_libuv(options, 0);
   options.port = 0;
   options.isServer = true;
   options.waitWorkers = false;
