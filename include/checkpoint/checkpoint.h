@@ -12,6 +12,7 @@
 #include <checkpoint/checkpoint_info.h>  // one checkpoint: its manifest, verify
 #include <checkpoint/keep.h>             // KeepRules, PruneReport
 #include <checkpoint/save_handle.h>      // SaveHandle: whether a save has finished
+#include <checkpoint/shard.h>            // Shard: a tensor that several ranks hold in parts
 #include <checkpoint/sampler.h>          // ResumableSampler: resumes within an epoch
 #include <checkpoint/file.h>             // save, load: single files, like torch.save and torch.load
 #include <checkpoint/state_dict.h>       // state_dict, load_state_dict: modules and optimizers

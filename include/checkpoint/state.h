@@ -1,6 +1,7 @@
 #pragma once
 
 #include <checkpoint/export.h>
+#include <checkpoint/shard.h>
 #include <checkpoint/state_data.h>
 #include <checkpoint/state_refusal.h>
 #include <checkpoint/value.h>
@@ -217,6 +218,14 @@ class TORCH_CHECKPOINT_API State {
     add(name, std::forward<T>(object));
     return make_per_rank(name);
   }
+
+  /// Says that a tensor of the State is a part of a larger one, whose other parts other ranks hold.
+  /// A save writes each part once. It throws Error(incompatible) if the parts do not cover the
+  /// whole, or if two overlap; Error(invalid_argument) if no item of the State holds the tensor. A
+  /// restore gives each rank its own part, however the tensor was divided when it was saved. What
+  /// LibTorch's optimizers keep for a parameter is divided as the parameter is. Throws
+  /// Error(invalid_argument) if the part does not lie in the whole. docs/distributed.md.
+  State& shard(Shard shard);
 
   /// Sets whether the random generators are saved too: the CPU's, and those of every device in
   /// use that has one. Each rank saves its own. Default: true.

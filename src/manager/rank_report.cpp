@@ -1,8 +1,10 @@
 #include "manager/rank_report.h"
 
 #include "base/json.h"
+#include "base/shape_text.h"
 #include "store/io/byte_sink.h"
 #include "store/records/manifest.h"
+#include "store/records/tensor_parts.h"
 
 #include <checkpoint/error.h>
 
@@ -72,18 +74,36 @@ void put_place(TensorEntry& whole, TensorEntry written) {
   whole.xxh3_128 = std::move(written.xxh3_128);
 }
 
-uint64_t elements(const std::vector<int64_t>& shape) {
-  uint64_t count = 1;
-  for (const int64_t size : shape) count *= static_cast<uint64_t>(size);
-  return count;
-}
-
-// Each part comes from another rank, and the split has no gaps, so the bytes tell.
-void require_whole(const TensorEntry& tensor) {
-  uint64_t there = tensor.file.empty() ? 0 : elements(tensor.shape);
-  for (const store::TensorPart& part : tensor.parts) there += elements(part.shape);
-  if (there == elements(tensor.shape)) return;
-  throw Error(ErrorCode::kIo, "the ranks have not written all of the tensor '" + tensor.key + "'");
+// What the ranks share is divided without gaps, so this only fails for tensors that are divided by
+// the user. `files` has the names of the ranks' files.
+void require_whole(const TensorEntry& tensor, const std::vector<FileEntry>& files) {
+  if (!tensor.file.empty()) return;
+  const std::optional<store::PartsFault> fault = store::find_fault(tensor.parts, tensor.shape);
+  if (!fault) return;
+  const auto part_text = [&](size_t index) {
+    const store::TensorPart& part = tensor.parts[index];
+    const auto file = std::find_if(files.begin(), files.end(),
+                                   [&](const FileEntry& entry) { return entry.name == part.file; });
+    return store::region_text(part.at, part.shape) + " of rank " +
+           std::to_string(file - files.begin());
+  };
+  std::string what = "the parts of the tensor '" + tensor.key + "', whose sizes are " +
+                     base::shape_text(tensor.shape) + ", ";
+  switch (fault->kind) {
+    case store::PartsFault::Kind::kOutside:
+      what += "reach outside of it: " + part_text(fault->one);
+      break;
+    case store::PartsFault::Kind::kOverlap:
+      what += "overlap: " + part_text(fault->one) + ", and " + part_text(fault->other);
+      break;
+    case store::PartsFault::Kind::kGap:
+      what += "do not cover it: no rank writes the element " + base::shape_text(fault->at);
+      break;
+  }
+  throw Error(
+      ErrorCode::kIncompatible, what, "", 0,
+      "Check the offsets given to State::shard. Of a part that several ranks hold, one must "
+      "be replica 0, and no other.");
 }
 
 }  // namespace
@@ -187,7 +207,7 @@ void merge_reports(const state::Share& share, std::vector<RankReport> reports, T
     }
     // Rank 0's own tree has the layout of what lies there.
     if (tensor.file == manifest.files.front().name) tensor.strides.clear();
-    require_whole(tensor);
+    require_whole(tensor, manifest.files);
   }
   for (TensorEntry& tensor : own) table.tensors.push_back(std::move(tensor));
 }

@@ -34,7 +34,7 @@ std::string encode_report(const RankReport& report);
 RankReport decode_report(const std::string& text, int64_t rank);
 
 /// Puts the reports of all ranks, in order of rank, into one table and one manifest. `share` is
-/// that of rank 0. Throws Error(io) if a tensor was not written whole.
+/// that of rank 0. Throws Error(incompatible) if the parts of a tensor do not make up the whole.
 void merge_reports(const state::Share& share, std::vector<RankReport> reports,
                    store::TensorTable& table, Manifest& manifest);
 

@@ -70,9 +70,8 @@ void check_items(const std::vector<std::string>& wanted, const SavedItems::Items
 }  // namespace
 
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
-                      const std::vector<store::ContentFile>& files,
-                      const format::DecodedArchive& archive, const RestoreOptions& options,
-                      const Together& together) {
+                      const std::vector<store::ContentFile>& files, format::DecodedArchive& archive,
+                      const RestoreOptions& options, const Together& together) {
   auto& live = internal::StateAccess::get(state);
   ParameterNames names;
   for (const auto& item : live.items) item->name_parameters(names);
@@ -85,7 +84,7 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
   const TensorSource source{files, &archive, saved_devices(table, path)};
   check_items(options.items(), items, source.name());
 
-  RestorePlan plan(source, options);
+  RestorePlan plan(source, options, live.shards);
   const SavedItems saved(manifest, table, archive.tree().dict(), items, plan);
   saved.check_selection(source.name());
   for (const bool modules : {true, false}) {

@@ -29,8 +29,7 @@ struct Together {
 /// fit, before anything changes. Throws HalfRestored (restore_plan.h) if a digest differs or
 /// reading fails.
 RestoreReport restore(State& state, const Manifest& manifest, const store::TensorTable& table,
-                      const std::vector<store::ContentFile>& files,
-                      const format::DecodedArchive& archive, const RestoreOptions& options,
-                      const Together& together = {});
+                      const std::vector<store::ContentFile>& files, format::DecodedArchive& archive,
+                      const RestoreOptions& options, const Together& together = {});
 
 }  // namespace checkpoint::state

@@ -15,6 +15,7 @@
 #include "state/items/script_item.h"
 #include "state/items/state_impl.h"
 #include "state/items/value_item.h"
+#include "state/plan/shards.h"
 
 #include <c10/util/Type.h>
 
@@ -173,6 +174,17 @@ State& State::make_per_rank(const std::string& name) {
   const auto item = std::find_if(impl_->items.begin(), impl_->items.end(),
                                  [&](const auto& one) { return one->name() == name; });
   (*item)->make_per_rank();
+  return *this;
+}
+
+State& State::shard(Shard shard) {
+  state::check_shard(shard);
+  for (const Shard& known : impl_->shards) {
+    if (!known.tensor.is_same(shard.tensor)) continue;
+    throw Error(ErrorCode::kInvalidArgument, "State::shard: the tensor is already given as a shard",
+                "", 0, "Describe each tensor once.");
+  }
+  impl_->shards.push_back(std::move(shard));
   return *this;
 }
 

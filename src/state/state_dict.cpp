@@ -75,7 +75,7 @@ RestoreReport load_state_dict(torch::nn::Module& module, const std::string& path
                               const RestoreOptions& options, const std::string& item) {
   const format::OpenContent content(path, options.verify(), options.on_transfer());
   const store::File& file = content.file();
-  const format::DecodedArchive archive = content.decode();
+  format::DecodedArchive archive = content.decode();
   const auto saved_device = [](const format::StoredTensor& stored) { return stored.device; };
   const state::TensorSource source{content.files(), &archive, saved_device};
   state::RestorePlan plan(source, options);

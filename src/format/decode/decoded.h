@@ -39,6 +39,8 @@ struct StoredTensor {
   /// name: beyond the file's end.
   std::shared_ptr<const std::string> own = {};
   size_t file = 0;  ///< Index of the file that holds it.
+  /// Whether it was made by DecodedArchive::part. Its strides do not matter then.
+  bool is_piece = false;
   /// If not null, the tensor lies in these parts, which cover it. Of the rest, only `device`
   /// counts.
   std::shared_ptr<const std::vector<StoredPart>> parts = {};
@@ -66,6 +68,8 @@ class DecodedArchive {
   /// tensor. Placeholders are recognised by their TensorImpl. The result lives as long as the
   /// archive.
   const StoredTensor* find(const at::Tensor& placeholder) const;
+  /// Adds a placeholder for a part of another one: `sizes` elements from `at` on. Not thread-safe.
+  at::Tensor part(const at::Tensor& placeholder, at::IntArrayRef at, at::IntArrayRef sizes);
   /// The number of placeholders.
   size_t size() const { return table_.size(); }
 
@@ -89,9 +93,9 @@ class DecodedArchive {
 using Sources = std::function<const store::ByteSource&(size_t file)>;
 
 /// Reads one placeholder into new CPU memory, with its dtype, sizes, strides and requires_grad.
-/// Reads only the part of the record that the tensor spans. The results of two calls never share
-/// memory. Thread-safe. Throws Error(invalid_argument) if `placeholder` does not belong to
-/// `archive`, and what the files throw.
+/// Reads only the part of the record that the tensor spans, and leaves out larger gaps. The results
+/// of two calls never share memory. Thread-safe. Throws Error(invalid_argument) if `placeholder`
+/// does not belong to `archive`, and what the files throw.
 at::Tensor load_tensor(const Sources& sources, const DecodedArchive& archive,
                        const at::Tensor& placeholder);
 /// The same for an archive of one file.

@@ -6,6 +6,8 @@
 
 #include "base/in_quotes.h"
 #include "compat/accelerator.h"
+#include "format/decode/read_strided.h"
+#include "format/tree/dense.h"
 
 #include <checkpoint/error.h>
 
@@ -170,6 +172,40 @@ at::Tensor view_of_part(const at::Tensor& whole, const StoredPart& part) {
   return view;
 }
 
+at::Tensor DecodedArchive::part(const at::Tensor& placeholder, at::IntArrayRef at,
+                                at::IntArrayRef sizes) {
+  const auto add = [&](at::IntArrayRef part_sizes, at::IntArrayRef strides, StoredTensor stored) {
+    at::Tensor made =
+        at::detail::empty_strided_meta(part_sizes, strides, placeholder.scalar_type());
+    table_.emplace(made.unsafeGetTensorImpl(), Row{made, std::move(stored)});
+    return made;
+  };
+  // Copies: the table may move what it holds.
+  StoredTensor stored = table_.at(placeholder.unsafeGetTensorImpl()).stored;
+  const std::vector<StoredPart> whole = {{std::vector<int64_t>(at.size(), 0), placeholder}};
+  const std::vector<StoredPart> all = stored.parts != nullptr ? *stored.parts : whole;
+  auto parts = std::make_shared<std::vector<StoredPart>>();
+  for (const StoredPart& part : all) {
+    const at::Tensor& source = part.placeholder;
+    StoredTensor piece = table_.at(source.unsafeGetTensorImpl()).stored;
+    piece.is_piece = true;
+    std::vector<int64_t> place, piece_sizes;
+    for (size_t i = 0; i < at.size(); ++i) {
+      const int64_t begin = std::max(at[i], part.at[i]);
+      const int64_t end =
+          std::min(at[i] + sizes[i], part.at[i] + source.size(static_cast<int64_t>(i)));
+      place.push_back(begin - at[i]);
+      piece_sizes.push_back(std::max<int64_t>(end - begin, 0));
+      piece.storage_offset += (begin - part.at[i]) * source.stride(static_cast<int64_t>(i));
+    }
+    if (std::count(piece_sizes.begin(), piece_sizes.end(), 0) > 0) continue;
+    parts->push_back({std::move(place), add(piece_sizes, source.strides(), std::move(piece))});
+  }
+  stored.parts = std::move(parts);
+  at::Tensor result = add(sizes, dense_strides(sizes, placeholder.strides()), std::move(stored));
+  return result.set_requires_grad(placeholder.requires_grad());
+}
+
 at::Tensor load_tensor(const Sources& sources, const DecodedArchive& archive,
                        const at::Tensor& placeholder) {
   const StoredTensor* stored = archive.find(placeholder);
@@ -177,8 +213,13 @@ at::Tensor load_tensor(const Sources& sources, const DecodedArchive& archive,
     throw Error(ErrorCode::kInvalidArgument, "the tensor is not a placeholder of this archive",
                 sources(0).name());
   }
-  at::Tensor tensor = at::empty_strided(placeholder.sizes(), placeholder.strides(),
-                                        at::TensorOptions().dtype(placeholder.scalar_type()));
+  // What lies in the gaps between a piece's elements belongs to other pieces.
+  const bool has_gaps = stored->is_piece && !stored->deflated && stored->own == nullptr &&
+                        !placeholder.is_non_overlapping_and_dense();
+  at::Tensor tensor = at::empty_strided(
+      placeholder.sizes(),
+      has_gaps ? dense_strides(placeholder.sizes(), placeholder.strides()) : placeholder.strides(),
+      at::TensorOptions().dtype(placeholder.scalar_type()));
   if (stored->parts != nullptr) {
     const at::NoGradGuard no_grad;
     for (const StoredPart& part : *stored->parts) {
@@ -187,6 +228,14 @@ at::Tensor load_tensor(const Sources& sources, const DecodedArchive& archive,
   } else if (tensor.numel() > 0) {
     const uint64_t item_bytes = tensor.element_size();
     const auto first = static_cast<uint64_t>(stored->storage_offset) * item_bytes;
+    if (has_gaps) {
+      const store::ByteSource& source = sources(stored->file);
+      read_strided(tensor, placeholder.strides(), [&](uint64_t offset, void* to, uint64_t bytes) {
+        read_record(source, *stored, first + offset, to, bytes);
+      });
+      if (stored->big_endian) swap_bytes(tensor.data_ptr(), tensor.nbytes(), tensor.scalar_type());
+      return tensor;
+    }
     const auto reach = static_cast<uint64_t>(*reach_of(tensor.sizes(), tensor.strides()));
     read_record(sources(stored->file), *stored, first, tensor.data_ptr(), reach * item_bytes);
     if (stored->big_endian) swap_bytes(tensor.data_ptr(), reach * item_bytes, tensor.scalar_type());

@@ -9,8 +9,10 @@
 #include "compat/accelerator.h"
 #include "format/decode/placeholders.h"
 #include "format/torch/archive_reader.h"
+#include "format/tree/dense.h"
 #include "format/tree/dtype.h"
 #include "format/tree/path.h"
+#include "store/records/tensor_parts.h"
 
 #include <checkpoint/error.h>
 
@@ -18,7 +20,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -31,33 +32,6 @@ using store::TensorPart;
 
 // More could only come from a hostile file: to compare each part with each other takes long.
 constexpr size_t kMostParts = 100000;
-
-// Strides without gaps, with the dimensions in the order of `like`.
-std::vector<int64_t> dense_strides(const std::vector<int64_t>& shape,
-                                   const std::vector<int64_t>& like) {
-  std::vector<size_t> order(shape.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  if (like.size() == shape.size()) {
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t left, size_t right) { return like[left] > like[right]; });
-  }
-  std::vector<int64_t> strides(shape.size());
-  int64_t stride = 1;
-  for (size_t i = order.size(); i-- > 0;) {
-    strides[order[i]] = stride;
-    stride *= std::max<int64_t>(shape[order[i]], 1);
-  }
-  return strides;
-}
-
-bool overlap(const TensorPart& left, const TensorPart& right) {
-  for (size_t i = 0; i < left.at.size(); ++i) {
-    if (left.at[i] >= right.at[i] + right.shape[i] || right.at[i] >= left.at[i] + left.shape[i]) {
-      return false;
-    }
-  }
-  return true;
-}
 
 bool is_reserved(const std::string& name) {
   static constexpr std::array kReserved = {"epoch", "step", "loss"};
@@ -282,26 +256,17 @@ class Assembly {
   // The parts must lie in the whole, cover it, and not overlap.
   void check_parts(const TensorEntry& row) const {
     if (row.parts.size() > kMostParts) corrupt("the table has a tensor in too many parts");
-    uint64_t covered = 0;
-    for (const TensorPart& part : row.parts) {
-      const size_t dimensions = row.shape.size();
-      bool is_inside = part.at.size() == dimensions && part.shape.size() == dimensions;
-      for (size_t i = 0; is_inside && i < dimensions; ++i) {
-        is_inside = part.at[i] >= 0 && part.shape[i] > 0 && part.at[i] <= row.shape[i] &&
-                    part.shape[i] <= row.shape[i] - part.at[i];
-      }
-      if (!is_inside) corrupt("a part of " + base::in_quotes(row.key) + " reaches outside of it");
-      covered += elements(part.shape);
-    }
-    for (size_t i = 0; i < row.parts.size(); ++i) {
-      for (size_t other = i + 1; other < row.parts.size(); ++other) {
-        if (overlap(row.parts[i], row.parts[other])) {
-          corrupt("the parts of " + base::in_quotes(row.key) + " overlap");
-        }
-      }
-    }
-    if (covered != elements(row.shape)) {
-      corrupt("the parts of " + base::in_quotes(row.key) + " do not cover it");
+    elements(row.shape);  // Checks the shape.
+    const std::optional<store::PartsFault> fault = store::find_fault(row.parts, row.shape);
+    if (!fault) return;
+    const std::string key = base::in_quotes(row.key);
+    switch (fault->kind) {
+      case store::PartsFault::Kind::kOutside:
+        corrupt("a part of " + key + " reaches outside of it");
+      case store::PartsFault::Kind::kOverlap:
+        corrupt("the parts of " + key + " overlap");
+      case store::PartsFault::Kind::kGap:
+        corrupt("the parts of " + key + " do not cover it");
     }
   }
 

@@ -13,6 +13,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <numeric>
 #include <sstream>
 #include <utility>
 
@@ -82,6 +83,22 @@ bool are_tied(const at::Tensor& left, const at::Tensor& right) {
   return left.data_ptr() == right.data_ptr() && left.scalar_type() == right.scalar_type() &&
          left.sizes() == right.sizes() && left.strides() == right.strides() &&
          left.is_conj() == right.is_conj() && left.is_neg() == right.is_neg() && left.numel() > 0;
+}
+
+std::vector<int64_t> dense_strides(at::IntArrayRef shape, at::IntArrayRef like) {
+  std::vector<size_t> order(shape.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  if (like.size() == shape.size()) {
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t left, size_t right) { return like[left] > like[right]; });
+  }
+  std::vector<int64_t> strides(shape.size());
+  int64_t stride = 1;
+  for (size_t i = order.size(); i-- > 0;) {
+    strides[order[i]] = stride;
+    stride *= std::max<int64_t>(shape[order[i]], 1);
+  }
+  return strides;
 }
 
 size_t bytes_of(const at::Tensor& tensor) {

@@ -35,6 +35,10 @@ int64_t extent(const at::Tensor& tensor);
 /// Returns the size of all elements in bytes, without the gaps between them.
 size_t bytes_of(const at::Tensor& tensor);
 
+/// Returns strides without gaps for a shape, with the dimensions in the order of the strides
+/// `like`.
+std::vector<int64_t> dense_strides(at::IntArrayRef shape, at::IntArrayRef like);
+
 /// Makes the tensors of trees writable: dense CPU tensors, each with a storage of its own that
 /// begins with it. A tensor in this form is used as it is and shares the live memory; the rest are
 /// copied. Tied tensors (the same elements of the same memory) stay one tensor, over all trees

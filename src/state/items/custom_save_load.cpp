@@ -84,7 +84,8 @@ Value read_tree(const Value& saved, const std::string& path, const Value& live, 
                 const RestorePlan& plan) {
   const torch::NoGradGuard no_grad;
   const auto read = [&](const at::Tensor& placeholder, const format::TensorPlace& at) {
-    const at::Tensor tensor = plan.load(placeholder).to(place(placeholder, at)).detach();
+    const at::Tensor tensor =
+        plan.load(plan.own_part(placeholder, at)).to(place(placeholder, at)).detach();
     return tensor.set_requires_grad(placeholder.requires_grad());
   };
   return format::map_tensors(saved, path, &live, read);

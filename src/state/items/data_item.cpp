@@ -54,7 +54,8 @@ class TensorPlaces {
       plan_.restore_in_place(*at.counterpart, placeholder, key);
       return *at.counterpart;
     }
-    at::Tensor fresh = plan_.restore_new(placeholder, key, format::device_of(at, c10::kCPU));
+    at::Tensor fresh =
+        plan_.restore_new(plan_.own_part(placeholder, at), key, format::device_of(at, c10::kCPU));
     return fresh.set_requires_grad(placeholder.requires_grad());
   }
 

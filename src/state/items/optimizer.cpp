@@ -71,6 +71,18 @@ class OptimizerItem final : public Item {
 
   std::vector<at::Tensor> trained() const override { return parameters_of(optimizer_); }
 
+  void visit_states(
+      const std::function<void(const at::Tensor&, const at::Tensor&)>& visit) const override {
+    for (const at::Tensor& parameter : parameters_of(optimizer_)) {
+      const OptimizerParamState* state = find_state(optimizer_, parameter);
+      if (codec_.is_flat()) visit(parameter, at::Tensor());
+      if (state == nullptr || codec_.is_flat()) continue;
+      for (const auto& field : codec_.capture_state(*state).dict()) {
+        if (field.second.is_tensor()) visit(parameter, field.second.to_tensor());
+      }
+    }
+  }
+
   uint64_t expected_bytes() const override {
     uint64_t sum = 0;
     for (const OptimizerParamGroup& group : optimizer_.param_groups()) {

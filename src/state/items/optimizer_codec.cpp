@@ -75,9 +75,15 @@ class FieldWriter {
 class FieldReader {
  public:
   // `like` holds the live tensors to reuse, field by field; `device` is where new ones go.
-  FieldReader(const Dict& saved, const Dict& like, c10::Device device, const std::string& path,
-              RestorePlan& plan)
-      : saved_(saved), like_(like), device_(device), path_(path), plan_(plan) {}
+  // Tensors of the parameter's size are divided among the ranks as the parameter is.
+  FieldReader(const Dict& saved, const Dict& like, const at::Tensor& parameter,
+              const std::string& path, RestorePlan& plan)
+      : saved_(saved),
+        like_(like),
+        parameter_(parameter),
+        device_(parameter.defined() ? plan.device_after(parameter) : c10::Device(c10::kCPU)),
+        path_(path),
+        plan_(plan) {}
 
   template <typename T>
   void operator()(const char* name, T& field) {
@@ -120,7 +126,7 @@ class FieldReader {
     const Value* like = like_.find(std::string(name));
     const at::Tensor reuse =
         like != nullptr && like->is_tensor() ? like->to_tensor() : at::Tensor();
-    field = plan_.restore_like(value.to_tensor(), reuse, device_);
+    field = plan_.restore_like(plan_.own_part(value.to_tensor(), parameter_), reuse, device_);
   }
   template <typename Tensors>
   void get_all(const Value& value, Tensors& field) {
@@ -147,6 +153,7 @@ class FieldReader {
 
   const Dict& saved_;
   const Dict& like_;
+  const at::Tensor parameter_;
   c10::Device device_;
   const std::string& path_;
   RestorePlan& plan_;
@@ -182,7 +189,7 @@ class TypedCodec final : public OptimizerCodec {
     auto& typed = static_cast<OptionsT&>(live);
     OptionsT fresh = typed;
     static const Dict kNothing;
-    FieldReader reader(saved.dict(), kNothing, c10::kCPU, path, plan);
+    FieldReader reader(saved.dict(), kNothing, at::Tensor(), path, plan);
     visit_fields(reader, fresh);
     // In place: schedulers and users hold references to the live options.
     plan.add_final([&typed, fresh] { typed = fresh; });
@@ -193,7 +200,7 @@ class TypedCodec final : public OptimizerCodec {
                                          RestorePlan& plan) const override {
     const Dict like = live != nullptr ? capture(static_cast<const StateT&>(*live)) : Dict();
     auto state = std::make_unique<StateT>();
-    FieldReader reader(saved.dict(), like, plan.device_after(parameter), path, plan);
+    FieldReader reader(saved.dict(), like, parameter, path, plan);
     visit_fields(reader, *state);
     if (!reader.fits()) return nullptr;
     return state;

@@ -58,11 +58,11 @@ bool compare_state_shapes(const Dict& saved, const at::Tensor& parameter, const 
                           RestorePlan& plan) {
   bool fits = true;
   for (const auto& [name, value] : saved) {
-    if (!value.is_tensor() || value.to_tensor().sizes() == parameter.sizes()) continue;
-    plan.mismatched(dotted(key, to_string(name)), "shape " +
-                                                      base::shape_text(value.to_tensor().sizes()) +
-                                                      " saved, and the parameter here has " +
-                                                      base::shape_text(parameter.sizes()));
+    const at::IntArrayRef sizes = plan.whole_sizes(parameter);
+    if (!value.is_tensor() || value.to_tensor().sizes() == sizes) continue;
+    plan.mismatched(dotted(key, to_string(name)),
+                    "shape " + base::shape_text(value.to_tensor().sizes()) +
+                        " saved, and the parameter here has " + base::shape_text(sizes));
     fits = false;
   }
   return fits;

@@ -11,6 +11,7 @@ struct State::Impl {
   // Declared before the items, which refer to them, so that it is destroyed after them.
   std::vector<std::shared_ptr<const void>> kept_alive;
   std::vector<std::unique_ptr<state::Item>> items;
+  std::vector<Shard> shards;
   bool rng = true;
 };
 

@@ -127,7 +127,8 @@ Value TreeItem::capture() const { return value_; }
 void TreeItem::plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) {
   // Puts new memory in place of each placeholder. It is filled when the plan runs.
   const auto place = [&plan](const at::Tensor& placeholder, const format::TensorPlace& place) {
-    return plan.restore_new(placeholder, place.key(), format::device_of(place, c10::kCPU));
+    return plan.restore_new(plan.own_part(placeholder, place), place.key(),
+                            format::device_of(place, c10::kCPU));
   };
   auto fresh = std::make_shared<Value>(format::map_tensors(saved.value, name(), &value_, place));
   plan.add_final([this, fresh] { value_ = std::move(*fresh); });

@@ -113,6 +113,11 @@ uint64_t bytes_to_read(const store::ContentFile& content,
   return bytes;
 }
 
+std::string whole_differs(const Shard& shard, const at::Tensor& saved) {
+  return "shape " + base::shape_text(shard.global_shape) + " over all ranks here, " +
+         base::shape_text(saved.sizes()) + " saved";
+}
+
 void copy_into(at::Tensor to, const at::Tensor& from) {
   const c10::Device source = from.device(), target = to.device();
   if (source.is_cpu() && target.is_cpu()) {
@@ -140,8 +145,28 @@ void copy_into(at::Tensor to, const at::Tensor& from) {
 
 }  // namespace
 
-RestorePlan::RestorePlan(const TensorSource& source, const RestoreOptions& options)
-    : source_(source), options_(options), selection_(options) {}
+RestorePlan::RestorePlan(const TensorSource& source, const RestoreOptions& options,
+                         const std::vector<Shard>& shards)
+    : source_(source), options_(options), shards_(shards), selection_(options) {}
+
+const std::vector<Shard>& RestorePlan::no_shards() {
+  static const std::vector<Shard> kNone;
+  return kNone;
+}
+
+at::IntArrayRef RestorePlan::whole_sizes(const at::Tensor& live) const {
+  const Shard* const shard = shards_.find(live);
+  return shard != nullptr ? at::IntArrayRef(shard->global_shape) : live.sizes();
+}
+
+at::Tensor RestorePlan::own_part(const at::Tensor& placeholder, const at::Tensor& live) const {
+  const Shard* const shard = shards_.find(live);
+  if (shard == nullptr) return placeholder;
+  if (placeholder.sizes() != at::IntArrayRef(shard->global_shape)) {
+    throw Error(ErrorCode::kIncompatible, whole_differs(*shard, placeholder), source_.name());
+  }
+  return source_.part(placeholder, shard->offsets, shard->tensor.sizes());
+}
 
 // Returns why the numbers of a saved tensor cannot be converted; "" if they can.
 std::string RestorePlan::conversion_loss(const at::Tensor& live,
@@ -207,8 +232,13 @@ bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
   return loss.empty();
 }
 
-void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& placeholder,
+void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& saved,
                                    const std::string& key) {
+  if (saved.sizes() != whole_sizes(live) && shards_.find(live) != nullptr) {
+    mismatched(key, whole_differs(*shards_.find(live), saved));
+    return;
+  }
+  const at::Tensor placeholder = own_part(saved, live);
   if (!fits(live, placeholder, key)) return;
   const c10::Device device = device_for(placeholder, key, live.device());
   if (device == live.device() && !overlaps_itself(live)) {

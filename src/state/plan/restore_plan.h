@@ -1,7 +1,9 @@
 #pragma once
 
 #include "format/decode/decoded.h"
+#include "format/tree/map_tensors.h"
 #include "state/plan/selection.h"
+#include "state/plan/shards.h"
 #include "store/directory/verify.h"
 #include "store/io/segments.h"
 
@@ -30,7 +32,7 @@ using SavedDevices = std::function<c10::Device(const format::StoredTensor&)>;
 /// outlive the restore.
 struct TensorSource {
   std::vector<store::ContentFile> files;  ///< By StoredTensor::file. Empty: from memory.
-  const format::DecodedArchive* archive = nullptr;
+  format::DecodedArchive* archive = nullptr;
   SavedDevices saved_devices;
 
   /// Returns where a placeholder's data is; null for a tensor from memory.
@@ -49,6 +51,15 @@ struct TensorSource {
     };
     return format::load_tensor(file, *archive, tensor);
   }
+  /// Returns a part of a saved tensor, as a placeholder or, from memory, as a view.
+  at::Tensor part(const at::Tensor& tensor, at::IntArrayRef at, at::IntArrayRef sizes) const {
+    if (find(tensor) != nullptr) return archive->part(tensor, at, sizes);
+    at::Tensor view = tensor;
+    for (size_t i = 0; i < at.size(); ++i) {
+      view = view.narrow(static_cast<int64_t>(i), at[i], sizes[i]);
+    }
+    return view;
+  }
   /// Returns the path for errors that concern all files: the first file's. Empty for memory.
   std::string name() const { return files.empty() ? "" : files.front().file->name(); }
 };
@@ -64,8 +75,9 @@ class HalfRestored : public Error {
 /// fail.
 class RestorePlan {
  public:
-  /// Both must outlive the plan.
-  RestorePlan(const TensorSource& source, const RestoreOptions& options);
+  /// All must outlive the plan.
+  RestorePlan(const TensorSource& source, const RestoreOptions& options,
+              const std::vector<Shard>& shards = no_shards());
 
   const RestoreOptions& options() const { return options_; }
   /// Returns what the options choose.
@@ -91,8 +103,16 @@ class RestorePlan {
 
   /// Plans to write a saved tensor into a live one, which keeps its identity, strides and
   /// requires_grad. map_location may give it memory on another device. The shapes must be equal,
-  /// and the dtypes too, except with convert_dtype.
-  void restore_in_place(at::Tensor live, const at::Tensor& placeholder, const std::string& key);
+  /// and the dtypes too, except with convert_dtype. A shard takes its part of the saved tensor.
+  void restore_in_place(at::Tensor live, const at::Tensor& saved, const std::string& key);
+  /// Returns the sizes that a live tensor has in a checkpoint: of the whole, if it is a shard.
+  at::IntArrayRef whole_sizes(const at::Tensor& live) const;
+  /// Returns what belongs to this rank of a saved tensor, if its live counterpart is a shard.
+  /// Otherwise returns all of it. Throws Error(incompatible) if the whole has other sizes.
+  at::Tensor own_part(const at::Tensor& placeholder, const at::Tensor& live) const;
+  at::Tensor own_part(const at::Tensor& placeholder, const format::TensorPlace& place) const {
+    return place.counterpart != nullptr ? own_part(placeholder, *place.counterpart) : placeholder;
+  }
   /// Returns whether a live tensor has memory for its elements. If not, the report says so.
   bool has_memory(const at::Tensor& live, const std::string& key);
   /// Returns whether a saved tensor can be written into the live one: dtype, shape, layout and
@@ -148,6 +168,7 @@ class RestorePlan {
     std::function<void()> undo;
   };
 
+  static const std::vector<Shard>& no_shards();
   std::string conversion_loss(const at::Tensor& live, const at::Tensor& placeholder) const;
   bool can_be_read(const at::Tensor& saved, const at::Tensor& live, const std::string& key);
   void add_copy(const at::Tensor& to, const at::Tensor& placeholder);
@@ -161,6 +182,7 @@ class RestorePlan {
 
   const TensorSource& source_;
   const RestoreOptions& options_;
+  const Shards shards_;
   Selection selection_;
   RestoreReport report_;
   std::vector<Copy> copies_;

@@ -13,6 +13,9 @@
 #include "format/tree/dtype.h"
 #include "format/tree/path.h"
 #include "format/tree/tree_json.h"
+#include "store/records/tensor_parts.h"
+
+#include <checkpoint/error.h>
 
 #include <torch/torch.h>
 
@@ -108,13 +111,6 @@ at::Tensor stub_of(const at::Tensor& tensor) {
   return stub;
 }
 
-// "model.weight[:, 0:128]", as Python writes it.
-std::string name_of_slice(const std::string& key, const Rows& rows) {
-  std::string name = key + '[';
-  for (int64_t i = 0; i < rows.dimension; ++i) name += ":, ";
-  return name + std::to_string(rows.begin) + ':' + std::to_string(rows.end) + ']';
-}
-
 class Sharing {
  public:
   Sharing(Capture captured, int64_t rank, int64_t world_size, Digests digests,
@@ -139,6 +135,11 @@ class Sharing {
   }
 
  private:
+  const ShardPlace* place_of(size_t index) const {
+    const auto found = share_.captured.shards.find(share_.shared[index].key);
+    return found != share_.captured.shards.end() ? &found->second : nullptr;
+  }
+
   bool is_shared(const Key& key) const {
     return share_.captured.per_rank.count(to_string(key)) == 0;
   }
@@ -164,7 +165,7 @@ class Sharing {
     std::vector<std::string> digests(tensors_.size());
     base::parallel_for(tensors_.size(), [&](base::Indices& indices) {
       for (size_t i = 0; indices.next(i);) {
-        if (share_.first[i] != i) continue;
+        if (share_.first[i] != i || place_of(i) != nullptr) continue;
         const at::Tensor& tensor = tensors_[i];
         const at::Tensor host = tensor.device().is_cpu() ? tensor : format::copy_to_host(tensor);
         digests[i] = base::xxh3_128(host.data_ptr(), format::bytes_of(host));
@@ -172,6 +173,7 @@ class Sharing {
     });
     const size_t first_line = share_.layout.size() - tensors_.size();
     for (size_t i = 0; i < tensors_.size(); ++i) {
+      if (place_of(i) != nullptr) continue;
       share_.layout[first_line + i] += ", digest " + digests[share_.first[i]];
     }
   }
@@ -188,19 +190,23 @@ class Sharing {
             store::TensorEntry row;
             row.key = path.text();
             row.dtype = format::dtype_name(tensor.scalar_type());
-            row.shape = tensor.sizes().vec();
-            row.strides = tensor.strides().vec();
+            const auto shard = share_.captured.shards.find(row.key);
+            const bool is_part = shard != share_.captured.shards.end();
+            row.shape = is_part ? shard->second.global_shape : tensor.sizes().vec();
+            row.strides = is_part ? format::dense_strides(row.shape, tensor.strides())
+                                  : tensor.strides().vec();
             const auto device = share_.captured.devices.find(row.key);
             row.device = device != share_.captured.devices.end() ? device->second : "cpu";
             share_.layout.push_back('\'' + row.key + "': " + row.dtype + ' ' +
-                                    base::shape_text(tensor.sizes()));
+                                    base::shape_text(row.shape) + (is_part ? ", in parts" : ""));
             const size_t index = share_.shared.size();
-            const size_t first = first_of(tensor, index, known);
+            const size_t first =
+                is_part ? first_shard(shard->second, index) : first_of(tensor, index, known);
             share_.first.push_back(first);
             share_.shared.push_back(std::move(row));
             tensors_.push_back(tensor);
             places_.push_back(bytes_);
-            if (first == index) bytes_ += format::bytes_of(tensor);
+            if (first == index && !is_part) bytes_ += format::bytes_of(tensor);
           });
     });
   }
@@ -218,9 +224,21 @@ class Sharing {
     return index;
   }
 
+  // Also tells tied parts that are empty here, and not on other ranks.
+  size_t first_shard(const ShardPlace& place, size_t index) {
+    if (place.identity == nullptr) return index;
+    return shards_.emplace(place.identity, index).first->second;
+  }
+
   Rows rows_of(size_t index) const {
     return Split(bytes_, world_size_, smallest_cut_)
         .rows_of(tensors_[index], places_[index], rank_);
+  }
+
+  // Whether the whole tensor has no elements, so that it has no parts.
+  bool is_empty_shard(size_t index) const {
+    const std::vector<int64_t>& shape = share_.shared[index].shape;
+    return place_of(index) != nullptr && std::count(shape.begin(), shape.end(), 0) > 0;
   }
 
   void count(const at::Tensor& tensor) {
@@ -241,8 +259,10 @@ class Sharing {
           return;
         }
         const size_t first = share_.first[index];
-        const Rows rows = rows_of(first);
-        if (is_whole(tensors_[first], rows)) {
+        if (is_empty_shard(index)) {
+          entry = at::empty(share_.shared[index].shape, entry.to_tensor().options());
+          share_.pieces.push_back({Piece::Kind::kPart, index, {}, {}});
+        } else if (place_of(first) == nullptr && is_whole(tensors_[first], rows_of(first))) {
           if (first == index) count(entry.to_tensor());
           share_.pieces.push_back({Piece::Kind::kPart, index, {}, {}});
         } else {
@@ -274,24 +294,22 @@ class Sharing {
     Dict pieces;
     for (size_t i = 0; i < tensors_.size(); ++i) {
       if (share_.first[i] != i) continue;
+      const ShardPlace* const place = place_of(i);
+      if (place != nullptr) {
+        if (place->is_written && tensors_[i].numel() > 0) {
+          add_part(pieces, i, tensors_[i], place->offsets);
+        }
+        continue;
+      }
       const Rows rows = rows_of(i);
       if (rows.end <= rows.begin) continue;
-      const bool whole = is_whole(tensors_[i], rows);
-      if (whole && rank_ == 0) continue;  // It is in the tree.
-      const at::Tensor piece = whole ? tensors_[i] : slice(tensors_[i], rows);
-      std::string name = whole ? share_.shared[i].key : name_of_slice(share_.shared[i].key, rows);
-      while (pieces.contains(name)) name += '\'';  // Keys with dots in them may look alike.
-      Piece described{Piece::Kind::kPart, i, {}, {}};
-      if (!whole) {
-        described.at.assign(share_.shared[i].shape.size(), 0);
-        described.at[static_cast<size_t>(rows.dimension)] = rows.begin;
-        described.shape = piece.sizes().vec();
+      if (!is_whole(tensors_[i], rows)) {
+        std::vector<int64_t> at(share_.shared[i].shape.size(), 0);
+        at[static_cast<size_t>(rows.dimension)] = rows.begin;
+        add_part(pieces, i, slice(tensors_[i], rows), std::move(at));
+      } else if (rank_ > 0) {  // Otherwise it is in the tree.
+        add_piece(pieces, share_.shared[i].key, tensors_[i], {Piece::Kind::kPart, i, {}, {}});
       }
-      const bool is_copy = share_.captured.copies.count(tensors_[i].unsafeGetTensorImpl()) != 0;
-      if (is_copy) share_.captured.copies.insert(piece.unsafeGetTensorImpl());
-      count(piece);
-      share_.pieces.push_back(std::move(described));
-      pieces.insert(std::move(name), piece);
     }
     if (pieces.empty()) return;
     std::string name = kPiecesName;
@@ -304,21 +322,54 @@ class Sharing {
     share_.captured.any_keys.insert(name);
   }
 
+  void add_part(Dict& pieces, size_t index, const at::Tensor& part, std::vector<int64_t> at) {
+    const std::vector<int64_t> shape = part.sizes().vec();
+    const std::string name = share_.shared[index].key + store::region_text(at, shape);
+    const bool is_copy = share_.captured.copies.count(tensors_[index].unsafeGetTensorImpl()) != 0;
+    if (is_copy) share_.captured.copies.insert(part.unsafeGetTensorImpl());
+    add_piece(pieces, name, part, {Piece::Kind::kPart, index, std::move(at), shape});
+  }
+
+  void add_piece(Dict& pieces, std::string name, const at::Tensor& tensor, Piece described) {
+    while (pieces.contains(name)) name += '\'';  // Keys with dots in them may look alike.
+    count(tensor);
+    share_.pieces.push_back(std::move(described));
+    pieces.insert(std::move(name), tensor);
+  }
+
   const int64_t rank_;
   const int64_t world_size_;
   const Digests digests_;
   const uint64_t smallest_cut_;
   Share share_;
-  std::vector<at::Tensor> tensors_;  // For each of `shared`.
-  std::vector<uint64_t> places_;     // Where its bytes begin, all one behind the other.
+  std::vector<at::Tensor> tensors_;                 // For each of `shared`.
+  std::unordered_map<const void*, size_t> shards_;  // The first of each identity.
+  std::vector<uint64_t> places_;  // Where its bytes begin, all one behind the other.
   uint64_t bytes_ = 0;
 };
+
+// A single rank must hold all of each tensor.
+void require_whole(const Capture& captured) {
+  if (captured.shards.empty()) return;
+  format::for_each_tensor(captured.tree, format::Path(), [&](const Value& entry, const auto& path) {
+    const auto shard = captured.shards.find(path.text());
+    if (shard == captured.shards.end()) return;
+    const std::vector<int64_t> sizes = entry.to_tensor().sizes().vec();
+    if (sizes == shard->second.global_shape && shard->second.is_written) return;
+    throw Error(ErrorCode::kIncompatible,
+                "the only rank holds " + store::region_text(shard->second.offsets, sizes) +
+                    " of the tensor '" + path.text() + "', whose sizes are " +
+                    base::shape_text(shard->second.global_shape),
+                "", 0, "Set CheckpointManagerOptions::coordinator, so that all ranks save it.");
+  });
+}
 
 }  // namespace
 
 Share take_share(Capture captured, const Progress& progress, int64_t rank, int64_t world_size,
                  Digests digests, uint64_t smallest_cut) {
   if (world_size == 1) {
+    require_whole(captured);
     Share share;
     share.captured = std::move(captured);
     return share;

@@ -21,6 +21,15 @@ namespace checkpoint::state {
 
 using format::OnDevice;
 
+/// Where a tensor of the tree lies in the whole tensor of which it is a part.
+struct ShardPlace {
+  std::vector<int64_t> global_shape;
+  std::vector<int64_t> offsets;
+  bool is_written = true;  ///< Not if another rank writes the same part.
+  /// What is equal for tied tensors, also where they are empty; null for others.
+  const void* identity = nullptr;
+};
+
 /// All that a save writes.
 struct Capture {
   /// A dict: one entry for each item, then "rng", "epoch", "step" and "loss". Its tensors are dense
@@ -37,6 +46,8 @@ struct Capture {
   std::set<std::string> any_keys;
   /// The device of each tensor that was not on the CPU, by its key.
   std::unordered_map<std::string, std::string> devices;
+  /// The tensors of which this rank has only a part, by key.
+  std::unordered_map<std::string, ShardPlace> shards;
   /// The tensors of the tree that do not share memory with live ones.
   std::unordered_set<const c10::TensorImpl*> copies;
   /// The size of all tensors together, in bytes.
