@@ -381,6 +381,17 @@ TEST_CASE("A whole of other sizes does not fit, and nothing changes") {
                  "table: shape [8, 3] over all ranks here, [4, 3] saved"));
   CHECK(part.eq(-1).all().item<bool>());
   CHECK(part_list.list()[0].to_tensor().eq(-1).all().item<bool>());
+
+  Moments moments{torch::full({4, 3}, -1.0)};
+  State object;
+  object.add("moments", moments).rng(false).shard({{4, 3}, {0, 0}, moments.moment});
+  manager.save(object, {1});
+  torch::Tensor smaller = torch::full({2, 3}, -1.0);
+  moments.moment = smaller;
+  State other;
+  other.add("moments", moments).rng(false).shard({{5, 3}, {0, 0}, smaller});
+  CHECK(contains(error_of([&] { manager.restore_latest(other); }),
+                 "shape [5, 3] over all ranks here, [4, 3] saved"));
 }
 
 TEST_CASE("Tied parts stay tied, also where a rank has nothing of them") {

@@ -200,8 +200,8 @@ class Sharing {
             share_.layout.push_back('\'' + row.key + "': " + row.dtype + ' ' +
                                     base::shape_text(row.shape) + (is_part ? ", in parts" : ""));
             const size_t index = share_.shared.size();
-            const size_t first =
-                is_part ? first_shard(shard->second, index) : first_of(tensor, index, known);
+            // The writer writes tied parts once. Here they may be empty, and elsewhere not.
+            const size_t first = is_part ? index : first_of(tensor, index, known);
             share_.first.push_back(first);
             share_.shared.push_back(std::move(row));
             tensors_.push_back(tensor);
@@ -222,12 +222,6 @@ class Sharing {
     }
     known.emplace(tensor.data_ptr(), index);
     return index;
-  }
-
-  // Also tells tied parts that are empty here, and not on other ranks.
-  size_t first_shard(const ShardPlace& place, size_t index) {
-    if (place.identity == nullptr) return index;
-    return shards_.emplace(place.identity, index).first->second;
   }
 
   Rows rows_of(size_t index) const {
@@ -342,9 +336,8 @@ class Sharing {
   const Digests digests_;
   const uint64_t smallest_cut_;
   Share share_;
-  std::vector<at::Tensor> tensors_;                 // For each of `shared`.
-  std::unordered_map<const void*, size_t> shards_;  // The first of each identity.
-  std::vector<uint64_t> places_;  // Where its bytes begin, all one behind the other.
+  std::vector<at::Tensor> tensors_;  // For each of `shared`.
+  std::vector<uint64_t> places_;     // Where its bytes begin, all one behind the other.
   uint64_t bytes_ = 0;
 };
 

@@ -56,10 +56,9 @@ class ShardSearch {
 
  private:
   void add(const Shard& shard, const at::Tensor& live, const std::string& key) {
-    const bool is_itself = live.is_same(shard.tensor) || live.is_alias_of(shard.tensor);
-    if (is_itself) used_.insert(&shard);
-    places_[key] = {shard.global_shape, shard.offsets, shard.replica == 0,
-                    is_itself ? &shard : nullptr};
+    // What an optimizer keeps for it is found as well, and does not count.
+    if (live.is_same(shard.tensor) || live.is_alias_of(shard.tensor)) used_.insert(&shard);
+    places_[key] = {shard.global_shape, shard.offsets, shard.replica == 0};
   }
 
   [[noreturn]] static void refuse_state(const Item& item) {

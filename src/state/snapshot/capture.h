@@ -26,8 +26,6 @@ struct ShardPlace {
   std::vector<int64_t> global_shape;
   std::vector<int64_t> offsets;
   bool is_written = true;  ///< Not if another rank writes the same part.
-  /// What is equal for tied tensors, also where they are empty; null for others.
-  const void* identity = nullptr;
 };
 
 /// All that a save writes.
