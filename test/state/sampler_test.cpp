@@ -341,6 +341,9 @@ TEST_CASE("Ranks divide an epoch, and another number of ranks goes on with the r
         seen.insert(seen.end(), batch->begin(), batch->end());
         sampler.advance(batch->size());
       }
+      for (const ResumableSampler& sampler : samplers) {
+        CHECK(sampler.position() == samplers[0].position());
+      }
     }
     for (ResumableSampler& sampler : samplers) sampler.next(1);  // Fetched, and not trained on.
     return samplers[0].state_dict();

@@ -52,6 +52,8 @@ struct ResumableSampler::Shared {
     size_t begin = 0;    // Examples that were trained on before the ranks divided the rest.
     size_t trained = 0;  // Of the rest, by this rank.
     size_t drawn = 0;    // By this rank, given to the DataLoader; never less than trained.
+    // Whether a batch was smaller than asked for: other ranks may then train on one example more.
+    bool is_last_step = false;
     Reset at_reset = Reset::kContinueOrNextEpoch;
   };
 
@@ -73,10 +75,15 @@ struct ResumableSampler::Shared {
   void go_to(size_t position) {
     place.begin = position;
     place.trained = place.drawn = 0;
+    place.is_last_step = false;
   }
 
-  // Returns how many examples all ranks together have trained on.
-  size_t position() const { return std::min(place.size, place.begin + place.trained * world_size); }
+  // Returns how many examples all ranks together have trained on: the same number on all ranks,
+  // after each step.
+  size_t position() const {
+    if (place.is_last_step && place.trained == share()) return place.size;
+    return std::min(place.size, place.begin + place.trained * world_size);
+  }
 
   // Returns how many of what was left this rank has to train on.
   size_t share() const {
@@ -229,6 +236,7 @@ torch::optional<std::vector<size_t>> ResumableSampler::next(size_t batch_size) {
   if (batch_size == 0) misused("next", "a batch must have at least one example");
   const std::lock_guard<std::mutex> hold(shared_->mutex);
   const size_t count = std::min(batch_size, shared_->share() - shared_->place.drawn);
+  if (count < batch_size) shared_->place.is_last_step = true;
   if (count == 0) return {};
   return shared_->draw(count);
 }
