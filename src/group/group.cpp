@@ -23,6 +23,8 @@
 #include <cmath>
 #include <thread>
 
+#include <unistd.h>
+
 namespace checkpoint::group {
 namespace {
 
@@ -30,7 +32,9 @@ constexpr Group::Seconds kFirstPause(0.0002);
 constexpr Group::Seconds kLongestPause(0.01);
 constexpr Group::Seconds kPauseOfEachRank(0.0001);  // So that many ranks do not overrun one store.
 constexpr Group::Seconds kUntilSeen(60);            // NFS may show a new file this late.
+constexpr Group::Seconds kFarewell(10);
 constexpr char kFailed[] = "failed";
+constexpr char kDone[] = "done";
 
 template <typename Call>
 auto ask(const Call& call) {
@@ -84,7 +88,47 @@ Group::Group(std::shared_ptr<Coordinator> coordinator, Seconds timeout)
       timeout_(timeout),
       rank_(coordinator_ ? coordinator_->rank() : 0),
       size_(coordinator_ ? coordinator_->size() : 1),
-      manager_(coordinator_ ? coordinator_->count_manager() : 0) {}
+      manager_(coordinator_ ? coordinator_->count_manager() : 0),
+      process_(static_cast<int>(::getpid())),
+      is_gone_(static_cast<size_t>(size_)) {}
+
+Group::~Group() {
+  if (!leads() || is_alone() || meetings_ == 0 || !is_own_process()) return;
+  try {
+    wait_until_heard();
+  } catch (const std::exception&) {
+    // The coordinator has failed: the others cannot hear anything any more.
+  }
+}
+
+bool Group::is_own_process() const { return process_ == static_cast<int>(::getpid()); }
+
+void Group::tell_done(int64_t meeting) noexcept {
+  if (!is_own_process()) return;
+  try {
+    put(of_rank(kDone, rank_), std::to_string(meeting));
+  } catch (const std::exception&) {
+    // Rank 0 has ended, or waits for a while.
+  }
+}
+
+bool Group::is_done(int rank) {
+  return is_gone_[static_cast<size_t>(rank)] ||
+         try_get(of_rank(kDone, rank)) == std::to_string(meetings_ - 1);
+}
+
+void Group::wait_until_heard() {
+  int next = 1;
+  const bool all = wait_until(
+      [&] {
+        while (next < size_ && is_done(next)) ++next;
+        return next == size_;
+      },
+      std::min(timeout_, kFarewell));
+  if (!all) return;
+  for (int rank = 1; rank < size_; ++rank) erase(of_rank(kDone, rank));
+  for (const auto& one : old_keys_) erase(one.second);
+}
 
 void Group::join() {
   if (is_alone() || !run_.empty()) return;
@@ -225,6 +269,10 @@ Meeting::Meeting(Group& group, std::string what, int64_t number)
   if (group_.leads()) group_.old_keys_.emplace_back(number_, key(kFailed));
 }
 
+Meeting::~Meeting() {
+  if (!group_.leads()) group_.tell_done(number_);
+}
+
 std::string Meeting::key(const std::string& topic) const {
   return std::to_string(number_) + '/' + topic;
 }
@@ -316,6 +364,7 @@ void Meeting::throw_if_failed() {
 }
 
 void Meeting::throw_absent(const std::vector<int>& ranks) {
+  for (const int rank : ranks) group_.is_gone_[static_cast<size_t>(rank)] = true;
   throw LostTouch(
       ErrorCode::kTimeout,
       list_of(ranks) + " of " + std::to_string(group_.size()) +

@@ -28,6 +28,12 @@ class Group {
 
   /// `coordinator` may be null. No wait takes longer than `timeout`.
   Group(std::shared_ptr<Coordinator> coordinator, Seconds timeout);
+  /// Rank 0 waits until the others have heard what it has said last: its process may serve the
+  /// coordinator, and may end after this. Waits no longer than 10 s, and not for ranks that are
+  /// known to be gone.
+  ~Group();
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
 
   int rank() const { return rank_; }
   int size() const { return size_; }
@@ -63,6 +69,11 @@ class Group {
   bool wait_until(const std::function<bool()>& done, Seconds longest) const;
   bool wait_until(const std::function<bool()>& done) const { return wait_until(done, timeout_); }
   std::string after_timeout() const;
+  // What another rank tells rank 0 when it needs nothing more of a meeting.
+  void tell_done(int64_t meeting) noexcept;
+  bool is_done(int rank);
+  void wait_until_heard();
+  bool is_own_process() const;
 
   const std::shared_ptr<Coordinator> coordinator_;
   const Seconds timeout_;
@@ -71,6 +82,8 @@ class Group {
   const int manager_;
   std::string run_;  // Empty until all ranks have met.
   int64_t meetings_ = 0;
+  const int process_;          // A forked child must not use its parent's coordinator.
+  std::vector<bool> is_gone_;  // The ranks that did not come, as rank 0 knows.
   // What the leader erases when all ranks have reached a later meeting, and the meeting's number.
   std::vector<std::pair<int64_t, std::string>> old_keys_;
 };
@@ -84,6 +97,9 @@ class Group {
 class Meeting {
  public:
   Meeting(Group& group, std::string what, int64_t number);
+  ~Meeting();
+  Meeting(const Meeting&) = delete;
+  Meeting& operator=(const Meeting&) = delete;
 
   const Group& group() const { return group_; }
   /// Says more exactly what this is: "the save of 'epoch0005'".

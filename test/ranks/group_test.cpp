@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
+#include <thread>
 
 using namespace checkpoint;
 using group::Failure;
@@ -34,7 +35,7 @@ TEST_CASE("A process alone meets itself, and says nothing") {
   CHECK(meeting->agree("planned", Failure{0, ErrorCode::kIo, "disk"})->message == "disk");
 }
 
-TEST_CASE("Ranks announce, gather and agree, and leave no keys but those of the last meeting") {
+TEST_CASE("Ranks announce, gather and agree, and leave no keys") {
   const int size = GENERATE(2, 3, 8);
   const auto keys = std::make_shared<test::SharedKeys>();
   const auto all = coordinators(size, keys);
@@ -55,8 +56,47 @@ TEST_CASE("Ranks announce, gather and agree, and leave no keys but those of the 
   CHECK(heard == std::vector<std::string>(static_cast<size_t>(size), "e2"));
   REQUIRE(gathered.size() == static_cast<size_t>(size));
   CHECK(gathered.back() == "by " + std::to_string(size - 1));
-  // The last meeting's: the name and the verdict.
-  CHECK(keys->keys().size() == 2);
+  CHECK(keys->keys() == std::vector<std::string>());
+}
+
+// Rank 0 may serve the coordinator, and end when it has said the last thing.
+TEST_CASE("Rank 0 stays until the others have heard it, but not for a rank that is gone") {
+  const auto all = coordinators(3);
+  std::atomic<bool> served{true};
+  for (const auto& coordinator : all) {
+    coordinator->before = [&] {
+      if (!served) throw std::runtime_error("nobody serves");
+    };
+  }
+  const bool is_last_gone = GENERATE(false, true);
+  const auto errors = run_ranks(3, [&](int rank) {
+    {
+      Group group(all[static_cast<size_t>(rank)], is_last_gone ? kShort : kLong);
+      const auto meeting = group.meet("the last save");
+      if (rank == 2 && is_last_gone) return;
+      if (!group.leads()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      const auto work = [&] {
+        if (group.leads()) meeting->gather("wrote", "");
+        if (group.leads()) meeting->announce("committed", "");
+        if (!group.leads()) meeting->gather("wrote", "");
+        if (!group.leads()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        if (!group.leads()) meeting->hear("committed");
+      };
+      try {
+        work();
+      } catch (const std::exception& error) {
+        meeting->fail(error);
+        throw;
+      }
+    }
+    if (rank == 0) served = false;
+  });
+  if (is_last_gone) {
+    CHECK(errors[0].find("rank 2 of 3 has not reached") != std::string::npos);
+    CHECK(errors[1].find("rank 2 of 3 has not reached") != std::string::npos);
+  } else {
+    CHECK(errors == no_errors(3));
+  }
 }
 
 TEST_CASE("What a dead run has left is not taken for an answer") {
