@@ -241,7 +241,7 @@ TEST_CASE("The methods of a hostile archive are not there in what a load is give
   std::stringstream stream;
   module.save(stream);
   const MemorySource source(stream.str());
-  const format::DecodedArchive archive = format::read_archive(source);
+  format::DecodedArchive archive = format::read_archive(source);
 
   struct Reader {
     void save(OutputArchive& to) const { to.write("x", c10::IValue(number)); }

@@ -25,9 +25,8 @@ void restore_as_from_cuda(const Saved& file, State& state, const RestoreOptions&
   for (store::TensorEntry& tensor : table.tensors) {
     if (tensor.key.rfind("model.", 0) == 0) tensor.device = "cuda:1";
   }
-  const store::File& archive = checkpoint.file("checkpoint.pt");
-  state::restore(state, checkpoint.manifest, table, checkpoint.contents(),
-                 format::read_archive(archive), options);
+  format::DecodedArchive archive = format::read_archive(checkpoint.file("checkpoint.pt"));
+  state::restore(state, checkpoint.manifest, table, checkpoint.contents(), archive, options);
 }
 
 }  // namespace
