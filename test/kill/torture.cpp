@@ -7,12 +7,13 @@
 // The children are forked off before LibTorch has done anything, so that a cycle takes
 // milliseconds.
 
+#include "kill/children.h"
+
 #include <checkpoint/checkpoint.h>
 
 #include <spdlog/spdlog.h>
 #include <torch/torch.h>
 
-#include <dirent.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -30,7 +31,6 @@
 #include <new>
 #include <random>
 #include <set>
-#include <stdexcept>
 #include <string>
 
 namespace {
@@ -38,6 +38,10 @@ namespace {
 namespace fs = std::filesystem;
 using checkpoint::CheckpointManager;
 using checkpoint::CheckpointManagerOptions;
+using kill_test::fail;
+using kill_test::hidden_in;
+using kill_test::in_child;
+using kill_test::must_end_well;
 
 constexpr int64_t kEpochs = 60;
 constexpr int64_t kPinned = 5;  // The epoch whose checkpoint is pinned.
@@ -49,8 +53,6 @@ struct Shared {
   std::atomic<bool> pinned;           // Whether a pin of kPinned has returned.
   uint64_t whole[kEpochs];            // The training's state after each epoch, never killed.
 };
-
-[[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
 
 struct Training {
   Training() : model(8, 8), optimizer(model->parameters(), torch::optim::AdamOptions(0.01)) {
@@ -107,41 +109,6 @@ void train(const std::string& directory, Shared& shared,
       shared.pinned = true;
     }
   }
-}
-
-// Runs in a child; what it throws ends it with status 1.
-pid_t in_child(const std::function<void()>& work) {
-  std::fflush(nullptr);
-  const pid_t child = ::fork();
-  if (child != 0) return child;
-  try {
-    work();
-    std::fflush(nullptr);
-    ::_exit(0);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "child: %s\n", error.what());
-  }
-  ::_exit(1);
-}
-
-void must_end_well(pid_t child, const char* what) {
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  if (status != 0) fail(std::string(what) + " ended with status " + std::to_string(status));
-}
-
-std::string hidden_in(const std::string& directory) {
-  std::string found;
-  if (DIR* entries = ::opendir(directory.c_str())) {
-    while (const dirent* entry = ::readdir(entries)) {
-      const std::string name = entry->d_name;
-      for (const char* start : {".staging-", ".retiring-", ".retired-"}) {
-        if (name.rfind(start, 0) == 0) found = name;
-      }
-    }
-    ::closedir(entries);
-  }
-  return found;
 }
 
 // What a killed training left. In a child: this uses LibTorch.
