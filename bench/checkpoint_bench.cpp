@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "memory.h"
+#include "ranks.h"
 #include "raw.h"
 #include "report.h"
 #include "training.h"
@@ -40,6 +41,8 @@ struct Options {
   int64_t rounds = 5;
   std::string dir = ".";
   std::string json;
+  int ranks = 0;      // 0: one process.
+  int64_t empty = 0;  // The most ranks of an empty save.
   std::string child;  // What a fresh process measures.
   std::string input;  // The file or directory for it.
 
@@ -93,25 +96,37 @@ double measure_in_child(const Options& options, const std::string& child,
   throw std::runtime_error("the process that measures " + child + " failed");
 }
 
+// A folder that is removed at the end.
+class Folder {
+ public:
+  explicit Folder(const std::string& dir)
+      : path_((std::filesystem::absolute(dir) / ("checkpoint-bench-" + std::to_string(::getpid())))
+                  .string()) {
+    std::filesystem::create_directories(path_);
+  }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  const std::string path_;
+};
+
 // Runs all rounds of measurements, and keeps what they share.
 class Bench {
  public:
   explicit Bench(const Options& options)
       : options_(options),
-        root_((std::filesystem::absolute(options.dir) /
-               ("checkpoint-bench-" + std::to_string(::getpid())))
-                  .string()),
+        folder_(options.dir),
         training_(options.bytes(), options.tensors),
         from_(training_.bytes()),
         to_(training_.bytes()) {
-    std::filesystem::create_directories(root_);
     training_.fill_optimizer_state();
   }
-  ~Bench() {
-    std::error_code ignored;
-    std::filesystem::remove_all(root_, ignored);
-  }
-
   void run() {
     for (int64_t round = 0; round < options_.rounds; ++round) {
       std::fprintf(stderr, "round %d of %d\n", static_cast<int>(round + 1),
@@ -132,7 +147,7 @@ class Bench {
   double bytes() const { return static_cast<double>(training_.bytes()); }
 
  private:
-  std::string path(const std::string& name) const { return root_ + '/' + name; }
+  std::string path(const std::string& name) const { return folder_.path() + '/' + name; }
   void remove(const std::string& name) { std::filesystem::remove_all(path(name)); }
   void add(const std::string& name, double time) { report_.add(name, time, "s", bytes()); }
 
@@ -306,7 +321,7 @@ class Bench {
   static constexpr size_t kManyBytes = 3 * 64 * sizeof(float);  // An 8 x 8 matrix and its state.
 
   const Options options_;
-  const std::string root_;
+  const Folder folder_;
   Training training_;
   WarmMemory from_;
   WarmMemory to_;
@@ -341,8 +356,26 @@ void add_aims(Report& report) {
   report.aim("not_due_ns", "save_if_due, nothing due", "", kAtMost, 200);
 }
 
+int run_ranks(const Options& options) {
+  const Folder folder(options.dir);
+  Report report;
+  if (options.ranks > 0) {
+    bench::measure_ranks(
+        {options.ranks, options.bytes(), options.tensors, options.rounds, folder.path()}, report);
+  }
+  if (options.empty > 0) {
+    bench::measure_empty_saves(options.empty, options.rounds, folder.path(), report);
+  }
+  std::printf("%d ranks, %.3f GB, LibTorch %s, %d cores, %d rounds\n", options.ranks,
+              options.size_gb, TORCH_VERSION, static_cast<int>(bench::cores()),
+              static_cast<int>(options.rounds));
+  report.print();
+  return 0;
+}
+
 int run(const Options& options) {
   if (!options.child.empty()) return run_child(options);
+  if (options.ranks > 0 || options.empty > 0) return run_ranks(options);
   Bench bench(options);
   bench.run();
   add_aims(bench.report());
@@ -376,6 +409,10 @@ int main(int argc, char** argv) {
   app.add_option("--dir", options.dir, "Where to write; removed afterwards")
       ->check(CLI::ExistingDirectory);
   app.add_option("--json", options.json, "A file for the figures");
+  app.add_option("--ranks", options.ranks, "Only: so many processes with one checkpoint")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--empty-saves", options.empty, "Only: saves of nothing, by up to so many ranks")
+      ->check(CLI::PositiveNumber);
   app.add_option("--child", options.child)->group("");
   app.add_option("--input", options.input)->group("");
   CLI11_PARSE(app, argc, argv);
