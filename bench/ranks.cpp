@@ -371,11 +371,11 @@ void measure_empty_saves(int64_t most, int64_t rounds, const std::string& root, 
     for (const bool tcp : {false, true}) {
       const std::string name = std::string(tcp ? "TCPStore" : "HashStore") + ", " +
                                std::to_string(ranks) + (ranks == 1 ? " rank" : " ranks");
-      std::fprintf(stderr, "empty save: %s\n", name.c_str());
       try {
         const auto stores = tcp ? tcp_stores(ranks) : hash_stores(ranks);
         for (const double time : empty_saves(stores, rounds, root + "/empty-" + name)) {
           report.add("empty save, " + name, time);
+          std::fprintf(stderr, "%s: %.4f s\n", name.c_str(), time);
         }
       } catch (const std::exception& error) {
         std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());

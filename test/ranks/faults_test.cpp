@@ -4,9 +4,11 @@
 #include "manager/manager_access.h"
 #include "ranks/ranks.h"
 #include "support/catch.h"
+#include "support/error_of.h"
 #include "support/faulty_file_system.h"
 #include "support/memory_file_system.h"
 #include "support/sanitized.h"
+#include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
 
@@ -19,6 +21,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace checkpoint;
@@ -30,14 +33,16 @@ namespace {
 
 constexpr char kRuns[] = "/runs";
 constexpr std::chrono::milliseconds kImpatient(test::kSanitized ? 300 : 80);
-// Only every fourth call under sanitizers, which take many times as long.
-constexpr int kStep = test::kSanitized ? 4 : 1;
+// Only every eighth call under sanitizers, which take many times as long.
+constexpr int kStep = test::kSanitized ? 8 : 1;
 
 // One rank's part of a training: all of one value.
 struct Live {
-  explicit Live(int64_t start) : own(start) {
+  Live(int64_t start, int rank, int size) : own(start) {
     for (int i = 0; i < 4; ++i) tensors.push_back(torch::full({8}, start, torch::kDouble));
     for (int i = 0; i < 4; ++i) state.add("tensor" + std::to_string(i), tensors[i]);
+    tensors.push_back(torch::full({3}, start, torch::kDouble));
+    state.add("part", tensors.back()).shard({{3 * size}, {3 * rank}, tensors.back()});
     state.add("own", own, PerRank()).rng(false);
   }
   void set(int64_t value) {
@@ -47,7 +52,7 @@ struct Live {
   // The value that all of it has; -2 if it is a mixture.
   int64_t all() const {
     for (const torch::Tensor& tensor : tensors) {
-      if (!torch::equal(tensor, torch::full({8}, own, torch::kDouble))) return -2;
+      if (!torch::equal(tensor, torch::full_like(tensor, own))) return -2;
     }
     return own;
   }
@@ -66,6 +71,7 @@ struct Trouble {
   int call = 0;
   bool dies = false;
   bool machine = false;  // Then the machine stops, too.
+  int error = EIO;       // What a call that fails says.
 
   std::string text() const {
     return "rank " + std::to_string(rank) +
@@ -86,7 +92,7 @@ class World {
       if (is_it && trouble.where == Where::kFiles) {
         files_.back()->arm(
             trouble.call,
-            {trouble.dies ? test::Fault::Kind::kStop : test::Fault::Kind::kError, EIO});
+            {trouble.dies ? test::Fault::Kind::kStop : test::Fault::Kind::kError, trouble.error});
       } else {
         files_.back()->arm(-1, {test::Fault::Kind::kError});
       }
@@ -157,7 +163,7 @@ std::string try_one(const MemoryFileSystem& before, int size, const Operation& o
                     const Trouble& trouble) {
   MemoryFileSystem memory(before);
   std::vector<std::unique_ptr<Live>> lives;
-  for (int rank = 0; rank < size; ++rank) lives.push_back(std::make_unique<Live>(-1));
+  for (int rank = 0; rank < size; ++rank) lives.push_back(std::make_unique<Live>(-1, rank, size));
   std::vector<std::string> errors;
   {
     World world(memory, size, trouble);
@@ -193,7 +199,7 @@ std::string try_one(const MemoryFileSystem& before, int size, const Operation& o
 
   // All start again.
   std::vector<std::unique_ptr<Live>> again;
-  for (int rank = 0; rank < size; ++rank) again.push_back(std::make_unique<Live>(-1));
+  for (int rank = 0; rank < size; ++rank) again.push_back(std::make_unique<Live>(-1, rank, size));
   World world(after, size, {});
   const auto restarted =
       world.run(false, std::chrono::minutes(1), [&](CheckpointManager& manager, int rank) {
@@ -225,8 +231,8 @@ MemoryFileSystem with_first_checkpoint(int size) {
   MemoryFileSystem memory;
   World world(memory, size, {});
   const auto errors =
-      world.run(false, std::chrono::minutes(1), [&](CheckpointManager& manager, int) {
-        Live live(1);
+      world.run(false, std::chrono::minutes(1), [&](CheckpointManager& manager, int rank) {
+        Live live(1, rank, size);
         manager.save(live.state, {1});
       });
   REQUIRE(errors == test::no_errors(size));
@@ -245,11 +251,11 @@ TEST_CASE("Each call of each rank fails, or is its last", "[ranks-matrix]") {
     // How many calls there are. Polls may add a few.
     MemoryFileSystem memory(before);
     World counted(memory, size, {});
-    REQUIRE(
-        counted.run(operation.async, std::chrono::minutes(1), [&](CheckpointManager& manager, int) {
-          Live live(-1);
-          act(manager, live, operation);
-        }) == test::no_errors(size));
+    REQUIRE(counted.run(operation.async, std::chrono::minutes(1),
+                        [&](CheckpointManager& manager, int rank) {
+                          Live live(-1, rank, size);
+                          act(manager, live, operation);
+                        }) == test::no_errors(size));
     int states = 0;
     const auto try_all = [&](int rank, Where where, int calls) {
       for (int call = 0; call < calls; call += kStep) {
@@ -275,4 +281,83 @@ TEST_CASE("Each call of each rank fails, or is its last", "[ranks-matrix]") {
     }
     std::printf("%6d rank fault states: %s of %d ranks\n", states, operation.name, size);
   }
+}
+
+TEST_CASE("A disk that is full for one rank alone is no space for all") {
+  torch::set_num_threads(1);
+  const int full = GENERATE(0, 1);
+  const MemoryFileSystem before = with_first_checkpoint(2);
+  int refused = 0;
+  for (int call = 0; call < 60; call += 2) {
+    MemoryFileSystem memory(before);
+    World world(memory, 2, {full, Where::kFiles, call, false, false, ENOSPC});
+    const auto errors =
+        world.run(false, std::chrono::minutes(1), [&](CheckpointManager& manager, int rank) {
+          Live live(2, rank, 2);
+          std::string error;
+          try {
+            manager.save(live.state, {2});
+          } catch (const Error& failure) {
+            error = std::string(to_string(failure.code())) + ": " + failure.what();
+          }
+          manager.save(live.state, {3});
+          if (!error.empty()) throw std::runtime_error(error);
+        });
+    CAPTURE(call, errors);
+    CHECK(errors[0].empty() == errors[1].empty());
+    if (errors[0].empty()) continue;
+    CHECK(errors[0].substr(0, 25) == errors[1].substr(0, 25));  // Their codes, at least.
+    if (contains(errors[0], "no_space: ")) ++refused;
+  }
+  CHECK(refused > 1);
+}
+
+TEST_CASE("A slow store makes a save slow, and no more") {
+  MemoryFileSystem memory;
+  const auto all = test::coordinators(3);
+  for (const auto& coordinator : all) {
+    coordinator->before = [] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+  }
+  const auto errors = test::run_ranks(3, [&](int rank) {
+    CheckpointManager manager = internal::ManagerAccess::open(
+        memory, kRuns,
+        CheckpointManagerOptions().coordinator(all[static_cast<size_t>(rank)]).async(true));
+    Live live(1, rank, 3);
+    manager.save(live.state, {1});
+    manager.save(live.state, {2});
+    manager.wait();
+    live.set(-1);
+    manager.restore_latest(live.state);
+    if (live.all() != 1) throw std::runtime_error("restored something else");
+  });
+  CHECK(errors == test::no_errors(3));
+}
+
+TEST_CASE("A second job on the directory is kept out, on all its ranks") {
+  const test::TemporaryDirectory root;
+  const auto first = test::coordinators(2);
+  const auto second = test::coordinators(2);
+  const auto errors = test::run_ranks(2, [&](int rank) {
+    const auto place = static_cast<size_t>(rank);
+    const auto options = [](const std::shared_ptr<Coordinator>& coordinator) {
+      return CheckpointManagerOptions().coordinator(coordinator).timeout(std::chrono::minutes(1));
+    };
+    CheckpointManager one(root.path(), options(first[place]));
+    Live live(1, rank, 2);
+    one.save(live.state, {1});
+    std::string refused;
+    {
+      CheckpointManager two(root.path(), options(second[place]));
+      try {
+        two.save(live.state, {2});
+      } catch (const Error& error) {
+        refused = std::string(to_string(error.code())) + ": " + error.what();
+      }
+    }
+    one.save(live.state, {3});
+    throw std::runtime_error(refused);
+  });
+  for (const std::string& error : errors) CHECK(contains(error, "locked: "));
+  CHECK(contains(errors[1], "rank 0: "));
+  CHECK(CheckpointManager(root.path()).list().size() == 2);
 }

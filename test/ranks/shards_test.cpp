@@ -137,7 +137,7 @@ Parts make_parts(const Wholes& wholes, int size) {
   return parts;
 }
 
-CheckpointManagerOptions options(const std::shared_ptr<Coordinator>& coordinator) {
+CheckpointManagerOptions patient(const std::shared_ptr<Coordinator>& coordinator) {
   return CheckpointManagerOptions().coordinator(coordinator).timeout(std::chrono::minutes(1));
 }
 
@@ -146,7 +146,7 @@ std::vector<std::string> on_ranks(const std::string& root, int size,
                                   const std::function<void(CheckpointManagerOptions&)>& set = {}) {
   const auto all = coordinators(size);
   return run_ranks(size, [&](int rank) {
-    CheckpointManagerOptions chosen = options(all[static_cast<size_t>(rank)]);
+    CheckpointManagerOptions chosen = patient(all[static_cast<size_t>(rank)]);
     if (set) set(chosen);
     CheckpointManager manager(root, chosen);
     work(rank, manager);
