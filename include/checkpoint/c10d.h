@@ -8,6 +8,7 @@
 
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -38,8 +39,8 @@ class C10dCoordinator final : public Coordinator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   void put(const std::string& key, const std::string& value) override {
-    std::vector<uint8_t> bytes = {kFirstByte};
-    bytes.insert(bytes.end(), value.begin(), value.end());
+    std::vector<uint8_t> bytes(value.size() + 1, kFirstByte);
+    std::copy(value.begin(), value.end(), bytes.begin() + 1);
     store_->set(key, bytes);
   }
   std::optional<std::string> try_get(const std::string& key) override {

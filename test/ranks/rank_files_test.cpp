@@ -32,8 +32,8 @@ using test::run_ranks;
 
 namespace {
 
-CheckpointManagerOptions options(const std::shared_ptr<Coordinator>& coordinator,
-                                 Format format = Format::kArchive) {
+CheckpointManagerOptions formatted(const std::shared_ptr<Coordinator>& coordinator,
+                                   Format format = Format::kArchive) {
   return CheckpointManagerOptions().name("e{epoch}").format(format).coordinator(coordinator);
 }
 
@@ -52,7 +52,7 @@ class TwoRanks {
       int64_t own = rank;
       State state;
       state.add("large", large).add("small", small).add("own", own, PerRank()).rng(false);
-      CheckpointManager(root_.path(), options(all[static_cast<size_t>(rank)])).save(state, {1});
+      CheckpointManager(root_.path(), formatted(all[static_cast<size_t>(rank)])).save(state, {1});
     });
     REQUIRE(errors == no_errors(2));
     checkpoint_ = store::open_checkpoint(store::posix_file_system(), root_ / "e1", Verify::kBefore);
@@ -97,7 +97,7 @@ TEST_CASE("Items of every kind come back from the files of several ranks") {
   const auto errors = run_ranks(saving, [&](int rank) {
     State state = worlds[static_cast<size_t>(rank)]->state(kPlateau);
     state.rng(false);
-    CheckpointManager(root.path(), options(savers[static_cast<size_t>(rank)], format))
+    CheckpointManager(root.path(), formatted(savers[static_cast<size_t>(rank)], format))
         .save(state, {1});
   });
   REQUIRE(errors == no_errors(saving));
@@ -108,7 +108,7 @@ TEST_CASE("Items of every kind come back from the files of several ranks") {
   CHECK(run_ranks(restoring, [&](int rank) {
           State state = worlds[static_cast<size_t>(rank)]->state(kPlateau);
           state.rng(false);
-          CheckpointManager(root.path(), options(restorers[static_cast<size_t>(rank)]))
+          CheckpointManager(root.path(), formatted(restorers[static_cast<size_t>(rank)]))
               .restore(state, "e1", RestoreOptions().restore_modes(true));
         }) == no_errors(restoring));
   for (const auto& world : worlds) {
