@@ -23,8 +23,8 @@ namespace {
 
 constexpr int kRanks = 3;
 
-// Debian's LibTorch 2.14 has no libuv and nevertheless takes it for the default; 1.13 does not have the
-// option.
+// Debian's LibTorch 2.14 has no libuv and nevertheless takes it for the default; 1.13 does not have
+// the option.
 template <typename Options>
 auto do_without_libuv(Options& options, int) -> decltype(options.useLibuv, void()) {
   options.useLibuv = false;
@@ -97,4 +97,17 @@ TEST_CASE("Ranks meet over every store of c10d") {
 TEST_CASE("A c10d coordinator needs a store and a rank below the size") {
   CHECK_THROWS_AS(c10d_coordinator(Store(), 0, 1), Error);
   CHECK_THROWS_AS(c10d_coordinator(c10::make_intrusive<c10d::HashStore>(), 2, 2), Error);
+}
+
+// TCPStore takes 200 ms to answer with an empty value.
+TEST_CASE("A c10d coordinator puts no empty value into the store") {
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  const auto coordinator = c10d_coordinator(store, 0, 2);
+  for (const std::string value : {"", "=", "text"}) {
+    coordinator->put("key", value);
+    CHECK(store->get("key").size() == value.size() + 1);
+    CHECK(coordinator->try_get("key") == value);
+  }
+  coordinator->erase("key");
+  CHECK_FALSE(coordinator->try_get("key"));
 }
