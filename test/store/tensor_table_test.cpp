@@ -57,6 +57,35 @@ TEST_CASE("A table of tensors comes back as it was") {
   CHECK(decode_tensor_table(encode({}), "p").tensors.empty());
 }
 
+TEST_CASE("A table of several ranks comes back as it was") {
+  TensorTable table = example();
+  table.tensors[0].parts = {{"0.pt", 8, 12, std::string(32, 'c'), {0, 0}, {1, 3}},
+                            {"1.pt", 16, 12, std::string(32, 'd'), {1, 0}, {1, 3}}};
+  table.tensors[0].strides = {3, 1};
+  table.tensors[1].rank = 1;
+  table.of_ranks[0].optimizer_parameters["own"] = {{"model.w"}};
+  table.of_ranks[1].eval_modules["critic"] = {"critic.0", "critic.1"};
+  const TensorTable back = decode_tensor_table(encode(table), "p");
+  REQUIRE(back.tensors.size() == 2);
+  REQUIRE(back.tensors[0].parts.size() == 2);
+  CHECK(back.tensors[0].parts[1].file == "1.pt");
+  CHECK(back.tensors[0].parts[1].at == std::vector<int64_t>{1, 0});
+  CHECK(back.tensors[0].parts[1].shape == std::vector<int64_t>{1, 3});
+  CHECK(back.tensors[0].strides == std::vector<int64_t>{3, 1});
+  CHECK(back.tensors[1].rank == 1);
+  CHECK(back.optimizer_parameters == table.optimizer_parameters);
+  REQUIRE(back.of_ranks.size() == 2);
+  CHECK(back.of_ranks.at(0).optimizer_parameters == table.of_ranks[0].optimizer_parameters);
+  CHECK(back.of_ranks.at(1).eval_modules == table.of_ranks[1].eval_modules);
+
+  const std::string text = encode(table);
+  for (const char* bad : {"[-1, {", "[0.5, {", "[{", "[0, 1, {"}) {
+    std::string other = text;
+    other.replace(other.find("[0, {"), 5, bad);
+    CHECK_THROWS_AS(decode_tensor_table(other, "p"), Error);
+  }
+}
+
 TEST_CASE("A table with a tensor that makes no sense is refused") {
   const std::string good = encode(example());
   const auto changed = [&](const std::string& from, const std::string& to) {

@@ -8,8 +8,6 @@
 #include <checkpoint/error.h>
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
 
 namespace checkpoint::store {
 namespace {
@@ -183,13 +181,14 @@ void write_tensor_table(const TensorTable& table, ByteSink& sink) {
   }
   text += "\n],\n" + item_names_text(table);
   if (!table.of_ranks.empty()) {
-    text += ",\n\"of_ranks\": {";
+    // Pairs, and no object: at the depth of a tensor there are only tensors.
+    text += ",\n\"of_ranks\": [";
     separator = "\n";
     for (const auto& [rank, names] : table.of_ranks) {
-      text += separator + ('"' + std::to_string(rank)) + "\": {" + item_names_text(names) + '}';
+      text += separator + ('[' + std::to_string(rank)) + ", {" + item_names_text(names) + "}]";
       separator = ",\n";
     }
-    text += "\n}";
+    text += "\n]";
   }
   text += "\n}\n";
   sink.write(text.data(), text.size());
@@ -201,15 +200,15 @@ std::map<int64_t, ItemNames> decode_of_ranks(const base::JsonFields& fields,
                                              const std::string& path) {
   std::map<int64_t, ItemNames> result;
   if (!fields.has("of_ranks")) return result;
-  for (const auto& entry : fields.object("of_ranks").items()) {
-    int64_t rank = -1;
-    const char* const end = entry.key().data() + entry.key().size();
-    const auto parsed = std::from_chars(entry.key().data(), end, rank);
-    if (parsed.ptr != end || parsed.ec != std::errc() || rank < 0 || !entry.value().is_object()) {
-      throw Error(ErrorCode::kCorrupt, "the field 'of_ranks' has an entry that is not a rank",
-                  path);
+  for (const json& entry : fields.array("of_ranks")) {
+    const bool is_pair = entry.is_array() && entry.size() == 2 && entry[0].is_number_unsigned() &&
+                         entry[1].is_object();
+    if (!is_pair) {
+      throw Error(ErrorCode::kCorrupt,
+                  "the field 'of_ranks' has an entry that is not a rank and its items", path);
     }
-    result[rank] = decode_item_names(base::JsonFields(entry.value(), path), path);
+    result[base::json_count(entry[0], "of_ranks", path)] =
+        decode_item_names(base::JsonFields(entry[1], path), path);
   }
   return result;
 }
