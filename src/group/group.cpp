@@ -359,6 +359,7 @@ void Meeting::fail(const std::exception& error) noexcept {
 }
 
 void Meeting::throw_if_failed() {
+  if (group_.is_alone()) return;
   const std::optional<std::string> failure = group_.try_get(key(kFailed));
   if (failure) throw error_of(decode_failure(*failure));
 }

@@ -115,6 +115,8 @@ class Meeting {
   /// Each rank says whether it has failed, and waits for the others. Returns the failure of the
   /// lowest rank that has failed, if any, on all ranks.
   std::optional<Failure> agree(const std::string& topic, const std::optional<Failure>& own);
+  /// Throws the failure of another rank, if one has told of it.
+  void throw_if_failed();
   /// Tells all ranks that this one has failed. Has no effect if a failure was told before.
   void fail(const std::exception& error) noexcept;
   /// From now on only rank 0 decides how this ends: `fail` on this rank has no effect any more.
@@ -122,8 +124,6 @@ class Meeting {
 
  private:
   std::string key(const std::string& topic) const;
-  std::string wait_for(const std::string& topic);
-  void throw_if_failed();
   [[noreturn]] void throw_absent(const std::vector<int>& ranks);
   void erase_old_keys();
 

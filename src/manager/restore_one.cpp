@@ -103,8 +103,10 @@ RestoreReport restore_rank_files(const Opened& opened, State& state, const Resto
 
 // Waits until this rank sees the checkpoint that rank 0 sees.
 void require_same(const store::Directory& directory, const std::string& name,
-                  const std::string& identity, const group::Group& group) {
+                  const std::string& identity, group::Meeting& meeting) {
+  const group::Group& group = meeting.group();
   const bool seen = group.is_seen([&] {
+    meeting.throw_if_failed();
     const std::optional<store::FoundCheckpoint> found = directory.find(name);
     // Rank 0 has read its manifest. If it cannot be read here, the error comes when it is opened.
     return found && (found->problem || identity_of(found->manifest) == identity);
@@ -201,7 +203,7 @@ Restored restore_one(const store::Directory& directory, const std::string& name,
   };
   Restored restored;
   try {
-    if (!identity.empty()) require_same(directory, name, identity, group);
+    if (!identity.empty()) require_same(directory, name, identity, meeting);
     restored = restore_alone(directory, name, state, options, group, before_writing);
   } catch (const std::exception& error) {
     if (stage == Stage::kAsking) throw;  // Another rank's failure, or it cannot be reached.

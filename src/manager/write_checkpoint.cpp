@@ -178,6 +178,7 @@ class Writing {
   store::Staging join(const std::string& name) const {
     std::optional<store::Staging> staging;
     const bool is_there = group().is_seen([&] {
+      meeting_.throw_if_failed();  // Rank 0 may have removed it again.
       try {
         staging.emplace(directory_, name);
         return true;
