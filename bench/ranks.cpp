@@ -255,8 +255,8 @@ std::vector<c10::intrusive_ptr<c10d::Store>> hash_stores(int64_t ranks) {
 }
 
 template <typename Options>
-auto do_without_libuv(Options& options, int) -> decltype(options.useLibuv, void()) {
-  options.useLibuv = false;  // Debian's LibTorch 2.14 does not have it.
+auto do_without_libuv(Options& options, int) -> decltype(options.useLibUV, void()) {
+  options.useLibUV = false;  // Debian's LibTorch 2.14 does not have it.
 }
 template <typename Options>
 void do_without_libuv(Options&, long) {}

@@ -91,6 +91,7 @@ RestoreReport restore(State& state, const Manifest& manifest, const store::Tenso
     for (const auto& item : live.items) {
       if (item->places_parameters() != modules || !is_chosen(*item, plan.selection())) continue;
       if (is_absent(*item, together)) continue;
+      plan.divide(!item->is_per_rank());
       saved.plan(*item, names);
     }
   }

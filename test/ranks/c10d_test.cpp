@@ -26,8 +26,8 @@ constexpr int kRanks = 3;
 // Debian's LibTorch 2.14 has no libuv and nevertheless takes it for the default; 1.13 does not have
 // the option.
 template <typename Options>
-auto do_without_libuv(Options& options, int) -> decltype(options.useLibuv, void()) {
-  options.useLibuv = false;
+auto do_without_libuv(Options& options, int) -> decltype(options.useLibUV, void()) {
+  options.useLibUV = false;
 }
 template <typename Options>
 void do_without_libuv(Options&, long) {}

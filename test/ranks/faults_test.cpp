@@ -40,8 +40,8 @@ constexpr int kStep = test::kSanitized ? 8 : 1;
 struct Live {
   Live(int64_t start, int rank, int size) : own(start) {
     for (int i = 0; i < 4; ++i) tensors.push_back(torch::full({8}, start, torch::kDouble));
-    for (int i = 0; i < 4; ++i) state.add("tensor" + std::to_string(i), tensors[i]);
     tensors.push_back(torch::full({3}, start, torch::kDouble));
+    for (int i = 0; i < 4; ++i) state.add("tensor" + std::to_string(i), tensors[i]);
     state.add("part", tensors.back()).shard({{3 * size}, {3 * rank}, tensors.back()});
     state.add("own", own, PerRank()).rng(false);
   }
@@ -306,8 +306,11 @@ TEST_CASE("A disk that is full for one rank alone is no space for all") {
     CAPTURE(call, errors);
     CHECK(errors[0].empty() == errors[1].empty());
     if (errors[0].empty()) continue;
-    CHECK(errors[0].substr(0, 25) == errors[1].substr(0, 25));  // Their codes, at least.
-    if (contains(errors[0], "no_space: ")) ++refused;
+    const auto has_no_space = [](const std::string& error) {
+      return contains(error, "no_space: ");
+    };
+    CHECK(has_no_space(errors[0]) == has_no_space(errors[1]));
+    if (has_no_space(errors[0])) ++refused;
   }
   CHECK(refused > 1);
 }

@@ -13,7 +13,9 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
 using namespace checkpoint;
@@ -360,6 +362,42 @@ TEST_CASE("An optimizer whose state is one vector cannot be divided") {
   CheckpointManager manager(root / "runs");
   CHECK(contains(error_of([&] { manager.save(state, {0}); }),
                  "what the optimizer 'optimizer' keeps for a part"));
+}
+
+TEST_CASE("What each rank has for itself is not divided, also for a parameter that is") {
+  const test::TemporaryDirectory root;
+  const auto make = [](int rank) {
+    auto weight =
+        std::make_unique<torch::Tensor>(torch::full({2, 3}, rank + 1.0F, torch::requires_grad()));
+    auto optimizer = std::make_unique<torch::optim::SGD>(
+        std::vector<torch::Tensor>{*weight}, torch::optim::SGDOptions(0.1).momentum(0.9));
+    auto state = std::make_unique<State>();
+    state->add("weight", *weight).add("optimizer", *optimizer, PerRank()).rng(false);
+    state->shard({{4, 3}, {2 * rank, 0}, *weight});
+    return std::make_tuple(std::move(weight), std::move(optimizer), std::move(state));
+  };
+  const auto step = [](torch::Tensor& weight, torch::optim::SGD& optimizer) {
+    optimizer.zero_grad();
+    weight.square().sum().backward();
+    optimizer.step();
+  };
+  std::vector<torch::Tensor> expected(2);
+  REQUIRE(on_ranks(root / "runs", 2, [&](int rank, CheckpointManager& manager) {
+            auto [weight, optimizer, state] = make(rank);
+            step(*weight, *optimizer);
+            manager.save(*state, {0});
+            step(*weight, *optimizer);
+            expected[static_cast<size_t>(rank)] = weight->detach().clone();
+          }) == no_errors(2));
+  REQUIRE(on_ranks(root / "runs", 2, [&](int rank, CheckpointManager& manager) {
+            auto [weight, optimizer, state] = make(rank);
+            weight->set_data(torch::zeros({2, 3}));
+            manager.restore_latest(*state);
+            step(*weight, *optimizer);
+            if (!torch::equal(weight->detach(), expected[static_cast<size_t>(rank)])) {
+              throw std::runtime_error("the next step is another one");
+            }
+          }) == no_errors(2));
 }
 
 TEST_CASE("A whole of other sizes does not fit, and nothing changes") {

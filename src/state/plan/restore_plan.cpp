@@ -155,12 +155,12 @@ const std::vector<Shard>& RestorePlan::no_shards() {
 }
 
 at::IntArrayRef RestorePlan::whole_sizes(const at::Tensor& live) const {
-  const Shard* const shard = shards_.find(live);
+  const Shard* const shard = shard_of(live);
   return shard != nullptr ? at::IntArrayRef(shard->global_shape) : live.sizes();
 }
 
 at::Tensor RestorePlan::own_part(const at::Tensor& placeholder, const at::Tensor& live) const {
-  const Shard* const shard = shards_.find(live);
+  const Shard* const shard = shard_of(live);
   if (shard == nullptr) return placeholder;
   if (placeholder.sizes() != at::IntArrayRef(shard->global_shape)) {
     throw Error(ErrorCode::kIncompatible, whole_differs(*shard, placeholder), source_.name());
@@ -234,8 +234,9 @@ bool RestorePlan::fits(const at::Tensor& live, const at::Tensor& placeholder,
 
 void RestorePlan::restore_in_place(at::Tensor live, const at::Tensor& saved,
                                    const std::string& key) {
-  if (saved.sizes() != whole_sizes(live) && shards_.find(live) != nullptr) {
-    mismatched(key, whole_differs(*shards_.find(live), saved));
+  const Shard* const shard = shard_of(live);
+  if (shard != nullptr && saved.sizes() != at::IntArrayRef(shard->global_shape)) {
+    mismatched(key, whole_differs(*shard, saved));
     return;
   }
   const at::Tensor placeholder = own_part(saved, live);

@@ -105,6 +105,9 @@ class RestorePlan {
   /// requires_grad. map_location may give it memory on another device. The shapes must be equal,
   /// and the dtypes too, except with convert_dtype. A shard takes its part of the saved tensor.
   void restore_in_place(at::Tensor live, const at::Tensor& saved, const std::string& key);
+  /// Sets whether the live tensors that are planned from now on may be shards. Of an item that each
+  /// rank has for itself, all of a tensor is saved, also if it is a part for another item.
+  void divide(bool value) { divides_ = value; }
   /// Returns the sizes that a live tensor has in a checkpoint: of the whole, if it is a shard.
   at::IntArrayRef whole_sizes(const at::Tensor& live) const;
   /// Returns what belongs to this rank of a saved tensor, if its live counterpart is a shard.
@@ -169,6 +172,9 @@ class RestorePlan {
   };
 
   static const std::vector<Shard>& no_shards();
+  const Shard* shard_of(const at::Tensor& live) const {
+    return divides_ ? shards_.find(live) : nullptr;
+  }
   std::string conversion_loss(const at::Tensor& live, const at::Tensor& placeholder) const;
   bool can_be_read(const at::Tensor& saved, const at::Tensor& live, const std::string& key);
   void add_copy(const at::Tensor& to, const at::Tensor& placeholder);
@@ -183,6 +189,7 @@ class RestorePlan {
   const TensorSource& source_;
   const RestoreOptions& options_;
   const Shards shards_;
+  bool divides_ = true;
   Selection selection_;
   RestoreReport report_;
   std::vector<Copy> copies_;
