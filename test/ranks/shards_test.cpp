@@ -4,6 +4,7 @@
 #include "ranks/ranks.h"
 #include "support/catch.h"
 #include "support/error_of.h"
+#include "support/every_kind.h"
 #include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
@@ -351,6 +352,26 @@ TEST_CASE("A shard that contradicts itself, or that nothing holds, is refused") 
   State per_rank;
   per_rank.add("own", own, PerRank()).shard({{4}, {2}, own});
   CHECK(contains(error_of([&] { manager.save(per_rank, {1}); }), "without PerRank()"));
+}
+
+TEST_CASE("An optimizer of one's own cannot be divided, unless it is each rank's own") {
+  const test::TemporaryDirectory root;
+  std::vector<torch::Tensor> weights(2);
+  const auto save = [&](bool per_rank) {
+    return on_ranks(root / "runs", 2, [&](int rank, CheckpointManager& manager) {
+      torch::Tensor& weight = weights[static_cast<size_t>(rank)];
+      weight = torch::ones({4});
+      kinds::HeavyBall optimizer({weight});
+      State state;
+      state.add("weight", weight).rng(false).shard({{8}, {4 * rank}, weight});
+      per_rank ? state.add("own", optimizer, PerRank()) : state.add("own", optimizer);
+      manager.save(state, {per_rank ? 1 : 0});
+    });
+  };
+  for (const std::string& error : save(false)) {
+    CHECK(contains(error, "what the optimizer 'own' keeps for a part of a larger tensor"));
+  }
+  CHECK(save(true) == no_errors(2));
 }
 
 TEST_CASE("An optimizer whose state is one vector cannot be divided") {

@@ -71,6 +71,12 @@ class CustomOptimizerItem final : public Item {
 
   std::vector<at::Tensor> trained() const override { return parameters_of(optimizer_); }
 
+  // Nobody knows which of its tensors belong to which parameter.
+  void visit_states(
+      const std::function<void(const at::Tensor&, const at::Tensor&)>& visit) const override {
+    for (const at::Tensor& parameter : trained()) visit(parameter, at::Tensor());
+  }
+
   std::vector<std::string> unsaved(const Value& live) const override {
     const auto& groups = optimizer_.param_groups();
     const bool has_state =

@@ -70,8 +70,8 @@ class Item {
   virtual std::vector<std::string> eval_modules() const { return {}; }
   /// Returns the tensors that an optimizer trains.
   virtual std::vector<at::Tensor> trained() const { return {}; }
-  /// Visits the tensors that an optimizer keeps for its parameters. `state` is undefined if it
-  /// keeps one tensor over all parameters.
+  /// Visits the tensors that an optimizer keeps for its parameters. `state` is undefined if what it
+  /// keeps for this one is not known, or is one tensor for all.
   virtual void visit_states(
       const std::function<void(const at::Tensor& parameter, const at::Tensor& state)>&) const {}
   /// Returns the live tensors for which the user's own `save` is responsible. It may have written

@@ -27,6 +27,8 @@ class ShardSearch {
       item->visit_states([&](const at::Tensor& parameter, const at::Tensor& state) {
         const Shard* const shard = shards_.find(parameter);
         if (shard == nullptr) return;
+        const bool is_whole = parameter.sizes() == at::IntArrayRef(shard->global_shape);
+        if (is_whole && !state.defined()) return;
         if (!state.defined() || state.sizes() != parameter.sizes()) refuse_state(*item);
         shards_.add_state(parameter, state);
       });
