@@ -77,7 +77,8 @@ class OptimizerItem final : public Item {
       const OptimizerParamState* state = find_state(optimizer_, parameter);
       if (codec_.is_flat()) visit(parameter, at::Tensor());
       if (state == nullptr || codec_.is_flat()) continue;
-      for (const auto& field : codec_.capture_state(*state).dict()) {
+      const Value captured = codec_.capture_state(*state);
+      for (const auto& field : captured.dict()) {
         if (field.second.is_tensor()) visit(parameter, field.second.to_tensor());
       }
     }
