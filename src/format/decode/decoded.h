@@ -102,7 +102,7 @@ at::Tensor load_tensor(const Sources& sources, const DecodedArchive& archive,
 at::Tensor load_tensor(const store::ByteSource& source, const DecodedArchive& archive,
                        const at::Tensor& placeholder);
 
-/// Returns the place of a part in the whole tensor, as a view.
-at::Tensor view_of_part(const at::Tensor& whole, const StoredPart& part);
+/// Returns a part of a whole tensor, as a view: `sizes` elements from `at` on.
+at::Tensor view_of_part(const at::Tensor& whole, at::IntArrayRef at, at::IntArrayRef sizes);
 
 }  // namespace checkpoint::format

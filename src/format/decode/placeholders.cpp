@@ -163,11 +163,10 @@ void swap_bytes(void* data, size_t count, c10::ScalarType dtype) {
   }
 }
 
-at::Tensor view_of_part(const at::Tensor& whole, const StoredPart& part) {
+at::Tensor view_of_part(const at::Tensor& whole, at::IntArrayRef at, at::IntArrayRef sizes) {
   at::Tensor view = whole;
-  for (size_t i = 0; i < part.at.size(); ++i) {
-    const auto dimension = static_cast<int64_t>(i);
-    view = view.narrow(dimension, part.at[i], part.placeholder.size(dimension));
+  for (size_t i = 0; i < at.size(); ++i) {
+    view = view.narrow(static_cast<int64_t>(i), at[i], sizes[i]);
   }
   return view;
 }
@@ -223,7 +222,8 @@ at::Tensor load_tensor(const Sources& sources, const DecodedArchive& archive,
   if (stored->parts != nullptr) {
     const at::NoGradGuard no_grad;
     for (const StoredPart& part : *stored->parts) {
-      view_of_part(tensor, part).copy_(load_tensor(sources, archive, part.placeholder));
+      view_of_part(tensor, part.at, part.placeholder.sizes())
+          .copy_(load_tensor(sources, archive, part.placeholder));
     }
   } else if (tensor.numel() > 0) {
     const uint64_t item_bytes = tensor.element_size();

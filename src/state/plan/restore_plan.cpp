@@ -149,11 +149,6 @@ RestorePlan::RestorePlan(const TensorSource& source, const RestoreOptions& optio
                          const std::vector<Shard>& shards)
     : source_(source), options_(options), shards_(shards), selection_(options) {}
 
-const std::vector<Shard>& RestorePlan::no_shards() {
-  static const std::vector<Shard> kNone;
-  return kNone;
-}
-
 at::IntArrayRef RestorePlan::whole_sizes(const at::Tensor& live) const {
   const Shard* const shard = shard_of(live);
   return shard != nullptr ? at::IntArrayRef(shard->global_shape) : live.sizes();
@@ -313,7 +308,7 @@ void RestorePlan::add_copy(const at::Tensor& to, const at::Tensor& placeholder) 
   if (stored != nullptr && stored->parts != nullptr) {
     const torch::NoGradGuard no_grad;
     for (const format::StoredPart& part : *stored->parts) {
-      add_copy(format::view_of_part(to, part), part.placeholder);
+      add_copy(format::view_of_part(to, part.at, part.placeholder.sizes()), part.placeholder);
     }
     return;
   }

@@ -54,11 +54,7 @@ struct TensorSource {
   /// Returns a part of a saved tensor, as a placeholder or, from memory, as a view.
   at::Tensor part(const at::Tensor& tensor, at::IntArrayRef at, at::IntArrayRef sizes) const {
     if (find(tensor) != nullptr) return archive->part(tensor, at, sizes);
-    at::Tensor view = tensor;
-    for (size_t i = 0; i < at.size(); ++i) {
-      view = view.narrow(static_cast<int64_t>(i), at[i], sizes[i]);
-    }
-    return view;
+    return format::view_of_part(tensor, at, sizes);
   }
   /// Returns the path for errors that concern all files: the first file's. Empty for memory.
   std::string name() const { return files.empty() ? "" : files.front().file->name(); }
@@ -77,7 +73,7 @@ class RestorePlan {
  public:
   /// All must outlive the plan.
   RestorePlan(const TensorSource& source, const RestoreOptions& options,
-              const std::vector<Shard>& shards = no_shards());
+              const std::vector<Shard>& shards = {});
 
   const RestoreOptions& options() const { return options_; }
   /// Returns what the options choose.
@@ -171,7 +167,6 @@ class RestorePlan {
     std::function<void()> undo;
   };
 
-  static const std::vector<Shard>& no_shards();
   const Shard* shard_of(const at::Tensor& live) const {
     return divides_ ? shards_.find(live) : nullptr;
   }

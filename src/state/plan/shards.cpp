@@ -47,7 +47,7 @@ void check_shard(const Shard& shard) {
   if (shard.replica < 0) refuse_shard("the replica is negative", "Count the copies from 0.");
 }
 
-Shards::Shards(const std::vector<Shard>& shards) : shards_(shards) {
+Shards::Shards(const std::vector<Shard>& shards) {
   for (const Shard& shard : shards) {
     by_tensor_.emplace(shard.tensor.unsafeGetTensorImpl(), &shard);
     if (const void* memory = address_of(shard.tensor)) by_memory_.emplace(memory, &shard);
@@ -66,8 +66,8 @@ const Shard* Shards::find(const at::Tensor& live) const {
   return tied != end ? tied->second : nullptr;
 }
 
-void Shards::add_state(const at::Tensor& parameter, const at::Tensor& state) {
-  if (const Shard* shard = find(parameter)) by_tensor_.emplace(state.unsafeGetTensorImpl(), shard);
+void Shards::add(const at::Tensor& tensor, const Shard& like) {
+  by_tensor_.emplace(tensor.unsafeGetTensorImpl(), &like);
 }
 
 }  // namespace checkpoint::state

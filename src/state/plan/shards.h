@@ -20,15 +20,14 @@ class Shards {
  public:
   explicit Shards(const std::vector<Shard>& shards);
 
-  bool empty() const { return shards_.empty(); }
+  bool empty() const { return by_tensor_.empty(); }
   /// Returns the shard of a live tensor, or null. It is that tensor, the same elements of the same
   /// memory, or what was added for it.
   const Shard* find(const at::Tensor& live) const;
-  /// Notes that `state` is divided as `parameter` is, if that is a shard.
-  void add_state(const at::Tensor& parameter, const at::Tensor& state);
+  /// Notes that a tensor, such as an optimizer's state, is divided as a shard is.
+  void add(const at::Tensor& tensor, const Shard& like);
 
  private:
-  const std::vector<Shard>& shards_;
   std::unordered_map<const c10::TensorImpl*, const Shard*> by_tensor_;
   std::unordered_multimap<const void*, const Shard*> by_memory_;
 };

@@ -135,11 +135,6 @@ class Sharing {
   }
 
  private:
-  const ShardPlace* place_of(size_t index) const {
-    const auto found = share_.captured.shards.find(share_.shared[index].key);
-    return found != share_.captured.shards.end() ? &found->second : nullptr;
-  }
-
   bool is_shared(const Key& key) const {
     return share_.captured.per_rank.count(to_string(key)) == 0;
   }
@@ -165,7 +160,7 @@ class Sharing {
     std::vector<std::string> digests(tensors_.size());
     base::parallel_for(tensors_.size(), [&](base::Indices& indices) {
       for (size_t i = 0; indices.next(i);) {
-        if (share_.first[i] != i || place_of(i) != nullptr) continue;
+        if (share_.first[i] != i || shards_[i] != nullptr) continue;
         const at::Tensor& tensor = tensors_[i];
         const at::Tensor host = tensor.device().is_cpu() ? tensor : format::copy_to_host(tensor);
         digests[i] = base::xxh3_128(host.data_ptr(), format::bytes_of(host));
@@ -173,7 +168,7 @@ class Sharing {
     });
     const size_t first_line = share_.layout.size() - tensors_.size();
     for (size_t i = 0; i < tensors_.size(); ++i) {
-      if (place_of(i) != nullptr) continue;
+      if (shards_[i] != nullptr) continue;
       share_.layout[first_line + i] += ", digest " + digests[share_.first[i]];
     }
   }
@@ -192,6 +187,7 @@ class Sharing {
             row.dtype = format::dtype_name(tensor.scalar_type());
             const auto shard = share_.captured.shards.find(row.key);
             const bool is_part = shard != share_.captured.shards.end();
+            shards_.push_back(is_part ? &shard->second : nullptr);
             row.shape = is_part ? shard->second.global_shape : tensor.sizes().vec();
             row.strides = is_part ? format::dense_strides(row.shape, tensor.strides())
                                   : tensor.strides().vec();
@@ -232,7 +228,7 @@ class Sharing {
   // Whether the whole tensor has no elements, so that it has no parts.
   bool is_empty_shard(size_t index) const {
     const std::vector<int64_t>& shape = share_.shared[index].shape;
-    return place_of(index) != nullptr && std::count(shape.begin(), shape.end(), 0) > 0;
+    return shards_[index] != nullptr && std::count(shape.begin(), shape.end(), 0) > 0;
   }
 
   void count(const at::Tensor& tensor) {
@@ -256,7 +252,7 @@ class Sharing {
         if (is_empty_shard(index)) {
           entry = at::empty(share_.shared[index].shape, entry.to_tensor().options());
           share_.pieces.push_back({Piece::Kind::kPart, index, {}, {}});
-        } else if (place_of(first) == nullptr && is_whole(tensors_[first], rows_of(first))) {
+        } else if (shards_[first] == nullptr && is_whole(tensors_[first], rows_of(first))) {
           if (first == index) count(entry.to_tensor());
           share_.pieces.push_back({Piece::Kind::kPart, index, {}, {}});
         } else {
@@ -288,7 +284,7 @@ class Sharing {
     Dict pieces;
     for (size_t i = 0; i < tensors_.size(); ++i) {
       if (share_.first[i] != i) continue;
-      const ShardPlace* const place = place_of(i);
+      const ShardPlace* const place = shards_[i];
       if (place != nullptr) {
         if (place->is_written && tensors_[i].numel() > 0) {
           add_part(pieces, i, tensors_[i], place->offsets);
@@ -336,8 +332,9 @@ class Sharing {
   const Digests digests_;
   const uint64_t smallest_cut_;
   Share share_;
-  std::vector<at::Tensor> tensors_;  // For each of `shared`.
-  std::vector<uint64_t> places_;     // Where its bytes begin, all one behind the other.
+  std::vector<at::Tensor> tensors_;        // For each of `shared`.
+  std::vector<const ShardPlace*> shards_;  // Of those that are parts: where they lie.
+  std::vector<uint64_t> places_;           // Where its bytes begin, all one behind the other.
   uint64_t bytes_ = 0;
 };
 

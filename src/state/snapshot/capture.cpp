@@ -30,7 +30,7 @@ class ShardSearch {
         const bool is_whole = parameter.sizes() == at::IntArrayRef(shard->global_shape);
         if (is_whole && !state.defined()) return;
         if (!state.defined() || state.sizes() != parameter.sizes()) refuse_state(*item);
-        shards_.add_state(parameter, state);
+        shards_.add(state, *shard);
       });
     }
   }
@@ -73,11 +73,10 @@ class ShardSearch {
   }
 
   [[noreturn]] static void refuse_twins(const std::string& key) {
-    throw Error(ErrorCode::kUnsupported,
-                "two tensors have the key '" + key +
-                    "', and a part of a larger tensor is among "
-                    "them",
-                "", 0, "Give them names without dots.");
+    throw Error(
+        ErrorCode::kUnsupported,
+        "two tensors have the key '" + key + "', and a part of a larger tensor is among them", "",
+        0, "Give them names without dots.");
   }
 
   [[noreturn]] static void refuse_unused(const Shard& shard) {
