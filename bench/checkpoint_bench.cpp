@@ -3,6 +3,7 @@
 // both sides alike.
 
 #include "clock.h"
+#include "folder.h"
 #include "memory.h"
 #include "ranks.h"
 #include "raw.h"
@@ -21,10 +22,9 @@
 #include <string>
 #include <vector>
 
-#include <unistd.h>
-
 namespace {
 
+using bench::Folder;
 using bench::PeakMemory;
 using bench::Report;
 using bench::seconds;
@@ -96,32 +96,12 @@ double measure_in_child(const Options& options, const std::string& child,
   throw std::runtime_error("the process that measures " + child + " failed");
 }
 
-// A folder that is removed at the end.
-class Folder {
- public:
-  explicit Folder(const std::string& dir)
-      : path_((std::filesystem::absolute(dir) / ("checkpoint-bench-" + std::to_string(::getpid())))
-                  .string()) {
-    std::filesystem::create_directories(path_);
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  const std::string path_;
-};
-
 // Runs all rounds of measurements, and keeps what they share.
 class Bench {
  public:
   explicit Bench(const Options& options)
       : options_(options),
-        folder_(options.dir),
+        folder_(options.dir, "checkpoint-bench"),
         training_(options.bytes(), options.tensors),
         from_(training_.bytes()),
         to_(training_.bytes()) {
@@ -357,7 +337,7 @@ void add_aims(Report& report) {
 }
 
 int run_ranks(const Options& options) {
-  const Folder folder(options.dir);
+  const Folder folder(options.dir, "checkpoint-bench");
   Report report;
   if (options.ranks > 0) {
     bench::measure_ranks(

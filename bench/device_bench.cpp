@@ -2,6 +2,7 @@
 // restores. Fails without a GPU.
 
 #include "clock.h"
+#include "folder.h"
 #include "raw.h"
 #include "report.h"
 #include "training.h"
@@ -18,10 +19,9 @@
 #include <string>
 #include <vector>
 
-#include <unistd.h>
-
 namespace {
 
+using bench::Folder;
 using bench::Report;
 using bench::seconds;
 using bench::Training;
@@ -77,18 +77,10 @@ class DeviceBench {
  public:
   explicit DeviceBench(const Options& options)
       : options_(options),
-        root_((std::filesystem::absolute(options.dir) /
-               ("device-bench-" + std::to_string(::getpid())))
-                  .string()),
+        folder_(options.dir, "device-bench"),
         training_(options.bytes(), options.tensors, torch::kCUDA) {
-    std::filesystem::create_directories(root_);
     for (int i = 0; i < kWarmSteps; ++i) training_.step();
   }
-  ~DeviceBench() {
-    std::error_code ignored;
-    std::filesystem::remove_all(root_, ignored);
-  }
-
   void run() {
     phase("first asynchronous save", [&] { first_asynchronous_save(); });
     for (int64_t round = 0; round < options_.rounds; ++round) {
@@ -110,7 +102,7 @@ class DeviceBench {
   double bytes() const { return static_cast<double>(training_.bytes()); }
 
  private:
-  std::string path(const std::string& name) const { return root_ + '/' + name; }
+  std::string path(const std::string& name) const { return folder_.path() + '/' + name; }
   void add(const std::string& name, double time) { report_.add(name, time, "s", bytes()); }
 
   // A failure does not stop the other measurements: a machine with a GPU may be available only
@@ -277,7 +269,7 @@ class DeviceBench {
   static constexpr int kStepsAlone = 50;
 
   const Options options_;
-  const std::string root_;
+  const Folder folder_;
   Training training_;
   std::unique_ptr<CheckpointManager> async_;
   Report report_;

@@ -1,6 +1,7 @@
 #include "ranks.h"
 
 #include "clock.h"
+#include "support/tcp_stores.h"
 #include "training.h"
 
 #include <checkpoint/c10d.h>
@@ -8,7 +9,6 @@
 
 #include <torch/torch.h>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -254,29 +254,6 @@ std::vector<c10::intrusive_ptr<c10d::Store>> hash_stores(int64_t ranks) {
   return std::vector<c10::intrusive_ptr<c10d::Store>>(static_cast<size_t>(ranks), store);
 }
 
-template <typename Options>
-auto do_without_libuv(Options& options, int) -> decltype(options.useLibUV, void()) {
-  options.useLibUV = false;  // Debian's LibTorch 2.14 does not have it.
-}
-template <typename Options>
-void do_without_libuv(Options&, long) {}
-
-std::vector<c10::intrusive_ptr<c10d::Store>> tcp_stores(int64_t ranks) {
-  c10d::TCPStoreOptions options;
-  do_without_libuv(options, 0);
-  options.port = 0;
-  options.isServer = true;
-  options.waitWorkers = false;
-  const auto server = c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options);
-  options.port = server->getPort();
-  options.isServer = false;
-  std::vector<c10::intrusive_ptr<c10d::Store>> stores = {server};
-  while (static_cast<int64_t>(stores.size()) < ranks) {
-    stores.push_back(c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options));
-  }
-  return stores;
-}
-
 // Returns the seconds of the slowest rank for each of some saves, after a first one.
 std::vector<double> empty_saves(std::vector<c10::intrusive_ptr<c10d::Store>> stores, int64_t rounds,
                                 const std::string& directory) {
@@ -377,7 +354,7 @@ void measure_empty_saves(int64_t most, int64_t rounds, const std::string& root, 
       const std::string name = std::string(tcp ? "TCPStore" : "HashStore") + ", " +
                                std::to_string(ranks) + (ranks == 1 ? " rank" : " ranks");
       try {
-        const auto stores = tcp ? tcp_stores(ranks) : hash_stores(ranks);
+        const auto stores = tcp ? test::tcp_stores(static_cast<size_t>(ranks)) : hash_stores(ranks);
         for (const double time : empty_saves(stores, rounds, root + "/empty-" + name)) {
           report.add("empty save, " + name, time);
           std::fprintf(stderr, "%s: %.4f s\n", name.c_str(), time);

@@ -1,5 +1,6 @@
 #include "ranks/ranks.h"
 #include "support/catch.h"
+#include "support/tcp_stores.h"
 #include "support/temporary_directory.h"
 
 #include <checkpoint/c10d.h>
@@ -9,7 +10,6 @@
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <functional>
 #include <memory>
@@ -23,32 +23,7 @@ namespace {
 
 constexpr int kRanks = 3;
 
-// Debian's LibTorch 2.14 has no libuv and nevertheless takes it for the default; 1.13 does not have
-// the option.
-template <typename Options>
-auto do_without_libuv(Options& options, int) -> decltype(options.useLibUV, void()) {
-  options.useLibUV = false;
-}
-template <typename Options>
-void do_without_libuv(Options&, long) {}
-
 // The store of each rank.
-std::vector<Store> tcp_stores() {
-  c10d::TCPStoreOptions options;
-  do_without_libuv(options, 0);
-  options.port = 0;
-  options.isServer = true;
-  options.waitWorkers = false;
-  const auto server = c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options);
-  options.port = server->getPort();
-  options.isServer = false;
-  std::vector<Store> stores = {server};
-  while (stores.size() < kRanks) {
-    stores.push_back(c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options));
-  }
-  return stores;
-}
-
 std::vector<Store> file_stores(const std::string& path) {
   std::vector<Store> stores;
   while (stores.size() < kRanks) {
@@ -68,7 +43,7 @@ TEST_CASE("Ranks meet over every store of c10d") {
   const test::TemporaryDirectory root;
   const std::string kind = GENERATE("tcp", "file", "hash");
   CAPTURE(kind);
-  const std::vector<Store> stores = kind == "tcp"    ? tcp_stores()
+  const std::vector<Store> stores = kind == "tcp"    ? test::tcp_stores(kRanks)
                                     : kind == "file" ? file_stores(root / "store")
                                                      : hash_stores();
   std::vector<int64_t> restored(kRanks);

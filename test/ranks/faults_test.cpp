@@ -283,7 +283,7 @@ TEST_CASE("Each call of each rank fails, or is its last", "[ranks-matrix]") {
   }
 }
 
-TEST_CASE("A disk that is full for one rank alone is no space for all") {
+TEST_CASE("A disk that is full for one rank alone fails the save of all") {
   torch::set_num_threads(1);
   const int full = GENERATE(0, 1);
   const MemoryFileSystem before = with_first_checkpoint(2);
