@@ -16,7 +16,6 @@
 #include <torch/torch.h>
 
 #include <signal.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
@@ -25,7 +24,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
-#include <new>
 #include <random>
 #include <string>
 #include <thread>
@@ -38,6 +36,7 @@ namespace fs = std::filesystem;
 using checkpoint::CheckpointManager;
 using checkpoint::CheckpointManagerOptions;
 using kill_test::fail;
+using kill_test::has_ended;
 using kill_test::hidden_in;
 using kill_test::in_child;
 using kill_test::must_end_well;
@@ -53,8 +52,8 @@ constexpr std::chrono::seconds kMost(60);
 
 // What parent and children all see.
 struct Shared {
-  std::atomic<int64_t>
-      acknowledged;  // The newest epoch whose save has returned on some rank; -1: none.
+  // The newest epoch whose save has returned on some rank; -1: none.
+  std::atomic<int64_t> acknowledged;
 };
 
 void raise_to(std::atomic<int64_t>& number, int64_t least) {
@@ -145,11 +144,9 @@ void train(const std::string& directory, int rank, int size, bool async, Shared&
   for (; epoch < kEpochs; ++epoch) {
     training.one_epoch(epoch);
     manager.save_if_due(training.state, {epoch});
-    if (async) {
-      acknowledge();  // The one before: a save waits for it.
-    }
+    if (!async) begun = epoch;
+    acknowledge();  // In asynchronous saves, the one before: a save waits for it.
     begun = epoch;
-    if (!async) acknowledge();
   }
   manager.wait();
   acknowledge();
@@ -203,12 +200,8 @@ class RankTorture {
       : sizes_{ranks, ranks, std::max(ranks / 2, 1), ranks + ranks / 2},
         cycles_(cycles),
         random_(seed),
-        work_(std::move(work)) {
-    void* memory =
-        ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) fail("mmap failed");
-    shared_ = new (memory) Shared();
-  }
+        work_(std::move(work)),
+        shared_(kill_test::make_shared_memory<Shared>()) {}
 
   void run() {
     begin();
@@ -221,7 +214,7 @@ class RankTorture {
            " while saving, " + std::to_string(while_removing_) +
            " while removing; after each the newest acknowledged checkpoint restored bit for bit; " +
            std::to_string(ended_) +
-           " trainings ended as the one never killed; the ranks that lived " + "on took " +
+           " trainings ended as the one never killed; the ranks that lived on took " +
            std::to_string(longest_.count()) + " ms at most";
   }
   std::string where() const { return "kill " + std::to_string(kills_) + ", in " + directory_; }
@@ -234,12 +227,6 @@ class RankTorture {
 
   int below(int limit) { return static_cast<int>(random_() % static_cast<uint32_t>(limit)); }
 
-  static bool has_ended(pid_t child) {
-    siginfo_t info = {};
-    const int asked = ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT);
-    return asked != 0 || info.si_pid != 0;
-  }
-
   // The moment: soon after the start, anywhere, or once a directory comes into being or goes.
   void wait_for_the_moment(pid_t child) {
     const int kind = below(4);
@@ -247,14 +234,7 @@ class RankTorture {
       std::this_thread::sleep_for(std::chrono::milliseconds(below(kind == 0 ? 100 : 1500)));
       return;
     }
-    const char* const wanted = kind == 2 ? ".staging-" : ".retired-";
-    const std::string before = hidden_in(directory_);
-    std::string hidden = before;
-    for (int saves = below(3); saves >= 0 && !has_ended(child); --saves) {
-      while ((hidden == before || hidden.rfind(wanted, 0) != 0) && !has_ended(child)) {
-        hidden = hidden_in(directory_);
-      }
-    }
+    kill_test::wait_for_hidden(directory_, kind == 2 ? ".staging-" : ".retired-", child);
     std::this_thread::sleep_for(std::chrono::microseconds(below(20000)));
   }
 
@@ -319,7 +299,7 @@ class RankTorture {
   const int cycles_;
   std::mt19937 random_;
   const std::string work_;
-  Shared* shared_ = nullptr;
+  Shared* const shared_;
   std::string directory_;
   std::chrono::milliseconds longest_{0};
   int kills_ = 0, of_one_ = 0, of_all_ = 0;
@@ -333,24 +313,10 @@ int main(int argc, char** argv) {
   spdlog::set_level(spdlog::level::off);
   const int ranks = argc > 1 ? std::atoi(argv[1]) : 0;
   const int cycles = argc > 2 ? std::atoi(argv[2]) : 0;
-  const auto seed =
-      static_cast<uint32_t>(argc > 3 ? std::atoll(argv[3]) : std::random_device()() % 100000);
   if (ranks <= 0 || cycles <= 0) {
     std::fprintf(stderr, "usage: rank_torture RANKS CYCLES [SEED]\n");
     return 2;
   }
-  std::string work = (fs::temp_directory_path() / "torture-XXXXXX").string();
-  if (::mkdtemp(work.data()) == nullptr) return 2;
-  std::printf("seed %u\n", seed);
-  RankTorture torture(ranks, cycles, seed, work);
-  try {
-    torture.run();
-  } catch (const std::exception& error) {
-    // Keeps the files for inspection.
-    std::printf("torture FAILED, seed %u, %s: %s\n", seed, torture.where().c_str(), error.what());
-    return 1;
-  }
-  fs::remove_all(work);
-  std::printf("torture of %d ranks, seed %u: %s\n", ranks, seed, torture.summary().c_str());
-  return 0;
+  return kill_test::run_torture<RankTorture>("torture of " + std::to_string(ranks) + " ranks",
+                                             argc > 3 ? argv[3] : nullptr, ranks, cycles);
 }

@@ -15,7 +15,6 @@
 #include <torch/torch.h>
 
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,7 +27,6 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
-#include <new>
 #include <random>
 #include <set>
 #include <string>
@@ -144,12 +142,10 @@ void check(const std::string& directory, const Shared& shared) {
 class Torture {
  public:
   Torture(int cycles, uint32_t seed, std::string work)
-      : cycles_(cycles), random_(seed), work_(std::move(work)) {
-    void* memory =
-        ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) fail("mmap failed");
-    shared_ = new (memory) Shared();
-  }
+      : cycles_(cycles),
+        random_(seed),
+        work_(std::move(work)),
+        shared_(kill_test::make_shared_memory<Shared>()) {}
 
   void run() {
     must_end_well(in_child([&] {
@@ -191,16 +187,8 @@ class Torture {
       default:
         break;
     }
-    const char* wanted = kills_ % 4 == 2 ? ".staging-" : ".retired-";
-    const std::string before = hidden_in(directory_);
-    std::string hidden = before;
-    while (hidden == before || hidden.rfind(wanted, 0) != 0) {
-      siginfo_t info = {};
-      const int asked =
-          ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT);
-      if (asked != 0 || info.si_pid != 0) return;  // It has ended.
-      hidden = hidden_in(directory_);
-    }
+    const char* const wanted = kills_ % 4 == 2 ? ".staging-" : ".retired-";
+    if (!kill_test::wait_for_hidden(directory_, wanted, child)) return;
     ::usleep(static_cast<useconds_t>(below(1500)));
   }
 
@@ -252,7 +240,7 @@ class Torture {
   const int cycles_;
   std::mt19937 random_;
   const std::string work_;
-  Shared* shared_ = nullptr;
+  Shared* const shared_;
   std::string directory_;
   int kills_ = 0;
   int ended_ = 0;
@@ -264,24 +252,9 @@ class Torture {
 int main(int argc, char** argv) {
   spdlog::set_level(spdlog::level::off);
   const int cycles = argc > 1 ? std::atoi(argv[1]) : 0;
-  const auto seed =
-      static_cast<uint32_t>(argc > 2 ? std::atoll(argv[2]) : std::random_device()() % 100000);
   if (cycles <= 0) {
     std::fprintf(stderr, "usage: torture CYCLES [SEED]\n");
     return 2;
   }
-  std::string work = (fs::temp_directory_path() / "torture-XXXXXX").string();
-  if (::mkdtemp(work.data()) == nullptr) return 2;
-  std::printf("seed %u\n", seed);
-  Torture torture(cycles, seed, work);
-  try {
-    torture.run();
-  } catch (const std::exception& error) {
-    // Keeps the files for inspection.
-    std::printf("torture FAILED, seed %u, %s: %s\n", seed, torture.where().c_str(), error.what());
-    return 1;
-  }
-  fs::remove_all(work);
-  std::printf("torture, seed %u: %s\n", seed, torture.summary().c_str());
-  return 0;
+  return kill_test::run_torture<Torture>("torture", argc > 2 ? argv[2] : nullptr, cycles);
 }
