@@ -91,13 +91,6 @@ void average_buffers(digits::Network& network, ddp::ProcessGroup& group) {
   for (torch::Tensor& buffer : statistics) buffer /= group.size();
 }
 
-double accuracy_on(digits::Network& network, const digits::Dataset& data) {
-  const torch::NoGradGuard no_grad;
-  network->eval();
-  const torch::Tensor right = network->forward(data.images).argmax(1).eq(data.labels);
-  return right.to(torch::kDouble).mean().item<double>();
-}
-
 void run(const Options& options) {
   ddp::ProcessGroup group;
   torch::set_num_threads(1);  // Gives the same sums everywhere.
@@ -135,7 +128,7 @@ void run(const Options& options) {
     progress.loss =
         train_epoch(network, optimizer, data.train, sampler, epoch, group, progress.step);
     average_buffers(network, group);
-    progress.metrics["accuracy"] = accuracy_on(network, data.validation);
+    progress.metrics["accuracy"] = digits::accuracy_of(network, data.validation);
     if (speaks) {
       std::printf("epoch %lld loss %.6f accuracy %.4f\n", static_cast<long long>(epoch),
                   progress.loss, progress.metrics["accuracy"]);

@@ -24,13 +24,6 @@ struct Options {
   double every_seconds = 1;
 };
 
-double accuracy_on(digits::Network& network, const digits::Dataset& data) {
-  const torch::NoGradGuard no_grad;
-  network->eval();
-  const torch::Tensor right = network->forward(data.images).argmax(1).eq(data.labels);
-  return right.to(torch::kDouble).mean().item<double>();
-}
-
 void run(const Options& options) {
   const digits::Dataset validation = digits::split(digits::load(options.data)).validation;
   digits::Network network;
@@ -54,7 +47,8 @@ void run(const Options& options) {
       if (error.code() != checkpoint::ErrorCode::kNotFound) throw;
       continue;
     }
-    std::printf("%s accuracy %.4f\n", latest->name.c_str(), accuracy_on(network, validation));
+    std::printf("%s accuracy %.4f\n", latest->name.c_str(),
+                digits::accuracy_of(network, validation));
     std::fflush(stdout);
   }
 }

@@ -76,14 +76,6 @@ double train_epoch(digits::Network& network, torch::optim::Optimizer& optimizer,
   return sum / static_cast<double>(data.size());
 }
 
-// Returns the share of digits that are recognised.
-double accuracy_on(digits::Network& network, const digits::Dataset& data) {
-  const torch::NoGradGuard no_grad;
-  network->eval();
-  const torch::Tensor right = network->forward(data.images).argmax(1).eq(data.labels);
-  return right.to(torch::kDouble).mean().item<double>();
-}
-
 void run(const Options& options) {
   repeat_exactly(options.seed);
   const torch::Device device(options.device);
@@ -116,7 +108,7 @@ void run(const Options& options) {
   for (int64_t epoch = first; epoch < options.epochs; ++epoch) {
     progress.epoch = epoch;
     progress.loss = train_epoch(network, *optimizer, train, progress.step);
-    progress.metrics["accuracy"] = accuracy_on(network, validation);
+    progress.metrics["accuracy"] = digits::accuracy_of(network, validation);
     std::printf("epoch %lld loss %.6f accuracy %.4f\n", static_cast<long long>(epoch),
                 progress.loss, progress.metrics["accuracy"]);
     std::fflush(stdout);

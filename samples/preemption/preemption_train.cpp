@@ -53,14 +53,6 @@ double train_step(digits::Network& network, torch::optim::Optimizer& optimizer,
   return loss.item<double>() * static_cast<double>(batch.data.size(0));
 }
 
-// Returns the share of digits that are recognised.
-double accuracy_on(digits::Network& network, const digits::Dataset& data) {
-  const torch::NoGradGuard no_grad;
-  network->eval();
-  const torch::Tensor right = network->forward(data.images).argmax(1).eq(data.labels);
-  return right.to(torch::kDouble).mean().item<double>();
-}
-
 // Trains. Returns whether a signal stopped it.
 bool run(const Options& options) {
   torch::set_num_threads(1);  // Gives the same sums, to the last bit, on every machine.
@@ -110,7 +102,7 @@ bool run(const Options& options) {
     }
     progress.loss = loss_sum / static_cast<double>(data.train.size());
     loss_sum = 0;
-    progress.metrics["accuracy"] = accuracy_on(network, data.validation);
+    progress.metrics["accuracy"] = digits::accuracy_of(network, data.validation);
     progress.epoch_done = true;
     std::printf("epoch %lld accuracy %.4f\n", static_cast<long long>(epoch),
                 progress.metrics["accuracy"]);
