@@ -92,7 +92,8 @@ Foreign foreign_text(std::string_view begin, const std::string& name) {
   }
   if (base::begins_with(text, "{") && base::ends_with(name, ".index.json")) {
     return {"the index of a model in several files (shards), and holds no tensors",
-            "Load each of the files in its weight_map; they are in the same directory."};
+            "Give its name the end '.safetensors.index.json' or '.bin.index.json', by the kind of "
+            "its shards."};
   }
   if (base::begins_with(text, "{") || base::begins_with(text, "[")) {
     return {"a JSON text, and holds no tensors", "Give the file with the tensors."};
@@ -154,8 +155,12 @@ void throw_foreign(const store::ByteSource& source, std::string_view begin) {
               source.name());
 }
 
+bool is_checkpoint(store::FileSystem& fs, const std::string& path) {
+  return exists(fs, path, store::kManifestFile) || store::has_marker(fs, path);
+}
+
 void need_checkpoint(store::FileSystem& fs, const std::string& path) {
-  if (exists(fs, path, store::kManifestFile) || store::has_marker(fs, path)) return;
+  if (is_checkpoint(fs, path)) return;
   if (exists(fs, path, ".metadata")) {
     throw Error(ErrorCode::kUnsupported, "this directory is a distributed checkpoint of Python's",
                 path, 0,
