@@ -44,6 +44,7 @@ struct Arguments {
   std::string item;
   std::string dtype;
   std::vector<std::string> renames;  // "FROM=TO"
+  uint64_t max_shard_size = 0;       // 0: one file.
   bool json = false;
 };
 
@@ -112,8 +113,9 @@ Value chosen(const Value& tree, const Arguments& arguments) {
 // Only safetensors files have metadata. It is kept if the output is a safetensors file too.
 // Otherwise prints which entries are left out, except {"format": "pt"}, which all our files have.
 SaveOptions with_metadata_of(const std::string& input, const std::string& output) {
-  if (fs::is_directory(input)) return {};
   std::map<std::string, std::string> metadata = load_metadata(input);
+  // What an index says of its own shards.
+  for (const char* name : {"total_size", "total_parameters"}) metadata.erase(name);
   if (fs::path(output).extension() == ".safetensors") return SaveOptions().metadata(metadata);
   metadata.erase("format");
   std::vector<std::string> names;
@@ -179,7 +181,9 @@ ExitCode convert(const Arguments& arguments) {
     if (tree.is_dict()) check_keys(tree.dict(), "", arguments);
   }
   const size_t tensors = count_tensors(tree, arguments);
-  save(tree, arguments.output, with_metadata_of(arguments.input, arguments.output));
+  SaveOptions options = with_metadata_of(arguments.input, arguments.output);
+  if (arguments.max_shard_size > 0) options.max_shard_size(arguments.max_shard_size);
+  save(tree, arguments.output, options);
   if (arguments.json) {
     print_as_json(arguments, tensors);
   } else {
@@ -193,9 +197,19 @@ ExitCode convert(const Arguments& arguments) {
 void add_convert(CLI::App& app, Run& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(kConvert, kConvertText);
-  command->add_option("IN", arguments->input, "A checkpoint or a file of any format")->required();
+  command
+      ->add_option("IN", arguments->input,
+                   "A checkpoint, a file of any format, or a model in several files: its index or "
+                   "directory")
+      ->required();
   command->add_option("OUT", arguments->output, "The new file: .pt, .pth or .safetensors")
       ->required();
+  command
+      ->add_option("--max-shard-size", arguments->max_shard_size,
+                   "Write .safetensors files of at most this size and an index, as Hugging Face "
+                   "does: 5GB, 500MB, 2GiB")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->check(CLI::PositiveNumber);
   command->add_option("--item", arguments->item, "Convert only this item, such as model");
   command->add_option("--dtype", arguments->dtype, "Convert floating-point tensors to this dtype")
       ->check(CLI::IsMember(dtypes()));

@@ -217,6 +217,19 @@ TEST_CASE("guide: sharing") {
   CHECK(checkpoint::load_weights("net.safetensors").size() == checkpoint::state_dict(*net).size());
 }
 
+TEST_CASE("guide: a model from the hub") {
+  const guide::EmptyFolder folder;
+  Net net;
+  // [guide]
+  checkpoint::save(checkpoint::state_dict(*net), "llm/model.safetensors",
+                   SaveOptions().max_shard_size(2'000));  // in earnest 5'000'000'000
+  checkpoint::load_state_dict(*net, "llm");               // the directory, as it was downloaded
+  // [guide]
+  Net again;
+  checkpoint::load_state_dict(*again, "llm/model.safetensors.index.json");
+  CHECK(again->head->weight.equal(net->head->weight));
+}
+
 TEST_CASE("guide: the pitfalls and what they say") {
   const guide::EmptyFolder folder;
   Net net;

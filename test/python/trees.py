@@ -14,6 +14,8 @@ import sys
 
 import torch
 
+import sharded
+
 
 def double_bits(value):
     return struct.pack(">d", value).hex()
@@ -266,6 +268,10 @@ def write(directory):
         path = directory.path / name
         safetensors.torch.save_file(tensors, path, {"format": "pt", "from": "Python"})
         directory.note(name, safetensors.torch.load_file(path))
+    weights = small_model().state_dict()
+    torch.save(weights, directory.path / "sharded.pth")
+    for limit in (1, 60, 100, 100000):
+        sharded.write(directory.path / "sharded", weights, limit)
 
 
 def legacy_dtypes():
@@ -309,6 +315,7 @@ def check(directory):
     wrong += check_models(directory)
     wrong += check_safetensors_bytes(directory)
     wrong += check_optimizers(directory)
+    wrong += sharded.check(directory.path / "sharded", torch.load(directory.path / "state_dict.pth"))
     return wrong
 
 

@@ -95,7 +95,7 @@ class IndexParser final : public base::JsonEvents {
     }
     return true;
   }
-  bool null() override { return other(""); }
+  bool null() override { return levels_ == 2 && place_ != Place::kWeights ? true : other(""); }
   bool boolean(bool value) override { return other(value ? "true" : "false"); }
   bool number_integer(number_integer_t value) override { return other(std::to_string(value)); }
   bool number_unsigned(number_unsigned_t value) override {
