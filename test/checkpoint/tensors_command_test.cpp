@@ -326,7 +326,7 @@ TEST_CASE("convert reads and writes models in several files") {
   dict.insert("a", torch::arange(4.0));
   dict.insert("b", torch::arange(4.0) + 1);
   dict.insert("c", torch::ones({2}));
-  save(dict, root / "one.safetensors", SaveOptions().metadata({{"note", "x"}}));
+  checkpoint::save(dict, root / "one.safetensors", SaveOptions().metadata({{"note", "x"}}));
   const std::string sharded = root / "out/model.safetensors";
   REQUIRE(run_command({"convert", root / "one.safetensors", sharded, "--max-shard-size", "16B"})
               .status == 0);

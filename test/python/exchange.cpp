@@ -126,10 +126,12 @@ void write_sharded_models(const Directory& directory, const StateDict& weights) 
   StateDict tied = weights;
   tied.insert("tied", weights["0.weight"]);
   for (const int size : {1, 60, 100, 100000}) {
-    save(tied, directory.at("sharded/" + std::to_string(size) + "/model.safetensors"),
-         SaveOptions().max_shard_size(static_cast<uint64_t>(size)).metadata({{"from", "C++"}}));
-    save(tied, directory.at("sharded/" + std::to_string(size) + "/pytorch_model.bin"),
-         SaveOptions().max_shard_size(static_cast<uint64_t>(size)).format(Format::kPth));
+    checkpoint::save(
+        tied, directory.at("sharded/" + std::to_string(size) + "/model.safetensors"),
+        SaveOptions().max_shard_size(static_cast<uint64_t>(size)).metadata({{"from", "C++"}}));
+    checkpoint::save(
+        tied, directory.at("sharded/" + std::to_string(size) + "/pytorch_model.bin"),
+        SaveOptions().max_shard_size(static_cast<uint64_t>(size)).format(Format::kPth));
   }
 }
 

@@ -61,9 +61,6 @@ Offsets read_offsets(const SafetensorsHeader& header, const std::string& path) {
                 path);
   }
   const nlohmann::json document = base::parse_json(info->second, path);
-  if (!document.is_object()) {
-    throw Error(ErrorCode::kCorrupt, std::string(kShardingInfo) + " is not a JSON object", path);
-  }
   Offsets offsets;
   for (const auto& [name, entry] : document.items()) {
     if (!entry.is_object()) {
