@@ -22,11 +22,11 @@ class OpenContent {
   explicit OpenContent(const std::string& path, Verify verify = Verify::kBefore,
                        const OnTransfer& on_transfer = {});
 
-  /// One for each rank that wrote them. They live as long as this.
+  /// One for each rank that wrote them, and those of unchanged tensors. They live as long as this.
   std::vector<store::ContentFile> files() const;
   /// The first of them, as a file that can be mapped.
   const store::File& file() const;
-  /// Decodes them. A checkpoint of several ranks is read as rank 0 sees it. Throws what read_file
+  /// Decodes them. A checkpoint of several files is read as rank 0 sees it. Throws what read_file
   /// and read_rank_files throw.
   DecodedArchive decode() const;
 

@@ -58,6 +58,11 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
     refuse_options(
         "on_busy(kSkip) does not work with several ranks: each may be busy at other times");
   }
+  if (options.coordinator() && options.coordinator()->size() > 1 && options.reuse_unchanged()) {
+    throw Error(ErrorCode::kUnsupported,
+                "CheckpointManagerOptions: reuse_unchanged does not work with several ranks", "", 0,
+                "Leave out reuse_unchanged, or the coordinator.");
+  }
   if (!(options.timeout().count() > 0)) refuse_options("the timeout must be positive");
   return options;
 }

@@ -54,8 +54,9 @@ std::string Saver::save(const State& state, const Progress& progress,
 
   const auto write = [this, share, begun, meeting, after_commit = std::move(after_commit)] {
     snapshot_.fetch(share->captured);
+    LastCheckpoint* const last = options_.reuse_unchanged() ? &last_checkpoint_ : nullptr;
     after_commit(write_checkpoint(directory_, *meeting, *share, begun, options_.format(),
-                                  options_.on_transfer()));
+                                  options_.on_transfer(), last));
   };
   if (in_background) {
     background_.start(result, [meeting, write] {
