@@ -117,7 +117,7 @@ Value loaded(const Arguments& arguments) {
   const std::string by_extension = is_archive(arguments) ? "libtorch" : "python";
   const OptimizerForm form = optimizer_forms().at(
       arguments.optimizer_form.empty() ? by_extension : arguments.optimizer_form);
-  // A link ("latest") may come to point elsewhere meanwhile.
+  // A link ("latest") may change while we read.
   const bool is_checkpoint = fs::is_directory(arguments.input);
   const std::string input =
       is_checkpoint ? fs::canonical(arguments.input).string() : arguments.input;

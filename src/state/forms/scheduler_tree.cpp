@@ -44,7 +44,7 @@ bool is_plateau(const Value& tree) {
                   "patience", "threshold", "threshold_mode", "cooldown", "min_lrs", "eps"});
 }
 
-Value::List list_of(const LearningRates& rates) { return {rates.begin(), rates.end()}; }
+Value::List list_of(const LearningRates& rates) { return Value::List(rates.begin(), rates.end()); }
 
 std::string text_at(const Dict& dict, const std::string& key) {
   const Value* const value = dict.find(key);

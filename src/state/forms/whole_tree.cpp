@@ -12,7 +12,6 @@
 #include <checkpoint/error.h>
 
 #include <functional>
-#include <optional>
 #include <utility>
 
 namespace checkpoint::state {
@@ -39,16 +38,17 @@ void visit_dicts(Value& tree, const std::string& path, const Visit& visit) {
 // Finds the optimizers and schedulers of a tree.
 class Finder {
  public:
-  using Change = std::function<Value(const Value&, const std::string& path)>;
+  using Action = std::function<void(Value& value, const std::string& path)>;
   using Is = bool (*)(const Value&);
 
   Finder(Value& tree, const TreeFacts& facts) : tree_(tree), facts_(facts) {}
 
-  // Replaces what `is` accepts, and what in a checkpoint is an item of this kind.
-  void replace(const char* kind, Is is, const Change& change) {
+  // Calls `action`, which may replace the value, for what `is` accepts. In a checkpoint, only items
+  // of this kind count.
+  void for_each(const char* kind, Is is, const Action& action) {
     const auto visit = [&](Value& value, const std::string& path) {
       if (!is(value)) return false;
-      value = named(path, [&] { return change(value, path); });
+      run(action, value, path);
       return true;
     };
     if (facts_.items.empty()) return visit_dicts(tree_, "", visit);
@@ -67,9 +67,9 @@ class Finder {
 
  private:
   // Says in an error which optimizer it is.
-  static Value named(const std::string& path, const std::function<Value()>& action) {
+  static void run(const Action& action, Value& value, const std::string& path) {
     try {
-      return action();
+      action(value, path);
     } catch (const Error& error) {
       if (path.empty()) throw;
       throw Error(error.code(), "'" + path + "': " + error.what());
@@ -107,12 +107,12 @@ void set_names(OptimizerTree& optimizer, const std::string& path, const TreeFact
   }
 }
 
-std::optional<LearningRates> rates_of(const OptimizerTree& optimizer) {
+LearningRates rates_of(const OptimizerTree& optimizer) {
   LearningRates rates;
   for (const OptimizerGroup& group : optimizer.groups) {
     const Value* const rate = group.options.find(std::string("lr"));
     const Value number = rate != nullptr ? plain_double(*rate) : Value();
-    if (number.kind() != Value::Kind::kDouble) return std::nullopt;
+    if (number.kind() != Value::Kind::kDouble) return {};
     rates.push_back(number.to_double());
   }
   return rates;
@@ -128,13 +128,20 @@ bool is_optimizer(const Value& tree) {
   return is_libtorch_optimizer(tree) || is_python_optimizer(tree);
 }
 
-// Whether Python would find no state, or fail: its own conversion of a distributed checkpoint makes
-// texts of the indices.
-bool has_text_keys(const Value& python_optimizer) {
-  for (const auto& entry : python_optimizer.dict().at(std::string("state")).dict()) {
-    if (std::holds_alternative<std::string>(entry.first)) return true;
+// Whether a state_dict of Python is not as Python writes it. Texts of digits, which a conversion
+// from a distributed checkpoint leaves, give it no state at all.
+bool needs_repair(const Value& python_optimizer, StepCounts counts) {
+  for (const auto& [key, state] : python_optimizer.dict().at(std::string("state")).dict()) {
+    if (std::holds_alternative<std::string>(key)) return true;
+    const Value* const step = state.is_dict() ? state.dict().find(std::string("step")) : nullptr;
+    const bool is_number = step != nullptr && step->kind() == Value::Kind::kInt;
+    if (is_number && counts == StepCounts::kTensors) return true;
   }
   return false;
+}
+
+OptimizerTree read_optimizer(const Value& tree) {
+  return is_libtorch_optimizer(tree) ? read_libtorch_optimizer(tree) : read_python_optimizer(tree);
 }
 
 }  // namespace
@@ -144,49 +151,41 @@ Value with_python_forms(Value tree, const TreeFacts& facts, OptimizerForm form, 
   // The rates of the only optimizer, and what its only StepLR began with.
   size_t optimizers = 0;
   LearningRates now;
-  finder.replace("optimizer", is_optimizer, [&](const Value& value, const std::string&) {
-    const bool is_libtorch = is_libtorch_optimizer(value);
-    const std::optional<LearningRates> rates =
-        rates_of(is_libtorch ? read_libtorch_optimizer(value) : read_python_optimizer(value));
-    now = ++optimizers == 1 && count_optimizers(facts) <= 1 ? rates.value_or(LearningRates())
-                                                            : LearningRates();
-    return value;
+  finder.for_each("optimizer", is_optimizer, [&](Value& value, const std::string&) {
+    const bool is_only = ++optimizers == 1 && count_optimizers(facts) <= 1;
+    now = is_only ? rates_of(read_optimizer(value)) : LearningRates();
   });
   size_t step_lrs = 0;
   LearningRates first;
-  finder.replace("scheduler", is_libtorch_scheduler, [&](const Value& value, const std::string&) {
+  finder.for_each("scheduler", is_libtorch_scheduler, [&](Value& value, const std::string&) {
     if (value.dict().contains(std::string("step_size"))) {
       first = ++step_lrs == 1 && !now.empty() ? first_rates(value.dict(), now) : LearningRates();
     }
-    return to_python_scheduler(value, now);
+    value = to_python_scheduler(value, now);
   });
-  finder.replace("optimizer", is_optimizer, [&](const Value& value, const std::string& path) {
-    const bool is_libtorch = is_libtorch_optimizer(value);
-    if (!is_libtorch && form == OptimizerForm::kPython && !has_text_keys(value)) return value;
-    OptimizerTree optimizer =
-        is_libtorch ? read_libtorch_optimizer(value) : read_python_optimizer(value);
-    if (optimizer.type == nullptr) return value;
+  finder.for_each("optimizer", is_optimizer, [&](Value& value, const std::string& path) {
+    const bool is_ready = !is_libtorch_optimizer(value) && form == OptimizerForm::kPython;
+    if (is_ready && !needs_repair(value, counts)) return;
+    OptimizerTree optimizer = read_optimizer(value);
+    if (optimizer.type == nullptr) return;
     set_names(optimizer, path, facts);
     for (size_t g = 0; g < optimizer.groups.size() && g < first.size(); ++g) {
       optimizer.groups[g].options.set("initial_lr", first[g]);
     }
-    return to_python_form(optimizer, finder.type_of(path), form, counts);
+    value = to_python_form(optimizer, finder.type_of(path), form, counts);
   });
   return tree;
 }
 
 Value with_libtorch_forms(Value tree, const TreeFacts& facts) {
   Finder finder(tree, facts);
-  finder.replace("scheduler", is_python_scheduler, [](const Value& value, const std::string&) {
-    return to_libtorch_scheduler(value);
+  finder.for_each("scheduler", is_python_scheduler,
+                  [](Value& value, const std::string&) { value = to_libtorch_scheduler(value); });
+  finder.for_each("optimizer", is_python_optimizer, [&](Value& value, const std::string& path) {
+    const OptimizerTree optimizer = read_python_optimizer(value);
+    // Of another class than LibTorch's: nothing to change.
+    if (optimizer.type != nullptr) value = to_libtorch_form(optimizer, finder.type_of(path));
   });
-  finder.replace("optimizer", is_python_optimizer,
-                 [&](const Value& value, const std::string& path) {
-                   const OptimizerTree optimizer = read_python_optimizer(value);
-                   // Of another class than LibTorch's: nothing to change.
-                   if (optimizer.type == nullptr) return value;
-                   return to_libtorch_form(optimizer, finder.type_of(path));
-                 });
   return tree;
 }
 

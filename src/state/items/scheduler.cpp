@@ -163,8 +163,8 @@ Field counter(std::string name, Scheduler& scheduler, T Class::*member) {
 
 [[noreturn]] void refuse(const std::string& name) {
   throw Error(ErrorCode::kUnsupported,
-              "State::add(\"" + name +
-                  "\"): the scheduler's class is not StepLR or ReduceLROnPlateauScheduler, but "
+              (name.empty() ? "" : "State::add(\"" + name + "\"): ") +
+                  "the scheduler's class is not StepLR or ReduceLROnPlateauScheduler, but "
                   "derived from "
                   "one of them or from LRScheduler",
               "", 0,
