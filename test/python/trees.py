@@ -375,11 +375,13 @@ def check_safetensors_bytes(directory):
 
 
 def compare_losses(directory, name, losses):
-    """Both programs call the same kernels, in the same order."""
+    """Both programs call the same kernels, in the same order, but for Adam's averages (lerp)."""
+    tolerance = 1e-6 if name in ("Adam", "AdamW") else 0
     expected = torch.load(directory.path / f"losses_{name}.pth")["losses"]
     largest = max(abs(ours - theirs) / abs(theirs) for ours, theirs in zip(losses, expected))
-    print(f"{name}: {'the same' if largest == 0 else 'OTHER'} losses as in C++: {largest:.3g}")
-    return 0 if largest == 0 and len(losses) == len(expected) else 1
+    same = largest <= tolerance and len(losses) == len(expected) == 10
+    print(f"{name}: {'the same' if same else 'OTHER'} losses as in C++, relative {largest:.3g}")
+    return 0 if same else 1
 
 
 def check_optimizers(directory):

@@ -176,12 +176,18 @@ TEST_CASE("what Python's optimizers began goes on with the same numbers", "[pyth
     train_on(model, *optimizer, 4, 6);
     const Value wanted = load(kOptimizers + name + "_model_at_6.pth");
     int64_t most = 0;
+    double relative = 0;
     for (const auto& parameter : model->named_parameters()) {
-      most = std::max(most, ulps(parameter.value(), wanted[parameter.key()].to_tensor()));
+      const at::Tensor python = wanted[parameter.key()].to_tensor();
+      most = std::max(most, ulps(parameter.value(), python));
+      const at::Tensor difference = (parameter.value() - python).abs().max() / python.abs().max();
+      relative = std::max(relative, difference.item<double>());
     }
-    // LBFGS adds up many numbers of which each depends on the ones before.
-    WARN(name << " differs by " << most << " ulp");
-    CHECK(most <= (begins(name, "lbfgs") ? 64 : 1));
+    INFO(most << " ulp, relative " << relative);
+    // LibTorch's line search rounds otherwise: from the same start, four steps differ by 1e-4.
+    CHECK((name == "lbfgs_wolfe" ? relative < 1e-4 : most <= 1));
+    // Python's Adam adds with lerp, LibTorch's does not. All others have the same bits.
+    if (!begins(name, "adam") && name != "lbfgs_wolfe") CHECK(most == 0);
   }
 }
 
@@ -433,11 +439,12 @@ TEST_CASE("LBFGS in Python's form: numbers in tensors, what is missing, and wron
   };
   const std::string same = result([](Dict&) {});
   // As in Python: these may be missing, or be tensors.
-  for (const char* name : {"al", "prev_loss", "func_evals", "t"}) CHECK(without(name) == same);
+  for (const char* name : {"al", "prev_loss", "func_evals"}) CHECK(without(name) == same);
   CHECK(result([](Dict& state) { state.set("t", torch::tensor(0.5)); }) == same);
   // Others may not.
   CHECK(contains(without("n_iter"), "state.0.n_iter"));
   CHECK(contains(without("ro"), "state.0.ro"));
+  CHECK(contains(without("t"), "state.0.t"));
   const auto set = [&](const char* name, Value value) {
     return result([&](Dict& state) { state.set(name, value); });
   };

@@ -404,9 +404,10 @@ Dict libtorch_state(const Dict& state, bool is_flat) {
   if (!is_flat) return result;
   // Python makes these when it needs them; LibTorch's fields always have a value.
   if (!result.contains(std::string("func_evals"))) result.insert("func_evals", 0);
-  for (const char* number : {"t", "prev_loss"}) {
-    if (!result.contains(std::string(number))) result.insert(number, 0.0);
-  }
+  if (!result.contains(std::string("prev_loss"))) result.insert("prev_loss", 0.0);
+  // The next step uses "t", the last step's length, if there is a direction "d".
+  const bool has_direction = result.contains(std::string("d"));
+  if (!has_direction && !result.contains(std::string("t"))) result.insert("t", 0.0);
   const char* const lists[] = {"old_dirs", "old_stps", "ro"};
   const auto is_there = [&](const char* list) { return result.contains(std::string(list)); };
   if (std::any_of(std::begin(lists), std::end(lists), is_there)) return result;
