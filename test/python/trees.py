@@ -384,13 +384,21 @@ def compare_losses(directory, name, losses):
     return 0 if same else 1
 
 
+def flat(module, prefix=""):
+    """A checkpoint's module: a dict in a dict for each submodule."""
+    tensors = {}
+    for key, value in module.items():
+        tensors.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+    return tensors
+
+
 def check_optimizers(directory):
     wrong = 0
     for name in OPTIMIZERS:
         for file in (f"optimizer_{name}.pth", f"checkpoint_{name}.pth"):
             saved = torch.load(directory.path / file)
             model = small_model()
-            model.load_state_dict(saved["model"])
+            model.load_state_dict(flat(saved["model"]))
             optimizer = plain_optimizer(name, model)
             wrong += check_form(name, saved["optimizer"], optimizer.state_dict())
             optimizer.load_state_dict(saved["optimizer"])
@@ -399,7 +407,7 @@ def check_optimizers(directory):
         name = path.stem.split("_", 1)[1]
         saved = torch.load(path)
         model = small_model()
-        model.load_state_dict(saved["model"])
+        model.load_state_dict(flat(saved["model"]))
         optimizer, scheduler = sgd_with(name, model)
         optimizer.load_state_dict(saved["optimizer"])
         scheduler.load_state_dict(saved["scheduler"])
