@@ -60,7 +60,7 @@ int64_t decays(const Dict& step_lr) {
 // Returns the rate from which `count` decays lead to `now`. If the shortest such number does so
 // exactly, that is the one that a user wrote.
 double before_decays(double now, double gamma, int64_t count) {
-  constexpr int64_t kMost = 100000;
+  constexpr int64_t kMost = 1000;  // A bound for files made to waste time.
   if (count == 0 || count > kMost || gamma == 0) return now;
   const double quotient = now / std::pow(gamma, static_cast<double>(count));
   char text[40];
