@@ -1,7 +1,8 @@
 // torch-checkpoint convert: reads a checkpoint or a file as a tree and saves it in another format,
 // which the extension of the output decides.
 //
-//   1. Load the input on the CPU, and choose one item if --item is given.
+//   1. Load the input on the CPU, give its optimizers and schedulers the form that the output's
+//      program loads, and choose one item if --item is given.
 //   2. Refuse expanded tensors that would take far too much memory.
 //   3. Convert the dtypes.
 //   4. Make the modules flat, and rename their tensors. For a LibTorch archive (.pt), nest them
@@ -22,6 +23,7 @@
 
 #include <checkpoint/error.h>
 #include <checkpoint/file.h>
+#include <checkpoint/state_dict.h>
 
 #include <torch/torch.h>
 
@@ -44,6 +46,7 @@ struct Arguments {
   std::string item;
   std::string dtype;
   std::vector<std::string> renames;  // "FROM=TO"
+  std::string optimizer_form;        // Empty: the output's extension decides.
   bool json = false;
 };
 
@@ -53,6 +56,19 @@ const std::map<std::string, c10::ScalarType>& dtypes() {
                                                                {"float16", at::kHalf},
                                                                {"bfloat16", at::kBFloat16}};
   return known;
+}
+
+const std::map<std::string, OptimizerForm>& optimizer_forms() {
+  static const std::map<std::string, OptimizerForm> known = {
+      {"libtorch", OptimizerForm::kLibTorch},
+      {"python", OptimizerForm::kPython},
+      {"python-names", OptimizerForm::kPythonWithNames},
+      {"by-name", OptimizerForm::kByName}};
+  return known;
+}
+
+bool is_archive(const Arguments& arguments) {
+  return fs::path(arguments.output).extension() == ".pt";
 }
 
 // Replaces prefixes of names. The first one that fits is used, as in RestoreOptions::rename.
@@ -94,6 +110,18 @@ class Renames {
 
 std::string check_rename(const std::string& text) {
   return text.find('=') == std::string::npos ? "write it as FROM=TO" : "";
+}
+
+// LibTorch's own optimizers load a .pt; Python's load the others.
+Value loaded(const Arguments& arguments) {
+  const std::string by_extension = is_archive(arguments) ? "libtorch" : "python";
+  const OptimizerForm form = optimizer_forms().at(
+      arguments.optimizer_form.empty() ? by_extension : arguments.optimizer_form);
+  // A link ("latest") may change while we read.
+  const bool is_checkpoint = fs::is_directory(arguments.input);
+  const std::string input =
+      is_checkpoint ? fs::canonical(arguments.input).string() : arguments.input;
+  return with_optimizer_form(load(input, torch::kCPU), form, is_checkpoint ? input : "");
 }
 
 Value chosen(const Value& tree, const Arguments& arguments) {
@@ -162,13 +190,13 @@ void print_as_json(const Arguments& arguments, size_t tensors) {
 }
 
 ExitCode convert(const Arguments& arguments) {
-  Value tree = chosen(load(arguments.input, torch::kCPU), arguments);
+  Value tree = chosen(loaded(arguments), arguments);
   check_fits(tree, arguments.input);
   if (!arguments.dtype.empty()) {
     tree = with_dtype(std::move(tree), dtypes().at(arguments.dtype), arguments.input);
   }
   // LibTorch's own modules load nested archives. All others load flat state_dicts.
-  const bool archive = fs::path(arguments.output).extension() == ".pt";
+  const bool archive = is_archive(arguments);
   Renames renames(arguments.renames);
   tree = with_flat_modules(
       tree, [&](const std::string& name) { return renames.rename(name); }, arguments.input,
@@ -205,6 +233,12 @@ void add_convert(CLI::App& app, Run& run) {
       ->check(check_rename)
       ->take_all()
       ->expected(1);
+  command
+      ->add_option("--optimizer-form", arguments->optimizer_form,
+                   "How optimizers and schedulers are laid out: libtorch (default for .pt), python "
+                   "(default for others), python-names (with param_names) or by-name (names for "
+                   "indices)")
+      ->check(CLI::IsMember(optimizer_forms()));
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer(
       "Example: torch-checkpoint convert runs/digits/best model.safetensors --item model");

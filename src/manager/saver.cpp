@@ -82,6 +82,7 @@ state::Share Saver::capture_share(const State& state, const Progress& progress,
       state::capture(state, progress, state::OnDevice::kStay, is_first_ ? &unsaved : nullptr);
   if (is_first_) warn_of(unsaved.lines());
   is_first_ = false;
+  if (options_.format() == Format::kPth) state::use_python_forms(captured);
   return state::take_share(
       std::move(captured), progress, meeting.group().rank(), meeting.group().size(),
       options_.replicas_must_agree() ? state::Digests::kYes : state::Digests::kNo);

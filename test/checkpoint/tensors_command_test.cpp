@@ -394,3 +394,51 @@ TEST_CASE("All commands work on a checkpoint of several ranks") {
   CHECK(test::same_bits(load(converted).dict().at("large").to_tensor(), large[0]));
   CHECK(run_command("diff " + path + " " + converted).status == 0);
 }
+
+TEST_CASE("convert gives a checkpoint's optimizer the form that the output's program loads") {
+  const test::TemporaryDirectory root;
+  test::Net net;
+  torch::optim::AdamW optimizer(net->parameters(), torch::optim::AdamWOptions(0.25));
+  test::train(net, optimizer, 2);
+  torch::optim::StepLR scheduler(optimizer, 3, 0.5);
+  scheduler.step();
+  State state;
+  state.add("model", net).add("optimizer", optimizer).add("scheduler", scheduler);
+  const std::string out = root / "out.pth", archive = root / "out.pt";
+  for (const Format format : {Format::kArchive, Format::kPth}) {
+    CheckpointManager manager(root / "run", CheckpointManagerOptions().format(format));
+    manager.save(state, {});
+    const std::string latest = root / "run/latest";
+    const auto converted = [&](const std::string& options, const std::string& to) {
+      const auto result = run_command("convert " + options + ' ' + latest + ' ' + to);
+      INFO(result.output);
+      REQUIRE(result.status == 0);
+      return load(to, torch::kCPU);
+    };
+    const Value python = converted("", out);
+    CHECK(python["optimizer"]["state"][0].contains("exp_avg"));
+    CHECK(python["optimizer"]["param_groups"][0]["decoupled_weight_decay"].to_bool());
+    CHECK_FALSE(python["optimizer"]["param_groups"][0].contains("param_names"));
+    CHECK(python["optimizer"]["param_groups"][0]["initial_lr"].to_double() == 0.25);
+    CHECK(python["scheduler"]["last_epoch"].to_int() == 0);
+    // The same goes into a live optimizer.
+    test::Net other;
+    torch::optim::AdamW live(other->parameters());
+    load_optimizer_state_dict(live, converted("--item optimizer", out));
+    CHECK(static_cast<torch::optim::AdamWOptions&>(live.param_groups()[0].options()).lr() == 0.25);
+
+    const Value named = converted("--optimizer-form python-names", out);
+    const std::string first = named["optimizer"]["param_groups"][0]["param_names"][0].to_string();
+    CHECK(first == net->named_parameters()[0].key());
+    CHECK(converted("--optimizer-form by-name", out)["optimizer"]["state"].contains(first));
+    const Value plain = converted("", archive);
+    CHECK(plain["optimizer"]["state"].contains("0"));
+    CHECK(plain["optimizer"]["param_groups"].contains("param_groups/0"));
+    CHECK(plain["scheduler"]["step_count"].to_int() == 1);
+    CHECK(converted("--optimizer-form libtorch", out)["optimizer"]["state"].contains("0"));
+  }
+  CHECK(run_command("convert --optimizer-form other " + archive + ' ' + out).status == 2);
+  const auto nameless = run_command("convert --optimizer-form by-name " + archive + ' ' + out);
+  CHECK(nameless.status == 2);
+  CHECK(contains(nameless.output, "names of the optimizer's parameters are not known"));
+}

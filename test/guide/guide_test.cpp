@@ -217,6 +217,34 @@ TEST_CASE("guide: sharing") {
   CHECK(checkpoint::load_weights("net.safetensors").size() == checkpoint::state_dict(*net).size());
 }
 
+TEST_CASE("guide: go on in Python, and back") {
+  const guide::EmptyFolder folder;
+  {
+    Net net;
+    torch::optim::AdamW optimizer(net->parameters(), torch::optim::AdamWOptions(0.25));
+    torch::optim::StepLR scheduler(optimizer, 10, 0.5);
+    train_one_epoch(net, optimizer);
+    scheduler.step();
+    State state;
+    state.add("model", net).add("optimizer", optimizer).add("scheduler", scheduler);
+    CheckpointManager("runs/guide", CheckpointManagerOptions().format(Format::kPth))
+        .save(state, {});
+    std::filesystem::copy("runs/guide/latest/checkpoint.pth", "from_python.pth");
+  }
+  // [guide]
+  Net net;
+  torch::optim::AdamW optimizer(net->parameters(), torch::optim::AdamWOptions(1e-3));
+  const checkpoint::Value python = checkpoint::load("from_python.pth", torch::kCPU);
+  checkpoint::load_state_dict(*net, "from_python.pth", {}, "model");
+  checkpoint::load_optimizer_state_dict(optimizer, python["optimizer"]);
+
+  torch::optim::StepLR scheduler(optimizer, /*step_size=*/10, /*gamma=*/0.5);
+  checkpoint::load_scheduler_state_dict(scheduler, python["scheduler"]);
+  // [guide]
+  CHECK(optimizer.param_groups()[0].options().get_lr() == 0.25);
+  CHECK(checkpoint::scheduler_state_dict(scheduler, optimizer)["last_epoch"].to_int() == 0);
+}
+
 TEST_CASE("guide: the pitfalls and what they say") {
   const guide::EmptyFolder folder;
   Net net;
