@@ -7,6 +7,7 @@
 #include "base/in_quotes.h"
 #include "base/little_endian.h"
 #include "base/utf8.h"
+#include "format/pickle/utf8.h"
 #include "format/tree/dtype.h"
 #include "format/tree/opaque.h"
 #include "format/tree/path.h"
