@@ -58,8 +58,8 @@ void need_plain_file(store::FileSystem& fs, const std::string& directory,
                   "Copy the whole directory again.");
     }
     if (is_last ? !S_ISREG(mode) : !S_ISDIR(mode)) {
-      throw Error(ErrorCode::kCorrupt, "this is not a file, but a link or something else",
-                  path, 0, "Copy the files themselves.");
+      throw Error(ErrorCode::kCorrupt, "this is not a file, but a link or something else", path, 0,
+                  "Copy the files themselves.");
     }
     if (is_last) return;
   }
@@ -118,9 +118,7 @@ class DcpAssembly {
   }
 
  private:
-  Value value_of(const dcp::Entry& entry) {
-    return take(index_.blobs[*entry.blob], entry);
-  }
+  Value value_of(const dcp::Entry& entry) { return take(index_.blobs[*entry.blob], entry); }
 
   at::Tensor tensor_of(const dcp::Entry& entry) {
     auto parts = std::make_shared<std::vector<StoredPart>>();
@@ -132,8 +130,8 @@ class DcpAssembly {
     }
     const at::IntArrayRef like =
         parts->empty() ? at::IntArrayRef() : parts->front().placeholder.strides();
-    at::Tensor whole = at::detail::empty_strided_meta(
-        entry.sizes, dense_strides(entry.sizes, like), entry.dtype);
+    at::Tensor whole =
+        at::detail::empty_strided_meta(entry.sizes, dense_strides(entry.sizes, like), entry.dtype);
     StoredTensor stored{0, 0, 0, c10::Device(c10::kCPU), entry.key};
     stored.parts = std::move(parts);
     result_.table_.emplace(whole.unsafeGetTensorImpl(),
@@ -225,8 +223,8 @@ void refuse_unreadable(store::FileSystem& fs, const std::string& path) {
   });
   if (!has_blobs && !exists(fs, path, std::string(kIndexFile) + ".tmp")) return;
   throw Error(ErrorCode::kUnsupported,
-              "this distributed checkpoint was not saved to its end: its .metadata is missing", path,
-              0, "Load an older one, or copy the whole directory again.");
+              "this distributed checkpoint was not saved to its end: its .metadata is missing",
+              path, 0, "Load an older one, or copy the whole directory again.");
 }
 
 Directory::Directory(store::FileSystem& fs, const std::string& path)

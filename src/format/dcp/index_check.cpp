@@ -25,9 +25,7 @@ std::optional<int64_t> elements(const std::vector<int64_t>& sizes) {
   return is_empty ? 0 : count;
 }
 
-std::string at_text(const std::vector<int64_t>& at) {
-  return base::shape_text(at);
-}
+std::string at_text(const std::vector<int64_t>& at) { return base::shape_text(at); }
 
 void check_chunk(const Entry& entry, const Chunk& chunk, const IndexCells& cells) {
   const std::string name = base::in_quotes(entry.key);
@@ -95,8 +93,8 @@ void check_tensor(const Entry& entry, const IndexCells& cells) {
   }
   const std::optional<int64_t> count = elements(entry.sizes);
   int64_t bytes = 0;
-  if (!count || __builtin_mul_overflow(
-                    *count, static_cast<int64_t>(c10::elementSize(entry.dtype)), &bytes)) {
+  if (!count ||
+      __builtin_mul_overflow(*count, static_cast<int64_t>(c10::elementSize(entry.dtype)), &bytes)) {
     cells.corrupt("the size of " + name + " is too large");
   }
   for (const Chunk& chunk : entry.chunks) check_chunk(entry, chunk, cells);
@@ -145,10 +143,9 @@ Chunk* BlobFinder::find_chunk(Entry& entry, const std::vector<int64_t>& at) {
       return has != other_has ? has : left < right;
     });
   }
-  const auto found =
-      std::lower_bound(order.begin(), order.end(), at, [&](size_t chunk, const auto& place) {
-        return entry.chunks[chunk].at < place;
-      });
+  const auto found = std::lower_bound(
+      order.begin(), order.end(), at,
+      [&](size_t chunk, const auto& place) { return entry.chunks[chunk].at < place; });
   if (found == order.end() || entry.chunks[*found].at != at) return nullptr;
   return &entry.chunks[*found];
 }

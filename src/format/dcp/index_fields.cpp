@@ -69,7 +69,7 @@ bool has(const List& list, std::string_view module, std::string_view name) {
 
 // A dtype of any version; whether this LibTorch has it is found out later.
 bool may_be_dtype(std::string_view name) {
-  constexpr std::array<std::string_view, 9> kBegins = {"float", "bfloat", "uint", "int",  "complex",
+  constexpr std::array<std::string_view, 9> kBegins = {"float", "bfloat", "uint", "int", "complex",
                                                        "bool",  "quint",  "qint", "bits"};
   return std::any_of(kBegins.begin(), kBegins.end(),
                      [&](std::string_view begin) { return base::begins_with(name, begin); });
@@ -101,9 +101,9 @@ void IndexCells::Fields::only(std::initializer_list<std::string_view> known) con
   for (const auto& [name, value] : fields_) {
     if (std::holds_alternative<None>(value)) continue;
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    cells_.unsupported(owner_ + " has the field " + base::in_quotes(name) +
-                           ", which this library does not know",
-                       "A newer TorchCheckpoint may read it.");
+    cells_.unsupported(
+        owner_ + " has the field " + base::in_quotes(name) + ", which this library does not know",
+        "A newer TorchCheckpoint may read it.");
   }
 }
 

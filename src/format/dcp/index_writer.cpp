@@ -1,5 +1,6 @@
-// Builds the pickle in protocol 2. What comes again and again (classes, names of fields) is put into
-// the memo at the front, and recalled by its number. Letters are opcodes: 'c' a class or function,
+// Builds the pickle in protocol 2. What comes again and again (classes, names of fields) is put
+// into the memo at the front, and recalled by its number. Letters are opcodes: 'c' a class or
+// function,
 // '}' an empty dict, '(' a mark, 'u' fills the dict, ')' an empty tuple, '\x81' NEWOBJ, 'b' BUILD,
 // 't' a tuple, '\x85' a tuple of one, 'R' REDUCE, ']' a list, 'e' fills it, 'N' None, '\x89' False,
 // 'q' and 'h' the memo, '0' POP.
@@ -17,8 +18,8 @@ namespace {
 
 // Of the form of the index; PyTorch 2.9 and later write it.
 constexpr char kVersion[] = "1.0.0";
-constexpr char kMetadata[] = "torch.distributed.checkpoint.metadata";
-constexpr char kFilesystem[] = "torch.distributed.checkpoint.filesystem";
+constexpr char kMetadataModule[] = "torch.distributed.checkpoint.metadata";
+constexpr char kFilesystemModule[] = "torch.distributed.checkpoint.filesystem";
 
 // The numbers in the memo.
 enum Known : char {
@@ -46,10 +47,9 @@ enum Known : char {
 };
 
 // Those from kProperties on.
-constexpr std::array<const char*, 10> kFields = {"properties", "size",   "chunks",
-                                                 "offsets",    "sizes",  "fqn",
-                                                 "index",      "offset", "relative_path",
-                                                 "length"};
+constexpr std::array<const char*, 10> kFields = {"properties",    "size",  "chunks", "offsets",
+                                                 "sizes",         "fqn",   "index",  "offset",
+                                                 "relative_path", "length"};
 
 void put_text(std::string& to, const std::string& text) {
   to += 'X';
@@ -94,14 +94,14 @@ std::string prologue(const std::string& file) {
   std::vector<std::string> values;
   for (const char* name : {"Metadata", "TensorStorageMetadata", "BytesStorageMetadata",
                            "ChunkStorageMetadata", "MetadataIndex", "TensorProperties"}) {
-    values.push_back(global(kMetadata, name));
+    values.push_back(global(kMetadataModule, name));
   }
-  values.push_back(global(kFilesystem, "_StorageInfo"));
+  values.push_back(global(kFilesystemModule, "_StorageInfo"));
   values.push_back(global("torch", "Size"));
   std::string layout = global("torch.serialization", "_get_layout");
   put_text(layout, "torch.strided");
   values.push_back(layout + "\x85R");
-  std::string memory_format = global(kMetadata, "_MEM_FORMAT_ENCODING");
+  std::string memory_format = global(kMetadataModule, "_MEM_FORMAT_ENCODING");
   put_integer(memory_format, 0);
   values.push_back(memory_format + "\x85R");
   values.emplace_back();
@@ -119,8 +119,7 @@ std::string prologue(const std::string& file) {
 
 }  // namespace
 
-void IndexWriter::add(const Leaf& leaf, const at::Tensor& tensor, uint64_t offset,
-                      uint64_t bytes) {
+void IndexWriter::add(const Leaf& leaf, const at::Tensor& tensor, uint64_t offset, uint64_t bytes) {
   put_text(metadata_, leaf.key);
   if (tensor.defined()) {
     put_tensor(tensor);

@@ -143,9 +143,10 @@ class Builder {
   }
 
   [[noreturn]] void refuse(const Entry& entry) const {
-    throw Error(ErrorCode::kCorrupt,
-                "the place of " + base::in_quotes(entry.key) + " in the tree is that of another value",
-                file_);
+    throw Error(
+        ErrorCode::kCorrupt,
+        "the place of " + base::in_quotes(entry.key) + " in the tree is that of another value",
+        file_);
   }
 
   const std::string& file_;
