@@ -3,10 +3,13 @@
 // indexes in its folder `metadata` are that of two_ranks, as other versions of PyTorch and Python
 // write it.
 
+#include "format/dcp/directory.h"
 #include "format/dcp/index.h"
+#include "format/dcp/writer.h"
 #include "python/describe.h"
 #include "support/catch.h"
 #include "support/error_of.h"
+#include "support/faulty_file_system.h"
 #include "support/handmade_index.h"
 #include "support/temporary_directory.h"
 
@@ -543,4 +546,76 @@ TEST_CASE("DCP: what cannot be written is refused, and nothing is left", "[dcp]"
                    save(Dict{{"a", 2}}, directory / "file", options);
                  }),
                  "not a directory"));
+}
+
+namespace {
+
+const Dict& small_tree() {
+  static const Dict tree{{"epoch", 7}, {"model", Dict{{"w", torch::arange(5)}}}};
+  return tree;
+}
+
+// Whether a directory holds the small tree. It may hold no checkpoint, but never another one.
+bool holds_small_tree(store::FileSystem& fs) {
+  if (!dcp::is_checkpoint(fs, "/d")) return false;
+  const dcp::Directory directory(fs, "/d");
+  directory.verify();
+  const DecodedArchive archive = directory.decode();
+  const auto file = [&](size_t i) -> const store::ByteSource& { return directory.file(i); };
+  const at::Tensor w = load_tensor(file, archive, archive.tree()["model"]["w"].to_tensor());
+  CHECK(torch::equal(w, torch::arange(5)));
+  CHECK(archive.tree()["epoch"].to_int() == 7);
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("DCP: a call that fails leaves a whole checkpoint or nothing", "[dcp]") {
+  size_t calls = 0;
+  int whole = 0;
+  for (int call = 0; call == 0 || call < static_cast<int>(calls); ++call) {
+    test::MemoryFileSystem memory;
+    test::FaultyFileSystem faulty(memory);
+    if (call == 0) {
+      faulty.arm(-1, {test::Fault::Kind::kError});
+      dcp::write_directory(faulty, small_tree(), "/d");
+      calls = faulty.calls().size();
+      REQUIRE(holds_small_tree(memory));
+      memory = test::MemoryFileSystem();
+    }
+    faulty.fail(call, EIO);
+    const std::string error = error_of([&] { dcp::write_directory(faulty, small_tree(), "/d"); });
+    INFO(call << " of " << calls << ": " << error);
+    const bool is_there = holds_small_tree(memory);
+    whole += is_there ? 1 : 0;
+    if (!is_there) CHECK(memory.names("/d").empty());
+    if (error.empty()) CHECK(is_there);
+  }
+  CHECK(calls > 10);
+  CHECK(whole > 0);
+}
+
+TEST_CASE("DCP: a crash leaves a whole checkpoint or none", "[dcp]") {
+  using test::DataFate;
+  using test::EntryFate;
+  for (const DataFate data : {DataFate::kLost, DataFate::kKept, DataFate::kGarbage}) {
+    for (const EntryFate entries : {EntryFate::kLost, EntryFate::kKept, EntryFate::kSome}) {
+      int whole = 0;
+      bool is_done = false;
+      for (int call = 0; !is_done; ++call) {
+        test::MemoryFileSystem memory;
+        memory.put("/d/x", "");
+        memory.unlink("/d/x");
+        test::FaultyFileSystem faulty(memory);
+        faulty.arm(call, {test::Fault::Kind::kStop});
+        is_done = error_of([&] { dcp::write_directory(faulty, small_tree(), "/d"); }).empty();
+        memory.crash(data, entries, static_cast<uint32_t>(call));
+        INFO("stopped at call " << call);
+        const bool is_there = holds_small_tree(memory);
+        whole += is_there ? 1 : 0;
+        if (is_done) CHECK(is_there);
+      }
+      CHECK(whole > 0);
+    }
+  }
 }

@@ -129,11 +129,18 @@ def check(directory, description, model_and_optimizer, train):
 def check_training(directory, model, optimizer, train):
     """dcp.load into a live model and optimizer, as their own state_dicts ask for it."""
     import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
     from torch.distributed.checkpoint.state_dict import _init_optim_state
 
+    path = directory.path / "dcp_training"
+    weights = {"model": model.state_dict()}
+    dcp.load(weights, checkpoint_id=path, no_dist=True)
+    model.load_state_dict(weights["model"])
     _init_optim_state(optimizer)
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    dcp.load(state, checkpoint_id=directory.path / "dcp_training", no_dist=True)
+    # LibTorch's optimizers lack some of Python's options, such as fused.
+    planner = DefaultLoadPlanner(allow_partial_load=True)
+    dcp.load(state, checkpoint_id=path, planner=planner, no_dist=True)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     losses = torch.tensor(train(model, optimizer, 10))

@@ -119,7 +119,6 @@ void commit(store::FileSystem& fs, const std::string& directory, const std::stri
   if (fs.rename(unfinished.c_str(), finished.c_str()) != 0) {
     throw store::system_failure("rename the finished index to its name", finished, errno);
   }
-  store::sync_directory(fs, directory);
 }
 
 }  // namespace
@@ -138,6 +137,7 @@ void write_directory(store::FileSystem& fs, const Dict& tree, const std::string&
     if (is_new) fs.rmdir(path.c_str());
     throw;
   }
+  store::sync_directory(fs, path);  // If this fails, the checkpoint is whole, but perhaps not safe.
 }
 
 }  // namespace checkpoint::format::dcp

@@ -15,7 +15,7 @@ namespace checkpoint::format::dcp {
 ///
 /// Throws Error: invalid_argument if the path is not an empty directory; unsupported, with the key,
 /// for what flatten refuses and for what a .pth file cannot hold; no_space; io; device. It then
-/// removes what it has written.
+/// removes what it has written, unless all is written and only the last sync fails.
 void write_directory(store::FileSystem& fs, const Dict& tree, const std::string& path);
 
 }  // namespace checkpoint::format::dcp
