@@ -8,7 +8,7 @@ enum class Format {
   kPth,          ///< ".pth": as Python's torch.save writes it, for torch.load with its defaults.
   kSafetensors,  ///< ".safetensors": tensors by name, for any program.
   /// A directory of PyTorch's Distributed Checkpoint, for torch.distributed.checkpoint.load of
-  /// PyTorch 2.3 and later. No extension stands for it.
+  /// PyTorch 2.3 and later. Only SaveOptions::format chooses it.
   kDcp,
 };
 

@@ -251,8 +251,8 @@ TEST_CASE("DCP: an index that contradicts itself is refused", "[dcp]") {
       {"two chunks of 'w' overlap", [](auto& i) { i.tensors[0].chunks.push_back({}); }},
       {"storage_data lacks the chunk of 'w' at [0]", [](auto& i) { i.blobs.clear(); }},
       {"storage_data has the chunk of 'w' at [0] twice", [](auto& i) { i.blobs.push_back({}); }},
-      {"where state_dict_metadata has none", [](auto& i) { i.blobs[0].at = {{2}}; }},
-      {"where state_dict_metadata has none",
+      {", which state_dict_metadata lacks", [](auto& i) { i.blobs[0].at = {{2}}; }},
+      {", which state_dict_metadata lacks",
        [](auto& i) {
          i.blobs[0].at = {{0, 0}};
        }},

@@ -116,7 +116,7 @@ void BlobFinder::add(Entry& entry, const std::optional<std::vector<int64_t>>& at
   Chunk* const chunk = find_chunk(entry, *at);
   if (chunk == nullptr) {
     cells_.corrupt("storage_data has a chunk of " + name + " at " + at_text(*at) +
-                   ", where state_dict_metadata has none");
+                   ", which state_dict_metadata lacks");
   }
   if (chunk->blob) {
     cells_.corrupt("storage_data has the chunk of " + name + " at " + at_text(*at) + " twice");
