@@ -455,7 +455,7 @@ TEST_CASE("DCP: what this library wrote comes back", "[dcp]") {
   first.insert("exp_avg", torch::arange(6, torch::kFloat).reshape({2, 3}));
   Dict state, optimizer, tree;
   state.insert(int64_t{0}, first);
-  state.insert(int64_t{10}, first);
+  state.insert(int64_t{10}, Dict{{"step", torch::tensor(4.0F)}});
   second.insert("lr", 0.1);
   second.insert("betas", Tuple{{0.9, 0.999}});
   second.insert("params", Value::List{0, 10});

@@ -104,20 +104,20 @@ class Builder {
     return list;
   }
 
-  // An optimizer's state_dict: `param_groups` is a list of dicts that have `params`.
-  static bool is_optimizer(const Dict& dict) {
-    const Value* groups = dict.find(kGroups);
-    return groups != nullptr && groups->kind() == Value::Kind::kList && !groups->list().empty() &&
-           std::all_of(groups->list().begin(), groups->list().end(), [](const Value& group) {
+  // Whether it is surely an optimizer's: `param_groups` is a list of dicts that have `params`.
+  static bool has_parameters(const Value& groups) {
+    return !groups.list().empty() &&
+           std::all_of(groups.list().begin(), groups.list().end(), [](const Value& group) {
              return group.is_dict() && group.dict().contains(kParams);
            });
   }
 
   static void restore_optimizer(Dict& dict) {
-    if (!is_optimizer(dict)) return;
+    const Value* const groups = dict.find(kGroups);
+    if (groups == nullptr || groups->kind() != Value::Kind::kList) return;
     Value* const state = dict.find(kState);
     if (state == nullptr) {
-      dict.insert(kState, Dict());
+      if (has_parameters(*groups)) dict.insert(kState, Dict());
     } else if (state->is_dict()) {
       *state = with_integer_keys(state->dict());
     }
