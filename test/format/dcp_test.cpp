@@ -447,6 +447,21 @@ TEST_CASE("DCP: many chunks are checked in time", "[dcp]") {
   CHECK(seconds(stair, false) < 20);
 }
 
+TEST_CASE("DCP: an index cannot ask for more memory than its size explains", "[dcp]") {
+  // One list of chunks, recalled by each tensor.
+  std::string chunks = IndexChunk().build();
+  for (int i = 0; i < 2000; ++i) chunks += IndexChunk{{4}, {0}}.build();
+  HandmadeIndex index;
+  index.tensors[0].chunk_list = list(chunks) + "q\1";
+  for (int i = 0; i < 5000; ++i) {
+    index.tensors.emplace_back();
+    index.tensors.back().key = "w" + std::to_string(i);
+    index.tensors.back().chunk_list = "h\1";
+  }
+  const std::string pickle = index.build(1000);
+  CHECK(contains(error_of([&] { dcp::read_index(pickle, "index"); }), "far more memory"));
+}
+
 TEST_CASE("DCP: what this library wrote comes back", "[dcp]") {
   const TemporaryDirectory directory;
   const std::string path = directory / "new/checkpoint";

@@ -44,16 +44,18 @@ struct IndexTensor {
   std::string dtype = global("torch", "float32");
   std::string layout = handmade::layout("torch.strided");
   std::string memory_format = dcp_class("_MEM_FORMAT_ENCODING") + "K\x01\x85R";
-  std::string more = {};  // Further fields.
+  std::string more = {};        // Further fields.
+  std::string chunk_list = {};  // Instead of the chunks.
 
   std::string build() const {
     std::string all;
     for (const IndexChunk& chunk : chunks) all += chunk.build();
     const std::string properties = dcp_class("TensorProperties") + ")\x81" +
                                    tuple(dtype + layout + "\x89" + memory_format + "\x89") + "b";
-    return text(key) + dcp_object("TensorStorageMetadata", text("properties") + properties +
-                                                               text("size") + torch_size(size) +
-                                                               text("chunks") + list(all) + more);
+    return text(key) +
+           dcp_object("TensorStorageMetadata",
+                      text("properties") + properties + text("size") + torch_size(size) +
+                          text("chunks") + (chunk_list.empty() ? list(all) : chunk_list) + more);
   }
 };
 
