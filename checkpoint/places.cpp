@@ -42,6 +42,10 @@ bool is_checkpoint(store::FileSystem& fs, const std::string& path) {
   return has(fs, path, store::kManifestFile) || store::has_marker(fs, path);
 }
 
+bool is_distributed(store::FileSystem& fs, const std::string& path) {
+  return has(fs, path, ".metadata") && store::is_directory(fs, path) && !is_checkpoint(fs, path);
+}
+
 void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& path) {
   if (!store::is_directory(fs, path)) {
     store::refuse_dangling(fs, path);

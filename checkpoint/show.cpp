@@ -215,17 +215,23 @@ void print_as_json(const Shown& shown) {
 
 }  // namespace
 
-void add_show(CLI::App& app, Run& run) {
+void add_show(CLI::App& app, Run& run, char** argv) {
   auto arguments = std::make_shared<ShowArguments>();
   CLI::App* command = app.add_subcommand(
       "show",
       "Shows what a checkpoint holds: its progress, items and tensors. Does not read the "
       "tensors; verify does.");
-  command->add_option("CHECKPOINT", arguments->checkpoint, "A checkpoint's directory")->required();
+  command
+      ->add_option("CHECKPOINT", arguments->checkpoint,
+                   "A checkpoint's directory, or one of PyTorch's Distributed Checkpoint")
+      ->required();
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer("Example: torch-checkpoint show runs/digits/latest");
-  command->callback([arguments, &run] {
-    run = [arguments] {
+  command->callback([arguments, argv, &run] {
+    run = [arguments, argv] {
+      if (is_distributed(store::posix_file_system(), arguments->checkpoint)) {
+        become_tensors_program(argv);
+      }
       const Shown shown = read(arguments->checkpoint);
       if (arguments->json) {
         print_as_json(shown);

@@ -1,5 +1,5 @@
 // torch-checkpoint convert: reads a checkpoint or a file as a tree and saves it in another format,
-// which the extension of the output decides.
+// which the extension of the output or --to decides.
 //
 //   1. Load the input on the CPU, give its optimizers and schedulers the form that the output's
 //      program loads, and choose one item if --item is given.
@@ -20,6 +20,7 @@
 
 #include "base/near_names.h"
 #include "format/tree/path.h"
+#include "store/records/names.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/file.h>
@@ -45,6 +46,7 @@ struct Arguments {
   std::string output;
   std::string item;
   std::string dtype;
+  std::string to;                    // Empty: the extension of the output.
   std::vector<std::string> renames;  // "FROM=TO"
   std::string optimizer_form;        // Empty: the output's extension decides.
   bool json = false;
@@ -67,8 +69,17 @@ const std::map<std::string, OptimizerForm>& optimizer_forms() {
   return known;
 }
 
-bool is_archive(const Arguments& arguments) {
-  return fs::path(arguments.output).extension() == ".pt";
+const std::map<std::string, Format>& formats() {
+  static const std::map<std::string, Format> known = {{"pt", Format::kArchive},
+                                                      {"pth", Format::kPth},
+                                                      {"safetensors", Format::kSafetensors},
+                                                      {"dcp", Format::kDcp}};
+  return known;
+}
+
+bool writes(const Arguments& arguments, Format format, const char* extension) {
+  if (!arguments.to.empty()) return formats().at(arguments.to) == format;
+  return fs::path(arguments.output).extension() == extension;
 }
 
 // Replaces prefixes of names. The first one that fits is used, as in RestoreOptions::rename.
@@ -114,13 +125,16 @@ std::string check_rename(const std::string& text) {
 
 // LibTorch's own optimizers load a .pt; Python's load the others.
 Value loaded(const Arguments& arguments) {
-  const std::string by_extension = is_archive(arguments) ? "libtorch" : "python";
+  const std::string by_extension =
+      writes(arguments, Format::kArchive, ".pt") ? "libtorch" : "python";
   const OptimizerForm form = optimizer_forms().at(
       arguments.optimizer_form.empty() ? by_extension : arguments.optimizer_form);
   // A link ("latest") may change while we read.
-  const bool is_checkpoint = fs::is_directory(arguments.input);
+  const bool is_directory = fs::is_directory(arguments.input);
   const std::string input =
-      is_checkpoint ? fs::canonical(arguments.input).string() : arguments.input;
+      is_directory ? fs::canonical(arguments.input).string() : arguments.input;
+  // Directories of other programs have no table with the names of parameters.
+  const bool is_checkpoint = is_directory && fs::exists(fs::path(input) / store::kManifestFile);
   return with_optimizer_form(load(input, torch::kCPU), form, is_checkpoint ? input : "");
 }
 
@@ -139,10 +153,12 @@ Value chosen(const Value& tree, const Arguments& arguments) {
 
 // Only safetensors files have metadata. It is kept if the output is a safetensors file too.
 // Otherwise prints which entries are left out, except {"format": "pt"}, which all our files have.
-SaveOptions with_metadata_of(const std::string& input, const std::string& output) {
-  if (fs::is_directory(input)) return {};
-  std::map<std::string, std::string> metadata = load_metadata(input);
-  if (fs::path(output).extension() == ".safetensors") return SaveOptions().metadata(metadata);
+SaveOptions with_metadata_of(const Arguments& arguments) {
+  SaveOptions options;
+  if (!arguments.to.empty()) options.format(formats().at(arguments.to));
+  if (fs::is_directory(arguments.input)) return options;
+  std::map<std::string, std::string> metadata = load_metadata(arguments.input);
+  if (writes(arguments, Format::kSafetensors, ".safetensors")) return options.metadata(metadata);
   metadata.erase("format");
   std::vector<std::string> names;
   for (const auto& [name, text] : metadata) names.push_back(name);
@@ -151,7 +167,7 @@ SaveOptions with_metadata_of(const std::string& input, const std::string& output
                  "torch-checkpoint: metadata left out, because only .safetensors can hold it: %s\n",
                  printable(joined(names)).c_str());
   }
-  return {};
+  return options;
 }
 
 // Throws Error(unsupported) for an integer key: in nested dicts, a LibTorch archive allows only
@@ -196,7 +212,7 @@ ExitCode convert(const Arguments& arguments) {
     tree = with_dtype(std::move(tree), dtypes().at(arguments.dtype), arguments.input);
   }
   // LibTorch's own modules load nested archives. All others load flat state_dicts.
-  const bool archive = is_archive(arguments);
+  const bool archive = writes(arguments, Format::kArchive, ".pt");
   Renames renames(arguments.renames);
   tree = with_flat_modules(
       tree, [&](const std::string& name) { return renames.rename(name); }, arguments.input,
@@ -207,7 +223,7 @@ ExitCode convert(const Arguments& arguments) {
     if (tree.is_dict()) check_keys(tree.dict(), "", arguments);
   }
   const size_t tensors = count_tensors(tree, arguments);
-  save(tree, arguments.output, with_metadata_of(arguments.input, arguments.output));
+  save(tree, arguments.output, with_metadata_of(arguments));
   if (arguments.json) {
     print_as_json(arguments, tensors);
   } else {
@@ -221,9 +237,20 @@ ExitCode convert(const Arguments& arguments) {
 void add_convert(CLI::App& app, Run& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(kConvert, kConvertText);
-  command->add_option("IN", arguments->input, "A checkpoint or a file of any format")->required();
-  command->add_option("OUT", arguments->output, "The new file: .pt, .pth or .safetensors")
+  command
+      ->add_option(
+          "IN", arguments->input,
+          "A checkpoint, a file of any format, or a directory of PyTorch's Distributed Checkpoint")
       ->required();
+  command
+      ->add_option("OUT", arguments->output,
+                   "The new file: .pt, .pth or .safetensors; with --to dcp, a new directory")
+      ->required();
+  command
+      ->add_option("--to", arguments->to,
+                   "The format, if the extension does not say it; dcp is PyTorch's Distributed "
+                   "Checkpoint")
+      ->check(CLI::IsMember(formats()));
   command->add_option("--item", arguments->item, "Convert only this item, such as model");
   command->add_option("--dtype", arguments->dtype, "Convert floating-point tensors to this dtype")
       ->check(CLI::IsMember(dtypes()));

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "base/utf8.h"
+#include "format/dcp/directory.h"
 #include "store/io/file.h"
 #include "store/records/marker.h"
 #include "store/records/names.h"
@@ -154,14 +155,13 @@ void throw_foreign(const store::ByteSource& source, std::string_view begin) {
               source.name());
 }
 
+bool is_checkpoint(store::FileSystem& fs, const std::string& path) {
+  return exists(fs, path, store::kManifestFile) || store::has_marker(fs, path);
+}
+
 void need_checkpoint(store::FileSystem& fs, const std::string& path) {
-  if (exists(fs, path, store::kManifestFile) || store::has_marker(fs, path)) return;
-  if (exists(fs, path, ".metadata")) {
-    throw Error(ErrorCode::kUnsupported, "this directory is a distributed checkpoint of Python's",
-                path, 0,
-                "In Python: python -m torch.distributed.checkpoint.format_utils dcp_to_torch DIR "
-                "FILE.pth.");
-  }
+  if (is_checkpoint(fs, path)) return;
+  dcp::refuse_unreadable(fs, path);
   std::string hint;
   for (const std::string& name : candidates(fs, path)) {
     hint += (hint.empty() ? "Did you mean '" : ", '") + store::join(path, name) + '\'';

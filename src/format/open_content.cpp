@@ -13,20 +13,31 @@ OpenContent::OpenContent(const std::string& path, Verify verify, const OnTransfe
     file_.emplace(store::File::open(fs, path, store::Links::kFollowed));
     return;
   }
+  if (!is_checkpoint(fs, path) && dcp::is_checkpoint(fs, path)) {
+    dcp_.emplace(fs, path);
+    return;
+  }
   need_checkpoint(fs, path);
   checkpoint_.emplace(store::open_checkpoint(fs, path, verify, on_transfer));
 }
 
 std::vector<store::ContentFile> OpenContent::files() const {
   if (file_) return {{&*file_}};
+  if (dcp_) {
+    std::vector<store::ContentFile> files;
+    for (size_t i = 0; i < dcp_->file_count(); ++i) files.push_back({&dcp_->file(i)});
+    return files;
+  }
   return checkpoint_->contents(verify_);
 }
 
 const store::File& OpenContent::file() const {
+  if (dcp_) return dcp_->one_file();
   return file_ ? *file_ : checkpoint_->file(checkpoint_->content_entries().front()->name);
 }
 
 DecodedArchive OpenContent::decode() const {
+  if (dcp_) return dcp_->decode();
   const std::vector<store::ContentFile> contents = files();
   if (contents.size() == 1) return read_file(*contents.front().file);
   std::vector<std::string> names;

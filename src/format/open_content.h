@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/dcp/directory.h"
 #include "format/decode/decoded.h"
 #include "store/directory/verify.h"
 #include "store/io/file.h"
@@ -13,8 +14,9 @@
 
 namespace checkpoint::format {
 
-/// The files that hold the tensors and values at a path. The path is a file of any format, or the
-/// directory of a checkpoint. The files stay readable if retention removes the checkpoint.
+/// The files that hold the tensors and values at a path. The path is a file of any format, the
+/// directory of a checkpoint, or one of PyTorch's Distributed Checkpoint. The files stay readable
+/// if retention removes the checkpoint.
 class OpenContent {
  public:
   /// `verify` applies to checkpoints only: a single file has no digest. Throws Error: not_found,
@@ -22,9 +24,11 @@ class OpenContent {
   explicit OpenContent(const std::string& path, Verify verify = Verify::kBefore,
                        const OnTransfer& on_transfer = {});
 
-  /// One for each rank that wrote them, and those of unchanged tensors. They live as long as this.
+  /// One for each rank that wrote them, and those of unchanged tensors; in a distributed
+  /// checkpoint, any number. They live as long as this.
   std::vector<store::ContentFile> files() const;
-  /// The first of them, as a file that can be mapped.
+  /// The first of them, as a file that can be mapped. Of a distributed checkpoint with several
+  /// files, or none: its index.
   const store::File& file() const;
   /// Decodes them. A checkpoint of several files is read as rank 0 sees it. Throws what read_file
   /// and read_rank_files throw.
@@ -34,6 +38,7 @@ class OpenContent {
   const Verify verify_;
   std::optional<store::File> file_;
   std::optional<store::VerifiedCheckpoint> checkpoint_;
+  std::optional<dcp::Directory> dcp_;
 };
 
 }  // namespace checkpoint::format

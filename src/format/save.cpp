@@ -1,3 +1,4 @@
+#include "format/dcp/writer.h"
 #include "format/safetensors/safetensors.h"
 #include "format/save_tree.h"
 #include "format/torch/archive_writer.h"
@@ -50,6 +51,10 @@ void format::save_tree(const Value& value, RootDict root, const std::string& pat
     throw Error(ErrorCode::kUnsupported, "only a safetensors file has metadata", path);
   }
   store::FileSystem& fs = store::posix_file_system();
+  if (format == Format::kDcp) {
+    dcp::write_directory(fs, need_dict(value, "a distributed checkpoint", path), path);
+    return;
+  }
   if (format == Format::kPth) {
     store::write_atomically(fs, path, [&](store::ByteSink& sink) { write_pth(value, sink, root); });
     return;

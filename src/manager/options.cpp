@@ -49,6 +49,11 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
                 "a checkpoint cannot be a safetensors file, which holds only tensors", "", 0,
                 "Choose Format::kArchive or Format::kPth; load() and save() convert.");
   }
+  if (options.format() == Format::kDcp) {
+    throw Error(ErrorCode::kUnsupported,
+                "a checkpoint cannot be a directory of PyTorch's Distributed Checkpoint", "", 0,
+                "Choose Format::kArchive or Format::kPth; load() and save() convert.");
+  }
   if (options.read_only() &&
       !(options.stop_on_signal().empty() && options.save_on_signal().empty())) {
     refuse_options("a read-only manager cannot save on a signal");

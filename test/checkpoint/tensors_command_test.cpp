@@ -442,3 +442,39 @@ TEST_CASE("convert gives a checkpoint's optimizer the form that the output's pro
   CHECK(nameless.status == 2);
   CHECK(contains(nameless.output, "names of the optimizer's parameters are not known"));
 }
+
+TEST_CASE("All commands take a distributed checkpoint") {
+  const test::TemporaryDirectory root;
+  const std::string source = root / "adam.pth", dcp = root / "dcp", back = root / "back.pth";
+  Dict tree = one("optimizer", adam_state(3, torch::ones({2, 3})));
+  tree.insert("model", one("0.weight", torch::arange(6, torch::kFloat).reshape({2, 3})));
+  save(tree, source);
+  CHECK(run_command("convert " + source + " " + dcp + " --to dcp").status == 0);
+  CHECK(run_command("diff " + source + " " + dcp).status == 0);
+  CHECK(run_command("convert " + dcp + " " + back).status == 0);
+  CHECK(run_command("diff " + source + " " + back).status == 0);
+  CHECK(contains(run_command("convert " + source + " " + dcp + " --to dcp").output, "not empty"));
+
+  const auto shown = run_command("show " + dcp);
+  CHECK(shown.status == 0);
+  CHECK(contains(shown.output, "model.0.weight"));
+  CHECK(contains(shown.output, "3 tensors"));
+  const json document = json::parse(run_command("show --json " + dcp).output);
+  CHECK(document["format"] == "distributed");
+  CHECK(document["tensors"].size() == 3);
+  CHECK(document["values"] == 1);
+
+  CHECK(contains(run_command("verify " + dcp).output, "ok       " + dcp));
+  CHECK(json::parse(run_command("verify --json " + dcp).output)["checkpoints"][0]["whole"] == true);
+  const auto mixed = run_command("verify " + dcp + " " + root.path());
+  CHECK(mixed.status == 2);
+  CHECK(contains(mixed.output, "others are not"));
+  const std::string blobs = test::read_file(dcp + "/__0_0.distcp");
+  const size_t at = blobs.find(std::string("\0\0\xa0\x40", 4));  // The weight's last element: 5.
+  REQUIRE(at != std::string::npos);
+  test::flip_bit(dcp + "/__0_0.distcp", at);
+  const auto damaged = run_command("verify " + dcp);
+  CHECK(damaged.status == 1);
+  CHECK(contains(damaged.output, "DAMAGED"));
+  CHECK(contains(damaged.output, "the blob of 'model.0.weight': the checksum of record"));
+}

@@ -118,6 +118,25 @@ TEST_CASE("guide: a tree of values in one file") {
   CHECK(mean.numel() == 2);
 }
 
+TEST_CASE("guide: a checkpoint from FSDP") {
+  const guide::EmptyFolder folder;
+  Net net;
+  Dict saved;
+  for (const auto& entry : state_dict(*net)) saved.insert(entry.key(), entry.value() + 1);
+  save(Dict{{"model", saved}}, "fsdp/step-1000", SaveOptions().format(Format::kDcp));
+  // [guide]
+  checkpoint::load_state_dict(*net, "fsdp/step-1000", {}, "model");
+  // [guide]
+  CHECK(torch::equal(net->head->bias, saved.at("head.bias").to_tensor()));
+  // [guide]
+  checkpoint::Dict state;
+  state.insert("epoch", 3);
+  state.insert("scale", torch::tensor(0.5));
+  checkpoint::save(state, "for-python", checkpoint::SaveOptions().format(checkpoint::Format::kDcp));
+  // [guide]
+  CHECK(load("for-python")["epoch"].to_int() == 3);
+}
+
 TEST_CASE("guide: map_location") {
   const guide::EmptyFolder folder;
   Net net;

@@ -171,6 +171,47 @@ void write_managed(const Directory& directory) {
   std::ofstream(directory.at("managed.pth.txt"), std::ios::binary) << describe(load(latest));
 }
 
+// The values that a distributed checkpoint gives back to Python as they are.
+Value distributed_kinds() {
+  Dict tree;
+  tree.insert("none", Value());
+  tree.insert("bools", Value::List{true, false});
+  tree.insert("integers", Value::List{0, 255, 256, -1, int64_t{1} << 40, INT64_MAX, INT64_MIN});
+  tree.insert("doubles", Value::List{0.0, -0.0, 0.1, INFINITY});
+  tree.insert("text", "plain and \u00e9\u20ac\U0001f600");
+  tree.insert("bytes", Bytes{std::string("\0\x7f\x80\xff", 4)});
+  tree.insert("tuple", Tuple{{1, Tuple{{"two", 3.0}}, Value::List{4}}});
+  tree.insert("list", Value::List{1, Value::List{2, torch::ones({2})}, Dict{{"a", 3}}, Dict()});
+  tree.insert("no keys", Dict());
+  tree.insert("nothing", Value::List());
+  tree.insert("size", Size{{3, 4}});
+  tree.insert("with.dots", Dict{{"a.b", torch::arange(3)}});
+  tree.insert("view", torch::arange(10).slice(0, 2, 5));
+  tree.insert("scalar", torch::tensor(2.5, torch::kDouble));
+  tree.insert("zero", torch::zeros({0, 3}));
+  return tree;
+}
+
+void write_distributed(const Directory& directory) {
+  const SaveOptions as_dcp = SaveOptions().format(Format::kDcp);
+  const auto write_one = [&](const std::string& name, const Value& tree) {
+    checkpoint::save(tree, directory.at(name), as_dcp);
+    std::ofstream(directory.at(name) + ".txt", std::ios::binary) << describe(tree);
+  };
+  write_one("dcp_kinds", distributed_kinds());
+  write_one("dcp_dtypes", dtype_tensors(false));
+  torch::nn::Sequential model = small_model();
+  const auto optimizer = make_optimizer("Adam", model, true);
+  train(model, *optimizer, 5);
+  Dict tree;
+  tree.insert("model", to_value(state_dict(*model)));
+  tree.insert("optimizer", optimizer_state_dict(*optimizer));
+  write_one("dcp_training", tree);
+  Value::List losses;
+  for (const double loss : train(model, *optimizer, 10)) losses.emplace_back(loss);
+  save(Dict{{"losses", losses}}, directory.at("dcp_losses.pth"));
+}
+
 void write(const Directory& directory) {
   const StateDict weights = state_dict(*small_model());
   directory.write("state_dict.pth", weights, to_value(weights));
@@ -184,6 +225,7 @@ void write(const Directory& directory) {
   write_optimizers(directory);
   write_schedulers(directory);
   write_managed(directory);
+  write_distributed(directory);
 }
 
 int check(const std::string& directory) {

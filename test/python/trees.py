@@ -14,6 +14,8 @@ import sys
 
 import torch
 
+import dcp
+
 
 def double_bits(value):
     return struct.pack(">d", value).hex()
@@ -240,6 +242,18 @@ def plain_optimizer(name, model):
     return getattr(torch.optim, name)(groups, **options)
 
 
+def trained_model():
+    model = small_model()
+    optimizer = plain_optimizer("Adam", model)
+    train(model, optimizer, 5)
+    return model, optimizer
+
+
+def fresh_model():
+    model = small_model()
+    return model, plain_optimizer("Adam", model)
+
+
 OPTIMIZERS = ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "LBFGS"]
 
 
@@ -289,6 +303,8 @@ def write(directory):
     directory.save("dtypes_legacy.pth", legacy_dtypes(), _use_new_zipfile_serialization=False)
     optimizer_files(directory)
     scheduler_files(directory)
+    if dcp.available():
+        dcp.write(directory, training_checkpoint(), dtype_tensors(), trained_model())
     try:
         import safetensors.torch
     except ImportError:
@@ -324,7 +340,11 @@ def load(path):
 
 
 def check(directory):
-    files = sorted(path for path in directory.path.iterdir() if (directory.path / (path.name + ".txt")).exists())
+    files = sorted(
+        path
+        for path in directory.path.iterdir()
+        if path.is_file() and (directory.path / (path.name + ".txt")).exists()
+    )
     assert files, "no files to check"
     wrong = 0
     for path in files:
@@ -341,6 +361,8 @@ def check(directory):
     wrong += check_models(directory)
     wrong += check_safetensors_bytes(directory)
     wrong += check_optimizers(directory)
+    if dcp.available():
+        wrong += dcp.check(directory, description, fresh_model, train)
     return wrong
 
 

@@ -76,6 +76,7 @@ class DecodedArchive {
  private:
   friend class Placeholders;
   friend class Assembly;
+  friend class DcpAssembly;
 
   // Keeps the placeholder, so that no other tensor can get its address.
   struct Row {

@@ -15,7 +15,8 @@ TensorLoader::TensorLoader(const store::ByteSource& source, const DecodedArchive
                            std::shared_ptr<store::Mapping> mapping)
     : source_(source), archive_(archive), mapping_(std::move(mapping)) {
   map_tensors(archive.tree(), [&](const at::Tensor& placeholder) {
-    if (placeholder.numel() > 0) ++uses_[archive.find(placeholder)->record_offset];
+    const StoredTensor& stored = *archive.find(placeholder);
+    if (placeholder.numel() > 0 && stored.parts == nullptr) ++uses_[stored.record_offset];
     return placeholder;
   });
 }
@@ -23,6 +24,7 @@ TensorLoader::TensorLoader(const store::ByteSource& source, const DecodedArchive
 at::Tensor TensorLoader::load(const at::Tensor& placeholder) {
   const StoredTensor& stored = *archive_.find(placeholder);
   const c10::ScalarType dtype = placeholder.scalar_type();
+  if (stored.parts != nullptr) return load_tensor(source_, archive_, placeholder);
   const bool alone = placeholder.numel() == 0 || uses_.at(stored.record_offset) == 1;
   if (placeholder.numel() == 0 || (alone && !can_map(stored, dtype))) {
     return load_tensor(source_, archive_, placeholder);

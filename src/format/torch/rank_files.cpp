@@ -269,6 +269,8 @@ class Assembly {
         corrupt("the parts of " + key + " overlap");
       case store::PartsFault::Kind::kGap:
         corrupt("the parts of " + key + " do not cover it");
+      case store::PartsFault::Kind::kTangled:
+        corrupt("the table has a tensor in parts that no training would make: " + key);
     }
   }
 
