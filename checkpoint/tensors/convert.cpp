@@ -49,6 +49,7 @@ struct Arguments {
   std::string to;                    // Empty: the extension of the output.
   std::vector<std::string> renames;  // "FROM=TO"
   std::string optimizer_form;        // Empty: the output's extension decides.
+  uint64_t max_shard_size = 0;       // 0: one file.
   bool json = false;
 };
 
@@ -156,8 +157,10 @@ Value chosen(const Value& tree, const Arguments& arguments) {
 SaveOptions with_metadata_of(const Arguments& arguments) {
   SaveOptions options;
   if (!arguments.to.empty()) options.format(formats().at(arguments.to));
-  if (fs::is_directory(arguments.input)) return options;
+  if (arguments.max_shard_size > 0) options.max_shard_size(arguments.max_shard_size);
   std::map<std::string, std::string> metadata = load_metadata(arguments.input);
+  // What an index says of its own shards.
+  for (const char* name : {"total_size", "total_parameters"}) metadata.erase(name);
   if (writes(arguments, Format::kSafetensors, ".safetensors")) return options.metadata(metadata);
   metadata.erase("format");
   std::vector<std::string> names;
@@ -238,9 +241,9 @@ void add_convert(CLI::App& app, Run& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(kConvert, kConvertText);
   command
-      ->add_option(
-          "IN", arguments->input,
-          "A checkpoint, a file of any format, or a directory of PyTorch's Distributed Checkpoint")
+      ->add_option("IN", arguments->input,
+                   "A checkpoint, a file of any format, a directory of PyTorch's Distributed "
+                   "Checkpoint, or a model in several files: its index or directory")
       ->required();
   command
       ->add_option("OUT", arguments->output,
@@ -251,6 +254,12 @@ void add_convert(CLI::App& app, Run& run) {
                    "The format, if the extension does not say it; dcp is PyTorch's Distributed "
                    "Checkpoint")
       ->check(CLI::IsMember(formats()));
+  command
+      ->add_option("--max-shard-size", arguments->max_shard_size,
+                   "Write .safetensors files of at most this size and an index, as Hugging Face "
+                   "does: 5GB, 500MB, 2GiB")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->check(CLI::PositiveNumber);
   command->add_option("--item", arguments->item, "Convert only this item, such as model");
   command->add_option("--dtype", arguments->dtype, "Convert floating-point tensors to this dtype")
       ->check(CLI::IsMember(dtypes()));

@@ -174,7 +174,10 @@ ExitCode diff(const Arguments& arguments) {
 void add_diff(CLI::App& app, Run& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(kDiff, kDiffText);
-  command->add_option("A", arguments->left, "A checkpoint or a file of any format")->required();
+  command
+      ->add_option("A", arguments->left,
+                   "A checkpoint, a file of any format, or a model in several files")
+      ->required();
   command->add_option("B", arguments->right, "What to compare it with")->required();
   command->add_flag("--all", arguments->all, "Also list what is the same");
   command->add_flag("--json", arguments->json, "Print JSON");

@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 #include <torch/ordered_dict.h>
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,13 +33,25 @@ class TORCH_CHECKPOINT_API SaveOptions {
     return *this;
   }
 
+  /// Divides a model into several files (shards) of at most this many bytes, as Hugging Face's
+  /// libraries do. A larger tensor gets a file of its own. See `save`. Their own limit is 5 GB,
+  /// which is 5'000'000'000. For safetensors files, and for Format::kPth if the path ends with
+  /// ".bin". Default: one file.
+  SaveOptions& max_shard_size(uint64_t bytes) {
+    max_shard_size_ = bytes;
+    return *this;
+  }
+
   /// Returns the format. Empty: the file's extension decides.
   std::optional<Format> format() const { return format_; }
   /// Returns the metadata.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  /// Returns the size of a file, in bytes. Empty: all goes into one file.
+  std::optional<uint64_t> max_shard_size() const { return max_shard_size_; }
 
  private:
   std::optional<Format> format_;
+  std::optional<uint64_t> max_shard_size_;
   std::map<std::string, std::string> metadata_;
 };
 
@@ -108,6 +121,13 @@ class StateDict : public torch::OrderedDict<std::string, at::Tensor> {
 /// An older file is replaced. The new one takes its permissions, and also its owner and group if
 /// the system allows that. A write-protected file is refused, also for root.
 ///
+/// With `max_shard_size`, "…/model.safetensors" becomes "…/model-00001-of-00003.safetensors" and so
+/// on, and "…/model.safetensors.index.json", which says what is in them. If everything fits into
+/// one file, the path itself is written. `load` takes the path, the index or the directory. Files
+/// of an earlier save to the same path are replaced. The new model is there when its index is: a
+/// crash never leaves old and new files that look like one model. Of tied tensors only one name is
+/// written, and the metadata notes the others; loading gives all of them.
+///
 /// Throws Error: no_space, io, device. Throws Error(unsupported) for another extension, or for a
 /// tensor or name that the format cannot hold (docs/file-formats.md).
 TORCH_CHECKPOINT_API void save(const Value& value, const std::string& path,
@@ -123,11 +143,15 @@ TORCH_CHECKPOINT_API void save(const StateDict& dict, const std::string& path,
 /// - a LibTorch archive, written by `save`, by torch::save or as TorchScript (then its weights are
 ///   read);
 /// - a .pth file of Python's torch.save, of any version, also before 1.6;
-/// - a safetensors file.
+/// - a safetensors file;
+/// - the index of a model in several files, such as "model.safetensors.index.json" or
+///   "pytorch_model.bin.index.json", with its shards in the same directory.
 ///
-/// `path` may also be a checkpoint's directory. Then its digests are verified. Or it may be a
-/// directory of PyTorch's Distributed Checkpoint (1.13 to 2.14): sharded tensors are put together,
-/// and an optimizer's integer keys, which DCP makes strings, are integers again.
+/// `path` may also be the directory of such a model, of the files that PyTorch's
+/// HuggingFaceStorageWriter writes for each rank, or of a checkpoint. A checkpoint's digests are
+/// verified. Or it may be a directory of PyTorch's Distributed Checkpoint (1.13 to 2.14): sharded
+/// tensors are put together, and an optimizer's integer keys, which DCP makes strings, are integers
+/// again.
 ///
 /// Each tensor goes to the device that it was saved from, or to where the options' map_location
 /// says. Throws Error: not_found, corrupt, unsupported, io, device. Throws Error(incompatible) for
@@ -142,8 +166,8 @@ TORCH_CHECKPOINT_API StateDict load_weights(const std::string& path,
                                             const LoadOptions& options = {},
                                             const std::string& item = {});
 
-/// Returns the metadata of a safetensors file, without the entry that this library adds. Empty for
-/// a file of another format. Throws as `load` does.
+/// Returns the metadata of a safetensors file or of an index, without the entry that this library
+/// adds. Empty for a file of another format. Throws as `load` does.
 TORCH_CHECKPOINT_API std::map<std::string, std::string> load_metadata(const std::string& path);
 
 }  // namespace checkpoint

@@ -93,7 +93,8 @@ Foreign foreign_text(std::string_view begin, const std::string& name) {
   }
   if (base::begins_with(text, "{") && base::ends_with(name, ".index.json")) {
     return {"the index of a model in several files (shards), and holds no tensors",
-            "Load each of the files in its weight_map; they are in the same directory."};
+            "Give its name the end '.safetensors.index.json' or '.bin.index.json', by the kind of "
+            "its shards."};
   }
   if (base::begins_with(text, "{") || base::begins_with(text, "[")) {
     return {"a JSON text, and holds no tensors", "Give the file with the tensors."};

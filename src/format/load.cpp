@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace checkpoint {
@@ -33,16 +34,20 @@ using LoadTensor = std::function<at::Tensor(const at::Tensor& placeholder)>;
 
 LoadTensor loader_of(const format::OpenContent& content, const format::DecodedArchive& archive,
                      const LoadOptions& options) {
-  const std::vector<store::ContentFile> files = content.files();
-  if (files.size() > 1) {
-    return [files, &archive](const at::Tensor& placeholder) {
-      const auto file = [&](size_t i) -> const store::ByteSource& { return *files.at(i).file; };
+  const format::ShardedModel* const sharded = content.sharded();
+  const std::vector<store::ContentFile> contents = content.files();
+  if (sharded == nullptr && contents.size() > 1) {
+    return [contents, &archive](const at::Tensor& placeholder) {
+      const auto file = [&](size_t i) -> const store::ByteSource& { return *contents.at(i).file; };
       return format::load_tensor(file, archive, placeholder);
     };
   }
-  const store::File& file = content.file();
-  const auto loader = std::make_shared<format::TensorLoader>(
-      file, archive, options.mmap() ? std::make_shared<store::Mapping>(file) : nullptr);
+  std::vector<format::LoaderFile> files;
+  for (size_t i = 0; i < contents.size(); ++i) {
+    const store::File& file = sharded != nullptr ? sharded->file(i) : content.file();
+    files.push_back({file, options.mmap() ? std::make_shared<store::Mapping>(file) : nullptr});
+  }
+  const auto loader = std::make_shared<format::TensorLoader>(std::move(files), archive);
   return [loader](const at::Tensor& placeholder) { return loader->load(placeholder); };
 }
 
@@ -56,17 +61,23 @@ Value load(const std::string& path, const LoadOptions& options) {
     const c10::Device saved = archive.find(placeholder)->device;
     const std::string key = place.key();
     const c10::Device device = options.map_location().device_for(key, saved, saved);
-    compat::check_device(device, key, content.file().name());
+    compat::check_device(device, key, content.name());
     return to_device(load_on_cpu(placeholder), device);
   };
   return format::map_tensors(archive.tree(), "", nullptr, load);
 }
 
 std::map<std::string, std::string> load_metadata(const std::string& path) {
-  const store::File file =
-      store::File::open(store::posix_file_system(), path, store::Links::kFollowed);
-  if (format::recognise(file) != Format::kSafetensors) return {};
-  return format::read_safetensors_metadata(file);
+  const format::OpenContent content(path, Verify::kNever);
+  if (content.sharded() != nullptr) {
+    auto metadata = content.sharded()->metadata();
+    metadata.erase(format::kTreeKey);
+    return metadata;
+  }
+  if (content.files().size() != 1 || format::recognise(content.file()) != Format::kSafetensors) {
+    return {};
+  }
+  return format::read_safetensors_metadata(content.file());
 }
 
 }  // namespace checkpoint

@@ -2,6 +2,7 @@
 
 #include "format/foreign.h"
 #include "format/read_file.h"
+#include "format/sharded/find_shards.h"
 #include "format/torch/rank_files.h"
 
 namespace checkpoint::format {
@@ -9,6 +10,7 @@ namespace checkpoint::format {
 OpenContent::OpenContent(const std::string& path, Verify verify, const OnTransfer& on_transfer)
     : verify_(verify) {
   store::FileSystem& fs = store::posix_file_system();
+  if (open_model(fs, path)) return;
   if (!store::is_directory(fs, path)) {
     file_.emplace(store::File::open(fs, path, store::Links::kFollowed));
     return;
@@ -21,7 +23,30 @@ OpenContent::OpenContent(const std::string& path, Verify verify, const OnTransfe
   checkpoint_.emplace(store::open_checkpoint(fs, path, verify, on_transfer));
 }
 
+// Returns false if the path is a plain file, a checkpoint, or nothing of which we know.
+bool OpenContent::open_model(store::FileSystem& fs, const std::string& path) {
+  if (is_checkpoint(fs, path)) return false;
+  const FoundModel found = find_model(fs, path);
+  switch (found.kind) {
+    case FoundModel::Kind::kNone:
+      return false;
+    case FoundModel::Kind::kFile:
+      file_.emplace(store::File::open(fs, found.path, store::Links::kFollowed));
+      return true;
+    case FoundModel::Kind::kIndex:
+    case FoundModel::Kind::kRankFiles:
+      sharded_.emplace(fs, found);
+      return true;
+  }
+  return false;
+}
+
 std::vector<store::ContentFile> OpenContent::files() const {
+  if (sharded_) {
+    std::vector<store::ContentFile> files;
+    for (size_t i = 0; i < sharded_->file_count(); ++i) files.push_back({&sharded_->file(i)});
+    return files;
+  }
   if (file_) return {{&*file_}};
   if (dcp_) {
     std::vector<store::ContentFile> files;
@@ -31,13 +56,17 @@ std::vector<store::ContentFile> OpenContent::files() const {
   return checkpoint_->contents(verify_);
 }
 
+const std::string& OpenContent::name() const { return sharded_ ? sharded_->name() : file().name(); }
+
 const store::File& OpenContent::file() const {
   if (dcp_) return dcp_->one_file();
+  if (sharded_) return sharded_->file(0);
   return file_ ? *file_ : checkpoint_->file(checkpoint_->content_entries().front()->name);
 }
 
 DecodedArchive OpenContent::decode() const {
   if (dcp_) return dcp_->decode();
+  if (sharded_) return sharded_->decode(read_file);
   const std::vector<store::ContentFile> contents = files();
   if (contents.size() == 1) return read_file(*contents.front().file);
   std::vector<std::string> names;

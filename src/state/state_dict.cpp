@@ -74,14 +74,14 @@ RestoreReport load_state_dict(torch::nn::Module& module, const StateDict& dict,
 RestoreReport load_state_dict(torch::nn::Module& module, const std::string& path,
                               const RestoreOptions& options, const std::string& item) {
   const format::OpenContent content(path, options.verify(), options.on_transfer());
-  const store::File& file = content.file();
+  const std::string& name = content.name();
   format::DecodedArchive archive = content.decode();
   const auto saved_device = [](const format::StoredTensor& stored) { return stored.device; };
   const state::TensorSource source{content.files(), &archive, saved_device};
   state::RestorePlan plan(source, options);
-  const Value& saved = format::choose(archive.tree(), item, file.name());
-  state::plan_whole_module(module, need_names(saved, file.name()), file.name(), plan);
-  plan.require_fit(file.name());
+  const Value& saved = format::choose(archive.tree(), item, name);
+  state::plan_whole_module(module, need_names(saved, name), name, plan, archive.dropped());
+  plan.require_fit(name);
   plan.run();
   return plan.report();
 }

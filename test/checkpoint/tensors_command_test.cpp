@@ -320,6 +320,30 @@ TEST_CASE("convert keeps a safetensors file's metadata, or says that it does not
   CHECK(contains(lost.output, "author"));
 }
 
+TEST_CASE("convert reads and writes models in several files") {
+  const test::TemporaryDirectory root;
+  StateDict dict;
+  dict.insert("a", torch::arange(4.0));
+  dict.insert("b", torch::arange(4.0) + 1);
+  dict.insert("c", torch::ones({2}));
+  save(dict, root / "one.safetensors", SaveOptions().metadata({{"note", "x"}}));
+  const std::string sharded = root / "out/model.safetensors";
+  REQUIRE(run_command({"convert", root / "one.safetensors", sharded, "--max-shard-size", "16B"})
+              .status == 0);
+  CHECK(std::filesystem::exists(root / "out/model-00003-of-00003.safetensors"));
+  for (const std::string path : {root / "out", sharded, sharded + ".index.json"}) {
+    INFO(path);
+    CHECK(run_command({"diff", root / "one.safetensors", path}).status == 0);
+  }
+  REQUIRE(run_command({"convert", root / "out", root / "again.safetensors"}).status == 0);
+  CHECK(load_metadata(root / "again.safetensors") ==
+        std::map<std::string, std::string>{{"format", "pt"}, {"note", "x"}});
+  CHECK(run_command({"diff", root / "one.safetensors", root / "again.safetensors"}).status == 0);
+  CHECK(run_command({"convert", root / "out", root / "x.pth", "--max-shard-size", "1GB"}).status ==
+        2);
+  CHECK(run_command({"convert", root / "out", sharded, "--max-shard-size", "0"}).status == 2);
+}
+
 TEST_CASE("Expanded tensors are compared as they are, and refused where they would not fit") {
   const test::TemporaryDirectory root;
   const std::string wide = root / "wide.pt", square = root / "square.pt";

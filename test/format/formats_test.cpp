@@ -559,8 +559,8 @@ TEST_CASE("a file of another kind is called what it is", "[foreign]") {
   check("\n<!DOCTYPE html><html><body>404</body></html>", "an HTML page", "Download");
   check("<?xml version='1.0'?><Error>AccessDenied</Error>", "an XML text", "Download");
   check("Entry not found", "this is a text", "download");
-  check("{\"weight_map\": {\"w\": \"a.safetensors\"}}", "in several files (shards)", "weight_map",
-        "model.safetensors.index.json");
+  check("{\"weight_map\": {\"w\": \"a.gguf\"}}", "in several files (shards)", "its shards",
+        "model.gguf.index.json");
   check("{\"hidden_size\": 768, \"layers\": 12}", "a JSON text", "tensors", "config.json");
   check("\x1f\x8b\x08 and so on", "packed by gzip", "gunzip");
   check("\x28\xb5\x2f\xfd and so on", "packed by zstd", "unzstd");
@@ -584,9 +584,9 @@ TEST_CASE("a directory that is no checkpoint says what may be meant", "[foreign]
   CHECK(contains(error(), "unsupported: this directory is not a checkpoint"));
   CHECK(contains(error_of([&] { load_state_dict(module, directory.path()); }),
                  "this directory is not a checkpoint"));
-  std::ofstream(directory / "model.safetensors") << "x";
+  std::ofstream(directory / "weights.safetensors") << "x";
   std::ofstream(directory / "config.json") << "{}";
-  CHECK(contains(error(), "Did you mean '" + (directory / "model.safetensors") + "'?"));
+  CHECK(contains(error(), "Did you mean '" + (directory / "weights.safetensors") + "'?"));
   std::filesystem::create_directory(directory / "epoch-1");
   std::ofstream(directory / "epoch-1/manifest.json") << "{}";
   std::filesystem::create_directory_symlink("epoch-1", directory / "latest");

@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -210,37 +211,64 @@ void write_distributed(const Directory& directory) {
   Value::List losses;
   for (const double loss : train(model, *optimizer, 10)) losses.emplace_back(loss);
   save(Dict{{"losses", losses}}, directory.at("dcp_losses.pth"));
-}
 
-void write(const Directory& directory) {
-  const StateDict weights = state_dict(*small_model());
-  directory.write("state_dict.pth", weights, to_value(weights));
-  directory.write("plain_dict.pth", to_value(weights));
-  checkpoint::save(weights, directory.at("state_dict.safetensors"));
-  directory.write("kinds.pth", many_kinds());
-  directory.write("tensor.pth", torch::arange(6).reshape({2, 3}));
-  directory.write("dtypes.pth", dtype_tensors(false));
-  const Value tensors = dtype_tensors(true);
-  save(tensors, directory.at("dtypes.safetensors"));
-  write_optimizers(directory);
-  write_schedulers(directory);
-  write_managed(directory);
-  write_distributed(directory);
-}
+  // As huggingface_hub would write them; sharded.py knows its rules.
+  void write_sharded_models(const Directory& directory, const StateDict& weights) {
+    StateDict tied = weights;
+    tied.insert("tied", weights["0.weight"]);
+    for (const int size : {1, 60, 100, 100000}) {
+      save(tied, directory.at("sharded/" + std::to_string(size) + "/model.safetensors"),
+           SaveOptions().max_shard_size(static_cast<uint64_t>(size)).metadata({{"from", "C++"}}));
+      save(tied, directory.at("sharded/" + std::to_string(size) + "/pytorch_model.bin"),
+           SaveOptions().max_shard_size(static_cast<uint64_t>(size)).format(Format::kPth));
+    }
+  }
 
-int check(const std::string& directory) {
-  std::string wrong;
-  for (const std::string& path : described_files(directory)) wrong += check_file(path);
-  for (const std::string& name : optimizer_names()) {
-    wrong += check_optimizer(directory, name, tolerance_of(name));
+  // What sharded.py wrote: each directory has the weights of state_dict.pth.
+  std::string check_sharded_models(const std::string& directory) {
+    std::string wrong;
+    const std::string expected = describe(to_value(load_weights(directory + "/sharded.pth")));
+    for (const auto& entry : std::filesystem::directory_iterator(directory + "/sharded")) {
+      if (describe(to_value(load_weights(entry.path()))) != expected) {
+        wrong += entry.path().string() + ": differs\n";
+      }
+      torch::nn::Sequential model = small_model();
+      load_state_dict(*model, entry.path().string());
+    }
+    return wrong;
   }
-  for (const char* name : {"StepLR", "ReduceLROnPlateau"}) {
-    wrong += check_scheduler(directory, name, tolerance_of(name));
+
+  void write(const Directory& directory) {
+    const StateDict weights = state_dict(*small_model());
+    directory.write("state_dict.pth", weights, to_value(weights));
+    directory.write("plain_dict.pth", to_value(weights));
+    checkpoint::save(weights, directory.at("state_dict.safetensors"));
+    directory.write("kinds.pth", many_kinds());
+    directory.write("tensor.pth", torch::arange(6).reshape({2, 3}));
+    directory.write("dtypes.pth", dtype_tensors(false));
+    const Value tensors = dtype_tensors(true);
+    save(tensors, directory.at("dtypes.safetensors"));
+    write_optimizers(directory);
+    write_schedulers(directory);
+    write_managed(directory);
+    write_distributed(directory);
+    write_sharded_models(directory, weights);
   }
-  std::printf("%s", wrong.c_str());
-  if (wrong.empty()) std::printf("%s: all is as Python wrote it\n", directory.c_str());
-  return wrong.empty() ? 0 : 1;
-}
+
+  int check(const std::string& directory) {
+    std::string wrong;
+    for (const std::string& path : described_files(directory)) wrong += check_file(path);
+    for (const std::string& name : optimizer_names()) {
+      wrong += check_optimizer(directory, name, tolerance_of(name));
+    }
+    for (const char* name : {"StepLR", "ReduceLROnPlateau"}) {
+      wrong += check_scheduler(directory, name, tolerance_of(name));
+    }
+    wrong += check_sharded_models(directory);
+    std::printf("%s", wrong.c_str());
+    if (wrong.empty()) std::printf("%s: all is as Python wrote it\n", directory.c_str());
+    return wrong.empty() ? 0 : 1;
+  }
 
 }  // namespace
 }  // namespace checkpoint

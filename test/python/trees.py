@@ -15,6 +15,7 @@ import sys
 import torch
 
 import dcp
+import sharded
 
 
 def double_bits(value):
@@ -314,6 +315,10 @@ def write(directory):
         path = directory.path / name
         safetensors.torch.save_file(tensors, path, {"format": "pt", "from": "Python"})
         directory.note(name, safetensors.torch.load_file(path))
+    weights = small_model().state_dict()
+    torch.save(weights, directory.path / "sharded.pth")
+    for limit in (1, 60, 100, 100000):
+        sharded.write(directory.path / "sharded", weights, limit)
 
 
 def legacy_dtypes():
@@ -363,6 +368,7 @@ def check(directory):
     wrong += check_optimizers(directory)
     if dcp.available():
         wrong += dcp.check(directory, description, fresh_model, train)
+    wrong += sharded.check(directory.path / "sharded", torch.load(directory.path / "state_dict.pth"))
     return wrong
 
 

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,6 +65,10 @@ class DecodedArchive {
   ~DecodedArchive() = default;
 
   const Value& tree() const { return tree_; }
+  /// Returns the names in the tree that the file does not hold: those of tied tensors that the
+  /// writer dropped. Each is mapped to the name that it kept, whose placeholder it has. A reader
+  /// may ignore them.
+  const std::map<std::string, std::string>& dropped() const { return dropped_; }
   /// Returns where the bytes of a placeholder of this archive are stored, or null for any other
   /// tensor. Placeholders are recognised by their TensorImpl. The result lives as long as the
   /// archive.
@@ -77,6 +82,7 @@ class DecodedArchive {
   friend class Placeholders;
   friend class Assembly;
   friend class DcpAssembly;
+  friend class ShardAssembly;
 
   // Keeps the placeholder, so that no other tensor can get its address.
   struct Row {
@@ -87,6 +93,7 @@ class DecodedArchive {
   DecodedArchive() = default;
 
   Value tree_;
+  std::map<std::string, std::string> dropped_;
   std::unordered_map<const c10::TensorImpl*, Row> table_;
 };
 

@@ -90,8 +90,9 @@ at::Tensor Placeholders::add(const TensorLayout& tensor, StoredTensor stored) {
   return placeholder;
 }
 
-DecodedArchive Placeholders::finish(Value tree) {
+DecodedArchive Placeholders::finish(Value tree, std::map<std::string, std::string> dropped) {
   archive_.tree_ = std::move(tree);
+  archive_.dropped_ = std::move(dropped);
   return std::move(archive_);
 }
 

@@ -6,6 +6,7 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -35,8 +36,9 @@ class Placeholders {
   at::Tensor make(const TensorLayout& tensor, const ByteRange& record);
   /// The same, for a tensor whose bytes are inside the pickle.
   at::Tensor make_own(const TensorLayout& tensor);
-  /// Returns the archive: `tree` and the table of all placeholders in it.
-  DecodedArchive finish(Value tree);
+  /// Returns the archive: `tree` and the table of all placeholders in it. `dropped`: see
+  /// DecodedArchive::dropped.
+  DecodedArchive finish(Value tree, std::map<std::string, std::string> dropped = {});
 
  private:
   at::Tensor add(const TensorLayout& tensor, StoredTensor stored);

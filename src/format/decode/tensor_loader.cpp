@@ -13,10 +13,13 @@ namespace checkpoint::format {
 
 TensorLoader::TensorLoader(const store::ByteSource& source, const DecodedArchive& archive,
                            std::shared_ptr<store::Mapping> mapping)
-    : source_(source), archive_(archive), mapping_(std::move(mapping)) {
+    : TensorLoader(std::vector<LoaderFile>{{source, std::move(mapping)}}, archive) {}
+
+TensorLoader::TensorLoader(std::vector<LoaderFile> files, const DecodedArchive& archive)
+    : files_(std::move(files)), archive_(archive) {
   map_tensors(archive.tree(), [&](const at::Tensor& placeholder) {
     const StoredTensor& stored = *archive.find(placeholder);
-    if (placeholder.numel() > 0 && stored.parts == nullptr) ++uses_[stored.record_offset];
+    if (placeholder.numel() > 0 && stored.parts == nullptr) ++uses_[place_of(stored)];
     return placeholder;
   });
 }
@@ -24,11 +27,8 @@ TensorLoader::TensorLoader(const store::ByteSource& source, const DecodedArchive
 at::Tensor TensorLoader::load(const at::Tensor& placeholder) {
   const StoredTensor& stored = *archive_.find(placeholder);
   const c10::ScalarType dtype = placeholder.scalar_type();
-  if (stored.parts != nullptr) return load_tensor(source_, archive_, placeholder);
-  const bool alone = placeholder.numel() == 0 || uses_.at(stored.record_offset) == 1;
-  if (placeholder.numel() == 0 || (alone && !can_map(stored, dtype))) {
-    return load_tensor(source_, archive_, placeholder);
-  }
+  if (placeholder.numel() == 0 || stored.parts != nullptr) return load_alone(placeholder);
+  if (uses_.at(place_of(stored)) == 1 && !can_map(stored, dtype)) return load_alone(placeholder);
   const torch::NoGradGuard no_grad;
   const at::Tensor bytes = bytes_of_record(stored, dtype);
   at::Tensor tensor = at::empty({0}, at::TensorOptions().dtype(dtype));
@@ -36,18 +36,26 @@ at::Tensor TensorLoader::load(const at::Tensor& placeholder) {
   return tensor.set_requires_grad(placeholder.requires_grad());
 }
 
+at::Tensor TensorLoader::load_alone(const at::Tensor& placeholder) const {
+  const auto source = [&](size_t file) -> const store::ByteSource& {
+    return files_.at(file).source;
+  };
+  return load_tensor(source, archive_, placeholder);
+}
+
 bool TensorLoader::can_map(const StoredTensor& stored, c10::ScalarType dtype) const {
-  return mapping_ != nullptr && stored.lies_as_it_is() &&
+  return files_.at(stored.file).mapping != nullptr && stored.lies_as_it_is() &&
          stored.record_offset % c10::elementSize(dtype) == 0;
 }
 
 at::Tensor TensorLoader::bytes_of_record(const StoredTensor& stored, c10::ScalarType dtype) {
-  const auto known = records_.find(stored.record_offset);
+  const LoaderFile& file = files_.at(stored.file);
+  const auto known = records_.find(place_of(stored));
   if (known != records_.end()) {
     if (stored.big_endian && known->second.dtype != dtype) {
       throw Error(ErrorCode::kUnsupported,
                   "tensors of two dtypes share memory, in the byte order of another machine",
-                  source_.name());
+                  file.source.name());
     }
     return known->second.bytes;
   }
@@ -55,14 +63,14 @@ at::Tensor TensorLoader::bytes_of_record(const StoredTensor& stored, c10::Scalar
   const auto count = static_cast<int64_t>(stored.record_bytes);
   if (can_map(stored, dtype)) {
     bytes = at::from_blob(
-        mapping_->data() + stored.record_offset, {count}, [mapping = mapping_](void*) {},
+        file.mapping->data() + stored.record_offset, {count}, [mapping = file.mapping](void*) {},
         at::TensorOptions().dtype(at::kByte));
   } else {
     bytes = at::empty({count}, at::TensorOptions().dtype(at::kByte));
-    read_record(source_, stored, 0, bytes.data_ptr(), stored.record_bytes);
+    read_record(file.source, stored, 0, bytes.data_ptr(), stored.record_bytes);
     if (stored.big_endian) swap_bytes(bytes.data_ptr(), stored.record_bytes, dtype);
   }
-  records_.emplace(stored.record_offset, Bytes{bytes, dtype});
+  records_.emplace(place_of(stored), Bytes{bytes, dtype});
   return bytes;
 }
 

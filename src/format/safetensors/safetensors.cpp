@@ -89,10 +89,12 @@ std::string make_header(const std::vector<Named>& tensors,
   }
   uint64_t offset = 0;
   for (const Named& named : tensors) {
+    const std::vector<int64_t> shape =
+        safetensors_shape(named.name, named.tensor.scalar_type(), named.tensor.sizes().vec());
     if (header.size() > 1) header += ',';
     header += quoted(named.name) + ":{\"dtype\":\"" +
               safetensors_dtype(named.tensor.scalar_type()) + "\",\"shape\":[";
-    for (const int64_t size : named.tensor.sizes()) {
+    for (const int64_t size : shape) {
       if (header.back() != '[') header += ',';
       header += std::to_string(size);
     }
@@ -122,7 +124,8 @@ DecodedArchive read_safetensors(const store::ByteSource& source) {
   if (tree == header.metadata.end()) {
     Dict flat;
     for (size_t i = 0; i < tensors.size(); ++i) flat.insert(header.tensors[i].name, tensors[i]);
-    return placeholders.finish(std::move(flat));
+    auto dropped = add_dropped_names(header.metadata, flat);
+    return placeholders.finish(std::move(flat), std::move(dropped));
   }
 
   std::unordered_map<std::string, at::Tensor> by_name;
@@ -150,6 +153,25 @@ DecodedArchive read_safetensors(const store::ByteSource& source) {
     }
   }
   return placeholders.finish(std::move(value));
+}
+
+std::map<std::string, std::string> add_dropped_names(
+    const std::map<std::string, std::string>& metadata, Dict& flat) {
+  std::map<std::string, std::string> dropped;
+  for (const auto& [name, kept] : metadata) {
+    if (flat.contains(name) || !flat.contains(kept)) continue;
+    dropped.emplace(name, kept);
+  }
+  // Only now: a chain of dropped names would mean something else.
+  for (const auto& [name, kept] : dropped) flat.insert(name, flat.at(kept));
+  return dropped;
+}
+
+bool is_safetensors(const store::ByteSource& source) {
+  constexpr uint64_t kEnough = 512;
+  std::string begin(std::min(source.size(), kEnough), '\0');
+  source.read_at(0, begin.data(), begin.size());
+  return looks_like_safetensors(begin, source.size());
 }
 
 std::map<std::string, std::string> read_safetensors_metadata(const store::ByteSource& source) {

@@ -19,6 +19,15 @@ inline constexpr char kTreeKey[] = "torch_checkpoint.tree";
 /// `source` throws.
 DecodedArchive read_safetensors(const store::ByteSource& source);
 
+/// Adds the names that huggingface_hub dropped when it wrote a flat dict: of tied tensors it writes
+/// one, and notes the others in the metadata as {dropped name: kept name}. Returns those that were
+/// added. An entry of the metadata that names no tensor of `flat` means something else.
+std::map<std::string, std::string> add_dropped_names(
+    const std::map<std::string, std::string>& metadata, Dict& flat);
+
+/// Returns whether a file is a safetensors file, by its first bytes.
+bool is_safetensors(const store::ByteSource& source);
+
 /// Returns the metadata of such a file, without the tree.
 std::map<std::string, std::string> read_safetensors_metadata(const store::ByteSource& source);
 

@@ -1,6 +1,7 @@
 // The header of a safetensors file: JSON that names each tensor, its dtype, shape and place. It is
 // read event by event, with the limits of the reference implementation, and then the places are
-// checked: the tensors must fill the file without a gap.
+// checked: the tensors must fill the file without a gap. Only of a valid file is asked whether this
+// LibTorch has its dtypes.
 
 #include "format/safetensors/safetensors_header.h"
 
@@ -33,44 +34,55 @@ constexpr char kBlanks[] = " \t\n\r";  // The whitespace of JSON.
 // The nesting limit of the reference implementation's parser, the header itself included.
 constexpr size_t kMaxDepth = 127;
 
-// The names of one dtype.
+// One dtype: its names, and the size of an element.
 struct DtypeName {
   const char* safetensors;
   const char* python;
+  unsigned bits;
 };
 
+// One element of this dtype is two numbers of four bits.
+constexpr std::string_view kPairDtype = "float4_e2m1fn_x2";
+
 // In the order of the reference implementation. An empty Python name marks a dtype that LibTorch
-// does not have for dense tensors.
+// does not have.
 constexpr DtypeName kDtypes[] = {
-    {"BOOL", "bool"},
-    {"F4", ""},
-    {"F6_E2M3", ""},
-    {"F6_E3M2", ""},
-    {"U8", "uint8"},
-    {"I8", "int8"},
-    {"F8_E5M2", "float8_e5m2"},
-    {"F8_E4M3", "float8_e4m3fn"},
-    {"F8_E8M0", "float8_e8m0fnu"},
-    {"F8_E4M3FNUZ", "float8_e4m3fnuz"},
-    {"F8_E5M2FNUZ", "float8_e5m2fnuz"},
-    {"I16", "int16"},
-    {"U16", "uint16"},
-    {"F16", "float16"},
-    {"BF16", "bfloat16"},
-    {"I32", "int32"},
-    {"U32", "uint32"},
-    {"F32", "float32"},
-    {"C64", "complex64"},
-    {"F64", "float64"},
-    {"I64", "int64"},
-    {"U64", "uint64"},
+    {"BOOL", "bool", 8},
+    {"F4", "float4_e2m1fn_x2", 4},
+    {"F6_E2M3", "", 6},
+    {"F6_E3M2", "", 6},
+    {"U8", "uint8", 8},
+    {"I8", "int8", 8},
+    {"F8_E5M2", "float8_e5m2", 8},
+    {"F8_E4M3", "float8_e4m3fn", 8},
+    {"F8_E8M0", "float8_e8m0fnu", 8},
+    {"F8_E4M3FNUZ", "float8_e4m3fnuz", 8},
+    {"F8_E5M2FNUZ", "float8_e5m2fnuz", 8},
+    {"I16", "int16", 16},
+    {"U16", "uint16", 16},
+    {"F16", "float16", 16},
+    {"BF16", "bfloat16", 16},
+    {"I32", "int32", 32},
+    {"U32", "uint32", 32},
+    {"F32", "float32", 32},
+    {"C64", "complex64", 64},
+    {"F64", "float64", 64},
+    {"I64", "int64", 64},
+    {"U64", "uint64", 64},
+};
+
+// A tensor as the header describes it. Its entry has no dtype yet, and the shape of the header.
+struct Described {
+  SafetensorsEntry entry;
+  const DtypeName* dtype;
 };
 
 // Parses the header's JSON event by event, so nothing unexpected is ever built. Ignores unknown
 // fields of a tensor, whatever they hold, as the reference implementation does.
 class HeaderParser final : public base::JsonEvents {
  public:
-  HeaderParser(SafetensorsHeader& header, const std::string& file) : header_(header), file_(file) {}
+  HeaderParser(SafetensorsHeader& header, std::vector<Described>& tensors, const std::string& file)
+      : header_(header), tensors_(tensors), file_(file) {}
 
   bool start_object(std::size_t) override {
     switch (place_) {
@@ -96,7 +108,7 @@ class HeaderParser final : public base::JsonEvents {
     if (place_ == Place::kTensor) {
       if (seen_ != kAllFields)
         fail("the tensor " + base::in_quotes(entry_.name) + " lacks a field");
-      header_.tensors.push_back(std::move(entry_));
+      tensors_.push_back({std::move(entry_), dtype_});
     }
     place_ = place_ == Place::kHeader ? Place::kOutside : Place::kHeader;
     return true;
@@ -130,7 +142,7 @@ class HeaderParser final : public base::JsonEvents {
     }
     if (is_ignored_value()) return true;
     if (place_ != Place::kDtype) fail("unexpected text");
-    entry_.dtype = find_dtype_of(text);
+    dtype_ = find_dtype_of(text);
     place_ = Place::kTensor;
     return true;
   }
@@ -262,14 +274,9 @@ class HeaderParser final : public base::JsonEvents {
     return true;
   }
 
-  c10::ScalarType find_dtype_of(const std::string& text) const {
+  const DtypeName* find_dtype_of(const std::string& text) const {
     for (const DtypeName& known : kDtypes) {
-      if (text != known.safetensors) continue;
-      if (const auto dtype = find_dtype(known.python)) return *dtype;
-      throw Error(ErrorCode::kUnsupported,
-                  "the tensor " + base::in_quotes(entry_.name) + " is of the dtype " + text +
-                      ", which this LibTorch does not have",
-                  file_);
+      if (text == known.safetensors) return &known;
     }
     fail("the tensor " + base::in_quotes(entry_.name) + " is of the unknown dtype " +
          base::in_quotes(text));
@@ -280,33 +287,48 @@ class HeaderParser final : public base::JsonEvents {
   }
 
   SafetensorsHeader& header_;
+  std::vector<Described>& tensors_;
   const std::string& file_;
   Place place_ = Place::kOutside;
   bool in_array_ = false;
   size_t ignored_depth_ = 0;
   unsigned seen_ = 0;
   SafetensorsEntry entry_;
+  const DtypeName* dtype_ = nullptr;
   std::string metadata_key_;
   std::vector<uint64_t> numbers_;
   std::unordered_set<std::string> names_;
 };
 
+// Returns the size of a tensor in bytes. Throws Error(corrupt) if it is not a whole number.
+uint64_t bytes_of(const Described& tensor, const std::string& name,
+                  const store::ByteSource& source) {
+  uint64_t bits = tensor.dtype->bits;
+  for (const int64_t size : tensor.entry.shape) {
+    if (__builtin_mul_overflow(bits, static_cast<uint64_t>(size), &bits)) {
+      store::throw_corrupt(name + " has an impossible shape", source);
+    }
+  }
+  if (bits % 8 != 0) {
+    store::throw_corrupt(name + " of " + tensor.dtype->safetensors + " has " +
+                             std::to_string(bits) + " bits, which are not whole bytes",
+                         source);
+  }
+  return bits / 8;
+}
+
 // Checks that the tensors fill the bytes after the header, one after the other.
-void check_places(const SafetensorsHeader& header, const store::ByteSource& source) {
-  const uint64_t data_bytes = source.size() - header.data_offset;
+void check_places(const std::vector<Described>& tensors, uint64_t data_offset,
+                  const store::ByteSource& source) {
+  const uint64_t data_bytes = source.size() - data_offset;
   uint64_t position = 0;
-  for (const SafetensorsEntry& entry : header.tensors) {
+  for (const Described& tensor : tensors) {
+    const SafetensorsEntry& entry = tensor.entry;
     const std::string name = "the tensor " + base::in_quotes(entry.name);
     if (entry.begin != position || entry.end < entry.begin) {
       store::throw_corrupt(name + " overlaps another one, or leaves a gap", source);
     }
-    uint64_t bytes = c10::elementSize(entry.dtype);
-    for (const int64_t size : entry.shape) {
-      if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes)) {
-        store::throw_corrupt(name + " has an impossible shape", source);
-      }
-    }
-    if (bytes != entry.end - entry.begin) {
+    if (bytes_of(tensor, name, source) != entry.end - entry.begin) {
       store::throw_corrupt(name + " has another number of bytes than its shape and dtype say",
                            source);
     }
@@ -315,6 +337,32 @@ void check_places(const SafetensorsHeader& header, const store::ByteSource& sour
     position = entry.end;
   }
   if (position != data_bytes) store::throw_corrupt("bytes follow the last tensor", source);
+}
+
+// Whether one element in LibTorch is a pair of those in the file.
+bool is_pair(const DtypeName& dtype) { return std::string_view(dtype.python) == kPairDtype; }
+
+// Gives a tensor the dtype and shape that it has in LibTorch.
+SafetensorsEntry to_libtorch(Described tensor, const std::string& file) {
+  const std::string name = "the tensor " + base::in_quotes(tensor.entry.name);
+  const std::string text = tensor.dtype->safetensors;
+  const std::optional<c10::ScalarType> dtype = find_dtype(tensor.dtype->python);
+  if (!dtype) {
+    throw Error(ErrorCode::kUnsupported,
+                name + " is of the dtype " + text + ", which this LibTorch does not have", file);
+  }
+  tensor.entry.dtype = *dtype;
+  if (!is_pair(*tensor.dtype)) return std::move(tensor.entry);
+  std::vector<int64_t>& shape = tensor.entry.shape;
+  if (shape.empty() || shape.back() % 2 != 0) {
+    throw Error(ErrorCode::kUnsupported,
+                name + " of " + text + " has " +
+                    (shape.empty() ? "no dimension" : "an odd last dimension") +
+                    ", and LibTorch keeps two such numbers in one element",
+                file);
+  }
+  shape.back() /= 2;
+  return std::move(tensor.entry);
 }
 
 const DtypeName* find_name(c10::ScalarType dtype) {
@@ -359,18 +407,36 @@ SafetensorsHeader read_safetensors_header(const store::ByteSource& source) {
 
   SafetensorsHeader header;
   header.data_offset = kLengthBytes + header_bytes;
-  HeaderParser parser(header, source.name());
+  std::vector<Described> tensors;
+  HeaderParser parser(header, tensors, source.name());
   parser.read(text);
-  std::sort(header.tensors.begin(), header.tensors.end(), [](const auto& left, const auto& right) {
+  std::sort(tensors.begin(), tensors.end(), [](const Described& one, const Described& other) {
+    const SafetensorsEntry &left = one.entry, &right = other.entry;
     return std::tie(left.begin, left.end, left.name) < std::tie(right.begin, right.end, right.name);
   });
-  check_places(header, source);
+  check_places(tensors, header.data_offset, source);
+  for (Described& tensor : tensors) {
+    header.tensors.push_back(to_libtorch(std::move(tensor), source.name()));
+  }
   return header;
 }
 
 const char* safetensors_dtype(c10::ScalarType dtype) {
   const DtypeName* name = find_name(dtype);
   return name == nullptr ? nullptr : name->safetensors;
+}
+
+std::vector<int64_t> safetensors_shape(const std::string& name, c10::ScalarType dtype,
+                                       std::vector<int64_t> shape) {
+  const DtypeName* const known = find_name(dtype);
+  if (known == nullptr || !is_pair(*known)) return shape;
+  if (shape.empty() || __builtin_mul_overflow(shape.back(), 2, &shape.back())) {
+    throw Error(ErrorCode::kUnsupported,
+                "the tensor " + base::in_quotes(name) + " of " + known->python +
+                    " has no last dimension, which safetensors needs",
+                "", 0, "Reshape it to one dimension.");
+  }
+  return shape;
 }
 
 int safetensors_rank(c10::ScalarType dtype) {

@@ -58,12 +58,28 @@ std::optional<c10::ScalarType> find_dtype(std::string_view name) {
 const std::vector<c10::ScalarType>& plain_dtypes() {
   // Found by their LibTorch names: older versions do not have all of them.
   static constexpr std::string_view kNames[] = {
-      "Byte",           "Char",          "Short",           "Int",
-      "Long",           "Half",          "Float",           "Double",
-      "ComplexHalf",    "ComplexFloat",  "ComplexDouble",   "Bool",
-      "BFloat16",       "UInt16",        "UInt32",          "UInt64",
-      "Float8_e5m2",    "Float8_e4m3fn", "Float8_e5m2fnuz", "Float8_e4m3fnuz",
+      "Byte",
+      "Char",
+      "Short",
+      "Int",
+      "Long",
+      "Half",
+      "Float",
+      "Double",
+      "ComplexHalf",
+      "ComplexFloat",
+      "ComplexDouble",
+      "Bool",
+      "BFloat16",
+      "UInt16",
+      "UInt32",
+      "UInt64",
+      "Float8_e5m2",
+      "Float8_e4m3fn",
+      "Float8_e5m2fnuz",
+      "Float8_e4m3fnuz",
       "Float8_e8m0fnu",
+      "Float4_e2m1fn_x2",
   };
   static const std::vector<c10::ScalarType> dtypes = [] {
     std::vector<c10::ScalarType> known;

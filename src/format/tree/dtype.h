@@ -13,8 +13,9 @@ namespace checkpoint::format {
 std::string dtype_name(c10::ScalarType type);
 /// Returns the dtype of a name from plain_dtypes(); empty for any other name.
 std::optional<c10::ScalarType> find_dtype(std::string_view name);
-/// Returns the dtypes of dense tensors that this LibTorch has. Quantized dtypes, and those that
-/// pack several elements into a byte, are left out.
+/// Returns the dtypes of dense tensors that this LibTorch has. Of those that pack several numbers
+/// into a byte, only float4_e2m1fn_x2 is among them: LibTorch counts its pairs. Quantized dtypes
+/// are left out.
 const std::vector<c10::ScalarType>& plain_dtypes();
 
 }  // namespace checkpoint::format

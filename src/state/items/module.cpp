@@ -5,6 +5,7 @@
 
 #include "state/items/module.h"
 
+#include "format/tree/dense.h"
 #include "state/items/custom_methods.h"
 #include "state/items/custom_module.h"
 #include "state/items/custom_save_load.h"
@@ -15,15 +16,19 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 namespace checkpoint::state {
 namespace {
 
 using torch::nn::Module;
+
+const std::string kNoPath;
 
 // Visits the tensors that a module itself holds. Skips undefined ones (BatchNorm without
 // statistics), like Module::save.
@@ -117,10 +122,13 @@ class ModulePlan {
   ModulePlan(const std::string& path, CustomLoad custom_load, RestorePlan& plan)
       : path_(path), custom_load_(custom_load), plan_(plan) {}
 
-  void run(Module& module, const std::vector<SavedPart>& saved) {
+  void run(Module& module, const std::vector<SavedPart>& saved,
+           const std::map<std::string, std::string>& dropped = {}) {
     find_own_loads(module, path_);
     for (const SavedPart& part : saved) lay_out(part.value, part.path);
     match(module, path_);
+    for (const Absent& absent : absent_) match_tied(absent);
+    for (const auto& [name, kept] : dropped) leaves_.erase(plan_.selection().renamed(name));
     for (const auto& leaf : leaves_) {
       if (plan_.selection().takes(leaf.first)) plan_.unexpected(leaf.first);
     }
@@ -196,18 +204,53 @@ class ModulePlan {
     if (saved != nullptr) leaves_.erase(leaf);
     if (!plan_.selection().takes(key)) return;
     if (saved == nullptr) {
-      plan_.missing(key);
+      absent_.push_back({live, key});
     } else if (!saved->is_tensor()) {
       plan_.wrong_kind(key, "a tensor", *saved);
     } else {
+      if (may_be_tied(live)) present_.emplace(live.data_ptr(), Present{live, saved->to_tensor()});
       plan_.restore_in_place(live, saved->to_tensor(), key);
       if (plan_.options().restore_modes()) plan_requires_grad(live, *saved, plan_);
     }
   }
 
+  // A live tensor without a saved key of its own.
+  struct Absent {
+    at::Tensor live;
+    std::string key;
+  };
+  // A live tensor, and the saved one for it.
+  struct Present {
+    at::Tensor live;
+    at::Tensor saved;
+  };
+
+  static bool may_be_tied(const at::Tensor& live) {
+    return live.layout() == c10::kStrided && !live.is_meta() && live.numel() > 0 &&
+           format::missing_memory(live).empty();
+  }
+
+  // Programs may write only one name of tensors that share their memory (tied weights). The value
+  // of that name is the value of all.
+  void match_tied(const Absent& absent) {
+    if (may_be_tied(absent.live)) {
+      const auto [first, last] = present_.equal_range(absent.live.data_ptr());
+      const auto tied = std::find_if(first, last, [&](const auto& present) {
+        return format::are_tied(present.second.live, absent.live);
+      });
+      if (tied != last) {
+        plan_.restore_in_place(absent.live, tied->second.saved, absent.key);
+        return;
+      }
+    }
+    plan_.missing(absent.key);
+  }
+
   const std::string& path_;
   CustomLoad custom_load_;
   RestorePlan& plan_;
+  std::vector<Absent> absent_;
+  std::unordered_multimap<const void*, Present> present_;  // By the live tensor's memory.
   std::map<std::string, const Value*> leaves_;             // By live keys.
   std::map<std::string, std::optional<Value>> own_loads_;  // By live paths; empty if not saved.
 };
@@ -292,7 +335,7 @@ void plan_module(Module& module, const std::vector<SavedPart>& saved, const std:
 }
 
 void plan_whole_module(Module& module, const Value& saved, const std::string& file,
-                       RestorePlan& plan) {
+                       RestorePlan& plan, const std::map<std::string, std::string>& dropped) {
   if (!plan.options().items().empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "RestoreOptions::items chooses items of a State; a module has no items", file, 0,
@@ -305,7 +348,7 @@ void plan_whole_module(Module& module, const Value& saved, const std::string& fi
     add_saved_keys(saved, "", plan.selection(), check);
     check.require(file);
   }
-  plan_module(module, {{"", saved}}, "", CustomLoad::kIgnored, plan);
+  ModulePlan(kNoPath, CustomLoad::kIgnored, plan).run(module, {{"", saved}}, dropped);
 }
 
 void note_unexpected(const Value& saved, const std::string& path, RestorePlan& plan) {

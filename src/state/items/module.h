@@ -4,6 +4,7 @@
 
 #include <torch/nn/module.h>
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -34,14 +35,16 @@ class ModuleItem final : public Item {
 enum class CustomLoad { kCalled, kIgnored };
 
 /// Plans to restore a module from saved trees, nested or with dotted names. The live keys begin
-/// with `path`, which may be empty. Ignores saved keys whose new names are outside `path`.
+/// with `path`, which may be empty. Ignores saved keys whose new names are outside `path`. Of live
+/// tensors that share all their memory, one saved key is enough.
 void plan_module(torch::nn::Module& module, const std::vector<SavedPart>& saved,
                  const std::string& path, CustomLoad custom_load, RestorePlan& plan);
 
 /// Plans to restore a module from a tree that holds only this module. `file` is the path of the
-/// tree's file, or empty. Throws Error(invalid_argument) as SelectionCheck does.
+/// tree's file, or empty. The module need not have the names that `dropped` maps to others
+/// (DecodedArchive::dropped). Throws Error(invalid_argument) as SelectionCheck does.
 void plan_whole_module(torch::nn::Module& module, const Value& saved, const std::string& file,
-                       RestorePlan& plan);
+                       RestorePlan& plan, const std::map<std::string, std::string>& dropped = {});
 
 /// Reports all chosen keys of a saved tree as unexpected.
 void note_unexpected(const Value& saved, const std::string& path, RestorePlan& plan);
