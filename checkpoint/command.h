@@ -18,9 +18,10 @@ void add_pin(CLI::App& app, Run& run);
 void add_prune(CLI::App& app, Run& run);
 void add_remove(CLI::App& app, Run& run);
 void add_report(CLI::App& app, Run& run);
-void add_show(CLI::App& app, Run& run);
 void add_unpin(CLI::App& app, Run& run);
-void add_verify(CLI::App& app, Run& run);
+// These start the second program, with the same command line, for what it must read.
+void add_show(CLI::App& app, Run& run, char** argv);
+void add_verify(CLI::App& app, Run& run, char** argv);
 
 // These commands read tensors. They are in a second program (tensors/), which the first one starts:
 // linked with LibTorch, the first one would start slowly.
@@ -33,6 +34,10 @@ inline constexpr char kConvertText[] =
     "Writes a checkpoint or file, or one item of it, in another format.";
 void add_diff(CLI::App& app, Run& run);
 void add_convert(CLI::App& app, Run& run);
+void add_show_file(CLI::App& app, Run& run);
+void add_verify_file(CLI::App& app, Run& run);
+/// Starts the second program in place of this one. Throws Error(not_found) if that fails.
+[[noreturn]] void become_tensors_program(char** argv);
 /// Adds a command of the second program to this one. When chosen, it starts the second program with
 /// the same command line.
 void forward_to_tensors_program(CLI::App& app, Run& run, char** argv, const std::string& name,

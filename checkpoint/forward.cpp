@@ -22,6 +22,8 @@ fs::path tensors_program() {
   return fs::exists(beside) ? beside : here.parent_path() / kLibexecFolder / kTensorsProgram;
 }
 
+}  // namespace
+
 // Passes all words on unchanged: the second program parses "--" and the options.
 [[noreturn]] void become_tensors_program(char** argv) {
   const std::string program = tensors_program();
@@ -29,8 +31,6 @@ fs::path tensors_program() {
   throw Error(ErrorCode::kNotFound, "cannot start the program that reads tensors", program, errno,
               "Reinstall torch-checkpoint: this program is a part of it.");
 }
-
-}  // namespace
 
 int own_words(int argc, char** argv) {
   const std::string command = argc > 1 ? argv[1] : "";

@@ -152,6 +152,7 @@ nlohmann::ordered_json to_json(const Manifest& manifest) {
           {"world_size", manifest.world_size},
           {"progress", store::progress_to_json(manifest.progress)},
           {"bytes", manifest.total_bytes()},
+          {"bytes_written", manifest.bytes_written},
           {"files", std::move(files)},
           {"items", std::move(items)},
           {"keep", store::keep_to_json(manifest.keep)}};

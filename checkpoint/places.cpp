@@ -1,5 +1,6 @@
 #include "places.h"
 
+#include "base/text.h"
 #include "store/directory/directory.h"
 #include "store/io/file.h"
 #include "store/records/marker.h"
@@ -16,6 +17,16 @@ bool has(store::FileSystem& fs, const std::string& path, const char* name) {
 
 bool is_there(store::FileSystem& fs, const std::string& path) {
   return store::status_of(fs, path).st_mode != 0;
+}
+
+// The second program reads them, and knows the rules. This is only to choose it.
+bool is_index_name(const std::string& name) {
+  return base::ends_with(name, ".safetensors.index.json") ||
+         base::ends_with(name, ".bin.index.json");
+}
+bool is_numbered_shard(const std::string& name) {
+  return name.find("-of-") != std::string::npos &&
+         (base::ends_with(name, ".safetensors") || base::ends_with(name, ".bin"));
 }
 
 [[noreturn]] void refuse_file(store::FileSystem& fs, const std::string& path) {
@@ -40,6 +51,23 @@ bool is_there(store::FileSystem& fs, const std::string& path) {
 
 bool is_checkpoint(store::FileSystem& fs, const std::string& path) {
   return has(fs, path, store::kManifestFile) || store::has_marker(fs, path);
+}
+
+bool is_distributed(store::FileSystem& fs, const std::string& path) {
+  return has(fs, path, ".metadata") && store::is_directory(fs, path) && !is_checkpoint(fs, path);
+}
+
+bool is_sharded(store::FileSystem& fs, const std::string& path) {
+  if (!store::is_directory(fs, path)) return is_index_name(path) && is_there(fs, path);
+  if (is_checkpoint(fs, path)) return false;
+  bool found = false;
+  for (const std::string& name : store::list_directory(fs, path)) {
+    if (has(fs, store::join(path, name), store::kManifestFile)) return false;
+    const bool is_part = base::begins_with(name, "shard-") && base::ends_with(name, ".safetensors");
+    found = found || is_part || is_index_name(name) || name == "model.safetensors" ||
+            name == "pytorch_model.bin" || is_numbered_shard(name);
+  }
+  return found;
 }
 
 void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& path) {

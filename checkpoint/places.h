@@ -9,6 +9,13 @@ namespace checkpoint::cli {
 /// Returns whether a directory is a checkpoint, whole or damaged. Throws Error(io).
 bool is_checkpoint(store::FileSystem& fs, const std::string& path);
 
+/// Returns whether a directory is a distributed checkpoint of PyTorch's. Throws Error(io).
+bool is_distributed(store::FileSystem& fs, const std::string& path);
+
+/// Returns whether a path is a model in several files, or its directory: an index of Hugging
+/// Face's, or files that it may name. A directory that has checkpoints is none. Throws Error(io).
+bool is_sharded(store::FileSystem& fs, const std::string& path);
+
 /// Throws Error unless `path` is a directory of checkpoints: not_found if it does not exist,
 /// invalid_argument if it is a file or a checkpoint itself.
 void need_directory_of_checkpoints(store::FileSystem& fs, const std::string& path);

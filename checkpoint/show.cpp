@@ -12,6 +12,7 @@
 #include "base/shape_text.h"
 #include "store/directory/directory.h"
 #include "store/directory/verify.h"
+#include "store/io/file.h"
 #include "store/records/names.h"
 
 #include <checkpoint/error.h>
@@ -93,12 +94,36 @@ void line(const char* label, const std::string& text) {
 }
 
 // What each rank has written.
-void print_files(const Manifest& manifest) {
+void print_files_of_ranks(const Manifest& manifest) {
   std::vector<std::vector<std::string>> files = {{">RANK", "FILE", ">SIZE"}};
   for (const FileEntry& file : manifest.files) {
     if (!store::is_content_file(file.name)) continue;
     files.push_back(
         {std::to_string(files.size() - 1), printable(file.name), human_bytes(file.bytes)});
+  }
+  print_table(files);
+  std::printf("\n");
+}
+
+bool has_unchanged(const Manifest& manifest) {
+  return std::any_of(manifest.files.begin(), manifest.files.end(),
+                     [](const FileEntry& file) { return store::is_unchanged_file(file.name); });
+}
+
+// How many checkpoints have this file, as far as the file system knows. 0 if it is missing.
+uint64_t names_of(const std::string& path) {
+  const struct stat status = store::status_of(store::posix_file_system(), path);
+  return S_ISREG(status.st_mode) ? static_cast<uint64_t>(status.st_nlink) : 0;
+}
+
+// What is shared with other checkpoints (reuse_unchanged).
+void print_shared_files(const Shown& shown) {
+  std::vector<std::vector<std::string>> files = {{"FILE", ">SIZE", ">IN CHECKPOINTS"}};
+  for (const FileEntry& file : shown.manifest.files) {
+    if (!store::holds_tensors(file.name)) continue;
+    const uint64_t names = names_of(store::join(shown.path, file.name));
+    files.push_back({printable(file.name), human_bytes(file.bytes),
+                     names == 0 ? "missing" : std::to_string(names)});
   }
   print_table(files);
   std::printf("\n");
@@ -139,7 +164,8 @@ void print(const Shown& shown) {
        "TorchCheckpoint " + manifest.library_version + ", LibTorch " + manifest.libtorch_version);
   std::printf("\n");
 
-  if (manifest.world_size > 1) print_files(manifest);
+  if (manifest.world_size > 1) print_files_of_ranks(manifest);
+  if (has_unchanged(manifest)) print_shared_files(shown);
   std::vector<std::vector<std::string>> items = {{"ITEM", "KIND", "TYPE", "GROUPS"}};
   if (manifest.world_size > 1) items.front().push_back("OF RANKS");
   for (const ItemEntry& item : manifest.items) {
@@ -160,8 +186,12 @@ void print(const Shown& shown) {
                        human_bytes(tensor.bytes)});
   }
   print_table(tensors);
-  std::printf("\n%zu tensors, %s; %s on disk\n", shown.table.tensors.size(),
+  std::printf("\n%zu tensors, %s; %s on disk", shown.table.tensors.size(),
               human_bytes(bytes).c_str(), human_bytes(manifest.total_bytes()).c_str());
+  if (has_unchanged(manifest)) {
+    std::printf(", of which its save wrote %s", human_bytes(manifest.bytes_written).c_str());
+  }
+  std::printf("\n");
 }
 
 void print_as_json(const Shown& shown) {
@@ -185,17 +215,27 @@ void print_as_json(const Shown& shown) {
 
 }  // namespace
 
-void add_show(CLI::App& app, Run& run) {
+void add_show(CLI::App& app, Run& run, char** argv) {
   auto arguments = std::make_shared<ShowArguments>();
   CLI::App* command = app.add_subcommand(
       "show",
       "Shows what a checkpoint holds: its progress, items and tensors. Does not read the "
       "tensors; verify does.");
-  command->add_option("CHECKPOINT", arguments->checkpoint, "A checkpoint's directory")->required();
+  command
+      ->add_option(
+          "CHECKPOINT", arguments->checkpoint,
+          "A checkpoint's directory, one of PyTorch's Distributed Checkpoint, or a model in "
+          "several files: its index or directory")
+      ->required();
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer("Example: torch-checkpoint show runs/digits/latest");
-  command->callback([arguments, &run] {
-    run = [arguments] {
+  command->callback([arguments, argv, &run] {
+    run = [arguments, argv] {
+      store::FileSystem& fs = store::posix_file_system();
+      const std::string& path = arguments->checkpoint;
+      if (is_distributed(fs, path) || is_sharded(fs, path)) {
+        become_tensors_program(argv);
+      }
       const Shown shown = read(arguments->checkpoint);
       if (arguments->json) {
         print_as_json(shown);

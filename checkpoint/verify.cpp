@@ -18,6 +18,8 @@
 
 #include <checkpoint/error.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <memory>
 #include <utility>
@@ -149,17 +151,38 @@ ExitCode verify_all(const VerifyArguments& arguments) {
   return worst;
 }
 
+// The second program reads what this library's manager did not write. Throws
+// Error(invalid_argument) for a mixture.
+bool are_of_others(const std::vector<std::string>& paths) {
+  store::FileSystem& fs = store::posix_file_system();
+  const auto count = std::count_if(paths.begin(), paths.end(), [&](const std::string& path) {
+    return is_distributed(fs, path) || is_sharded(fs, path);
+  });
+  if (count == 0) return false;
+  if (count == static_cast<std::ptrdiff_t>(paths.size())) return true;
+  throw Error(ErrorCode::kInvalidArgument,
+              "some of these are checkpoints of this library, and others are not", "", 0,
+              "Verify them one after the other.");
+}
+
 }  // namespace
 
-void add_verify(CLI::App& app, Run& run) {
+void add_verify(CLI::App& app, Run& run, char** argv) {
   auto arguments = std::make_shared<VerifyArguments>();
   CLI::App* command = app.add_subcommand(
-      "verify", "Reads checkpoints whole and compares every byte with its digest.");
+      "verify",
+      "Reads checkpoints whole and compares every byte with its digest. Reads distributed "
+      "checkpoints of PyTorch's and models in several files too.");
   command->add_option("PATH", arguments->paths, "Checkpoints, or directories of checkpoints")
       ->required();
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer("Example: torch-checkpoint verify runs/digits");
-  command->callback([arguments, &run] { run = [arguments] { return verify_all(*arguments); }; });
+  command->callback([arguments, argv, &run] {
+    run = [arguments, argv] {
+      if (are_of_others(arguments->paths)) become_tensors_program(argv);
+      return verify_all(*arguments);
+    };
+  });
 }
 
 }  // namespace checkpoint::cli

@@ -1,7 +1,8 @@
 // torch-checkpoint convert: reads a checkpoint or a file as a tree and saves it in another format,
-// which the extension of the output decides.
+// which the extension of the output or --to decides.
 //
-//   1. Load the input on the CPU, and choose one item if --item is given.
+//   1. Load the input on the CPU, give its optimizers and schedulers the form that the output's
+//      program loads, and choose one item if --item is given.
 //   2. Refuse expanded tensors that would take far too much memory.
 //   3. Convert the dtypes.
 //   4. Make the modules flat, and rename their tensors. For a LibTorch archive (.pt), nest them
@@ -19,9 +20,11 @@
 
 #include "base/near_names.h"
 #include "format/tree/path.h"
+#include "store/records/names.h"
 
 #include <checkpoint/error.h>
 #include <checkpoint/file.h>
+#include <checkpoint/state_dict.h>
 
 #include <torch/torch.h>
 
@@ -43,7 +46,9 @@ struct Arguments {
   std::string output;
   std::string item;
   std::string dtype;
+  std::string to;                    // Empty: the extension of the output.
   std::vector<std::string> renames;  // "FROM=TO"
+  std::string optimizer_form;        // Empty: the output's extension decides.
   uint64_t max_shard_size = 0;       // 0: one file.
   bool json = false;
 };
@@ -54,6 +59,28 @@ const std::map<std::string, c10::ScalarType>& dtypes() {
                                                                {"float16", at::kHalf},
                                                                {"bfloat16", at::kBFloat16}};
   return known;
+}
+
+const std::map<std::string, OptimizerForm>& optimizer_forms() {
+  static const std::map<std::string, OptimizerForm> known = {
+      {"libtorch", OptimizerForm::kLibTorch},
+      {"python", OptimizerForm::kPython},
+      {"python-names", OptimizerForm::kPythonWithNames},
+      {"by-name", OptimizerForm::kByName}};
+  return known;
+}
+
+const std::map<std::string, Format>& formats() {
+  static const std::map<std::string, Format> known = {{"pt", Format::kArchive},
+                                                      {"pth", Format::kPth},
+                                                      {"safetensors", Format::kSafetensors},
+                                                      {"dcp", Format::kDcp}};
+  return known;
+}
+
+bool writes(const Arguments& arguments, Format format, const char* extension) {
+  if (!arguments.to.empty()) return formats().at(arguments.to) == format;
+  return fs::path(arguments.output).extension() == extension;
 }
 
 // Replaces prefixes of names. The first one that fits is used, as in RestoreOptions::rename.
@@ -97,6 +124,21 @@ std::string check_rename(const std::string& text) {
   return text.find('=') == std::string::npos ? "write it as FROM=TO" : "";
 }
 
+// LibTorch's own optimizers load a .pt; Python's load the others.
+Value loaded(const Arguments& arguments) {
+  const std::string by_extension =
+      writes(arguments, Format::kArchive, ".pt") ? "libtorch" : "python";
+  const OptimizerForm form = optimizer_forms().at(
+      arguments.optimizer_form.empty() ? by_extension : arguments.optimizer_form);
+  // A link ("latest") may change while we read.
+  const bool is_directory = fs::is_directory(arguments.input);
+  const std::string input =
+      is_directory ? fs::canonical(arguments.input).string() : arguments.input;
+  // Directories of other programs have no table with the names of parameters.
+  const bool is_checkpoint = is_directory && fs::exists(fs::path(input) / store::kManifestFile);
+  return with_optimizer_form(load(input, torch::kCPU), form, is_checkpoint ? input : "");
+}
+
 Value chosen(const Value& tree, const Arguments& arguments) {
   if (arguments.item.empty()) return tree;
   const Value* const item = tree.is_dict() ? tree.dict().find(arguments.item) : nullptr;
@@ -112,11 +154,14 @@ Value chosen(const Value& tree, const Arguments& arguments) {
 
 // Only safetensors files have metadata. It is kept if the output is a safetensors file too.
 // Otherwise prints which entries are left out, except {"format": "pt"}, which all our files have.
-SaveOptions with_metadata_of(const std::string& input, const std::string& output) {
-  std::map<std::string, std::string> metadata = load_metadata(input);
+SaveOptions with_metadata_of(const Arguments& arguments) {
+  SaveOptions options;
+  if (!arguments.to.empty()) options.format(formats().at(arguments.to));
+  if (arguments.max_shard_size > 0) options.max_shard_size(arguments.max_shard_size);
+  std::map<std::string, std::string> metadata = load_metadata(arguments.input);
   // What an index says of its own shards.
   for (const char* name : {"total_size", "total_parameters"}) metadata.erase(name);
-  if (fs::path(output).extension() == ".safetensors") return SaveOptions().metadata(metadata);
+  if (writes(arguments, Format::kSafetensors, ".safetensors")) return options.metadata(metadata);
   metadata.erase("format");
   std::vector<std::string> names;
   for (const auto& [name, text] : metadata) names.push_back(name);
@@ -125,7 +170,7 @@ SaveOptions with_metadata_of(const std::string& input, const std::string& output
                  "torch-checkpoint: metadata left out, because only .safetensors can hold it: %s\n",
                  printable(joined(names)).c_str());
   }
-  return {};
+  return options;
 }
 
 // Throws Error(unsupported) for an integer key: in nested dicts, a LibTorch archive allows only
@@ -164,13 +209,13 @@ void print_as_json(const Arguments& arguments, size_t tensors) {
 }
 
 ExitCode convert(const Arguments& arguments) {
-  Value tree = chosen(load(arguments.input, torch::kCPU), arguments);
+  Value tree = chosen(loaded(arguments), arguments);
   check_fits(tree, arguments.input);
   if (!arguments.dtype.empty()) {
     tree = with_dtype(std::move(tree), dtypes().at(arguments.dtype), arguments.input);
   }
   // LibTorch's own modules load nested archives. All others load flat state_dicts.
-  const bool archive = fs::path(arguments.output).extension() == ".pt";
+  const bool archive = writes(arguments, Format::kArchive, ".pt");
   Renames renames(arguments.renames);
   tree = with_flat_modules(
       tree, [&](const std::string& name) { return renames.rename(name); }, arguments.input,
@@ -181,9 +226,7 @@ ExitCode convert(const Arguments& arguments) {
     if (tree.is_dict()) check_keys(tree.dict(), "", arguments);
   }
   const size_t tensors = count_tensors(tree, arguments);
-  SaveOptions options = with_metadata_of(arguments.input, arguments.output);
-  if (arguments.max_shard_size > 0) options.max_shard_size(arguments.max_shard_size);
-  save(tree, arguments.output, options);
+  save(tree, arguments.output, with_metadata_of(arguments));
   if (arguments.json) {
     print_as_json(arguments, tensors);
   } else {
@@ -199,11 +242,18 @@ void add_convert(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(kConvert, kConvertText);
   command
       ->add_option("IN", arguments->input,
-                   "A checkpoint, a file of any format, or a model in several files: its index or "
-                   "directory")
+                   "A checkpoint, a file of any format, a directory of PyTorch's Distributed "
+                   "Checkpoint, or a model in several files: its index or directory")
       ->required();
-  command->add_option("OUT", arguments->output, "The new file: .pt, .pth or .safetensors")
+  command
+      ->add_option("OUT", arguments->output,
+                   "The new file: .pt, .pth or .safetensors; with --to dcp, a new directory")
       ->required();
+  command
+      ->add_option("--to", arguments->to,
+                   "The format, if the extension does not say it; dcp is PyTorch's Distributed "
+                   "Checkpoint")
+      ->check(CLI::IsMember(formats()));
   command
       ->add_option("--max-shard-size", arguments->max_shard_size,
                    "Write .safetensors files of at most this size and an index, as Hugging Face "
@@ -219,6 +269,12 @@ void add_convert(CLI::App& app, Run& run) {
       ->check(check_rename)
       ->take_all()
       ->expected(1);
+  command
+      ->add_option("--optimizer-form", arguments->optimizer_form,
+                   "How optimizers and schedulers are laid out: libtorch (default for .pt), python "
+                   "(default for others), python-names (with param_names) or by-name (names for "
+                   "indices)")
+      ->check(CLI::IsMember(optimizer_forms()));
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer(
       "Example: torch-checkpoint convert runs/digits/best model.safetensors --item model");

@@ -8,5 +8,7 @@ int main(int argc, char** argv) {
   return run_command_line(argc, argv, [](CLI::App& app, Run& run) {
     add_diff(app, run);
     add_convert(app, run);
+    add_show_file(app, run);
+    add_verify_file(app, run);
   });
 }

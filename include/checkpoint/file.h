@@ -115,6 +115,9 @@ class StateDict : public torch::OrderedDict<std::string, at::Tensor> {
 /// is for Python's `torch.load`. ".safetensors" is for any program. Tensors are written as CPU
 /// tensors. Missing directories are created.
 ///
+/// With Format::kDcp, `path` is a directory of PyTorch's Distributed Checkpoint, which must not
+/// exist or be empty. The value must be a dict. Integer keys become strings.
+///
 /// An older file is replaced. The new one takes its permissions, and also its owner and group if
 /// the system allows that. A write-protected file is refused, also for root.
 ///
@@ -146,7 +149,9 @@ TORCH_CHECKPOINT_API void save(const StateDict& dict, const std::string& path,
 ///
 /// `path` may also be the directory of such a model, of the files that PyTorch's
 /// HuggingFaceStorageWriter writes for each rank, or of a checkpoint. A checkpoint's digests are
-/// verified.
+/// verified. Or it may be a directory of PyTorch's Distributed Checkpoint (1.13 to 2.14): sharded
+/// tensors are put together, and an optimizer's integer keys, which DCP makes strings, are integers
+/// again.
 ///
 /// Each tensor goes to the device that it was saved from, or to where the options' map_location
 /// says. Throws Error: not_found, corrupt, unsupported, io, device. Throws Error(incompatible) for

@@ -133,6 +133,14 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   /// parameter name, and its time grows linearly with the number of tensors. One directory may hold
   /// checkpoints of both formats. kSafetensors is refused.
   CheckpointManagerOptions& format(Format value) { return set(format_, value); }
+  /// Whether a save does not write again the tensors that are equal, bit for bit, to those of the
+  /// last checkpoint: frozen layers, embeddings. The file that holds them gets another name in the
+  /// new checkpoint (a hard link), so that each checkpoint is whole by itself and may be copied or
+  /// removed alone. The last checkpoint is one that this manager has saved, or restored with its
+  /// digests checked. Each save reads all tensors once more. What checkpoints share is on the disk
+  /// once, so damage to it concerns all of them (docs/reliability.md). Not for several ranks.
+  /// Default: false.
+  CheckpointManagerOptions& reuse_unchanged(bool value) { return set(reuse_unchanged_, value); }
   /// Whether a lock file keeps a second writer out. Default: true. False is for file systems
   /// without flock.
   CheckpointManagerOptions& lock(bool value) { return set(lock_, value); }
@@ -200,6 +208,7 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   bool verify_before_retire() const { return verify_before_retire_; }
   const std::string& name() const { return name_; }
   Format format() const { return format_; }
+  bool reuse_unchanged() const { return reuse_unchanged_; }
   bool lock() const { return lock_; }
   bool read_only() const { return read_only_; }
   bool async() const { return async_; }
@@ -237,6 +246,7 @@ class TORCH_CHECKPOINT_API CheckpointManagerOptions {
   std::string name_ = "epoch{epoch:04d}-step{step:08d}";
   bool verify_before_retire_ = true;
   Format format_ = Format::kArchive;
+  bool reuse_unchanged_ = false;
   bool lock_ = true;
   bool read_only_ = false;
   bool async_ = false;

@@ -47,6 +47,9 @@ struct Manifest {
   Progress progress;             ///< What training had reached.
   int64_t world_size = 1;        ///< How many ranks wrote it together.
   std::vector<FileEntry> files;  ///< Its files, without the manifest.
+  /// How many bytes of these files its own save has written. The rest are files of earlier
+  /// checkpoints (`CheckpointManagerOptions::reuse_unchanged`).
+  uint64_t bytes_written = 0;
   std::vector<ItemEntry> items;  ///< The items of its State.
   /// The retention rules of the manager that wrote it, without keep_if. Empty in older checkpoints.
   KeepRules keep;

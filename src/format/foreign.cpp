@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "base/utf8.h"
+#include "format/dcp/directory.h"
 #include "store/io/file.h"
 #include "store/records/marker.h"
 #include "store/records/names.h"
@@ -161,12 +162,7 @@ bool is_checkpoint(store::FileSystem& fs, const std::string& path) {
 
 void need_checkpoint(store::FileSystem& fs, const std::string& path) {
   if (is_checkpoint(fs, path)) return;
-  if (exists(fs, path, ".metadata")) {
-    throw Error(ErrorCode::kUnsupported, "this directory is a distributed checkpoint of Python's",
-                path, 0,
-                "In Python: python -m torch.distributed.checkpoint.format_utils dcp_to_torch DIR "
-                "FILE.pth.");
-  }
+  dcp::refuse_unreadable(fs, path);
   std::string hint;
   for (const std::string& name : candidates(fs, path)) {
     hint += (hint.empty() ? "Did you mean '" : ", '") + store::join(path, name) + '\'';

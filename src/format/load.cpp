@@ -74,7 +74,7 @@ std::map<std::string, std::string> load_metadata(const std::string& path) {
     metadata.erase(format::kTreeKey);
     return metadata;
   }
-  if (content.files().size() != 1 || format::recognise(content.file()) != Format::kSafetensors) {
+  if (!content.is_single_file() || format::recognise(content.file()) != Format::kSafetensors) {
     return {};
   }
   return format::read_safetensors_metadata(content.file());

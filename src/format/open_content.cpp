@@ -5,6 +5,8 @@
 #include "format/sharded/find_shards.h"
 #include "format/torch/rank_files.h"
 
+#include <checkpoint/error.h>
+
 namespace checkpoint::format {
 
 OpenContent::OpenContent(const std::string& path, Verify verify, const OnTransfer& on_transfer)
@@ -15,6 +17,10 @@ OpenContent::OpenContent(const std::string& path, Verify verify, const OnTransfe
     file_.emplace(store::File::open(fs, path, store::Links::kFollowed));
     return;
   }
+  if (!is_checkpoint(fs, path) && dcp::is_checkpoint(fs, path)) {
+    dcp_.emplace(fs, path);
+    return;
+  }
   need_checkpoint(fs, path);
   checkpoint_.emplace(store::open_checkpoint(fs, path, verify, on_transfer));
 }
@@ -23,6 +29,11 @@ OpenContent::OpenContent(const std::string& path, Verify verify, const OnTransfe
 bool OpenContent::open_model(store::FileSystem& fs, const std::string& path) {
   if (is_checkpoint(fs, path)) return false;
   const FoundModel found = find_model(fs, path);
+  if (found.kind != FoundModel::Kind::kNone && dcp::is_checkpoint(fs, path)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "this directory has a distributed checkpoint and another model", path, 0,
+                "Give the path of the other model's file or index, or remove one of the two.");
+  }
   switch (found.kind) {
     case FoundModel::Kind::kNone:
       return false;
@@ -44,6 +55,11 @@ std::vector<store::ContentFile> OpenContent::files() const {
     return files;
   }
   if (file_) return {{&*file_}};
+  if (dcp_) {
+    std::vector<store::ContentFile> files;
+    for (size_t i = 0; i < dcp_->file_count(); ++i) files.push_back({&dcp_->file(i)});
+    return files;
+  }
   return checkpoint_->contents(verify_);
 }
 
@@ -51,11 +67,13 @@ const std::string& OpenContent::name() const { return sharded_ ? sharded_->name(
 
 const store::File& OpenContent::file() const {
   if (sharded_) return sharded_->file(0);
+  if (dcp_) return dcp_->one_file();
   return file_ ? *file_ : checkpoint_->file(checkpoint_->content_entries().front()->name);
 }
 
 DecodedArchive OpenContent::decode() const {
   if (sharded_) return sharded_->decode(read_file);
+  if (dcp_) return dcp_->decode();
   const std::vector<store::ContentFile> contents = files();
   if (contents.size() == 1) return read_file(*contents.front().file);
   std::vector<std::string> names;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/dcp/directory.h"
 #include "format/decode/decoded.h"
 #include "format/sharded/sharded_model.h"
 #include "store/directory/verify.h"
@@ -15,8 +16,8 @@
 namespace checkpoint::format {
 
 /// The files that hold the tensors and values at a path. The path is a file of any format, the
-/// directory of a checkpoint, or a model in several files: its index or directory. The files stay
-/// readable if retention removes the checkpoint.
+/// directory of a checkpoint, one of PyTorch's Distributed Checkpoint, or a model in several files:
+/// its index or directory. The files stay readable if retention removes the checkpoint.
 class OpenContent {
  public:
   /// `verify` applies to checkpoints only: other files have no digest. Throws Error: not_found, io;
@@ -25,15 +26,21 @@ class OpenContent {
   explicit OpenContent(const std::string& path, Verify verify = Verify::kBefore,
                        const OnTransfer& on_transfer = {});
 
-  /// One for each rank that wrote them, or each shard. They live as long as this.
+  /// One for each rank that wrote them, and those of unchanged tensors; each shard of a model; in a
+  /// distributed checkpoint, any number. They live as long as this.
   std::vector<store::ContentFile> files() const;
-  /// The first of them, as a file that can be mapped.
+  /// The first of them, as a file that can be mapped. Of a distributed checkpoint with several
+  /// files, or none: its index.
   const store::File& file() const;
   /// The path for errors that concern all of the files: the first file's, or that of the index.
   const std::string& name() const;
+  /// Whether this is one file, and not a checkpoint.
+  bool is_single_file() const { return file_.has_value(); }
+  /// Whether this is a directory of PyTorch's Distributed Checkpoint.
+  bool is_distributed() const { return dcp_.has_value(); }
   /// The model, if it is in several files; null otherwise.
   const ShardedModel* sharded() const { return sharded_ ? &*sharded_ : nullptr; }
-  /// Decodes them. A checkpoint of several ranks is read as rank 0 sees it. Throws what read_file
+  /// Decodes them. A checkpoint of several files is read as rank 0 sees it. Throws what read_file
   /// and read_rank_files throw.
   DecodedArchive decode() const;
 
@@ -44,6 +51,7 @@ class OpenContent {
   std::optional<store::File> file_;
   std::optional<store::VerifiedCheckpoint> checkpoint_;
   std::optional<ShardedModel> sharded_;
+  std::optional<dcp::Directory> dcp_;
 };
 
 }  // namespace checkpoint::format

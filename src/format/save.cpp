@@ -1,3 +1,4 @@
+#include "format/dcp/writer.h"
 #include "format/safetensors/safetensors.h"
 #include "format/save_tree.h"
 #include "format/sharded/write_sharded.h"
@@ -101,10 +102,12 @@ void save_shards(store::FileSystem& fs, const Value& value, format::RootDict roo
     case Format::kPth:
       return save_pth_shards(fs, value, root, path, options);
     case Format::kArchive:
+    case Format::kDcp:
       break;
   }
-  throw Error(ErrorCode::kUnsupported, "a LibTorch archive (.pt) cannot be in several files", path,
-              0, "Save it as .safetensors, or without max_shard_size.");
+  throw Error(ErrorCode::kUnsupported,
+              "max_shard_size is for .safetensors files, and for .bin files in Python's format",
+              path, 0, "Save it as .safetensors, or without max_shard_size.");
 }
 
 }  // namespace
@@ -129,6 +132,10 @@ void format::save_tree(const Value& value, RootDict root, const std::string& pat
   }
   store::FileSystem& fs = store::posix_file_system();
   if (options.max_shard_size()) return save_shards(fs, value, root, path, options);
+  if (format == Format::kDcp) {
+    dcp::write_directory(fs, need_dict(value, "a distributed checkpoint", path), path);
+    return;
+  }
   if (format == Format::kPth) {
     store::write_atomically(fs, path, [&](store::ByteSink& sink) { write_pth(value, sink, root); });
     return;

@@ -197,7 +197,12 @@ PruneReport CheckpointManager::prune(DryRun dry_run) {
 void CheckpointManager::verify(const std::string& name) const {
   impl_->directory.require_held();
   impl_->require_name(name);
-  store::verify_checkpoint(impl_->directory, name);
+  try {
+    store::verify_checkpoint(impl_->directory, name);
+  } catch (const Error& error) {
+    impl_->saver.last_checkpoint().doubt_after(error);
+    throw;
+  }
 }
 
 const std::string& CheckpointManager::directory() const { return impl_->directory.path(); }

@@ -262,9 +262,20 @@ std::optional<Restored> CheckpointManager::Impl::restore(State& state,
                                                          const RestoreOptions& restore_options,
                                                          const char* call, const Choose& choose) {
   const auto meeting = meet(call);
-  std::optional<Restored> restored =
-      manager::restore_together(directory, state, restore_options, *meeting, choose);
-  if (restored) note_restored(*restored);
+  std::optional<Restored> restored;
+  try {
+    restored = manager::restore_together(directory, state, restore_options, *meeting, choose);
+  } catch (const Error& error) {
+    saver.last_checkpoint().doubt_after(error);
+    throw;
+  }
+  if (!restored) return restored;
+  note_restored(*restored);
+  if (restore_options.verify() == Verify::kNever) {
+    saver.last_checkpoint().doubt();
+  } else {
+    saver.last_checkpoint().note_verified(restored->manifest);
+  }
   return restored;
 }
 
@@ -323,6 +334,7 @@ void CheckpointManager::Impl::add_saved(const std::string& name,
 void CheckpointManager::Impl::retire(const Manifest& saved,
                                      std::vector<store::FoundCheckpoint> found) {
   const store::Decision decision = retention.apply(directory, std::move(found), resumed_from());
+  if (!decision.is_safe) saver.last_checkpoint().doubt();
   warn_of_missing_metrics(saved, decision);
 }
 

@@ -49,6 +49,11 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
                 "a checkpoint cannot be a safetensors file, which holds only tensors", "", 0,
                 "Choose Format::kArchive or Format::kPth; load() and save() convert.");
   }
+  if (options.format() == Format::kDcp) {
+    throw Error(ErrorCode::kUnsupported,
+                "a checkpoint cannot be a directory of PyTorch's Distributed Checkpoint", "", 0,
+                "Choose Format::kArchive or Format::kPth; load() and save() convert.");
+  }
   if (options.read_only() &&
       !(options.stop_on_signal().empty() && options.save_on_signal().empty())) {
     refuse_options("a read-only manager cannot save on a signal");
@@ -57,6 +62,11 @@ CheckpointManagerOptions checked(CheckpointManagerOptions options) {
       options.on_busy() == OnBusy::kSkip) {
     refuse_options(
         "on_busy(kSkip) does not work with several ranks: each may be busy at other times");
+  }
+  if (options.coordinator() && options.coordinator()->size() > 1 && options.reuse_unchanged()) {
+    throw Error(ErrorCode::kUnsupported,
+                "CheckpointManagerOptions: reuse_unchanged does not work with several ranks", "", 0,
+                "Leave out reuse_unchanged, or the coordinator.");
   }
   if (!(options.timeout().count() > 0)) refuse_options("the timeout must be positive");
   return options;

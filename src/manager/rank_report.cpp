@@ -97,7 +97,11 @@ void require_whole(const TensorEntry& tensor, const std::vector<FileEntry>& file
       what += "overlap: " + part_text(fault->one) + ", and " + part_text(fault->other);
       break;
     case store::PartsFault::Kind::kGap:
-      what += "do not cover it: no rank writes the element " + base::shape_text(fault->at);
+      what += "do not cover it";
+      if (!fault->at.empty()) what += ": no rank writes the element " + base::shape_text(fault->at);
+      break;
+    case store::PartsFault::Kind::kTangled:
+      what += "are laid out so that checking them would take too long";
       break;
   }
   throw Error(

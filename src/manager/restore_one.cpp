@@ -81,9 +81,9 @@ void say_what_is_kept(const Manifest& manifest, int64_t rank, int64_t ranks,
   }
 }
 
-// Of several ranks: all that they share, and what this rank had for itself.
-RestoreReport restore_rank_files(const Opened& opened, State& state, const RestoreOptions& options,
-                                 const group::Group& group, const Before& before_writing) {
+// Of several files: all that the ranks share, and what this rank had for itself.
+RestoreReport restore_files(const Opened& opened, State& state, const RestoreOptions& options,
+                            const group::Group& group, const Before& before_writing) {
   std::vector<std::string> names;
   for (const FileEntry* entry : opened.checkpoint.content_entries()) names.push_back(entry->name);
   const format::Sources sources = [&](size_t i) -> const store::ByteSource& {
@@ -127,7 +127,7 @@ Restored restore_alone(const store::Directory& directory, const std::string& nam
   restored.manifest = opened.checkpoint.manifest;
   restored.report = opened.contents.size() == 1
                         ? restore_file(opened, state, options, before_writing)
-                        : restore_rank_files(opened, state, options, group, before_writing);
+                        : restore_files(opened, state, options, group, before_writing);
   return restored;
 }
 

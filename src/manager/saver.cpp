@@ -54,8 +54,9 @@ std::string Saver::save(const State& state, const Progress& progress,
 
   const auto write = [this, share, begun, meeting, after_commit = std::move(after_commit)] {
     snapshot_.fetch(share->captured);
+    LastCheckpoint* const last = options_.reuse_unchanged() ? &last_checkpoint_ : nullptr;
     after_commit(write_checkpoint(directory_, *meeting, *share, begun, options_.format(),
-                                  options_.on_transfer()));
+                                  options_.on_transfer(), last));
   };
   if (in_background) {
     background_.start(result, [meeting, write] {
@@ -81,6 +82,7 @@ state::Share Saver::capture_share(const State& state, const Progress& progress,
       state::capture(state, progress, state::OnDevice::kStay, is_first_ ? &unsaved : nullptr);
   if (is_first_) warn_of(unsaved.lines());
   is_first_ = false;
+  if (options_.format() == Format::kPth) state::use_python_forms(captured);
   return state::take_share(
       std::move(captured), progress, meeting.group().rank(), meeting.group().size(),
       options_.replicas_must_agree() ? state::Digests::kYes : state::Digests::kNo);

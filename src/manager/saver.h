@@ -2,6 +2,7 @@
 
 #include "group/group.h"
 #include "manager/background.h"
+#include "manager/last_checkpoint.h"
 #include "state/share/share.h"
 #include "state/snapshot/snapshot.h"
 #include "store/directory/directory.h"
@@ -26,7 +27,10 @@ class Saver {
 
   /// Both must outlive this.
   Saver(const CheckpointManagerOptions& options, const store::Directory& directory)
-      : options_(options), directory_(directory), process_(::getpid()) {}
+      : options_(options),
+        directory_(directory),
+        process_(::getpid()),
+        last_checkpoint_(directory) {}
   /// Waits for the running save.
   ~Saver();
 
@@ -48,6 +52,10 @@ class Saver {
                    std::shared_ptr<group::Meeting> meeting,
                    const std::function<Manifest()>& manifest, AfterCommit after_commit);
 
+  /// What the last checkpoint holds, for reuse_unchanged. But for `doubt`, only when no save is
+  /// running, or on the thread of that save.
+  LastCheckpoint& last_checkpoint() { return last_checkpoint_; }
+
   /// Allocates the memory of the first asynchronous save, in the background: the share of one of so
   /// many ranks.
   void prepare_for(const State& state, size_t ranks);
@@ -62,6 +70,7 @@ class Saver {
   const store::Directory& directory_;
   const pid_t process_;
   bool is_first_ = true;  // Only the first save warns about what is unsaved.
+  LastCheckpoint last_checkpoint_;
   state::Snapshot snapshot_;
   Background background_;  // Its thread uses the snapshot.
 };

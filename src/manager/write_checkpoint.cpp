@@ -8,6 +8,9 @@
 //
 // A rank that fails tells the others, and all throw its error. Before 5, rank 0 then removes the
 // staging directory.
+//
+// With reuse_unchanged, a process alone leaves out what the last checkpoint has: reuse.cpp. Its
+// content file has stubs in these places, as that of rank 0 has for what other ranks write.
 
 #include "manager/write_checkpoint.h"
 
@@ -17,9 +20,9 @@
 #include "base/meter.h"
 #include "base/stopwatch.h"
 #include "base/text.h"
-#include "format/torch/archive_writer.h"
-#include "format/torch/pth_writer.h"
+#include "manager/encode.h"
 #include "manager/rank_report.h"
+#include "manager/reuse.h"
 #include "store/directory/transaction.h"
 #include "store/io/file.h"
 #include "store/records/manifest.h"
@@ -44,13 +47,6 @@ constexpr uint64_t kBytesBesideEachTensor = 1024;
 constexpr uint64_t kBytesBeside = uint64_t{1} << 20;
 // Begins what a rank tells instead of a report, if its layout is not that of rank 0.
 constexpr char kLayout[] = "layout:";
-
-std::vector<store::TensorEntry> encode(const state::Capture& captured, Format format,
-                                       store::ByteSink& sink) {
-  return format == Format::kPth
-             ? format::write_pth_with_table(captured.tree, sink)
-             : format::write_archive(captured.tree.dict(), sink, captured.any_keys);
-}
 
 std::string layout_text(const std::vector<std::string>& lines) {
   std::string text;
@@ -98,30 +94,37 @@ void log_seconds(const Manifest& manifest) {
 class Writing {
  public:
   Writing(const store::Directory& directory, group::Meeting& meeting, const state::Share& share,
-          Manifest manifest, Format format, const OnTransfer& on_transfer)
+          Manifest manifest, Format format, const OnTransfer& on_transfer, LastCheckpoint* last)
       : directory_(directory),
         meeting_(meeting),
         share_(share),
         manifest_(std::move(manifest)),
         format_(format),
-        meter_(on_transfer, Phase::kWrite, share.captured.tensor_bytes) {}
+        on_transfer_(on_transfer),
+        reuse_(directory, share.captured, last, manifest_.name) {}
 
   Manifest lead() {
+    reuse_.compare();
+    if (reuse_.has_stubs()) manifest_.seconds["compare"] = watch_.lap();
     store::Transaction transaction(
         directory_, {manifest_.library_version, manifest_.run_id, manifest_.sequence},
         bytes_expected());
     const store::Staging& staging = transaction.staging();
     if (!group().is_alone()) meeting_.announce("call", Call{staging.name(), digest()}.text());
+    reuse_.link(staging);
     write_share(staging);
     store::TensorTable table = gather(staging);
     manifest_.files.push_back(
         staging.write_file(store::kTensorTableFile,
                            [&](store::ByteSink& sink) { store::write_tensor_table(table, sink); }));
+    manifest_.bytes_written = manifest_.total_bytes() - reuse_.bytes_of_linked_files();
     manifest_.seconds["table"] = watch_.lap();
+    reuse_.know_own(staging, manifest_.files.front(), std::move(table.tensors));
     transaction.commit(manifest_);
+    reuse_.note_committed();
     manifest_.seconds["commit"] = watch_.lap();  // Not in the manifest on disk.
     tell_committed();
-    base::log_info("saved checkpoint '" + directory_.path_of(manifest_.name) + "'");
+    log_saved();
     log_seconds(manifest_);
     return manifest_;
   }
@@ -140,9 +143,13 @@ class Writing {
   const group::Group& group() const { return meeting_.group(); }
 
   uint64_t bytes_expected() const {
-    const state::Capture& captured = share_.captured;
-    return captured.tensor_bytes + captured.tensor_count * kBytesBesideEachTensor + kBytesBeside;
+    return tensor_bytes() +
+           (share_.captured.tensor_count - reuse_.linked_count()) * kBytesBesideEachTensor +
+           kBytesBeside;
   }
+
+  // Of the tensors that are written.
+  uint64_t tensor_bytes() const { return share_.captured.tensor_bytes - reuse_.linked_bytes(); }
 
   std::string digest() const {
     const std::string text = layout_text(share_.layout);
@@ -197,10 +204,17 @@ class Writing {
 
   void write_share(const store::Staging& staging) {
     const std::string name = store::content_file(format_, group().rank(), group().size());
+    const state::Capture& captured = share_.captured;
+    base::Meter meter(on_transfer_, Phase::kWrite, tensor_bytes());
+    reuse_.write_settled(staging, format_, meter);
+    const std::optional<Value> with_stubs =
+        reuse_.has_stubs() ? std::make_optional(reuse_.tree()) : std::nullopt;
+    const Value& tree = with_stubs ? *with_stubs : captured.tree;
     std::vector<store::TensorEntry> tensors;
     FileEntry file = staging.write_file(
-        name, [&](store::ByteSink& sink) { tensors = encode(share_.captured, format_, sink); },
-        share_.captured.tensor_bytes, &meter_);
+        name,
+        [&](store::ByteSink& sink) { tensors = encode(tree, captured.any_keys, format_, sink); },
+        reuse_.content_bytes(), &meter);
     manifest_.seconds["archive"] = watch_.lap();
     if (group().is_alone()) {
       file_ = std::move(file);
@@ -220,6 +234,7 @@ class Writing {
       place_tensors(table);
       manifest_.items = share_.captured.items;
       manifest_.files.push_back(std::move(file_));
+      reuse_.add_files(manifest_);
       return table;
     }
     std::vector<RankReport> reports = {std::move(*report_)};
@@ -237,8 +252,9 @@ class Writing {
 
   // Fills in what the encoder does not know: the file, and the device of each tensor.
   void place_tensors(store::TensorTable& table) const {
+    for (store::TensorEntry& tensor : table.tensors) tensor.file = file_.name;
+    reuse_.fill_in(table.tensors);
     for (store::TensorEntry& tensor : table.tensors) {
-      tensor.file = file_.name;
       const auto device = share_.captured.devices.find(tensor.key);
       tensor.device = device != share_.captured.devices.end() ? device->second : "cpu";
     }
@@ -258,6 +274,15 @@ class Writing {
                     std::to_string(rank) + " has written",
                 path, 0,
                 "All ranks need the same directory, on a file system that their machines share.");
+  }
+
+  void log_saved() const {
+    std::string text = "saved checkpoint '" + directory_.path_of(manifest_.name) + "'";
+    if (manifest_.bytes_written < manifest_.total_bytes()) {
+      text += ", " + std::to_string(manifest_.bytes_written) + " of " +
+              std::to_string(manifest_.total_bytes()) + " bytes written";
+    }
+    base::log_info(text);
   }
 
   // The checkpoint is there: what fails now must not fail the save.
@@ -286,7 +311,8 @@ class Writing {
   const state::Share& share_;
   Manifest manifest_;
   const Format format_;
-  base::Meter meter_;
+  const OnTransfer& on_transfer_;
+  Reuse reuse_;
   base::Stopwatch watch_;
   FileEntry file_;                           // Of a process alone,
   std::vector<store::TensorEntry> tensors_;  // and what it has written.
@@ -297,8 +323,8 @@ class Writing {
 
 Manifest write_checkpoint(const store::Directory& directory, group::Meeting& meeting,
                           const state::Share& share, Manifest manifest, Format format,
-                          const OnTransfer& on_transfer) {
-  Writing writing(directory, meeting, share, std::move(manifest), format, on_transfer);
+                          const OnTransfer& on_transfer, LastCheckpoint* last) {
+  Writing writing(directory, meeting, share, std::move(manifest), format, on_transfer, last);
   return meeting.group().leads() ? writing.lead() : writing.follow();
 }
 

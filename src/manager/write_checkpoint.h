@@ -1,6 +1,7 @@
 #pragma once
 
 #include "group/group.h"
+#include "manager/last_checkpoint.h"
 #include "state/share/share.h"
 #include "store/directory/directory.h"
 
@@ -16,10 +17,13 @@ namespace checkpoint::manager {
 /// Rank 0 holds the writer lock. Returns the manifest; on other ranks it has only the name. It also
 /// has the seconds of the commit, which the one on disk does not have.
 ///
+/// `last`, if not null, has what need not be written again (reuse_unchanged), and becomes this
+/// checkpoint. The process must be alone then. Files that cannot be linked are written.
+///
 /// Throws Error: no_space, io, unsupported; the directory is then as it was (transaction.h). Throws
 /// timeout if another rank does not come, and the error of another rank that fails.
 Manifest write_checkpoint(const store::Directory& directory, group::Meeting& meeting,
                           const state::Share& share, Manifest manifest, Format format,
-                          const OnTransfer& on_transfer);
+                          const OnTransfer& on_transfer, LastCheckpoint* last = nullptr);
 
 }  // namespace checkpoint::manager

@@ -322,26 +322,39 @@ TEST_CASE("convert keeps a safetensors file's metadata, or says that it does not
 
 TEST_CASE("convert reads and writes models in several files") {
   const test::TemporaryDirectory root;
+  const std::string one = root / "one.safetensors", out = root / "out";
+  const std::string sharded = out + "/model.safetensors",
+                    second = out + "/model-00002-of-00003.safetensors";
   StateDict dict;
-  dict.insert("a", torch::arange(4.0));
-  dict.insert("b", torch::arange(4.0) + 1);
+  dict.insert("a", torch::arange(4, torch::kFloat));
+  dict.insert("b", torch::arange(4, torch::kFloat) + 1);
   dict.insert("c", torch::ones({2}));
-  checkpoint::save(dict, root / "one.safetensors", SaveOptions().metadata({{"note", "x"}}));
-  const std::string sharded = root / "out/model.safetensors";
-  REQUIRE(run_command({"convert", root / "one.safetensors", sharded, "--max-shard-size", "16B"})
-              .status == 0);
-  CHECK(std::filesystem::exists(root / "out/model-00003-of-00003.safetensors"));
-  for (const std::string path : {root / "out", sharded, sharded + ".index.json"}) {
-    INFO(path);
-    CHECK(run_command({"diff", root / "one.safetensors", path}).status == 0);
+  checkpoint::save(dict, one, SaveOptions().metadata({{"note", "x"}}));
+  REQUIRE(run_command("convert " + one + ' ' + sharded + " --max-shard-size 16B").status == 0);
+  CHECK(std::filesystem::exists(second));
+  for (const std::string& path : {out, sharded, sharded + ".index.json"}) {
+    CHECK(run_command("diff " + one + ' ' + path).status == 0);
   }
-  REQUIRE(run_command({"convert", root / "out", root / "again.safetensors"}).status == 0);
-  CHECK(load_metadata(root / "again.safetensors") ==
+  for (const std::string& path : {out, sharded + ".index.json"}) {
+    const json shown = json::parse(run_command("show --json " + path).output);
+    CHECK(shown["format"] == "sharded");
+    CHECK(shown["tensors"].size() == 3);
+    CHECK(contains(run_command("verify " + path).output, "ok       " + path));
+  }
+  std::filesystem::rename(second, root / "away");
+  const auto damaged = run_command("verify " + out);
+  CHECK(damaged.status == 1);
+  CHECK(contains(damaged.output, "'model-00002-of-00003.safetensors' is missing"));
+  CHECK(run_command("show " + out).status == 2);
+  std::filesystem::rename(root / "away", second);
+  const std::string again = root / "again.safetensors";
+  REQUIRE(run_command("convert " + out + ' ' + again).status == 0);
+  CHECK(load_metadata(again) ==
         std::map<std::string, std::string>{{"format", "pt"}, {"note", "x"}});
-  CHECK(run_command({"diff", root / "one.safetensors", root / "again.safetensors"}).status == 0);
-  CHECK(run_command({"convert", root / "out", root / "x.pth", "--max-shard-size", "1GB"}).status ==
-        2);
-  CHECK(run_command({"convert", root / "out", sharded, "--max-shard-size", "0"}).status == 2);
+  CHECK(run_command("diff " + one + ' ' + again).status == 0);
+  const std::string pth = root / "x.pth";
+  CHECK(run_command("convert " + out + ' ' + pth + " --max-shard-size 1GB").status == 2);
+  CHECK(run_command("convert " + out + ' ' + sharded + " --max-shard-size 0").status == 2);
 }
 
 TEST_CASE("Expanded tensors are compared as they are, and refused where they would not fit") {
@@ -417,4 +430,88 @@ TEST_CASE("All commands work on a checkpoint of several ranks") {
   CHECK(run_command("convert " + path + " " + converted).status == 0);
   CHECK(test::same_bits(load(converted).dict().at("large").to_tensor(), large[0]));
   CHECK(run_command("diff " + path + " " + converted).status == 0);
+}
+
+TEST_CASE("convert gives a checkpoint's optimizer the form that the output's program loads") {
+  const test::TemporaryDirectory root;
+  test::Net net;
+  torch::optim::AdamW optimizer(net->parameters(), torch::optim::AdamWOptions(0.25));
+  test::train(net, optimizer, 2);
+  torch::optim::StepLR scheduler(optimizer, 3, 0.5);
+  scheduler.step();
+  State state;
+  state.add("model", net).add("optimizer", optimizer).add("scheduler", scheduler);
+  const std::string out = root / "out.pth", archive = root / "out.pt";
+  for (const Format format : {Format::kArchive, Format::kPth}) {
+    CheckpointManager manager(root / "run", CheckpointManagerOptions().format(format));
+    manager.save(state, {});
+    const std::string latest = root / "run/latest";
+    const auto converted = [&](const std::string& options, const std::string& to) {
+      const auto result = run_command("convert " + options + ' ' + latest + ' ' + to);
+      INFO(result.output);
+      REQUIRE(result.status == 0);
+      return load(to, torch::kCPU);
+    };
+    const Value python = converted("", out);
+    CHECK(python["optimizer"]["state"][0].contains("exp_avg"));
+    CHECK(python["optimizer"]["param_groups"][0]["decoupled_weight_decay"].to_bool());
+    CHECK_FALSE(python["optimizer"]["param_groups"][0].contains("param_names"));
+    CHECK(python["optimizer"]["param_groups"][0]["initial_lr"].to_double() == 0.25);
+    CHECK(python["scheduler"]["last_epoch"].to_int() == 0);
+    // The same goes into a live optimizer.
+    test::Net other;
+    torch::optim::AdamW live(other->parameters());
+    load_optimizer_state_dict(live, converted("--item optimizer", out));
+    CHECK(static_cast<torch::optim::AdamWOptions&>(live.param_groups()[0].options()).lr() == 0.25);
+
+    const Value named = converted("--optimizer-form python-names", out);
+    const std::string first = named["optimizer"]["param_groups"][0]["param_names"][0].to_string();
+    CHECK(first == net->named_parameters()[0].key());
+    CHECK(converted("--optimizer-form by-name", out)["optimizer"]["state"].contains(first));
+    const Value plain = converted("", archive);
+    CHECK(plain["optimizer"]["state"].contains("0"));
+    CHECK(plain["optimizer"]["param_groups"].contains("param_groups/0"));
+    CHECK(plain["scheduler"]["step_count"].to_int() == 1);
+    CHECK(converted("--optimizer-form libtorch", out)["optimizer"]["state"].contains("0"));
+  }
+  CHECK(run_command("convert --optimizer-form other " + archive + ' ' + out).status == 2);
+  const auto nameless = run_command("convert --optimizer-form by-name " + archive + ' ' + out);
+  CHECK(nameless.status == 2);
+  CHECK(contains(nameless.output, "names of the optimizer's parameters are not known"));
+}
+
+TEST_CASE("All commands take a distributed checkpoint") {
+  const test::TemporaryDirectory root;
+  const std::string source = root / "adam.pth", dcp = root / "dcp", back = root / "back.pth";
+  Dict tree = one("optimizer", adam_state(3, torch::ones({2, 3})));
+  tree.insert("model", one("0.weight", torch::arange(6, torch::kFloat).reshape({2, 3})));
+  save(tree, source);
+  CHECK(run_command("convert " + source + " " + dcp + " --to dcp").status == 0);
+  CHECK(run_command("diff " + source + " " + dcp).status == 0);
+  CHECK(run_command("convert " + dcp + " " + back).status == 0);
+  CHECK(run_command("diff " + source + " " + back).status == 0);
+  CHECK(contains(run_command("convert " + source + " " + dcp + " --to dcp").output, "not empty"));
+
+  const auto shown = run_command("show " + dcp);
+  CHECK(shown.status == 0);
+  CHECK(contains(shown.output, "model.0.weight"));
+  CHECK(contains(shown.output, "3 tensors"));
+  const json document = json::parse(run_command("show --json " + dcp).output);
+  CHECK(document["format"] == "distributed");
+  CHECK(document["tensors"].size() == 3);
+  CHECK(document["values"] == 1);
+
+  CHECK(contains(run_command("verify " + dcp).output, "ok       " + dcp));
+  CHECK(json::parse(run_command("verify --json " + dcp).output)["checkpoints"][0]["whole"] == true);
+  const auto mixed = run_command("verify " + dcp + " " + root.path());
+  CHECK(mixed.status == 2);
+  CHECK(contains(mixed.output, "others are not"));
+  const std::string blobs = test::read_file(dcp + "/__0_0.distcp");
+  const size_t at = blobs.find(std::string("\0\0\xa0\x40", 4));  // The weight's last element: 5.
+  REQUIRE(at != std::string::npos);
+  test::flip_bit(dcp + "/__0_0.distcp", at);
+  const auto damaged = run_command("verify " + dcp);
+  CHECK(damaged.status == 1);
+  CHECK(contains(damaged.output, "DAMAGED"));
+  CHECK(contains(damaged.output, "the blob of 'model.0.weight': the checksum of record"));
 }

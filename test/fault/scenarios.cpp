@@ -145,6 +145,76 @@ std::vector<Scenario> savings() {
   return result;
 }
 
+// Saves that link what has not changed, and remove what it came from.
+std::vector<Scenario> sharings() {
+  std::vector<Scenario> result;
+  Scenario loop{"a training that shares what is unchanged: resumed, then saved three times",
+                options().reuse_unchanged(true).keep_last(1)};
+  loop.prepare = filled({1});
+  loop.act = [](FileSystem& fs, const CheckpointManagerOptions& given) {
+    Live live;
+    CheckpointManager manager = ManagerAccess::open(fs, kRuns, given);
+    manager.restore_latest(live.state);
+    check_live(live, true);
+    for (const int64_t value : {2, 3, 4}) {
+      live.value = value;
+      live.tensor.fill_(value);
+      manager.save(live.state, {value});
+    }
+  };
+  loop.newest_before = 1;
+  loop.newest_after = 4;
+  loop.between = {2, 3};
+  result.push_back(loop);
+
+  Scenario behind{"an asynchronous save that shares what is unchanged",
+                  options().reuse_unchanged(true).async(true).format(checkpoint::Format::kPth)};
+  behind.prepare = filled({1});
+  behind.act = [](FileSystem& fs, const CheckpointManagerOptions& given) {
+    Live live(2);
+    CheckpointManager manager = ManagerAccess::open(fs, kRuns, given);
+    manager.save(live.state, {2});
+    manager.wait();
+    live.value = 3;
+    live.tensor.fill_(3);
+    manager.save(live.state, {3});
+    live.tensor.fill_(-1);
+    live.frozen.fill_(-1);
+    manager.wait();
+  };
+  behind.newest_before = 1;
+  behind.newest_after = 3;
+  behind.between = {2};
+  behind.always = {1};
+  result.push_back(behind);
+
+  // What these scenarios leave behind.
+  const auto shared = [](MemoryFileSystem& memory) {
+    CheckpointManager manager = ManagerAccess::open(memory, kRuns, options().reuse_unchanged(true));
+    for (const int64_t value : {1, 2, 3}) {
+      Live live(value);
+      manager.save(live.state, {value, 0, 1.0 * value});
+    }
+    memory.crash(DataFate::kKept, EntryFate::kKept);
+  };
+  Scenario pruning{"a save without the option that removes some that share",
+                   options().keep_last(2)};
+  pruning.prepare = shared;
+  pruning.act = [](FileSystem& fs, const CheckpointManagerOptions& given) { save(fs, given, 4); };
+  pruning.newest_before = 3;
+  pruning.newest_after = 4;
+  pruning.always = {3};
+  result.push_back(pruning);
+
+  Scenario latest{"a restore of the latest, which shares", options()};
+  latest.prepare = shared;
+  latest.act = restore_latest;
+  latest.newest_before = latest.newest_after = 3;
+  latest.always = {1, 2, 3};
+  result.push_back(latest);
+  return result;
+}
+
 std::vector<Scenario> keepings() {
   std::vector<Scenario> result;
   const auto open = [](FileSystem& fs, const CheckpointManagerOptions& given) {
@@ -346,7 +416,7 @@ std::vector<Scenario> refusals() {
 
 std::vector<Scenario> scenarios() {
   std::vector<Scenario> all;
-  for (const auto& some : {savings(), keepings(), restores(), refusals()})
+  for (const auto& some : {savings(), sharings(), keepings(), restores(), refusals()})
     all.insert(all.end(), some.begin(), some.end());
   return all;
 }

@@ -17,22 +17,29 @@ namespace test {
 
 inline constexpr char kRuns[] = "/new/parents/runs";
 
-/// A training's live objects, as small as they can be: a tensor and a number, all of one value.
+/// A training's live objects, as small as they can be: a tensor and a number, all of one value, and
+/// a tensor that is the same in each checkpoint, and large enough to be shared.
 struct Live {
   static constexpr int64_t kUntouched = -1;
+  static constexpr double kFrozen = 0.5;
 
   explicit Live(int64_t start = kUntouched)
-      : tensor(torch::full({8}, start, torch::kDouble)), value(start) {
-    state.add("tensor", tensor).add("value", value).rng(false);
+      : tensor(torch::full({8}, start, torch::kDouble)),
+        frozen(torch::full({1024}, start == kUntouched ? -1 : kFrozen, torch::kDouble)),
+        value(start) {
+    state.add("tensor", tensor).add("frozen", frozen).add("value", value).rng(false);
   }
   /// The value that all of it has, bit for bit; empty if it is a mixture.
   std::optional<int64_t> all() const {
+    const double expected = value == kUntouched ? -1 : kFrozen;
     const bool same = tensor.sizes() == torch::IntArrayRef{8} &&
-                      torch::equal(tensor, torch::full({8}, value, torch::kDouble));
+                      torch::equal(tensor, torch::full({8}, value, torch::kDouble)) &&
+                      torch::equal(frozen, torch::full({1024}, expected, torch::kDouble));
     return same ? std::optional<int64_t>(value) : std::nullopt;
   }
 
   torch::Tensor tensor;
+  torch::Tensor frozen;
   int64_t value;
   checkpoint::State state;
 };

@@ -445,7 +445,7 @@ TEST_CASE("what Python wrote is read as it was", "[python]") {
     for (const std::string& path : files) CHECK(check_file(path) == "");
     for (const std::string& name : optimizer_names()) {
       if (std::filesystem::exists(directory + "/optimizer_" + name + ".pth")) {
-        CHECK(check_optimizer(directory, name) == "");
+        CHECK(check_optimizer(directory, name, 1e-4) == "");
       }
     }
   }
@@ -500,8 +500,6 @@ TEST_CASE("an optimizer of Python that LibTorch cannot follow is refused", "[pyt
   const auto sgd = make_optimizer("SGD", model, true);
   CHECK(contains(error_of([&] { load_optimizer_state_dict(*sgd, saved); }), "momentum"));
   CHECK(contains(error_of([&] { load_optimizer_state_dict(*sgd, Dict()); }), "not the state_dict"));
-  torch::optim::LBFGS lbfgs(model->parameters());
-  CHECK(contains(error_of([&] { optimizer_state_dict(lbfgs); }), "unsupported: only SGD"));
 }
 
 TEST_CASE("a .pth file's table says where each tensor is", "[formats]") {
@@ -594,8 +592,8 @@ TEST_CASE("a directory that is no checkpoint says what may be meant", "[foreign]
   std::filesystem::create_directory_symlink("epoch-1", directory / "latest");
   CHECK(contains(error(), "Did you mean '" + (directory / "latest") + "', '" +
                               (directory / "epoch-1") + "', '"));
-  std::ofstream(directory / ".metadata") << "x";
-  CHECK(contains(error(), "a distributed checkpoint of Python's"));
+  std::ofstream(directory / ".metadata.tmp") << "x";
+  CHECK(contains(error(), "this distributed checkpoint was not saved to its end"));
 }
 
 TEST_CASE("a file without names is not loaded into a module", "[foreign]") {

@@ -118,6 +118,25 @@ TEST_CASE("guide: a tree of values in one file") {
   CHECK(mean.numel() == 2);
 }
 
+TEST_CASE("guide: a checkpoint from FSDP") {
+  const guide::EmptyFolder folder;
+  Net net;
+  Dict saved;
+  for (const auto& entry : state_dict(*net)) saved.insert(entry.key(), entry.value() + 1);
+  save(Dict{{"model", saved}}, "fsdp/step-1000", SaveOptions().format(Format::kDcp));
+  // [guide]
+  checkpoint::load_state_dict(*net, "fsdp/step-1000", {}, "model");
+  // [guide]
+  CHECK(torch::equal(net->head->bias, saved.at("head.bias").to_tensor()));
+  // [guide]
+  checkpoint::Dict state;
+  state.insert("epoch", 3);
+  state.insert("scale", torch::tensor(0.5));
+  checkpoint::save(state, "for-python", checkpoint::SaveOptions().format(checkpoint::Format::kDcp));
+  // [guide]
+  CHECK(load("for-python")["epoch"].to_int() == 3);
+}
+
 TEST_CASE("guide: map_location") {
   const guide::EmptyFolder folder;
   Net net;
@@ -223,11 +242,40 @@ TEST_CASE("guide: a model from the hub") {
   // [guide]
   checkpoint::save(checkpoint::state_dict(*net), "llm/model.safetensors",
                    SaveOptions().max_shard_size(2'000));  // in earnest 5'000'000'000
-  checkpoint::load_state_dict(*net, "llm");               // the directory, as it was downloaded
+
+  checkpoint::load_state_dict(*net, "llm");  // the directory, as it was downloaded
   // [guide]
   Net again;
   checkpoint::load_state_dict(*again, "llm/model.safetensors.index.json");
   CHECK(again->head->weight.equal(net->head->weight));
+}
+
+TEST_CASE("guide: go on in Python, and back") {
+  const guide::EmptyFolder folder;
+  {
+    Net net;
+    torch::optim::AdamW optimizer(net->parameters(), torch::optim::AdamWOptions(0.25));
+    torch::optim::StepLR scheduler(optimizer, 10, 0.5);
+    train_one_epoch(net, optimizer);
+    scheduler.step();
+    State state;
+    state.add("model", net).add("optimizer", optimizer).add("scheduler", scheduler);
+    CheckpointManager("runs/guide", CheckpointManagerOptions().format(Format::kPth))
+        .save(state, {});
+    std::filesystem::copy("runs/guide/latest/checkpoint.pth", "from_python.pth");
+  }
+  // [guide]
+  Net net;
+  torch::optim::AdamW optimizer(net->parameters(), torch::optim::AdamWOptions(1e-3));
+  const checkpoint::Value python = checkpoint::load("from_python.pth", torch::kCPU);
+  checkpoint::load_state_dict(*net, "from_python.pth", {}, "model");
+  checkpoint::load_optimizer_state_dict(optimizer, python["optimizer"]);
+
+  torch::optim::StepLR scheduler(optimizer, /*step_size=*/10, /*gamma=*/0.5);
+  checkpoint::load_scheduler_state_dict(scheduler, python["scheduler"]);
+  // [guide]
+  CHECK(optimizer.param_groups()[0].options().get_lr() == 0.25);
+  CHECK(checkpoint::scheduler_state_dict(scheduler, optimizer)["last_epoch"].to_int() == 0);
 }
 
 TEST_CASE("guide: the pitfalls and what they say") {

@@ -275,9 +275,11 @@ class RankTorture {
     const bool all = below(3) == 0;
     wait_for_the_moment(children[victim]);
     const std::string hidden = hidden_in(directory_);
-    const bool was_alive = !has_ended(children[victim]);
+    bool was_alive = false;  // Any of those that are killed: some end before the others.
     for (size_t rank = 0; rank < children.size(); ++rank) {
-      if (all || rank == victim) ::kill(children[rank], SIGKILL);
+      if (!all && rank != victim) continue;
+      was_alive = was_alive || !has_ended(children[rank]);
+      ::kill(children[rank], SIGKILL);
     }
     wait_for(children);
     reap(children, was_alive);

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -76,27 +77,63 @@ inline std::string check_file(const std::string& path) {
   return wrong;
 }
 
-/// Trains on with Python's model and optimizer, and compares the losses with Python's.
-inline std::string check_optimizer(const std::string& directory, const std::string& name) {
-  const Value saved = load(directory + "/optimizer_" + name + ".pth");
-  torch::nn::Sequential model = small_model();
+/// Compares losses with those that Python wrote. `tolerance` is relative.
+inline std::string loss_difference(const std::string& name, const std::vector<double>& losses,
+                                   const std::string& directory, double tolerance) {
+  const Value python = load(directory + "/losses_" + name + ".pth");
+  std::string wrong;
+  for (size_t i = 0; i < losses.size(); ++i) {
+    const double wanted = python.dict().at("losses").list().at(i).to_double();
+    if (std::abs(losses[i] - wanted) <= tolerance * std::abs(wanted)) continue;
+    std::ostringstream text;
+    text.precision(9);
+    text << name << ": loss " << i << " is " << losses[i] << ", in Python " << wanted << '\n';
+    wrong += text.str();
+  }
+  return wrong;
+}
+
+inline void load_weights_of(const Value& saved, torch::nn::Sequential& model) {
   StateDict weights;
   for (const auto& [key, tensor] : saved.dict().at("model").dict()) {
     weights.insert(to_string(key), tensor.to_tensor());
   }
   load_state_dict(*model, weights);
+}
+
+/// Trains on with Python's model and optimizer, and compares the losses with Python's.
+inline std::string check_optimizer(const std::string& directory, const std::string& name,
+                                   double tolerance) {
+  const Value saved = load(directory + "/optimizer_" + name + ".pth");
+  torch::nn::Sequential model = small_model();
+  load_weights_of(saved, model);
   const auto optimizer = make_optimizer(name, model, false);
   load_optimizer_state_dict(*optimizer, saved.dict().at("optimizer"));
-  const std::vector<double> losses = train(model, *optimizer, 10);
-  const Value python = load(directory + "/losses_" + name + ".pth");
-  std::string wrong;
-  for (size_t i = 0; i < losses.size(); ++i) {
-    const double wanted = python.dict().at("losses").list().at(i).to_double();
-    if (std::abs(losses[i] - wanted) <= 1e-4 * std::abs(wanted) + 1e-7) continue;
-    wrong += name + ": loss " + std::to_string(i) + " is " + std::to_string(losses[i]) +
-             ", in Python " + std::to_string(wanted) + '\n';
+  return loss_difference(name, train(model, *optimizer, 10), directory, tolerance);
+}
+
+/// Does the same with a scheduler, "StepLR" or "ReduceLROnPlateau".
+inline std::string check_scheduler(const std::string& directory, const std::string& name,
+                                   double tolerance) {
+  const Value saved = load(directory + "/scheduler_" + name + ".pth");
+  torch::nn::Sequential model = small_model();
+  load_weights_of(saved, model);
+  torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(0.5));
+  load_optimizer_state_dict(optimizer, saved["optimizer"]);
+  const auto train_with = [&](auto& scheduler) {
+    load_scheduler_state_dict(scheduler, saved["scheduler"]);
+    return train(model, optimizer, 10, [&](double loss) { step(scheduler, loss); });
+  };
+  if (name == "StepLR") {
+    torch::optim::StepLR scheduler(optimizer, 3, 0.5);
+    return loss_difference(name, train_with(scheduler), directory, tolerance);
   }
-  return wrong;
+#if TORCH_CHECKPOINT_HAS_PLATEAU
+  auto scheduler = make_plateau(optimizer);
+  return loss_difference(name, train_with(scheduler), directory, tolerance);
+#else
+  return "";
+#endif
 }
 
 }  // namespace checkpoint

@@ -1,7 +1,10 @@
 #pragma once
 
+#include "compat/torch_compat.h"
+
 #include <torch/torch.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,7 +14,8 @@
 namespace checkpoint {
 
 inline const std::vector<std::string>& optimizer_names() {
-  static const std::vector<std::string> names = {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad"};
+  static const std::vector<std::string> names = {"SGD",     "Adam",    "AdamW",
+                                                 "RMSprop", "Adagrad", "LBFGS"};
   return names;
 }
 
@@ -58,24 +62,46 @@ inline std::unique_ptr<torch::optim::Optimizer> make_optimizer(const std::string
     if (with_options) options.lr(0.01).momentum(0.5).centered(true);
     return in_two_groups<RMSprop>(model, options);
   }
+  if (name == "LBFGS") {  // It takes one group.
+    LBFGSOptions options(0.25);
+    if (with_options) options.lr(0.5).max_iter(4).history_size(3);
+    return std::make_unique<LBFGS>(model->parameters(), options);
+  }
   AdagradOptions options(0.5);
   if (with_options) options.lr(0.05).lr_decay(0.01).initial_accumulator_value(0.1);
   return in_two_groups<Adagrad>(model, options);
 }
 
+/// Calls `after_step` with each loss: a scheduler's step.
 inline std::vector<double> train(torch::nn::Sequential& model, torch::optim::Optimizer& optimizer,
-                                 int steps) {
+                                 int steps,
+                                 const std::function<void(double)>& after_step = nullptr) {
   std::vector<double> losses;
   for (int step = 0; step < steps; ++step) {
     const at::Tensor inputs = torch::linspace(-1, 1, 24).reshape({8, 3}) + 0.01 * step;
     const at::Tensor targets = torch::stack({inputs.sum(1), inputs.prod(1)}, 1);
-    const at::Tensor loss = torch::mse_loss(model->forward(inputs), targets);
-    optimizer.zero_grad();
-    loss.backward();
-    optimizer.step();
+    const at::Tensor loss = optimizer.step([&] {
+      const at::Tensor result = torch::mse_loss(model->forward(inputs), targets);
+      optimizer.zero_grad();
+      result.backward();
+      return result;
+    });
     losses.push_back(loss.item<double>());
+    if (after_step) after_step(losses.back());
   }
   return losses;
 }
+
+inline void step(torch::optim::LRScheduler& scheduler, double) { scheduler.step(); }
+
+#if TORCH_CHECKPOINT_HAS_PLATEAU
+inline torch::optim::ReduceLROnPlateauScheduler make_plateau(torch::optim::Optimizer& optimizer) {
+  using Plateau = torch::optim::ReduceLROnPlateauScheduler;
+  return Plateau(optimizer, Plateau::min, 0.5F, /*patience=*/1, /*threshold=*/0.25);
+}
+inline void step(torch::optim::ReduceLROnPlateauScheduler& scheduler, double loss) {
+  scheduler.step(static_cast<float>(loss));
+}
+#endif
 
 }  // namespace checkpoint

@@ -4,6 +4,7 @@
 #include "support/file_size_limit.h"
 #include "support/temporary_directory.h"
 
+#include "base/crc32.h"
 #include "store/io/file_sink.h"
 #include "store/io/segments.h"
 
@@ -33,8 +34,8 @@ constexpr size_t kLarge = 2 * base::kChunkBytes + 3 * kDirectAlignment + 17;
 
 FileEntry write_lasting(FileSystem& fs, const std::string& path, const std::string& content) {
   FileSink sink(fs, path, content.size());
-  std::string digest;
-  sink.write_lasting(content.data(), content.size(), &digest);
+  Sums sums;
+  sink.write_lasting(content.data(), content.size(), &sums);
   return sink.finish("file");
 }
 
@@ -57,14 +58,14 @@ TEST_CASE("Lasting bytes and others arrive in order, with a digest of each") {
   for (size_t sum = 8659231; sum < kLarge; sum += 1000003) pieces.push_back(1000003);
 
   FileSink sink(posix_file_system(), root / "file");
-  std::vector<std::string> digests(pieces.size());
+  std::vector<Sums> sums(pieces.size());
   std::vector<size_t> starts;
   size_t at = 0;
   for (size_t i = 0; i < pieces.size() && at < kLarge; ++i) {
     const size_t count = std::min(pieces[i], kLarge - at);
     starts.push_back(at);
     if (i % 2 == 0) {
-      sink.write_lasting(content.data() + at, count, &digests[i]);
+      sink.write_lasting(content.data() + at, count, &sums[i]);
     } else {
       std::string passing = content.substr(at, count);
       sink.write(passing);
@@ -76,7 +77,8 @@ TEST_CASE("Lasting bytes and others arrive in order, with a digest of each") {
   sink.drain();
   for (size_t i = 0; i < starts.size(); i += 2) {
     const size_t count = std::min(pieces[i], kLarge - starts[i]);
-    CHECK(digests[i] == base::xxh3_128(content.data() + starts[i], count));
+    CHECK(sums[i].xxh3_128 == base::xxh3_128(content.data() + starts[i], count));
+    CHECK(sums[i].crc32 == base::crc32(0, content.data() + starts[i], count));
   }
   const FileEntry entry = sink.finish("file");
   CHECK(entry.bytes == kLarge);
@@ -152,8 +154,8 @@ TEST_CASE("A size limit in the middle of a large file is no_space") {
     CHECK(contains(error_of([&] {
                      FileSink sink(posix_file_system(), root / (reserved ? "a" : "b"),
                                    reserved ? content.size() : 0);
-                     std::string digest;
-                     sink.write_lasting(content.data(), content.size(), &digest);
+                     Sums sums;
+                     sink.write_lasting(content.data(), content.size(), &sums);
                      sink.finish("file");
                    }),
                    "no_space: "));
@@ -163,23 +165,59 @@ TEST_CASE("A size limit in the middle of a large file is no_space") {
 TEST_CASE("A sink that is given up in the middle neither waits nor writes on") {
   const test::TemporaryDirectory root;
   const std::string content = noise(kLarge);
-  std::string digest;
+  Sums sums;
   for (int i = 0; i < 20; ++i) {
     FileSink sink(posix_file_system(), root / std::to_string(i));
-    sink.write_lasting(content.data(), content.size(), &digest);
+    sink.write_lasting(content.data(), content.size(), &sums);
     sink.write(content);
   }
 }
 
-TEST_CASE("A worker drops what comes after a failure, and throws it until the end") {
-  base::Worker worker(1000);
-  int done = 0;
-  worker.push([&] { ++done; }, 1);
-  worker.push([] { throw std::runtime_error("no"); }, 1);
-  CHECK_THROWS_AS(worker.finish(), std::runtime_error);
-  CHECK_THROWS_AS(worker.push([&] { ++done; }, 1), std::runtime_error);
-  CHECK_THROWS_AS(worker.finish(), std::runtime_error);
-  CHECK(done == 1);
+TEST_CASE("Late bytes are filled in when the sums before them are known, also across chunks") {
+  const test::TemporaryDirectory root;
+  const std::string content = noise(kLarge);
+  // Tensors that end before, at and after the end of a chunk; late bytes that reach over it.
+  const size_t before = base::kChunkBytes - GENERATE(size_t{100}, size_t{3}, size_t{0});
+  std::string expected;
+  {
+    FileSink sink(posix_file_system(), root / "file");
+    std::vector<Sums> sums(4);
+    const std::vector<size_t> counts = {before, 1, 5 * base::kBlockBytes + 7, kLarge};
+    for (size_t i = 0; i < counts.size(); ++i) {
+      sink.write_lasting(content.data(), counts[i], &sums[i]);
+      sink.write_late(8, [&, i](char* to) {
+        std::copy_n(sums[i].xxh3_128.begin(), 4, to);
+        std::copy_n(reinterpret_cast<const char*>(&sums[i].crc32), 4, to + 4);
+      });
+      const std::string whole = content.substr(0, counts[i]);
+      const uint32_t crc32 = base::crc32(0, whole.data(), whole.size());
+      expected += whole + base::xxh3_128(whole.data(), whole.size()).substr(0, 4) +
+                  std::string(reinterpret_cast<const char*>(&crc32), 4);
+    }
+    CHECK(sink.finish("file").bytes == expected.size());
+  }
+  CHECK((test::read_file(root / "file") == expected));
+  const File file = File::open(posix_file_system(), root / "file");
+  CHECK(digest_of(file, expected.size()) == [&] {
+    base::FileDigest digest;
+    digest.add(expected.data(), expected.size());
+    return digest.finish();
+  }());
+}
+
+TEST_CASE("A failure while late bytes are filled in is the caller's") {
+  const test::TemporaryDirectory root;
+  const std::string content = noise(kLarge);
+  FileSink sink(posix_file_system(), root / "file");
+  Sums sums;
+  sink.write_lasting(content.data(), content.size(), &sums);
+  sink.write_late(8, [](char*) { throw std::runtime_error("no"); });
+  const auto write_more = [&] {
+    for (int i = 0; i < 20; ++i) sink.write_lasting(content.data(), content.size(), &sums);
+    sink.drain();
+  };
+  CHECK_THROWS_WITH(write_more(), "no");
+  CHECK_THROWS_WITH(sink.drain(), "no");
 }
 
 TEST_CASE("What was reserved and not written is given back") {
@@ -188,8 +226,8 @@ TEST_CASE("What was reserved and not written is given back") {
   CAPTURE(size);
   const std::string content = noise(size);
   FileSink sink(posix_file_system(), root / "file", size + base::kChunkBytes + 1);
-  std::string digest;
-  sink.write_lasting(content.data(), content.size(), &digest);
+  Sums sums;
+  sink.write_lasting(content.data(), content.size(), &sums);
   CHECK(sink.finish("file").bytes == size);
   CHECK(test::read_file(root / "file") == content);
 }

@@ -204,7 +204,7 @@ TEST_CASE("Names that lead elsewhere, sizes that overflow and wrong types are re
   const std::vector<std::pair<const char*, const char*>> manifests = {
       {"format", "\"another\""},
       {"format", "1"},
-      {"format_version", "3"},
+      {"format_version", "4"},
       {"format_version", "\"1\""},
       {"format_version", "1.5"},
       {"format_version", "99999999999999999999"},

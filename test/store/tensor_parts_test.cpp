@@ -50,6 +50,36 @@ TEST_CASE("A gap, an overlap and a part outside are found with their places") {
   CHECK(find_fault({part({}, {}), part({}, {})}, {})->kind == Kind::kOverlap);
 }
 
+TEST_CASE("Many parts are checked in time, however they are laid out") {
+  std::vector<TensorPart> grid, wheel, stair;
+  constexpr int64_t kSide = 200;
+  for (int64_t i = 0; i < kSide * kSide; ++i) {
+    grid.push_back(part({i / kSide, i % kSide, 0}, {1, 1, 7}));
+  }
+  CHECK_FALSE(find_fault(grid, {kSide, kSide, 7}));
+  grid.back().shape[2] = 6;
+  CHECK(find_fault(grid, {kSide, kSide, 7})->kind == Kind::kGap);
+  grid.push_back(part({0, 0, 6}, {1, 1, 1}));
+  CHECK(find_fault(grid, {kSide, kSide, 7})->kind == Kind::kOverlap);
+
+  // No plane divides these five.
+  wheel = {part({0, 0}, {1, 2}), part({0, 2}, {2, 1}), part({2, 1}, {1, 2}), part({1, 0}, {2, 1}),
+           part({1, 1}, {1, 1})};
+  CHECK_FALSE(find_fault(wheel, {3, 3}));
+
+  // No plane divides these either, and in the first dimension each one lies beside all others.
+  constexpr int64_t kSteps = 40000;
+  for (int64_t i = 0; i < kSteps; ++i) {
+    const int64_t border = i <= kSteps / 2 ? 3 : 5;
+    const bool is_left = i % 2 == 0;
+    stair.push_back(
+        part({i, i, is_left ? 0 : border}, {kSteps - i, 2, is_left ? border : 8 - border}));
+  }
+  const auto fault = find_fault(stair, {kSteps, kSteps + 1, 8});
+  REQUIRE(fault);
+  CHECK(fault->kind == Kind::kTangled);
+}
+
 TEST_CASE("Faults of random parts are those that counting finds") {
   std::mt19937 random(7);
   const auto below = [&](int64_t most) {

@@ -16,6 +16,12 @@ std::vector<Fault> errors(std::initializer_list<int> numbers) {
   return faults;
 }
 
+std::vector<Fault> harmless_errors(std::initializer_list<int> numbers) {
+  std::vector<Fault> faults = errors(numbers);
+  for (Fault& fault : faults) fault.harmless = true;
+  return faults;
+}
+
 std::vector<Fault> with(std::vector<Fault> faults, std::initializer_list<Fault> more) {
   faults.insert(faults.end(), more);
   return faults;
@@ -58,6 +64,9 @@ const std::map<std::string, std::vector<Fault>>& faults_by_call() {
       {"unlink", errors({EIO, EBUSY, EACCES, EROFS})},
       {"rename", errors({EIO, ENOSPC, EDQUOT, EACCES, EROFS})},
       {"rename_noreplace", errors({EIO, ENOSPC, EDQUOT, EACCES, EROFS, EEXIST})},
+      // What cannot be linked is written again.
+      {"link", harmless_errors({EACCES, EDQUOT, EEXIST, EIO, EMLINK, ENOENT, ENOSPC, EOPNOTSUPP,
+                                EPERM, EROFS, EXDEV})},
       {"symlink", errors({EIO, ENOSPC, EDQUOT, EPERM, EROFS})},
       {"readlink", errors({EACCES, EIO, ENOMEM, ESTALE})},
       {"flock", errors({EWOULDBLOCK, ENOLCK, EIO})},
@@ -190,6 +199,10 @@ int FaultyFileSystem::rename(const char* from, const char* to) {
 
 int FaultyFileSystem::rename_noreplace(const char* from, const char* to) {
   return pass("rename_noreplace", [&] { return real_.rename_noreplace(from, to); });
+}
+
+int FaultyFileSystem::link(const char* from, const char* to) {
+  return pass("link", [&] { return real_.link(from, to); });
 }
 
 int FaultyFileSystem::symlink(const char* target, const char* path) {

@@ -60,6 +60,7 @@ class GatedFileSystem final : public checkpoint::store::FileSystem {
   int rename_noreplace(const char* from, const char* to) override {
     return real_.rename_noreplace(from, to);
   }
+  int link(const char* from, const char* to) override { return real_.link(from, to); }
   int symlink(const char* target, const char* path) override { return real_.symlink(target, path); }
   int readlink(const char* path, std::string* target) override {
     return real_.readlink(path, target);

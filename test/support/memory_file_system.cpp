@@ -260,6 +260,16 @@ int MemoryFileSystem::rename_noreplace(const char* from, const char* to) {
   return rename_to(from, to, false);
 }
 
+int MemoryFileSystem::link(const char* from, const char* to) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  Place source, target;
+  if (existing(from, false, &source) != 0 || resolve(to, false, &target) != 0) return -1;
+  if (inodes_[source.inode].kind == Kind::kDirectory) return fail(EPERM);
+  if (target.inode != kNone) return fail(EEXIST);
+  change(target.parent, {"", target.name, source.inode});
+  return 0;
+}
+
 int MemoryFileSystem::symlink(const char* target, const char* path) {
   const std::lock_guard<std::mutex> hold(mutex_);
   Place place;
@@ -435,7 +445,10 @@ void MemoryFileSystem::describe(int number, struct stat* info) const {
   const Inode& inode = inodes_[number];
   *info = {};
   info->st_ino = static_cast<ino_t>(number) + 1;
-  info->st_nlink = 1;
+  info->st_nlink = 0;
+  for (const Inode& directory : inodes_) {
+    for (const auto& entry : directory.entries) info->st_nlink += entry.second == number ? 1 : 0;
+  }
   info->st_uid = inode.owner;
   info->st_gid = inode.group;
   info->st_size = static_cast<off_t>(inode.content.size());

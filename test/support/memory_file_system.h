@@ -69,6 +69,7 @@ class MemoryFileSystem : public checkpoint::store::FileSystem {
   int unlink(const char* path) override;
   int rename(const char* from, const char* to) override;
   int rename_noreplace(const char* from, const char* to) override;
+  int link(const char* from, const char* to) override;
   int symlink(const char* target, const char* path) override;
   int readlink(const char* path, std::string* target) override;
   int flock(int fd, int operation) override;

@@ -81,6 +81,7 @@ class DecodedArchive {
  private:
   friend class Placeholders;
   friend class Assembly;
+  friend class DcpAssembly;
   friend class ShardAssembly;
 
   // Keeps the placeholder, so that no other tensor can get its address.

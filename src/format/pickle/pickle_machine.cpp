@@ -103,8 +103,8 @@ void Budget::charge(uint64_t bytes) {
 }
 
 Machine::Machine(std::string_view bytes, const std::string& file, const TensorMaker& make_tensor,
-                 Budget& budget)
-    : file_(file), make_tensor_(make_tensor), budget_(budget) {
+                 Budget& budget, AllowsName allows)
+    : file_(file), make_tensor_(make_tensor), budget_(budget), allows_(std::move(allows)) {
   graph_.bytes = bytes;
 }
 
@@ -257,6 +257,7 @@ bool Machine::step() {
       break;
     }
     case kBinPersId:
+      if (allows_) unsupported("it refers to something outside of it", "Nothing was run");
       push_storage();
       break;
     case kReduce:
@@ -391,6 +392,11 @@ Text Machine::take_text(size_t length_bytes) {
 
 // Every name is resolved here, before it can be used.
 void Machine::push_global(std::string_view module, std::string_view name) {
+  if (allows_ && !allows_(module, name)) {
+    unsupported("it refers to " + base::in_quotes(std::string(module) + "." + std::string(name)) +
+                    ", which such a file does not need",
+                "Nothing was run");
+  }
   if (is_script_module(module)) {
     budget_.charge(2 * sizeof(Text));
     graph_.classes.emplace_back(text_of(module), text_of(name));

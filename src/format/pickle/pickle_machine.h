@@ -6,6 +6,7 @@
 #include <checkpoint/error.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,15 +29,19 @@ class Budget {
   uint64_t left_;
 };
 
+/// Whether a pickle may use a name. For pickles of one known kind, which need few names.
+using AllowsName = std::function<bool(std::string_view module, std::string_view name)>;
+
 /// The stack machine that runs a pickle's program. It knows the opcodes that LibTorch and Python
 /// write for plain data, and makes a Graph. It never runs code from the file. Used once.
 /// pickle_machine.cpp has the program and its stack, pickle_calls.cpp the calls,
 /// pickle_tensors.cpp those that make tensors.
 class Machine {
  public:
-  /// All references must outlive the machine.
+  /// All references must outlive the machine. If `allows` is given, any other name is refused, and
+  /// so is a reference to something outside of the pickle.
   Machine(std::string_view bytes, const std::string& file, const TensorMaker& make_tensor,
-          Budget& budget);
+          Budget& budget, AllowsName allows = {});
 
   /// Runs the program to its end, and returns the one cell that it leaves. Throws Error: corrupt,
   /// unsupported, each with the offset of the opcode.
@@ -141,6 +146,7 @@ class Machine {
   const std::string& file_;
   const TensorMaker& make_tensor_;
   Budget& budget_;
+  const AllowsName allows_;
   Graph graph_;
   size_t position_ = 0;
   size_t opcode_at_ = 0;

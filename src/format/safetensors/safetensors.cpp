@@ -191,11 +191,10 @@ void write_safetensors(const Value& tree, const std::map<std::string, std::strin
   base::append_little_endian(length, header.size(), sizeof(uint64_t));
   sink.write(length.data(), length.size());
   sink.write(header.data(), header.size());
-  std::string digest;  // Not used.
   const store::DrainedAtEnd drained(sink);
   for (const Named& named : tensors) {
     const size_t bytes = static_cast<size_t>(named.tensor.numel()) * named.tensor.element_size();
-    if (bytes > 0) sink.write_lasting(named.tensor.data_ptr(), bytes, &digest);
+    if (bytes > 0) sink.write_lasting(named.tensor.data_ptr(), bytes, nullptr);
   }
   sink.drain();
 }

@@ -1,16 +1,23 @@
-// A tree as a LibTorch archive. The tree becomes an OutputArchive, which LibTorch writes into our
-// sink. LibTorch does not report where it writes a tensor, so the sink finds out: each tensor
-// arrives in one call, with the tensor's own data pointer. That gives the tensor table: offset and
-// digest.
+// A tree as a LibTorch archive:
+//
+//   1. The tree becomes an OutputArchive.
+//   2. LibTorch encodes it into records, without the bytes of the tensors (archive_records.h).
+//   3. The records become a zip archive with the names and the order that LibTorch gives them. The
+//      tensors are read from their own memory. Their places and sums make the tensor table.
+//
+// Two records of LibTorch's are left out, since its readers do without: where the source came from
+// (`.debug_pkl`), and a number made of all CRC-32s (`serialization_id`).
 
 #include "format/torch/archive_writer.h"
 
 #include "base/digest.h"
+#include "base/in_quotes.h"
+#include "format/torch/archive_records.h"
 #include "format/torch/ivalue.h"
-#include "format/torch/writer_guard.h"
 #include "format/tree/opaque.h"
 #include "format/tree/path.h"
 #include "format/tree/tagged.h"
+#include "format/zip/zip_writer.h"
 
 #include <checkpoint/error.h>
 
@@ -18,7 +25,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -36,73 +42,53 @@ const std::string& string_key(const Key& key, const Path& path) {
               "", 0, "Use string keys, or put the dict into a list.");
 }
 
-// A sink that finds out where each tensor is written.
-class TableBuilder {
- public:
-  explicit TableBuilder(store::ByteSink& sink) : sink_(sink), drained_(sink) {}
+// The version of LibTorch's archives without code.
+constexpr char kArchiveVersion[] = "3\n";
+// A pickled empty tuple.
+constexpr char kNoConstants[] = "\x80\x02).";
 
+// The tensors of a tree, and the table of them.
+class Table {
+ public:
   void add(const std::string& key, const at::Tensor& tensor) {
     store::TensorEntry entry;
     entry.key = key;
     entry.dtype = dtype_name(tensor.scalar_type());
     entry.shape = tensor.sizes().vec();
     entry.bytes = static_cast<uint64_t>(tensor.numel()) * tensor.element_size();
-    if (entry.bytes == 0) entry.xxh3_128 = base::xxh3_128(nullptr, 0);
-    if (entry.bytes > 0) by_pointer_[tensor.data_ptr()].push_back(entries_.size());
     entries_.push_back(std::move(entry));
+    storages_.push_back(tensor.storage().unsafeGetStorageImpl());
   }
 
-  void write(const void* data, size_t count) {
-    const auto found = by_pointer_.find(data);
-    std::string* const digest = found != by_pointer_.end() ? note(found->second, count) : nullptr;
-    if (digest != nullptr) {
-      sink_.write_lasting(data, count, digest);
-    } else {
-      sink_.write(data, count);
+  // `begins` and `sums` are those of each record.
+  std::vector<store::TensorEntry> finish(const std::vector<at::Tensor>& records,
+                                         const std::vector<uint64_t>& begins,
+                                         const std::vector<store::Sums>& sums) {
+    std::unordered_map<const c10::StorageImpl*, size_t> by_storage;
+    for (size_t i = 0; i < records.size(); ++i) {
+      by_storage.emplace(records[i].storage().unsafeGetStorageImpl(), i);
     }
-    written_ += count;
-  }
-
-  // Throws if a tensor was not seen on its way: its place cannot be found later.
-  std::vector<store::TensorEntry> finish() {
-    sink_.drain();
-    for (const auto& [twin, first] : twins_) entries_[twin].xxh3_128 = entries_[first].xxh3_128;
-    for (const store::TensorEntry& entry : entries_) {
-      if (entry.xxh3_128.empty()) {
-        throw Error(ErrorCode::kUnsupported,
-                    "LibTorch did not write the tensor '" + entry.key + "' in one piece");
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      const size_t record = by_storage.at(storages_[i]);
+      if (records[record].storage().nbytes() != entries_[i].bytes) {
+        throw Error(ErrorCode::kUnsupported, "the tensor " + base::in_quotes(entries_[i].key) +
+                                                 " is not all of its storage");
       }
+      if (entries_[i].bytes > 0) entries_[i].offset = begins[record];
+      entries_[i].xxh3_128 = sums[record].xxh3_128;
     }
     return std::move(entries_);
   }
 
  private:
-  // Returns where the digest belongs, or null if these bytes are not a whole tensor.
-  std::string* note(const std::vector<size_t>& tensors, size_t count) {
-    std::optional<size_t> first;
-    for (const size_t tensor : tensors) {
-      if (entries_[tensor].bytes != count) continue;
-      entries_[tensor].offset = written_;
-      if (first) twins_.emplace_back(tensor, *first);
-      if (!first) first = tensor;
-    }
-    return first ? &entries_[*first].xxh3_128 : nullptr;
-  }
-
-  store::ByteSink& sink_;
-  uint64_t written_ = 0;
   std::vector<store::TensorEntry> entries_;
-  // Tied tensors share one pointer.
-  std::unordered_map<const void*, std::vector<size_t>> by_pointer_;
-  std::vector<std::pair<size_t, size_t>>
-      twins_;  // They share one digest: the tensor without it, and the one with it.
-  store::DrainedAtEnd drained_;
+  std::vector<const c10::StorageImpl*> storages_;
 };
 
 // Writes a tree into an OutputArchive, and adds each tensor to the table.
 class TreeWriter {
  public:
-  explicit TreeWriter(TableBuilder& table) : table_(table) {}
+  explicit TreeWriter(Table& table) : table_(table) {}
 
   void fill(OutputArchive& archive, const Dict& dict, const Path& path,
             const std::set<std::string>& any_keys = {}) {
@@ -186,8 +172,19 @@ class TreeWriter {
     return result;
   }
 
-  TableBuilder& table_;
+  Table& table_;
 };
+
+ArchiveRecords encode(const Dict& tree, const std::set<std::string>& any_keys, Table& table) {
+  try {
+    OutputArchive archive(std::make_shared<torch::jit::CompilationUnit>());
+    TreeWriter(table).fill(archive, tree, Path(), any_keys);
+    return records_of(archive);
+  } catch (const c10::Error& error) {
+    throw Error(ErrorCode::kUnsupported, std::string("LibTorch cannot write this archive: ") +
+                                             error.what_without_backtrace());
+  }
+}
 
 bool is_keyword(const std::string& name) {
   // The keywords of TorchScript's lexer (torch/csrc/jit/frontend/lexer.h).
@@ -228,14 +225,24 @@ bool can_be_archive(const Dict& tree, int depth) {
 
 std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink,
                                               const std::set<std::string>& any_keys) {
-  TableBuilder table(sink);
-  WriterGuard guard([&](const void* data, size_t count) { table.write(data, count); });
-  guard.run("this archive", [&] {
-    OutputArchive archive(std::make_shared<torch::jit::CompilationUnit>());
-    TreeWriter(table).fill(archive, tree, Path(), any_keys);
-    archive.save_to(guard.callback());
-  });
-  return table.finish();
+  Table table;
+  const ArchiveRecords records = encode(tree, any_keys, table);
+  std::vector<uint64_t> begins;
+  std::vector<store::Sums> sums(records.tensors.size());
+  const store::DrainedAtEnd drained(sink);
+  ZipWriter zip(sink, "archive");
+  for (const at::Tensor& tensor : records.tensors) {
+    const std::string name = "data/" + std::to_string(begins.size());
+    begins.push_back(zip.add_lasting(name, tensor.storage().data(), tensor.storage().nbytes(),
+                                     &sums[begins.size()]));
+  }
+  zip.add("data.pkl", records.pickle);
+  for (const auto& [path, source] : records.sources) zip.add(path, source);
+  zip.add("constants.pkl", kNoConstants);
+  zip.add("version", kArchiveVersion);
+  zip.add("byteorder", "little");
+  zip.finish();
+  return table.finish(records.tensors, begins, sums);
 }
 
 }  // namespace checkpoint::format

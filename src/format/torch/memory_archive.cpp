@@ -49,8 +49,12 @@ Dict from_script_module(const torch::jit::Module& module, const std::string& pat
   return tree;
 }
 
+const torch::jit::Module& module_of(const OutputArchive& archive) {
+  return archive.*member_of(ModuleOfOutput());
+}
+
 Dict from_archive(const OutputArchive& archive, const std::string& path) {
-  return from_script_module(archive.*member_of(ModuleOfOutput()), path);
+  return from_script_module(module_of(archive), path);
 }
 
 InputArchive to_archive(const Dict& tree, const std::string& path) {

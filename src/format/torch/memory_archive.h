@@ -17,6 +17,9 @@ namespace checkpoint::format {
 /// Error(unsupported), naming an attribute that a tree cannot hold.
 Dict from_script_module(const torch::jit::Module& module, const std::string& path);
 
+/// Returns the module that an archive consists of.
+const torch::jit::Module& module_of(const torch::serialize::OutputArchive& archive);
+
 /// Returns what was written into an archive; the tensors are the live ones that it holds.
 Dict from_archive(const torch::serialize::OutputArchive& archive, const std::string& path);
 

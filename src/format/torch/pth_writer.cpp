@@ -14,17 +14,17 @@ namespace {
 // The version of PyTorch's zip format.
 constexpr char kFormatVersion[] = "3\n";
 
-// For each record: where its bytes begin in the file, and their digest.
+// For each record: where its bytes begin in the file, and their checksums.
 struct Written {
   std::vector<uint64_t> offsets;
-  std::vector<std::string> digests;
+  std::vector<store::Sums> sums;
 };
 
 Written write_records(const Value& tree, const PthStorages& storages, RootDict root,
                       store::ByteSink& sink) {
   Written written;
   written.offsets.reserve(storages.storages().size());
-  written.digests.resize(storages.storages().size());
+  written.sums.resize(storages.storages().size());
   const store::DrainedAtEnd drained(sink);
   ZipWriter zip(sink, "archive");
   zip.add("data.pkl", write_pickle(tree, storages, root));
@@ -32,11 +32,10 @@ Written write_records(const Value& tree, const PthStorages& storages, RootDict r
   for (const PthStorages::StorageBytes& record : storages.storages()) {
     const size_t number = written.offsets.size();
     written.offsets.push_back(zip.add_lasting("data/" + std::to_string(number), record.data,
-                                              record.bytes, &written.digests[number]));
+                                              record.bytes, &written.sums[number]));
   }
   zip.add("version", kFormatVersion);
   zip.finish();
-  sink.drain();
   return written;
 }
 
@@ -48,7 +47,7 @@ store::TensorEntry make_entry(const at::Tensor& tensor, const PthStorages& stora
   entry.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
   entry.bytes = storages.storages()[record].bytes;
   entry.offset = entry.bytes > 0 ? written.offsets[record] : 0;
-  entry.xxh3_128 = written.digests[record];
+  entry.xxh3_128 = written.sums[record].xxh3_128;
   return entry;
 }
 

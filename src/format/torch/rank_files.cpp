@@ -1,7 +1,7 @@
-// Puts the files of several ranks together again. The file of rank 0 has the whole tree, with an
-// empty tensor in the place of each one that lies elsewhere. The table of tensors says, by its key,
-// where each one lies. So no file but that of rank 0, and the rank's own, is decoded. Keys that
-// look alike (`a.b`, and `b` in `a`) differ in their order.
+// Puts the files of several ranks, and those of unchanged tensors, together again. The file of rank
+// 0 has the whole tree, with an empty tensor in the place of each one that lies elsewhere. The
+// table of tensors says, by its key, where each one lies. So no file but that of rank 0, and the
+// rank's own, is decoded. Keys that look alike (`a.b`, and `b` in `a`) differ in their order.
 
 #include "format/torch/rank_files.h"
 
@@ -12,6 +12,7 @@
 #include "format/tree/dense.h"
 #include "format/tree/dtype.h"
 #include "format/tree/path.h"
+#include "store/records/names.h"
 #include "store/records/tensor_parts.h"
 
 #include <checkpoint/error.h>
@@ -50,6 +51,7 @@ class Assembly {
            const store::TensorTable& table, int64_t rank)
       : sources_(sources), names_(names), manifest_(manifest), table_(table), rank_(rank) {
     for (size_t i = 0; i < names.size(); ++i) index_of_.emplace(names[i], i);
+    ranks_ = std::count_if(names.begin(), names.end(), store::is_content_file);
     for (const TensorEntry& tensor : table.tensors) {
       if (tensor.rank >= 0) continue;
       shared_[tensor.key].push_back(&tensor);
@@ -63,7 +65,7 @@ class Assembly {
     DecodedArchive leader = read_archive(sources_(0));
     take_table(leader, 0);
     std::optional<DecodedArchive> own;
-    const bool was_there = rank_ < static_cast<int64_t>(names_.size());
+    const bool was_there = rank_ < ranks_;
     if (rank_ > 0 && was_there) {
       own.emplace(read_archive(sources_(static_cast<size_t>(rank_))));
       take_table(*own, static_cast<size_t>(rank_));
@@ -267,6 +269,8 @@ class Assembly {
         corrupt("the parts of " + key + " overlap");
       case store::PartsFault::Kind::kGap:
         corrupt("the parts of " + key + " do not cover it");
+      case store::PartsFault::Kind::kTangled:
+        corrupt("the table has a tensor in parts that no training would make: " + key);
     }
   }
 
@@ -294,6 +298,7 @@ class Assembly {
   const Manifest& manifest_;
   const store::TensorTable& table_;
   const int64_t rank_;
+  int64_t ranks_ = 0;                                 // How many have written a file.
   std::unordered_map<std::string, size_t> index_of_;  // Of each file's name.
   // The rows of what all ranks share, by key, and how many of them the tree has not asked for.
   std::unordered_map<std::string, std::vector<const TensorEntry*>> shared_;

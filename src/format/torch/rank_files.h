@@ -11,7 +11,7 @@
 
 namespace checkpoint::format {
 
-/// A checkpoint of several ranks, as one rank sees it.
+/// A checkpoint whose tensors lie in several files, as one rank sees it.
 struct RankView {
   /// The tree: what all ranks share, and this rank's own items. Its tensors may lie in parts.
   DecodedArchive archive;
@@ -23,8 +23,9 @@ struct RankView {
   std::vector<std::string> absent;
 };
 
-/// Reads a checkpoint of several ranks as `rank` sees it. `sources` has the files, in the order of
-/// the content files in the manifest; `names` has their names. Reads the bytes of no tensor. Throws
+/// Reads a checkpoint of several files as `rank` sees it: those of several ranks, and those of
+/// unchanged tensors. `sources` has the files, in the order of VerifiedCheckpoint::contents;
+/// `names` has their names. Reads the bytes of no tensor. Throws
 /// Error(corrupt) if the files, the table and the manifest contradict each other, and what
 /// read_archive throws.
 RankView read_rank_files(const Sources& sources, const std::vector<std::string>& names,

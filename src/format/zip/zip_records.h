@@ -7,6 +7,7 @@
 namespace checkpoint::format::zip {
 
 constexpr uint32_t kLocalHeader = 0x04034b50;
+constexpr uint32_t kDescriptor = 0x08074b50;
 constexpr uint32_t kDirectoryHeader = 0x02014b50;
 constexpr uint32_t kEndRecord = 0x06054b50;
 constexpr uint32_t kZip64EndRecord = 0x06064b50;

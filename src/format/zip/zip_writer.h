@@ -11,8 +11,9 @@
 namespace checkpoint::format {
 
 /// Writes a zip archive like PyTorch's own writer. Records are not compressed, and each begins at a
-/// multiple of 64 bytes. Sizes and offsets above 4 GiB are in zip64 fields. Takes time linear in
-/// the number of records. Not thread-safe.
+/// multiple of 64 bytes. Sizes and offsets above 4 GiB are in zip64 fields. The CRC-32 of a tensor
+/// follows it in a data descriptor, so that its bytes are read only once. Takes time linear in the
+/// number of records. Not thread-safe.
 class ZipWriter {
  public:
   /// All records are in the folder `root`. `sink` must outlive this, and begin at the start of the
@@ -21,21 +22,27 @@ class ZipWriter {
 
   /// Adds a record, and returns where its bytes begin in the file.
   uint64_t add(const std::string& name, const std::string& bytes);
-  /// The same, for bytes that stay valid and need a digest (ByteSink::write_lasting).
-  uint64_t add_lasting(const std::string& name, const void* data, size_t count,
-                       std::string* digest);
-  /// Writes the directory. Must be the last call.
+  /// The same, for bytes that stay valid until the sink is drained (ByteSink::write_lasting), as
+  /// `sums` does.
+  uint64_t add_lasting(const std::string& name, const void* data, size_t count, store::Sums* sums);
+  /// Writes the directory, and drains the sink. Must be the last call.
   void finish();
 
  private:
   struct Entry {
     std::string name;
-    uint32_t crc32;
     uint64_t bytes;
     uint64_t header_offset;
+    uint32_t crc32;           // If it is known when the record begins,
+    const store::Sums* sums;  // or else what will hold it.
+
+    bool is_zip64() const;
+    uint16_t flags() const;
   };
 
-  uint64_t begin_record(const std::string& name, const void* data, size_t count);
+  uint64_t begin_record(const std::string& name, uint64_t count, uint32_t crc32,
+                        const store::Sums* sums);
+  void write_descriptor(const Entry& entry);
   void write_fields();
 
   store::ByteSink& sink_;

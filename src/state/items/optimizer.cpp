@@ -4,6 +4,7 @@
 
 #include "state/items/optimizer.h"
 
+#include "state/forms/optimizer_tree.h"
 #include "state/items/custom_optimizer.h"
 #include "state/items/optimizer_codec.h"
 #include "state/items/optimizer_match.h"
@@ -95,53 +96,37 @@ class OptimizerItem final : public Item {
     return sum;
   }
 
-  Value capture() const override {
-    Dict states;
-    Dict groups;
-    groups.insert("param_groups/size", size_tensor(optimizer_.param_groups().size()));
-    size_t index = 0;
-    for (size_t g = 0; g < optimizer_.param_groups().size(); ++g) {
-      const OptimizerParamGroup& group = optimizer_.param_groups()[g];
-      Dict saved_group;
-      saved_group.insert("params/size", size_tensor(group.params().size()));
-      for (size_t p = 0; p < group.params().size(); ++p, ++index) {
-        const std::string key = std::to_string(index);
-        saved_group.insert("params/" + std::to_string(p), key);
-        if (const OptimizerParamState* state = find_state(optimizer_, group.params()[p])) {
-          states.insert(key, codec_.capture_state(*state));
-        }
-      }
-      saved_group.insert("options", codec_.capture_options(group.options()));
-      groups.insert("param_groups/" + std::to_string(g), std::move(saved_group));
-    }
-    Dict tree;
-    tree.insert("pytorch_version", "1.5.0");  // Optimizer::load requires it.
-    tree.insert("state", std::move(states));
-    tree.insert("param_groups", std::move(groups));
-    return tree;
-  }
+  Value capture() const override { return capture_optimizer(optimizer_, codec_); }
+
+  bool has_python_form() const override { return true; }
 
   void plan(const SavedItem& saved, const ParameterNames& live_names, RestorePlan& plan) override {
     const size_t live_groups = optimizer_.param_groups().size();
     if (!compare_group_counts(live_groups, saved.parameter_names.size(), name(), plan)) return;
     const std::vector<Names> names = parameter_names(live_names);
     auto states = std::make_shared<OptimizerStates>();
+    const Value tree = in_libtorch_form(saved.value);
     size_t first_index = 0;
     for (size_t g = 0; g < live_groups; ++g) {
-      plan_group(saved, g, first_index, names[g], *states, plan);
+      plan_group(saved, tree.dict(), g, first_index, names[g], *states, plan);
       first_index += saved.parameter_names[g].size();
     }
     plan.add_final([this, states] { replace_states(optimizer_, *states); });
   }
 
  private:
+  // A .pth checkpoint holds Python's form.
+  Value in_libtorch_form(const Value& saved) const {
+    if (!is_python_optimizer(saved)) return saved;
+    return to_libtorch_form(read_python_optimizer(saved), find_optimizer_class(codec_.type()));
+  }
+
   // The saved state of the group's parameter i has the key first_index + i.
-  void plan_group(const SavedItem& saved, size_t g, size_t first_index, const Names& live,
-                  OptimizerStates& states, RestorePlan& plan) {
+  void plan_group(const SavedItem& saved, const Dict& tree, size_t g, size_t first_index,
+                  const Names& live, OptimizerStates& states, RestorePlan& plan) {
     const std::string path = dotted(name(), "param_groups." + std::to_string(g));
     const Names& in_file = saved.parameter_names[g];
     const std::vector<int64_t> matches = match(in_file, live, path, plan);
-    const Dict& tree = saved.value.dict();
     const Dict& saved_states = tree.at("state").dict();
     OptimizerParamGroup& group = optimizer_.param_groups()[g];
     for (size_t p = 0; p < matches.size(); ++p) {
@@ -205,26 +190,8 @@ class OptimizerItem final : public Item {
       plan.mismatched(path, "not the state of a parameter");
       return false;
     }
-    if (codec_.is_flat()) return check_flat(saved, path, plan);
+    if (codec_.is_flat()) return compare_flat_sizes(saved.dict(), optimizer_, path, plan);
     return compare_state_shapes(saved.dict(), parameter, path, plan);
-  }
-
-  bool check_flat(const Value& saved, const std::string& path, RestorePlan& plan) const {
-    int64_t elements = 0;
-    for (const at::Tensor& parameter : optimizer_.param_groups().front().params()) {
-      elements += parameter.numel();
-    }
-    for (const char* key : {"d", "prev_flat_grad"}) {
-      const Value* value = saved.dict().find(std::string(key));
-      if (value == nullptr || !value->is_tensor() || value->to_tensor().numel() == elements) {
-        continue;
-      }
-      plan.mismatched(dotted(path, key), std::to_string(value->to_tensor().numel()) +
-                                             " elements saved, and the parameters here have " +
-                                             std::to_string(elements));
-      return false;
-    }
-    return true;
   }
 
   Optimizer& optimizer_;
@@ -233,6 +200,32 @@ class OptimizerItem final : public Item {
 };
 
 }  // namespace
+
+Value capture_optimizer(const Optimizer& optimizer, const OptimizerCodec& codec) {
+  Dict states;
+  Dict groups;
+  groups.insert("param_groups/size", size_tensor(optimizer.param_groups().size()));
+  size_t index = 0;
+  for (size_t g = 0; g < optimizer.param_groups().size(); ++g) {
+    const OptimizerParamGroup& group = optimizer.param_groups()[g];
+    Dict saved_group;
+    saved_group.insert("params/size", size_tensor(group.params().size()));
+    for (size_t p = 0; p < group.params().size(); ++p, ++index) {
+      const std::string key = std::to_string(index);
+      saved_group.insert("params/" + std::to_string(p), key);
+      if (const OptimizerParamState* state = find_state(optimizer, group.params()[p])) {
+        states.insert(key, codec.capture_state(*state));
+      }
+    }
+    saved_group.insert("options", codec.capture_options(group.options()));
+    groups.insert("param_groups/" + std::to_string(g), std::move(saved_group));
+  }
+  Dict tree;
+  tree.insert("pytorch_version", "1.5.0");  // Optimizer::load requires it.
+  tree.insert("state", std::move(states));
+  tree.insert("param_groups", std::move(groups));
+  return tree;
+}
 
 std::vector<int64_t> group_sizes(const Optimizer& optimizer) {
   std::vector<int64_t> sizes;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "state/items/optimizer_codec.h"
 #include "state/plan/item.h"
 
 #include <torch/optim/optimizer.h>
@@ -16,6 +17,9 @@ namespace checkpoint::state {
 /// Optimizer::load reads it. Its keys are the parameters' indices, where LibTorch writes addresses.
 /// For any other class, it holds what the class's own `save` writes (custom_optimizer.h).
 std::unique_ptr<Item> make_optimizer_item(std::string name, torch::optim::Optimizer& optimizer);
+
+/// Returns what such an optimizer holds, in that layout. `codec` must fit it.
+Value capture_optimizer(const torch::optim::Optimizer& optimizer, const OptimizerCodec& codec);
 
 /// Returns how many parameters each group has.
 std::vector<int64_t> group_sizes(const torch::optim::Optimizer& optimizer);

@@ -68,4 +68,41 @@ bool compare_state_shapes(const Dict& saved, const at::Tensor& parameter, const 
   return fits;
 }
 
+bool compare_flat_sizes(const Dict& saved, const Optimizer& optimizer, const std::string& key,
+                        RestorePlan& plan) {
+  int64_t elements = 0;
+  for (const auto& group : optimizer.param_groups()) {
+    for (const at::Tensor& parameter : group.params()) elements += parameter.numel();
+  }
+  bool fits = true;
+  const auto compare = [&](const std::string& name, const Value& value) {
+    if (!value.is_tensor() || value.to_tensor().numel() == elements) return;
+    plan.mismatched(name, std::to_string(value.to_tensor().numel()) +
+                              " elements saved, and the parameters here have " +
+                              std::to_string(elements));
+    fits = false;
+  };
+  for (const char* name : {"d", "prev_flat_grad"}) {
+    if (const Value* value = saved.find(std::string(name))) compare(dotted(key, name), *value);
+  }
+  // The changes of the gradient, of the parameters, and the products of both, one for each step.
+  size_t steps = 0;
+  for (const char* name : {"old_dirs", "old_stps", "ro"}) {
+    const Value* const list = saved.find(std::string(name));
+    if (list == nullptr || list->kind() != Value::Kind::kList) continue;
+    const std::string path = dotted(key, name);
+    if (name == std::string("old_dirs")) steps = list->list().size();
+    if (list->list().size() != steps) {
+      plan.mismatched(path, std::to_string(list->list().size()) + " saved, and 'old_dirs' has " +
+                                std::to_string(steps));
+      fits = false;
+    }
+    if (name == std::string("ro")) break;
+    for (size_t i = 0; i < list->list().size(); ++i) {
+      compare(dotted(path, std::to_string(i)), list->list()[i]);
+    }
+  }
+  return fits;
+}
+
 }  // namespace checkpoint::state

@@ -39,5 +39,8 @@ bool compare_parameter_names(const std::vector<std::string>& live,
 /// another shape, and only throw in step().
 bool compare_state_shapes(const Dict& saved, const at::Tensor& parameter, const std::string& key,
                           RestorePlan& plan);
+/// Compares the sizes of LBFGS's vectors with those of all parameters together.
+bool compare_flat_sizes(const Dict& saved, const torch::optim::Optimizer& optimizer,
+                        const std::string& key, RestorePlan& plan);
 
 }  // namespace checkpoint::state

@@ -7,6 +7,7 @@
 
 #include "compat/private_member.h"
 #include "compat/torch_compat.h"
+#include "state/forms/scheduler_tree.h"
 #include "state/items/numbers.h"
 #include "state/plan/restore_plan.h"
 
@@ -97,13 +98,18 @@ class SchedulerItem final : public Item {
     return tree;
   }
 
+  bool has_python_form() const override { return true; }
+
   void plan(const SavedItem& saved, const ParameterNames&, RestorePlan& plan) override {
     std::set<std::string> known;
+    // A .pth checkpoint holds Python's form.
+    const Value tree =
+        is_python_scheduler(saved.value) ? to_libtorch_scheduler(saved.value) : saved.value;
     for (const Field& field : fields_) {
       known.insert(field.name);
-      plan_field(field, saved.value.dict().find(field.name), plan);
+      plan_field(field, tree.dict().find(field.name), plan);
     }
-    for (const auto& [key, value] : saved.value.dict()) {
+    for (const auto& [key, value] : tree.dict()) {
       if (known.count(to_string(key)) == 0) plan.unexpected(dotted(name(), to_string(key)));
     }
   }
@@ -157,8 +163,8 @@ Field counter(std::string name, Scheduler& scheduler, T Class::*member) {
 
 [[noreturn]] void refuse(const std::string& name) {
   throw Error(ErrorCode::kUnsupported,
-              "State::add(\"" + name +
-                  "\"): the scheduler's class is not StepLR or ReduceLROnPlateauScheduler, but "
+              (name.empty() ? "" : "State::add(\"" + name + "\"): ") +
+                  "the scheduler's class is not StepLR or ReduceLROnPlateauScheduler, but "
                   "derived from "
                   "one of them or from LRScheduler",
               "", 0,

@@ -95,6 +95,8 @@ class Item {
   /// integers, not only names of a program's parts. An archive then holds a dict, not nested
   /// archives.
   virtual bool has_any_keys() const { return false; }
+  /// Returns whether the capture can be written in Python's form, and `plan` takes both forms.
+  virtual bool has_python_form() const { return false; }
 
  private:
   std::string name_;

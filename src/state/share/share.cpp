@@ -13,6 +13,7 @@
 #include "format/tree/dtype.h"
 #include "format/tree/path.h"
 #include "format/tree/tree_json.h"
+#include "state/share/stub.h"
 #include "store/records/tensor_parts.h"
 
 #include <checkpoint/error.h>
@@ -103,12 +104,6 @@ at::Tensor slice(const at::Tensor& tensor, const Rows& rows) {
   return at::from_blob(
       part.data_ptr(), part.sizes(), part.strides(), [part](void*) {},
       at::TensorOptions().dtype(part.scalar_type()));
-}
-
-at::Tensor stub_of(const at::Tensor& tensor) {
-  at::Tensor stub = at::empty({0}, at::TensorOptions().dtype(tensor.scalar_type()));
-  stub.set_requires_grad(tensor.requires_grad());
-  return stub;
 }
 
 class Sharing {

@@ -3,6 +3,7 @@
 #include "base/shape_text.h"
 #include "format/torch/archive_writer.h"
 #include "format/tree/dense.h"
+#include "state/forms/whole_tree.h"
 #include "state/items/rng.h"
 #include "state/items/state_impl.h"
 #include "state/plan/item.h"
@@ -121,6 +122,7 @@ Capture capture(const State& state, const Progress& progress, OnDevice on_device
     tree.insert(item.name(), densifier.densify(std::move(live), item.name()));
     result.items.push_back(item.entry());
     if (item.has_any_keys()) result.any_keys.insert(item.name());
+    if (item.has_python_form()) result.python_forms.insert(item.name());
     if (item.is_per_rank()) result.per_rank.insert(item.name());
     auto parameters = item.parameter_names(names);
     if (!parameters.empty()) {
@@ -141,6 +143,17 @@ Capture capture(const State& state, const Progress& progress, OnDevice on_device
   tree.insert("loss", progress.loss);
   result.tree = std::move(tree);
   return result;
+}
+
+void use_python_forms(Capture& captured) {
+  TreeFacts facts;
+  for (const ItemEntry& item : captured.items) {
+    if (captured.python_forms.count(item.name) != 0) facts.items.push_back(item);
+  }
+  if (facts.items.empty()) return;
+  // Numbers for the counts of steps: they come back exactly, and as no placeholders.
+  captured.tree = with_python_forms(std::move(captured.tree), facts, OptimizerForm::kPython,
+                                    StepCounts::kNumbers);
 }
 
 uint64_t expected_bytes(const State& state) {

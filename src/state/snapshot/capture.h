@@ -42,6 +42,8 @@ struct Capture {
   std::set<std::string> per_rank;
   /// The names of the items whose dicts may have any keys (Item::has_any_keys).
   std::set<std::string> any_keys;
+  /// The names of the items that have a form in Python (Item::has_python_form).
+  std::set<std::string> python_forms;
   /// The device of each tensor that was not on the CPU, by its key.
   std::unordered_map<std::string, std::string> devices;
   /// The tensors of which this rank has only a part, by key.
@@ -61,6 +63,9 @@ void check_item_names(const State& state, Format format);
 /// Throws Error: unsupported, naming the tensor that cannot be saved; device.
 Capture capture(const State& state, const Progress& progress,
                 OnDevice on_device = OnDevice::kCopyToHost, Unsaved* unsaved = nullptr);
+/// Gives optimizers and schedulers the form that Python's load_state_dict takes, for a file that
+/// Python reads.
+void use_python_forms(Capture& captured);
 /// Returns about how many bytes the tensors of modules and LibTorch's own optimizers will have once
 /// training has begun. An optimizer makes its state only in its first step.
 uint64_t expected_bytes(const State& state);

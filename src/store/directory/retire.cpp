@@ -41,7 +41,7 @@ void unlink_if_there(FileSystem& fs, const std::string& path) {
 }
 
 bool is_ours(const std::string& name) {
-  return name == kMarkerFile || is_content_file(name) ||
+  return name == kMarkerFile || holds_tensors(name) ||
          std::find(std::begin(kRecords), std::end(kRecords), name) != std::end(kRecords);
 }
 

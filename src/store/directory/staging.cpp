@@ -66,6 +66,35 @@ FileEntry Staging::write_file(const std::string& name,
   return sink.finish(name);
 }
 
+// Links first and looks then: what has been looked at can no longer be replaced.
+FileEntry Staging::link_file(const std::string& from, const KnownFile& known,
+                             const std::string& name) const {
+  directory_.require_held();
+  FileSystem& fs = directory_.fs();
+  const std::string to = join(path(), name);
+  if (fs.link(from.c_str(), to.c_str()) != 0) {
+    throw system_failure("link the file of an earlier checkpoint", from, errno);
+  }
+  try {
+    File file = File::open(fs, to);
+    if (!known.is(file.status())) {
+      throw Error(ErrorCode::kCorrupt, "this is not the file that was saved or verified", from);
+    }
+    file.sync();  // Some file systems sync a new name with the file, not with its directory.
+    file.close();
+  } catch (...) {
+    fs.unlink(to.c_str());
+    throw;
+  }
+  return {name, known.entry.bytes, known.entry.xxh3_128};
+}
+
+void Staging::remove_file(const std::string& name) const noexcept {
+  const std::string file = join(path(), name);
+  if (directory_.fs().unlink(file.c_str()) == 0) return;
+  base::log_warning(system_failure("remove the file", file, errno).what());
+}
+
 void Staging::remove() const noexcept {
   try {
     remove_checkpoint_files(directory_.fs(), path());

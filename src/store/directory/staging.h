@@ -2,6 +2,7 @@
 
 #include "base/meter.h"
 #include "store/directory/directory.h"
+#include "store/directory/known_file.h"
 #include "store/io/byte_sink.h"
 #include "store/records/marker.h"
 
@@ -34,6 +35,16 @@ class Staging {
   /// what `content` or the meter throws.
   FileEntry write_file(const std::string& name, const std::function<void(ByteSink&)>& content,
                        uint64_t reserved = 0, base::Meter* meter = nullptr) const;
+
+  /// Links the file at `from`, of an earlier checkpoint, under a name of its own, and syncs it. It
+  /// must be the very file that is known. Returns its manifest entry. On failure there is no such
+  /// file here, and it must be written instead. Throws Error: locked, io, no_space, not_found;
+  /// corrupt if it is another file, or was written to.
+  FileEntry link_file(const std::string& from, const KnownFile& known,
+                      const std::string& name) const;
+
+  /// Removes a file that is here, and must not be in the checkpoint. Logs a failure.
+  void remove_file(const std::string& name) const noexcept;
 
   /// Removes the directory and the files that this library has written into it. Logs failures: a
   /// later save sweeps the rest away.

@@ -3,7 +3,8 @@
 //   0. Create the directory and its missing parents; fsync the parent of each.   Directory::create
 //   1. Make a hidden staging directory next to the target. Its first file is the marker.
 //   2. Check the free space.
-//   3. Write checkpoint.pt, fsync.
+//   3. Link the files of the last checkpoint that hold unchanged tensors, fsync each
+//      (reuse_unchanged). If a link fails, write them in the next step. Write checkpoint.pt, fsync.
 //   4. Write tensors.json, fsync.
 //   5. Write manifest.json, fsync.
 //   6. fsync the staging directory.

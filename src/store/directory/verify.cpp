@@ -88,7 +88,11 @@ std::vector<const FileEntry*> VerifiedCheckpoint::content_entries() const {
   for (const FileEntry& entry : manifest.files) {
     if (is_content_file(entry.name)) entries.push_back(&entry);
   }
-  if (entries.empty()) throw_no_such_file(*this, kArchiveFile);
+  for (const FileEntry& entry : manifest.files) {
+    if (is_unchanged_file(entry.name)) entries.push_back(&entry);
+  }
+  if (entries.empty() || !is_content_file(entries.front()->name))
+    throw_no_such_file(*this, kArchiveFile);
   return entries;
 }
 
@@ -127,7 +131,7 @@ VerifiedCheckpoint open_share(FileSystem& fs, const std::string& path, Verify ve
                               const OnTransfer& on_transfer, VerifyShare share) {
   size_t contents = 0;
   const auto digested = [&](const std::string& name) {
-    if (!is_content_file(name)) return verify != Verify::kNever;
+    if (!holds_tensors(name)) return verify != Verify::kNever;
     return contents++ % share.ranks == share.rank && verify == Verify::kBefore;
   };
   return open(fs, path, ReadFrom::kCache, any, digested, on_transfer);

@@ -37,8 +37,9 @@ struct VerifiedCheckpoint {
 
   /// Returns an open file. Throws Error(corrupt) if the manifest does not name it.
   const File& file(const std::string& name) const;
-  /// Returns the manifest's entries of the files that hold tensors and values, today only one.
-  /// Throws Error(corrupt) if the manifest does not name any.
+  /// Returns the manifest's entries of the files that hold tensors and values: one for each rank
+  /// that wrote it, then those of unchanged tensors. Throws Error(corrupt) if the manifest names no
+  /// content file.
   std::vector<const FileEntry*> content_entries() const;
   /// Returns these files. For kWhileReading, `unchecked` is set. They live as long as this. Throws
   /// what content_entries throws.

@@ -65,13 +65,14 @@ class File final : public ByteSource {
   void drop_cache() const;
   /// Returns whether `path` is this very file. Links are not followed. Throws Error(io).
   bool is_at(const std::string& path) const;
+  /// Returns the file's status. Throws Error(io).
+  struct stat status() const;
   int fd() const { return fd_; }
   /// Forgets the descriptor without closing it.
   void release() { fd_ = -1; }
 
  private:
   File(FileSystem& fs, std::string path, int fd);
-  struct stat status() const;
 
   FileSystem* fs_;
   std::string path_;

@@ -1,66 +1,99 @@
 #pragma once
 
-#include "base/aligned_buffer.h"
-#include "base/digest.h"
 #include "base/meter.h"
-#include "base/worker.h"
 #include "store/io/byte_sink.h"
+#include "store/io/chunk.h"
 #include "store/io/file.h"
 
 #include <checkpoint/manifest.h>
 
-#include <array>
+#include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <vector>
 
 namespace checkpoint::store {
 
-/// A new file that is written from start to end, and digested at the same time. The comment at the
-/// top of file_sink.cpp lists the steps. Uses memory for three chunks, and up to one more chunk of
-/// bytes that wait to be copied.
+/// A new file that is written from start to end, and digested at the same time, with several cores.
+/// The comment at the top of file_sink.cpp lists the steps. Uses memory for one chunk more than
+/// there are threads: at most kMostThreads + 1.
 class FileSink final : public ByteSink {
  public:
+  static constexpr size_t kMostThreads = 6;
+
   /// Creates the file, which must not exist, and reserves `reserved` bytes on the disk. The file
   /// may become longer or shorter than that. `meter` may be null. Throws Error: no_space, io.
   FileSink(FileSystem& fs, const std::string& path, uint64_t reserved = 0,
            base::Meter* meter = nullptr);
   /// The same for an empty file that exists already.
   explicit FileSink(File file, uint64_t reserved = 0, base::Meter* meter = nullptr);
+  /// Drops what is not written yet.
+  ~FileSink() override;
 
-  /// Throws Error: no_space, io, also for the failure of an earlier write.
+  /// These throw Error: no_space, io, also for the failure of an earlier write, and what `fill` has
+  /// thrown.
   void write(const void* data, size_t count) override;
   void write(std::string_view text) { write(text.data(), text.size()); }
-  void write_lasting(const void* data, size_t count, std::string* digest) override;
-  void drain() override { filler_.finish(); }
+  void write_lasting(const void* data, size_t count, Sums* sums) override;
+  void write_late(size_t count, const Fill& fill) override;
+  void drain() override;
   /// Writes the rest, syncs and closes the file. Returns its manifest entry, under `name`.
   FileEntry finish(const std::string& name);
 
  private:
-  void fill(const void* data, size_t count, base::StreamDigest* own);
-  char* buffer();
+  struct Job {
+    std::unique_ptr<Chunk> chunk;
+    size_t number;  // In the file.
+  };
+
+  void in_chunks(size_t count, const std::function<void(size_t done, size_t piece)>& add);
+  Chunk& open_chunk();
+  std::unique_ptr<Chunk> free_chunk();
   void hand_over();
-  void write_chunk(const char* data, size_t count);
+  void start_threads();
+  void work();
+  void run(Job job) noexcept;
+  void process(const Job& job);
+  void settle(const Job& job);
+  void digest(const Job& job);
+  void write_chunk(uint64_t at, const char* data, size_t count);
   void write_rest();
   void note_written(size_t count);
+  void wait_for_threads();
+  void stop() noexcept;
 
   File file_;
   base::Meter* const meter_;
   const uint64_t reserved_;
   const base::Pages pages_;
-  // Used by the filling thread.
-  std::array<base::AlignedBuffer, 3> buffers_;
-  size_t current_ = 0;  // The buffer that is being filled.
-  size_t filled_ = 0;   // Its bytes so far.
-  base::FileDigest digest_;
-  // Used by the writing thread.
-  uint64_t written_ = 0;
-  bool direct_ = false;
-  // Declared last, so that the threads end before the members that they use: the filling thread
-  // first, then the writing thread.
-  base::Worker writer_;
-  base::Worker filler_;
+  // Used by the caller alone.
+  std::unique_ptr<Chunk> open_;  // The one that is being put together.
+  size_t handed_over_ = 0;       // The chunks before it.
+  bool was_direct_ = false;      // Whether O_DIRECT could be switched on.
+  std::vector<std::thread> threads_;
+  // Used by one thread at a time: by the one whose turn it is to settle.
+  OpenSums open_sums_;
+  std::atomic<bool> direct_{false};
+
+  std::mutex mutex_;  // Guards what follows.
+  std::condition_variable changed_;
+  std::deque<Job> waiting_;
+  std::vector<std::unique_ptr<Chunk>> free_;
+  size_t chunks_ = 0;   // That exist.
+  size_t settled_ = 0;  // Whose turn it is to settle.
+  size_t done_ = 0;
+  std::string digests_;  // Of the chunks, in canonical form.
+  bool stopping_ = false;
+  std::exception_ptr failure_;
 };
 
 }  // namespace checkpoint::store

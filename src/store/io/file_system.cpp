@@ -90,6 +90,7 @@ class PosixFileSystem final : public FileSystem {
     return errno == ENOENT ? ::rename(from, to) : -1;
   }
 
+  int link(const char* from, const char* to) override { return ::link(from, to); }
   int symlink(const char* target, const char* path) override { return ::symlink(target, path); }
 
   int readlink(const char* path, std::string* target) override {

@@ -37,6 +37,9 @@ class FileSystem {
   /// Renames, but never replaces anything: EEXIST. Uses `renameat2(RENAME_NOREPLACE)`. If the file
   /// system does not support it, checks first whether the target exists.
   virtual int rename_noreplace(const char* from, const char* to) = 0;
+  /// Gives the file `from` another name (`link`). Never replaces anything: EEXIST. A symbolic link
+  /// is not followed.
+  virtual int link(const char* from, const char* to) = 0;
   virtual int symlink(const char* target, const char* path) = 0;
   /// Reads the target of a symbolic link, of any length.
   virtual int readlink(const char* path, std::string* target) = 0;

@@ -108,6 +108,9 @@ std::string encode_manifest(const Manifest& manifest) {
       {"items", std::move(items)},
   };
   if (manifest.world_size > 1) document["world_size"] = manifest.world_size;
+  if (manifest.format_version >= kFormatVersionOfUnchanged) {
+    document["bytes_written"] = manifest.bytes_written;
+  }
   ordered_json keep = keep_to_json(manifest.keep);
   if (!keep.empty()) document["keep"] = std::move(keep);
   if (!seconds.empty()) document["seconds"] = std::move(seconds);
@@ -154,6 +157,8 @@ Manifest decode_manifest(const std::string& text, const std::string& path) {
       throw Error(ErrorCode::kCorrupt, "the manifest names a file twice", path);
     }
   }
+  manifest.bytes_written =
+      fields.has("bytes_written") ? fields.size("bytes_written") : manifest.total_bytes();
   for (const json& item : fields.array("items")) {
     manifest.items.push_back(decode_item(item, path));
   }

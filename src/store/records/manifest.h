@@ -8,10 +8,11 @@
 
 namespace checkpoint::store {
 
-/// The newest format version that this library reads. It writes version 1, and version 2 only for
-/// checkpoints of several ranks.
-inline constexpr int64_t kFormatVersion = 2;
+/// The newest format version that this library reads. It writes version 1. Only checkpoints of
+/// several ranks have version 2, and only those with files of unchanged tensors have version 3.
+inline constexpr int64_t kFormatVersion = 3;
 inline constexpr int64_t kFormatVersionOfRanks = 2;
+inline constexpr int64_t kFormatVersionOfUnchanged = 3;
 
 /// The highest sequence that a manifest or marker may have, so that there is always a next one.
 inline constexpr int64_t kMaxSequence = int64_t{1} << 62;

@@ -10,7 +10,9 @@ namespace {
 constexpr char kContentStem[] = "checkpoint";
 constexpr char kArchiveEnd[] = ".pt";
 constexpr char kPthEnd[] = ".pth";
+constexpr char kUnchangedStem[] = "unchanged-";
 constexpr size_t kRankDigits = 5;
+constexpr size_t kIdDigits = 16;
 
 }  // namespace
 
@@ -50,6 +52,29 @@ bool is_content_file(const std::string& name) {
     return false;
   }
   return rest == kArchiveEnd || rest == kPthEnd;
+}
+
+bool is_unchanged_file(const std::string& name) {
+  std::string_view rest = name;
+  if (!take(rest, kUnchangedStem) || rest.size() < kIdDigits) return false;
+  if (rest.substr(0, kIdDigits).find_first_not_of("0123456789abcdef") != std::string_view::npos) {
+    return false;
+  }
+  rest.remove_prefix(kIdDigits);
+  return rest == kArchiveEnd || rest == kPthEnd;
+}
+
+bool holds_tensors(const std::string& name) {
+  return is_content_file(name) || is_unchanged_file(name);
+}
+
+std::string unchanged_file(Format format, const std::string& id) {
+  return kUnchangedStem + id + (format == Format::kPth ? kPthEnd : kArchiveEnd);
+}
+
+Format format_of(const std::string& name) {
+  const size_t end = name.rfind('.');
+  return end != std::string::npos && name.substr(end) == kPthEnd ? Format::kPth : Format::kArchive;
 }
 
 std::string content_file(Format format, int64_t rank, int64_t world_size) {

@@ -30,6 +30,17 @@ inline constexpr char kRetiredPrefix[] = ".retired-";
 bool is_plain_name(const std::string& name);
 /// Returns whether `name` is that of a content file, of a process alone or of one rank.
 bool is_content_file(const std::string& name);
+/// Returns whether `name` is that of a file with tensors that earlier checkpoints hold too:
+/// "unchanged-0123456789abcdef.pt".
+bool is_unchanged_file(const std::string& name);
+/// Returns whether the file of this name holds tensors: a content file, or one of unchanged ones.
+bool holds_tensors(const std::string& name);
+/// Returns a name of a file of unchanged tensors in this format (kArchive or kPth). `id` has 16
+/// hexadecimal digits, as base::random_id makes them.
+std::string unchanged_file(Format format, const std::string& id);
+/// Returns the format that the name of a content file, or of one with unchanged tensors, stands
+/// for.
+Format format_of(const std::string& name);
 /// Returns the name of a rank's content file in this format (kArchive or kPth): "checkpoint.pt" if
 /// there is one rank, "checkpoint-00002-of-00008.pt" for rank 2 of 8.
 std::string content_file(Format format, int64_t rank = 0, int64_t world_size = 1);
