@@ -442,3 +442,21 @@ TEST_CASE("convert gives a checkpoint's optimizer the form that the output's pro
   CHECK(nameless.status == 2);
   CHECK(contains(nameless.output, "names of the optimizer's parameters are not known"));
 }
+
+TEST_CASE("convert leaves the states of an optimizer nested, also if they hold tensors alone") {
+  const test::TemporaryDirectory root;
+  test::Net net;
+  torch::optim::SGD optimizer(net->parameters(), torch::optim::SGDOptions(0.1).momentum(0.9));
+  test::train(net, optimizer, 1);
+  State state;
+  state.add("model", net).add("optimizer", optimizer);
+  CheckpointManager(root / "run").save(state, {});
+  const std::string out = root / "out.pth";
+  for (const char* form : {"libtorch", "by-name"}) {
+    const std::string options = std::string("--optimizer-form ") + form + ' ';
+    REQUIRE(run_command("convert " + options + (root / "run/latest") + ' ' + out).status == 0);
+    const Value states = load(out, torch::kCPU)["optimizer"]["state"];
+    CHECK(states.dict().size() == net->parameters().size());
+    for (const auto& [key, entry] : states.dict()) CHECK(entry.contains("momentum_buffer"));
+  }
+}
