@@ -40,8 +40,15 @@ Value map_tree(const Value& tree, const Replace& replace) {
   }
 }
 
+// An optimizer by the two keys that all of its forms have. Its states may look like modules: under
+// the parameters' names, or with nothing but tensors in them.
+bool holds_optimizer(const Value& value) {
+  return value.contains("state") && value.contains("param_groups") && !is_module(value);
+}
+
 Value map_modules(const Value& tree, const std::function<Value(const Dict&)>& change) {
   return map_tree(tree, [&](const Value& value) -> std::optional<Value> {
+    if (holds_optimizer(value)) return value;
     if (!is_module(value)) return std::nullopt;
     return change(value.dict());
   });

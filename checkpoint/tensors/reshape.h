@@ -15,9 +15,10 @@ using Renaming = std::function<std::string(const std::string&)>;
 enum class EmptyModules { kLeftOut, kKept };
 
 /// Returns the tree with the tensors of each module in one dict, by dotted names, like Python's
-/// state_dicts. A module is what `is_module` (flat.h) accepts. `rename` gets the names inside the
-/// module. `file` is the path that the tree came from, for the error text. Throws
-/// Error(invalid_argument), with the name, if two tensors have the same dotted name.
+/// state_dicts. A module is what `is_module` (flat.h) accepts. Optimizers stay as they are.
+/// `rename` gets the names inside the module. `file` is the path that the tree came from, for the
+/// error text. Throws Error(invalid_argument), with the name, if two tensors have the same dotted
+/// name.
 Value with_flat_modules(const Value& tree, const Renaming& rename, const std::string& file,
                         EmptyModules empty_modules);
 

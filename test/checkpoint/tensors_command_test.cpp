@@ -515,3 +515,21 @@ TEST_CASE("All commands take a distributed checkpoint") {
   CHECK(contains(damaged.output, "DAMAGED"));
   CHECK(contains(damaged.output, "the blob of 'model.0.weight': the checksum of record"));
 }
+
+TEST_CASE("convert leaves the states of an optimizer nested, also if they hold tensors alone") {
+  const test::TemporaryDirectory root;
+  test::Net net;
+  torch::optim::SGD optimizer(net->parameters(), torch::optim::SGDOptions(0.1).momentum(0.9));
+  test::train(net, optimizer, 1);
+  State state;
+  state.add("model", net).add("optimizer", optimizer);
+  CheckpointManager(root / "run").save(state, {});
+  const std::string out = root / "out.pth";
+  for (const char* form : {"libtorch", "by-name"}) {
+    const std::string options = std::string("--optimizer-form ") + form + ' ';
+    REQUIRE(run_command("convert " + options + (root / "run/latest") + ' ' + out).status == 0);
+    const Value states = load(out, torch::kCPU)["optimizer"]["state"];
+    CHECK(states.dict().size() == net->parameters().size());
+    for (const auto& [key, entry] : states.dict()) CHECK(entry.contains("momentum_buffer"));
+  }
+}

@@ -116,7 +116,8 @@ std::string form_difference(const Value& python, const Value& ours, const std::s
   }
   for (const auto& [key, value] : ours.dict()) our_keys += to_string(key) + ' ';
   const bool is_state = path.find(".state.") != std::string::npos;  // There, no order matters.
-  if (keys != our_keys && !is_state) return path + ": " + keys + "| " + our_keys;
+  const bool same_keys = is_state ? keys.size() == our_keys.size() : keys == our_keys;
+  if (!same_keys) return path + ": " + keys + "| " + our_keys;
   for (const auto& [key, value] : python.dict()) {
     if (to_string(key) == "al") continue;
     const Value* const other = ours.dict().find(key);
@@ -426,6 +427,12 @@ TEST_CASE("LBFGS in Python's form: numbers in tensors, what is missing, and wron
     const std::string error = error_of([&] { load_optimizer_state_dict(*optimizer, tree); });
     if (!error.empty()) return error;
     train_on(model, *optimizer, 4, 6);
+    const auto has_scratch = [&](OptimizerForm form, const Key& key) {
+      const Value whole = optimizer_state_dict(*optimizer, *model, form);
+      return whole["state"].dict().at(key).contains("al");
+    };
+    CHECK(has_scratch(OptimizerForm::kLibTorch, "0"));
+    CHECK_FALSE(has_scratch(OptimizerForm::kPython, int64_t{0}));
     return std::to_string(model->parameters()[0].sum().item<double>());
   };
   const auto without = [&](const std::string& name) {
