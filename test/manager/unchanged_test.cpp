@@ -2,11 +2,14 @@
 
 #include "support/catch.h"
 #include "support/error_of.h"
+#include "support/every_kind.h"
 #include "support/faulty_file_system.h"
+#include "support/fingerprint.h"
 #include "support/models.h"
 #include "support/temporary_directory.h"
 
 #include "manager/manager_access.h"
+#include "state/snapshot/capture.h"
 #include "store/records/names.h"
 
 #include <checkpoint/checkpoint.h>
@@ -560,6 +563,32 @@ TEST_CASE("An asynchronous save compares its snapshot, not the live tensors") {
     CHECK(torch::equal(back.dict().at("part" + std::to_string(i)).to_tensor(), parts.parts[i]));
   }
   CHECK(shared_in(root / "e2").size() == 1);
+}
+
+TEST_CASE("Items of every kind come back from a checkpoint that shares a file") {
+  const Format format = GENERATE(Format::kArchive, Format::kPth);
+  constexpr bool kPlateau = TORCH_CHECKPOINT_HAS_PLATEAU;
+  const TemporaryDirectory root;
+  torch::Tensor frozen = torch::randn({100000});
+  kinds::EveryKind expected(true);
+  State state = expected.state(kPlateau);
+  state.add("frozen", frozen).rng(false);
+  const auto fingerprint_of = [](const State& of) {
+    return test::fingerprint(state::capture(of, Progress()).tree);
+  };
+  CheckpointManager manager(root.path(), options().format(format));
+  manager.save(state, {1});
+  manager.save(state, {2});
+  REQUIRE(shared_in(root / "e2").size() == 1);
+
+  kinds::EveryKind live(false);
+  torch::Tensor other = torch::zeros({100000});
+  State restored = live.state(kPlateau);
+  restored.add("frozen", other).rng(false);
+  CheckpointManager(root.path(), options())
+      .restore(restored, "e2", RestoreOptions().restore_modes(true));
+  CHECK(fingerprint_of(restored) == fingerprint_of(state));
+  CHECK(live.net->a->weight.is_same(live.net->b->weight));
 }
 
 TEST_CASE("The format may change from one save to the next, and a failed save changes nothing") {
