@@ -1,6 +1,8 @@
 // sharded_bench [GIGABYTES] [FILES] [ROUNDS] [DIR]: reads a model of 1 GB in 8 files into a live
-// module, beside the same in one file. Alternates which of them comes first. Prints the medians in
-// GB/s, with the files in the page cache.
+// module, beside the same in one file and as a distributed checkpoint. Alternates which of them
+// comes first. Prints the medians in GB/s, with the files in the page cache. Then converts it with
+// the command, and prints the seconds and the peak of the command's memory: its own (RssAnon), and
+// with the pages of files that the kernel can take back at any time (VmHWM).
 
 #include "clock.h"
 #include "folder.h"
@@ -10,11 +12,20 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
+
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace {
 
@@ -41,6 +52,36 @@ void print(const char* what, double gigabytes, const std::vector<double>& times)
               gigabytes / median(times), median(times), *least, *most);
 }
 
+// A line of /proc/PID/status, in MiB. 0 if the process has ended.
+double status_mib(pid_t process, const std::string& name) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind(name + ":", 0) == 0) return std::atof(line.c_str() + name.size() + 1) / 1024;
+  }
+  return 0;
+}
+
+void print_convert(const char* what, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {TORCH_CHECKPOINT_TENSORS, "convert"});
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  double own = 0, all = 0;
+  int status = -1;
+  const double time = bench::seconds([&] {
+    pid_t child = 0;
+    if (::posix_spawn(&child, argv[0], nullptr, nullptr, argv.data(), environ) != 0) return;
+    while (::waitpid(child, &status, WNOHANG) == 0) {
+      own = std::max(own, status_mib(child, "RssAnon"));
+      all = std::max(all, status_mib(child, "VmHWM"));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  if (status != 0) throw std::runtime_error(std::string(what) + " failed");
+  std::printf("%-34s %6.2f s   peak %5.0f MiB of its own, %5.0f MiB with files\n", what, time, own,
+              all);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -53,24 +94,37 @@ int main(int argc, char** argv) {
   const checkpoint::StateDict weights = checkpoint::state_dict(*model);
   const std::string one = folder.path() + "/one.safetensors";
   const std::string sharded = folder.path() + "/model.safetensors";
+  const std::string index = sharded + ".index.json";
   checkpoint::save(weights, one);
   const auto shard_bytes = static_cast<uint64_t>(bytes / files + bytes / kTensors);
   checkpoint::save(weights, sharded, checkpoint::SaveOptions().max_shard_size(shard_bytes));
 
-  std::vector<double> one_times, sharded_times;
-  const auto read = [&](const std::string& path, std::vector<double>& times) {
-    times.push_back(bench::seconds([&] { checkpoint::load_state_dict(*model, path); }));
+  const std::string distributed = folder.path() + "/dcp";
+  checkpoint::save(weights, distributed,
+                   checkpoint::SaveOptions().format(checkpoint::Format::kDcp));
+
+  struct Read {
+    const char* what;
+    std::string path;
+    std::vector<double> times;
   };
-  read(one, one_times);
-  read(sharded, sharded_times);
-  one_times.clear();
-  sharded_times.clear();
+  std::array<Read, 3> reads = {
+      {{"one file", one, {}}, {"several files", index, {}}, {"distributed", distributed, {}}}};
+  const auto read = [&](Read& from) {
+    return bench::seconds([&] { checkpoint::load_state_dict(*model, from.path); });
+  };
+  for (Read& from : reads) read(from);  // Into the page cache.
   for (int i = 0; i < rounds; ++i) {
-    if (i % 2 == 0) read(one, one_times);
-    read(sharded, sharded_times);
-    if (i % 2 != 0) read(one, one_times);
+    for (Read& from : reads) from.times.push_back(read(from));
+    std::rotate(reads.begin(), reads.begin() + 1, reads.end());
   }
-  print("one file", gigabytes, one_times);
-  print("several files", gigabytes, sharded_times);
+  for (const Read& from : reads) print(from.what, gigabytes, from.times);
+
+  const auto to = [&](const char* name) { return folder.path() + '/' + name; };
+  print_convert("several files to .pth", {index, to("a.pth")});
+  print_convert("several files to float16", {index, to("b.safetensors"), "--dtype", "float16"});
+  print_convert("distributed to .safetensors", {distributed, to("c.safetensors")});
+  print_convert("one file to distributed", {one, to("d"), "--to", "dcp"});
+  print_convert("one file to .pt", {one, to("e.pt")});
   return 0;
 }

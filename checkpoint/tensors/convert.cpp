@@ -1,13 +1,16 @@
 // torch-checkpoint convert: reads a checkpoint or a file as a tree and saves it in another format,
 // which the extension of the output or --to decides.
 //
-//   1. Load the input on the CPU, give its optimizers and schedulers the form that the output's
+//   1. Map the input, give its optimizers and schedulers the form that the output's
 //      program loads, and choose one item if --item is given.
 //   2. Refuse expanded tensors that would take far too much memory.
 //   3. Convert the dtypes.
 //   4. Make the modules flat, and rename their tensors. For a LibTorch archive (.pt), nest them
 //      again: LibTorch's own modules load nested dicts, Python loads flat ones.
 //   5. Check that nothing would be lost, then save.
+//
+// The model may be larger than the memory: its tensors are pages of the mapped input. Those that
+// cannot be mapped, and the results of step 3, are scratch memory.
 
 #include "command.h"
 #include "output.h"
@@ -16,6 +19,7 @@
 #include "flat.h"
 #include "repeats.h"
 #include "reshape.h"
+#include "scratch_memory.h"
 #include "tensor_errors.h"
 
 #include "base/near_names.h"
@@ -136,7 +140,8 @@ Value loaded(const Arguments& arguments) {
       is_directory ? fs::canonical(arguments.input).string() : arguments.input;
   // Directories of other programs have no table with the names of parameters.
   const bool is_checkpoint = is_directory && fs::exists(fs::path(input) / store::kManifestFile);
-  return with_optimizer_form(load(input, torch::kCPU), form, is_checkpoint ? input : "");
+  return with_optimizer_form(load(input, LoadOptions(torch::kCPU).mmap(true)), form,
+                             is_checkpoint ? input : "");
 }
 
 Value chosen(const Value& tree, const Arguments& arguments) {
@@ -208,7 +213,15 @@ void print_as_json(const Arguments& arguments, size_t tensors) {
   print_json({{"output", arguments.output}, {"tensors", tensors}});
 }
 
+// The directory of a file to be written, or the nearest one above it that is there.
+std::string existing_parent(const std::string& path) {
+  fs::path parent = fs::absolute(path).parent_path();
+  while (!fs::exists(parent)) parent = parent.parent_path();
+  return parent.string();
+}
+
 ExitCode convert(const Arguments& arguments) {
+  const ScratchMemory scratch(existing_parent(arguments.output));
   Value tree = chosen(loaded(arguments), arguments);
   check_fits(tree, arguments.input);
   if (!arguments.dtype.empty()) {
