@@ -45,10 +45,11 @@ Dict new_dtypes() {
 constexpr char kKinds[] = "kinds";
 constexpr char kDtypes[] = "dtypes";
 
-std::vector<std::string> directories_with(const std::string& name) {
+std::vector<std::string> directories_with(const std::string& checkpoint) {
   std::vector<std::string> paths;
   for (const auto& entry : fs::directory_iterator(TORCH_CHECKPOINT_GOLDEN)) {
-    if (fs::exists(entry.path() / name)) paths.push_back(entry.path().string());
+    if (fs::exists(entry.path() / checkpoint / "manifest.json"))
+      paths.push_back(entry.path().string());
   }
   return paths;
 }
