@@ -17,18 +17,19 @@ namespace checkpoint::base {
 /// others.
 class Indices {
  public:
-  explicit Indices(size_t count) : count_(count) {}
+  explicit Indices(size_t end) : Indices(0, end) {}
+  Indices(size_t begin, size_t end) : end_(end), next_(begin) {}
   /// Takes the next index. Returns false if none is left.
   bool next(size_t& index) {
     index = next_.fetch_add(1, std::memory_order_relaxed);
-    return index < count_;
+    return index < end_;
   }
   /// Ends the loop after a failure: `next` then returns false.
-  void stop() { next_.store(count_, std::memory_order_relaxed); }
+  void stop() { next_.store(end_, std::memory_order_relaxed); }
 
  private:
-  const size_t count_;
-  std::atomic<size_t> next_{0};
+  const size_t end_;
+  std::atomic<size_t> next_;
 };
 
 /// Returns the number of cores, at most 16.
@@ -36,13 +37,13 @@ inline size_t thread_count() {
   return std::min<size_t>(16, std::max(1u, std::thread::hardware_concurrency()));
 }
 
-/// Calls `work(Indices&)` on as many threads as the machine has cores, this one included. They
-/// share `count` items. Returns when all are done, and rethrows the first exception. These are
+/// Calls `work(Indices&)` on up to `most_threads` threads, this one included. They share the items
+/// from `begin` to `end`. Returns when all are done, and rethrows the first exception. These are
 /// plain threads: the store does not know LibTorch's pool, and its settings stay the training's
 /// own.
 template <typename Work>
-void parallel_for(size_t count, const Work& work) {
-  Indices indices(count);
+void parallel_for(size_t begin, size_t end, size_t most_threads, const Work& work) {
+  Indices indices(begin, end);
   std::mutex mutex;
   std::exception_ptr failure;
   const auto guarded = [&] {
@@ -55,7 +56,7 @@ void parallel_for(size_t count, const Work& work) {
     }
   };
   std::vector<std::thread> others;
-  const size_t threads = std::min(thread_count(), count);
+  const size_t threads = std::min(most_threads, end - begin);
   others.reserve(threads);
   try {
     while (others.size() + 1 < threads) others.push_back(start_thread(guarded));
@@ -65,6 +66,12 @@ void parallel_for(size_t count, const Work& work) {
   guarded();
   for (std::thread& thread : others) thread.join();
   if (failure) std::rethrow_exception(failure);
+}
+
+/// The same with `count` items, and as many threads as the machine has cores.
+template <typename Work>
+void parallel_for(size_t count, const Work& work) {
+  parallel_for(0, count, thread_count(), work);
 }
 
 /// Calls `other` on a thread of its own while this thread calls `own`. Returns when both are done.

@@ -173,9 +173,9 @@ TEST_CASE("Every call of every operation, and every fault that it can meet") {
               states, errors, process_crashes, machine_crashes);
   CHECK(states > 2000);
   // A call of the seam that no operation makes here is one whose failure nobody has seen.
-  // Two are made only for files of more than a chunk, and are tried in
-  // test/store/file_sink_test.cpp.
-  met.insert({"set_direct", "read_ahead"});
+  // Three are made only for files of more than a chunk, and are tried in
+  // test/store/file_sink_test.cpp and past_cache_test.cpp.
+  met.insert({"set_direct", "is_cached", "read_ahead"});
   // These are made only where a single file is replaced: test/store/atomic_file_test.cpp.
   met.insert({"stat", "eaccess", "fchmod", "fchown", "readlink"});
   for (const auto& [call, faults] : faults_by_call()) {

@@ -77,6 +77,7 @@ const std::map<std::string, std::vector<Fault>>& faults_by_call() {
                                                           {Fault::Kind::kError, EIO, true}})},
       {"truncate", with(errors({EIO, ENOSPC, EFBIG}), {kInterrupted})},
       {"set_direct", {{Fault::Kind::kError, EINVAL, true}}},
+      {"is_cached", {{Fault::Kind::kError, EAGAIN, true}, {Fault::Kind::kError, EOPNOTSUPP, true}}},
       {"read_ahead", {{Fault::Kind::kError, EINVAL, true}}},
       {"drop_cache", {{Fault::Kind::kError, EINVAL, true}}},
   };
@@ -235,6 +236,10 @@ int FaultyFileSystem::truncate(int fd, off_t bytes) {
 
 int FaultyFileSystem::set_direct(int fd, bool value) {
   return pass("set_direct", [&] { return real_.set_direct(fd, value); });
+}
+
+int FaultyFileSystem::is_cached(int fd, off_t offset) {
+  return pass("is_cached", [&] { return real_.is_cached(fd, offset); });
 }
 
 int FaultyFileSystem::read_ahead(int fd, off_t offset, off_t count) {

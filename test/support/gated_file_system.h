@@ -75,6 +75,7 @@ class GatedFileSystem final : public checkpoint::store::FileSystem {
   int allocate(int fd, off_t bytes) override { return real_.allocate(fd, bytes); }
   int truncate(int fd, off_t bytes) override { return real_.truncate(fd, bytes); }
   int set_direct(int fd, bool value) override { return real_.set_direct(fd, value); }
+  int is_cached(int fd, off_t offset) override { return real_.is_cached(fd, offset); }
   int read_ahead(int fd, off_t offset, off_t count) override {
     return real_.read_ahead(fd, offset, count);
   }

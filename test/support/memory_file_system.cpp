@@ -342,6 +342,11 @@ int MemoryFileSystem::truncate(int fd, off_t bytes) {
 // As tmpfs, before Linux 6.6.
 int MemoryFileSystem::set_direct(int, bool value) { return value ? fail(EINVAL) : 0; }
 
+int MemoryFileSystem::is_cached(int fd, off_t) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  return open_inode(fd) != nullptr ? 0 : -1;
+}
+
 int MemoryFileSystem::read_ahead(int fd, off_t, off_t) {
   const std::lock_guard<std::mutex> hold(mutex_);
   return open_inode(fd) != nullptr ? 0 : -1;

@@ -78,6 +78,7 @@ class MemoryFileSystem : public checkpoint::store::FileSystem {
   int allocate(int fd, off_t bytes) override;
   int truncate(int fd, off_t bytes) override;
   int set_direct(int fd, bool value) override;
+  int is_cached(int fd, off_t offset) override;
   int read_ahead(int fd, off_t offset, off_t count) override;
   int drop_cache(int fd) override;
 

@@ -42,7 +42,7 @@ void check_size(const File& file, const FileEntry& expected) {
 // true.
 template <typename Wanted, typename Digested>
 VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
-                        const Wanted& wanted, const Digested& digested,
+                        const Wanted& wanted, const Digested& digested, Passes passes,
                         const OnTransfer& on_transfer) {
   VerifiedCheckpoint checkpoint;
   checkpoint.path = path;
@@ -55,7 +55,7 @@ VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
     if (from == ReadFrom::kDisk) file.drop_cache();
     check_size(file, expected);
     if (digested(expected.name))
-      check_digest(expected, digest_of(file, expected.bytes, &meter), file.name());
+      check_digest(expected, digest_of(file, expected.bytes, &meter, passes), file.name());
     checkpoint.files.emplace(expected.name, std::move(file));
   }
   return checkpoint;
@@ -122,7 +122,7 @@ TensorTable VerifiedCheckpoint::tensor_table() const {
 
 VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, ReadFrom from,
                                      const OnTransfer& on_transfer) {
-  return open(fs, path, from, any, any, on_transfer);
+  return open(fs, path, from, any, any, Passes::kOne, on_transfer);
 }
 
 namespace {
@@ -134,7 +134,8 @@ VerifiedCheckpoint open_share(FileSystem& fs, const std::string& path, Verify ve
     if (!holds_tensors(name)) return verify != Verify::kNever;
     return contents++ % share.ranks == share.rank && verify == Verify::kBefore;
   };
-  return open(fs, path, ReadFrom::kCache, any, digested, on_transfer);
+  // The caller reads its contents afterwards.
+  return open(fs, path, ReadFrom::kCache, any, digested, Passes::kFirstOfTwo, on_transfer);
 }
 
 }  // namespace
@@ -147,7 +148,7 @@ VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Veri
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
                                 const std::set<std::string>& names) {
   const auto named = [&](const std::string& name) { return names.count(name) != 0; };
-  return open(fs, path, ReadFrom::kCache, named, any, {});
+  return open(fs, path, ReadFrom::kCache, named, any, Passes::kFirstOfTwo, {});
 }
 
 VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::string& name,

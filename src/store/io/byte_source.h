@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace checkpoint::store {
@@ -18,6 +19,11 @@ class ByteSource {
   virtual void read_at(uint64_t offset, void* to, size_t count) const = 0;
   /// Tells the system what will be read soon, so that it can fetch that. Only a hint. Thread-safe.
   virtual void will_read(uint64_t /*offset*/, uint64_t /*count*/) const {}
+  /// Whether reading at `offset` does not need the disk. Thread-safe.
+  virtual bool is_cached(uint64_t /*offset*/) const { return true; }
+  /// Returns the same bytes, read past the page cache: offsets, sizes and memory must be multiples
+  /// of kDirectAlignment. Null if this source cannot do that. This must outlive the result.
+  virtual std::unique_ptr<ByteSource> past_cache() const { return nullptr; }
 };
 
 /// Throws Error(corrupt) with the message `what` and the name of `source`.

@@ -175,6 +175,19 @@ void File::will_read(uint64_t offset, uint64_t count) const {
   }
 }
 
+// Where the system cannot say it, the answer is yes: then the file is read in the usual way.
+bool File::is_cached(uint64_t offset) const {
+  return fs_->is_cached(fd_, static_cast<off_t>(offset)) >= 0 || errno != EAGAIN;
+}
+
+// The flag belongs to the open file, so this opens it once more. Its path may be gone by now.
+std::unique_ptr<ByteSource> File::past_cache() const {
+  const std::string own = "/proc/self/fd/" + std::to_string(fd_);
+  const int fd =
+      retry_interrupted([&] { return fs_->open(own.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC, 0); });
+  return fd < 0 ? nullptr : std::unique_ptr<ByteSource>(new File(*fs_, path_, fd));
+}
+
 void File::allocate(uint64_t bytes) {
   if (bytes == 0) return;
   const int result =

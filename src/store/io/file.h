@@ -5,6 +5,7 @@
 
 #include <checkpoint/error.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ Error system_failure(const std::string& doing, const std::string& path, int erro
 /// The same for a call that only reads: its hint asks for the right to read, not to write.
 Error reading_failure(const std::string& doing, const std::string& path, int error_number);
 
-/// The alignment of direct writes, in bytes: a page, and at least a sector of any disk.
+/// The alignment of direct reads and writes, in bytes: a page, and at least a sector of any disk.
 constexpr size_t kDirectAlignment = 4096;
 
 /// Whether opening a file follows a symbolic link at its path.
@@ -45,6 +46,8 @@ class File final : public ByteSource {
   uint64_t size() const override;
   void read_at(uint64_t offset, void* to, size_t count) const override;
   void will_read(uint64_t offset, uint64_t count) const override;
+  bool is_cached(uint64_t offset) const override;
+  std::unique_ptr<ByteSource> past_cache() const override;
   void write_at(uint64_t offset, const void* from, size_t count);
   /// Reserves room for the first `bytes` bytes if the file system can, and makes the file that
   /// long. Throws Error(no_space) if the disk is too full. Ignores other failures: the writes

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -140,6 +141,12 @@ class PosixFileSystem final : public FileSystem {
     const int flags = ::fcntl(fd, F_GETFL);
     if (flags < 0) return -1;
     return ::fcntl(fd, F_SETFL, value ? flags | O_DIRECT : flags & ~O_DIRECT);
+  }
+
+  int is_cached(int fd, off_t offset) override {
+    char byte = 0;
+    const iovec place = {&byte, 1};
+    return ::preadv2(fd, &place, 1, offset, RWF_NOWAIT) < 0 ? -1 : 0;
   }
 
   int read_ahead(int fd, off_t offset, off_t count) override {

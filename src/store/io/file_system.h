@@ -55,6 +55,8 @@ class FileSystem {
   /// Switches direct reads and writes, which bypass the page cache (O_DIRECT), on or off. EINVAL if
   /// the file system does not support it; some report that only at the first write.
   virtual int set_direct(int fd, bool value) = 0;
+  /// Reads one byte if that does not need the disk (`preadv2` with RWF_NOWAIT). EAGAIN: it would.
+  virtual int is_cached(int fd, off_t offset) = 0;
   /// Asks the system to read a part of the file into memory (`posix_fadvise`; only a hint).
   virtual int read_ahead(int fd, off_t offset, off_t count) = 0;
   /// Asks the system to read this file from the disk next time (`posix_fadvise`; only a hint).

@@ -7,7 +7,8 @@
 //   3. Bytes outside all segments are skipped. If the whole source must be digested, they are read
 //      into a block that is reused.
 //
-// Reading and digesting use blocks that fit into a core's own cache.
+// Reading and digesting use blocks that fit into a core's own cache. past_cache.cpp decides how the
+// chunks come from the disk.
 
 #include "store/io/segments.h"
 
@@ -17,6 +18,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <utility>
 
 namespace checkpoint::store {
 namespace {
@@ -120,42 +122,54 @@ void read_overlapping(const ByteSource& source, const std::vector<Segment>& segm
 void read_segments(const ByteSource& source, std::vector<Segment> segments, base::Meter* meter) {
   const std::vector<Segment> overlapping = take_overlapping(segments);
   const uint64_t count = segments.empty() ? 0 : end_of(segments.back());
-  const auto chunks = static_cast<size_t>((count + base::kChunkBytes - 1) / base::kChunkBytes);
-  base::parallel_for(chunks, [&](base::Indices& indices) {
-    ChunkReader reader(source, segments, false);
-    for (size_t chunk = 0; indices.next(chunk);) {
+  uint64_t wanted = 0;
+  for (const Segment& segment : segments) wanted += segment.bytes;
+  const auto read = [&](const ByteSource& own, base::Indices& chunks) {
+    ChunkReader reader(own, segments, false);
+    for (size_t chunk = 0; chunks.next(chunk);) {
       const uint64_t begin = static_cast<uint64_t>(chunk) * base::kChunkBytes;
       const uint64_t end = std::min<uint64_t>(count, begin + base::kChunkBytes);
       if (!holds_any(segments, begin, end)) continue;
-      tell_ahead(source, begin, count);
+      tell_ahead(own, begin, count);
       const uint64_t bytes = reader.read(begin, end, nullptr);
       if (meter != nullptr) meter->add(bytes);
     }
-  });
+  };
+  read_in_chunks(source, count, wanted, Passes::kOne, read);
   read_overlapping(source, overlapping, meter);
 }
 
-std::string read_and_digest(const ByteSource& source, uint64_t count, std::vector<Segment> segments,
-                            base::Meter* meter) {
+namespace {
+
+std::string read_and_digest_in(Passes passes, const ByteSource& source, uint64_t count,
+                               std::vector<Segment> segments, base::Meter* meter) {
   const std::vector<Segment> overlapping = take_overlapping(segments);
   const auto chunks = static_cast<size_t>((count + base::kChunkBytes - 1) / base::kChunkBytes);
   std::string digests(chunks * base::kDigestBytes, '\0');
-  base::parallel_for(chunks, [&](base::Indices& indices) {
-    ChunkReader reader(source, segments, true);
-    for (size_t chunk = 0; indices.next(chunk);) {
+  const auto read = [&](const ByteSource& own, base::Indices& left) {
+    ChunkReader reader(own, segments, true);
+    for (size_t chunk = 0; left.next(chunk);) {
       const uint64_t begin = static_cast<uint64_t>(chunk) * base::kChunkBytes;
       const uint64_t end = std::min<uint64_t>(count, begin + base::kChunkBytes);
-      tell_ahead(source, begin, count);
+      tell_ahead(own, begin, count);
       const uint64_t bytes = reader.read(begin, end, &digests[chunk * base::kDigestBytes]);
       if (meter != nullptr) meter->add(bytes);
     }
-  });
+  };
+  read_in_chunks(source, count, count, passes, read);
   read_overlapping(source, overlapping, nullptr);
   return base::xxh3_128(digests.data(), digests.size());
 }
 
-std::string digest_of(const ByteSource& source, uint64_t count, base::Meter* meter) {
-  return read_and_digest(source, count, {}, meter);
+}  // namespace
+
+std::string read_and_digest(const ByteSource& source, uint64_t count, std::vector<Segment> segments,
+                            base::Meter* meter) {
+  return read_and_digest_in(Passes::kOne, source, count, std::move(segments), meter);
+}
+
+std::string digest_of(const ByteSource& source, uint64_t count, base::Meter* meter, Passes passes) {
+  return read_and_digest_in(passes, source, count, {}, meter);
 }
 
 }  // namespace checkpoint::store

@@ -1,0 +1,209 @@
+#include "store/io/past_cache.h"
+
+#include "base/digest.h"
+#include "store/io/file.h"
+#include "store/io/segments.h"
+#include "support/catch.h"
+#include "support/error_of.h"
+#include "support/faulty_file_system.h"
+#include "support/temporary_directory.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <fstream>
+#include <mutex>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace checkpoint;
+using namespace checkpoint::store;
+
+namespace {
+
+// A disk whose files are not in the cache, with one way of reading slower than the other. Direct
+// reads also work where the real file system has none.
+class ColdDisk final : public test::FaultyFileSystem {
+ public:
+  enum class Slow { kThroughCache, kPastCache };
+
+  explicit ColdDisk(Slow slow) : slow_(slow) {}
+
+  int is_cached(int, off_t) override {
+    if (is_cached_) return 0;
+    errno = EAGAIN;
+    return -1;
+  }
+  int open(const char* path, int flags, mode_t mode) override {
+    if ((flags & O_DIRECT) != 0 && !has_direct_) {
+      errno = EINVAL;
+      return -1;
+    }
+    const int fd = FaultyFileSystem::open(path, flags & ~O_DIRECT, mode);
+    const std::lock_guard<std::mutex> hold(mutex_);
+    if ((flags & O_DIRECT) != 0) direct_.insert(fd);
+    return fd;
+  }
+  int close(int fd) override {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    direct_.erase(fd);
+    return FaultyFileSystem::close(fd);
+  }
+  ssize_t pread(int fd, void* to, size_t count, off_t offset) override {
+    const bool is_direct = [&] {
+      const std::lock_guard<std::mutex> hold(mutex_);
+      return direct_.count(fd) != 0;
+    }();
+    if (is_direct == (slow_ == Slow::kPastCache)) {
+      std::this_thread::sleep_for(std::chrono::nanoseconds(count));  // 1 GB/s.
+    }
+    if (!is_direct) {
+      through_cache += count;
+      return FaultyFileSystem::pread(fd, to, count, offset);
+    }
+    past_cache += count;
+    const bool is_aligned = reinterpret_cast<uintptr_t>(to) % kDirectAlignment == 0 &&
+                            count % kDirectAlignment == 0 && offset % kDirectAlignment == 0;
+    if (!is_aligned || is_broken_) {
+      errno = is_aligned ? EIO : EINVAL;
+      return -1;
+    }
+    return FaultyFileSystem::pread(fd, to, count, offset);
+  }
+
+  std::atomic<uint64_t> through_cache{0};
+  std::atomic<uint64_t> past_cache{0};
+  bool is_cached_ = false;
+  bool has_direct_ = true;
+  bool is_broken_ = false;  // Every direct read fails.
+
+ private:
+  const Slow slow_;
+  std::mutex mutex_;
+  std::set<int> direct_;
+};
+
+const uint64_t kBytes = least_large_chunks() * base::kChunkBytes + 4321;
+
+struct Big {
+  test::TemporaryDirectory root;
+  std::string path = root / "big";
+  std::string content;
+
+  Big() {
+    content.resize(kBytes);
+    std::mt19937_64 random(7);
+    for (size_t i = 0; i + 8 <= content.size(); i += 512) {
+      const uint64_t number = random();
+      content.replace(i, 8, reinterpret_cast<const char*>(&number), 8);
+    }
+    std::ofstream(path, std::ios::binary) << content;
+  }
+
+  std::string digest() const {
+    base::FileDigest digest;
+    digest.add(content.data(), content.size());
+    return digest.finish();
+  }
+};
+
+const Big& big() {
+  static const Big file;
+  return file;
+}
+
+// Pieces that begin and end anywhere, with gaps, and the last bytes.
+std::vector<Segment> segments_into(std::string& memory) {
+  memory.assign(kBytes, '\0');
+  std::vector<Segment> segments;
+  for (uint64_t at = 77; at + 3000000 < kBytes; at += 3000101) {
+    segments.push_back({at, &memory[at], 3000000});
+  }
+  segments.push_back({kBytes - 1000, &memory[kBytes - 1000], 1000});
+  return segments;
+}
+
+void check_segments(const std::string& memory) {
+  std::string copy;
+  for (const Segment& segment : segments_into(copy)) {
+    INFO(segment.offset);
+    CHECK(memory.compare(segment.offset, segment.bytes, big().content, segment.offset,
+                         segment.bytes) == 0);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("A large file that is not in the cache is read in the faster way") {
+  std::string memory;
+  for (const bool direct_is_faster : {true, false}) {
+    ColdDisk disk(direct_is_faster ? ColdDisk::Slow::kThroughCache : ColdDisk::Slow::kPastCache);
+    const File file = File::open(disk, big().path);
+    CHECK(read_and_digest(file, kBytes, segments_into(memory), nullptr) == big().digest());
+    check_segments(memory);
+    CHECK((disk.past_cache > disk.through_cache) == direct_is_faster);
+    CHECK(disk.past_cache > 0);
+    CHECK(disk.through_cache > 0);
+    CHECK(disk.past_cache + disk.through_cache == kBytes);
+
+    read_segments(file, segments_into(memory), nullptr);
+    check_segments(memory);
+  }
+}
+
+TEST_CASE("The cache is used where it has the file, or where nothing can be read past it") {
+  std::string memory;
+  ColdDisk disk(ColdDisk::Slow::kThroughCache);
+  const File file = File::open(disk, big().path);
+  SECTION("it is cached") { disk.is_cached_ = true; }
+  SECTION("the file system has no direct reads") { disk.has_direct_ = false; }
+  CHECK(read_and_digest(file, kBytes, segments_into(memory), nullptr) == big().digest());
+  check_segments(memory);
+  CHECK(disk.past_cache == 0);
+}
+
+TEST_CASE("A few small pieces are not worth a pass past the cache") {
+  ColdDisk disk(ColdDisk::Slow::kThroughCache);
+  const File file = File::open(disk, big().path);
+  std::string first(100, '\0'), last(100, '\0');
+  read_segments(file, {{5, first.data(), 100}, {kBytes - 100, last.data(), 100}}, nullptr);
+  CHECK(first == big().content.substr(5, 100));
+  CHECK(last == big().content.substr(kBytes - 100));
+  CHECK(disk.past_cache == 0);
+  CHECK(disk.through_cache == 200);
+}
+
+TEST_CASE("Where direct reads fail, the plain ones take over and say what is wrong") {
+  std::string memory;
+  ColdDisk disk(ColdDisk::Slow::kThroughCache);
+  disk.is_broken_ = true;
+  const File file = File::open(disk, big().path);
+  CHECK(read_and_digest(file, kBytes, segments_into(memory), nullptr) == big().digest());
+  check_segments(memory);
+  CHECK(disk.past_cache > 0);
+
+  // Someone shortened it after its size was checked.
+  const test::TemporaryDirectory root;
+  const std::string shorter = root / "shorter";
+  std::ofstream(shorter, std::ios::binary) << big().content.substr(0, kBytes / 2);
+  const File torn = File::open(disk, shorter);
+  disk.is_broken_ = false;
+  const std::string error = error_of([&] { digest_of(torn, kBytes); });
+  INFO(error);
+  CHECK(contains(error, "corrupt: the file is truncated"));
+  CHECK(contains(error, shorter));
+}
+
+TEST_CASE("A first pass goes past the cache only if the second may do so too") {
+  // The disk reads 1 GB/s past the cache, and the cache gives at least that.
+  ColdDisk disk(ColdDisk::Slow::kPastCache);
+  const File file = File::open(disk, big().path);
+  CHECK(digest_of(file, kBytes, nullptr, Passes::kFirstOfTwo) == big().digest());
+  CHECK(disk.through_cache > disk.past_cache);
+}
