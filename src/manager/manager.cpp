@@ -52,6 +52,7 @@ std::optional<std::string> CheckpointManager::save_if_due(const State& state,
   impl_->answered.reset();
   if (!due.due) {
     if (!impl_->saver.busy()) impl_->saver.wait_and_rethrow();
+    if (!impl_->saver.is_prepared()) impl_->prepare_for(state);
     return std::nullopt;
   }
   const bool may_skip = !due.asked && impl_->options.on_busy() == OnBusy::kSkip;
@@ -100,9 +101,7 @@ std::optional<Restored> CheckpointManager::restore_latest(State& state,
         if (!impl_->options.read_only()) impl_->take_lock_to_restore(state);
         return manager::restore_newest(impl_->directory, restore_one, damaged);
       });
-  if (!impl_->options.read_only()) {
-    impl_->saver.prepare_for(state, static_cast<size_t>(impl_->group.size()));
-  }
+  if (!impl_->options.read_only()) impl_->prepare_for(state);
   return restored;
 }
 

@@ -74,6 +74,10 @@ struct CheckpointManager::Impl {
   // Does the same before a restore. Also warns about item names that no save could write. If this
   // user may not write, the error says how to restore without writing.
   void take_lock_to_restore(const State& state);
+  // Fetches the memory of the first asynchronous save.
+  void prepare_for(const State& state) {
+    saver.prepare_for(state, static_cast<size_t>(group.size()));
+  }
 
   // Waits for the running save, and begins what all ranks do together.
   std::shared_ptr<group::Meeting> meet(std::string what);

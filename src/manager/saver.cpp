@@ -27,7 +27,7 @@ void warn_of(const std::vector<std::string>& unsaved) {
 
 Saver::~Saver() {
   background_.wait();
-  if (process_ != ::getpid()) snapshot_.forget_thread();  // A forked child does not have it.
+  if (process_ != ::getpid()) snapshot_.forget_threads();  // A forked child does not have them.
 }
 
 void Saver::wait_and_rethrow() {
@@ -111,6 +111,7 @@ bool Saver::take_snapshot(state::Capture& captured) {
 }
 
 void Saver::prepare_for(const State& state, size_t ranks) {
+  is_prepared_ = true;
   if (!options_.async() || background_.busy()) return;
   const uint64_t bytes = state::expected_bytes(state) / ranks;
   const uint64_t limit = options_.snapshot_limit();

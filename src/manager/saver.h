@@ -59,6 +59,8 @@ class Saver {
   /// Allocates the memory of the first asynchronous save, in the background: the share of one of so
   /// many ranks.
   void prepare_for(const State& state, size_t ranks);
+  /// Whether that was called.
+  bool is_prepared() const { return is_prepared_; }
   void release_memory();
 
  private:
@@ -69,6 +71,7 @@ class Saver {
   const CheckpointManagerOptions& options_;
   const store::Directory& directory_;
   const pid_t process_;
+  bool is_prepared_ = false;
   bool is_first_ = true;  // Only the first save warns about what is unsaved.
   LastCheckpoint last_checkpoint_;
   state::Snapshot snapshot_;

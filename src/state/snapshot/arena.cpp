@@ -1,6 +1,7 @@
 #include "state/snapshot/arena.h"
 
 #include "base/aligned_buffer.h"
+#include "base/parallel.h"
 #include "base/threads.h"
 
 #include <algorithm>
@@ -23,7 +24,7 @@ namespace {
 
 using base::kHugePageBytes;
 
-// If both need a core, the thread gets half as much time as training. The pages should be there at
+// If both need a core, a thread gets half as much time as training. The pages should be there at
 // the first save.
 constexpr int kPrefaultNice = 3;
 
@@ -52,16 +53,26 @@ void Arena::prefault(size_t bytes) noexcept {
   try {
     stop_prefaulting();
     grow(bytes);
-    prefaulting_ = base::start_thread([this, end = base_ + round_up(bytes)] {
-      ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kPrefaultNice);
-      for (char* page = base_; page < end && !stopping_; page += kHugePageBytes) {
-        // Keeps the pages' content. Older kernels return EINVAL; the pages then come when they are
-        // first used.
-        if (::madvise(page, kHugePageBytes, MADV_POPULATE_WRITE) != 0) return;
-      }
-    });
+    const size_t pages = round_up(bytes) / kHugePageBytes;
+    next_page_ = 0;
+    prefaulting_.reserve(base::thread_count());
+    while (prefaulting_.size() < std::min(base::thread_count(), pages)) {
+      prefaulting_.push_back(base::start_thread([this, pages] { fetch_pages(pages); }));
+    }
   } catch (const std::exception&) {
-    // Not enough memory: `reserve` will report that.
+    // Not enough memory: `reserve` will report that. Too few threads: the others fetch more each.
+  }
+}
+
+void Arena::fetch_pages(size_t pages) {
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kPrefaultNice);
+  while (!stopping_) {
+    const size_t page = next_page_++;
+    if (page >= pages) return;
+    // Keeps the page's content. Older kernels return EINVAL; the pages then come when they are
+    // first used.
+    char* const address = base_ + page * kHugePageBytes;
+    if (::madvise(address, kHugePageBytes, MADV_POPULATE_WRITE) != 0) return;
   }
 }
 
@@ -78,9 +89,10 @@ void Arena::release() noexcept {
   reserved_ = usable_ = 0;
 }
 
-void Arena::forget_thread() noexcept {
-  // This process does not have the thread, so it can neither join nor detach it.
-  if (prefaulting_.joinable()) static_cast<void>(new std::thread(std::move(prefaulting_)));
+void Arena::forget_threads() noexcept {
+  // This process does not have the threads, so it can neither join nor detach them.
+  static_cast<void>(new std::vector<std::thread>(std::move(prefaulting_)));
+  prefaulting_.clear();
 }
 
 void Arena::grow(size_t bytes) {
@@ -111,9 +123,9 @@ void Arena::map(size_t bytes) {
 }
 
 void Arena::stop_prefaulting() noexcept {
-  if (!prefaulting_.joinable()) return;
   stopping_ = true;
-  prefaulting_.join();
+  for (std::thread& thread : prefaulting_) thread.join();
+  prefaulting_.clear();
   stopping_ = false;
 }
 

@@ -34,7 +34,7 @@ class Snapshot {
   void fetch(Capture& captured);
   /// Gives the memory back.
   void release();
-  void forget_thread() noexcept { arena_.forget_thread(); }
+  void forget_threads() noexcept { arena_.forget_threads(); }
 
  private:
   Arena arena_;
