@@ -284,7 +284,7 @@ std::vector<Hostile> safetensors_files() {
       {"safetensors: an unknown dtype", safetensors(number_json("F7", "[4]", "[0,4]"), "abcd"),
        "unknown dtype"},
       {"safetensors: a dtype that LibTorch lacks",
-       safetensors(number_json("F4", "[8]", "[0,4]"), "abcd"), "F4"},
+       safetensors(number_json("F6_E2M3", "[4]", "[0,3]"), "abc"), "F6_E2M3"},
       {"safetensors: a negative size", safetensors(number_json("U8", "[-4]", "[0,4]"), "abcd"),
        "negative"},
       {"safetensors: half a size", safetensors(number_json("U8", "[4.5]", "[0,4]"), "abcd"),

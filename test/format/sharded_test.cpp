@@ -4,6 +4,7 @@
 
 #include "support/catch.h"
 #include "support/error_of.h"
+#include "support/models.h"
 #include "support/temporary_directory.h"
 
 #include "format/sharded/find_shards.h"
@@ -54,8 +55,7 @@ void check_same(const StateDict& left, const StateDict& right) {
     INFO(entry.key());
     const at::Tensor* const other = right.find(entry.key());
     REQUIRE(other != nullptr);
-    CHECK(entry.value().scalar_type() == other->scalar_type());
-    CHECK(entry.value().equal(*other));
+    CHECK(test::same_bits(entry.value(), *other));
   }
 }
 
