@@ -10,6 +10,7 @@
 #include "output.h"
 #include "places.h"
 #include "progress_bar.h"
+#include "verified.h"
 
 #include "store/directory/directory.h"
 #include "store/directory/verify.h"
@@ -31,14 +32,6 @@ namespace {
 struct VerifyArguments {
   std::vector<std::string> paths;
   bool json = false;
-};
-
-// The result of verifying one target.
-struct Result {
-  std::string path;
-  uint64_t bytes = 0;
-  std::string error;  // Empty if the checkpoint is whole.
-  ExitCode code = kAllWell;
 };
 
 // A checkpoint to verify, and its size by its manifest: 0 if the manifest cannot be read, which
@@ -82,7 +75,7 @@ std::vector<Target> targets_at(store::FileSystem& fs, const std::string& path) {
   }
 }
 
-Result verify(store::FileSystem& fs, const Target& target, const OnTransfer& on_transfer) {
+Verified verify(store::FileSystem& fs, const Target& target, const OnTransfer& on_transfer) {
   const std::string& path = target.path;
   if (!target.error.empty()) return {path, 0, target.error, kWrongUse};
   try {
@@ -97,29 +90,6 @@ Result verify(store::FileSystem& fs, const Target& target, const OnTransfer& on_
   }
 }
 
-void print(const Result& result) {
-  if (result.error.empty()) {
-    std::printf("ok       %s (%s)\n", printable(result.path).c_str(),
-                human_bytes(result.bytes).c_str());
-  } else {
-    std::printf("%s  %s: %s\n", result.code == kDamageFound ? "DAMAGED" : "FAILED ",
-                printable(result.path).c_str(), printable(result.error).c_str());
-  }
-}
-
-void print_as_json(const std::vector<Result>& results) {
-  nlohmann::ordered_json entries = nlohmann::ordered_json::array();
-  for (const Result& result : results) {
-    const bool whole = result.error.empty();
-    entries.push_back(
-        {{"path", result.path},
-         {"whole", whole},
-         {"bytes", result.bytes},
-         {"error", whole ? nlohmann::ordered_json() : nlohmann::ordered_json(result.error)}});
-  }
-  print_json({{"checkpoints", std::move(entries)}});
-}
-
 ExitCode verify_all(const VerifyArguments& arguments) {
   store::FileSystem& fs = store::posix_file_system();
   std::vector<Target> targets;
@@ -131,8 +101,7 @@ ExitCode verify_all(const VerifyArguments& arguments) {
     }
   }
   ProgressBar bar(bytes_total);
-  std::vector<Result> results;
-  ExitCode worst = kAllWell;
+  std::vector<Verified> results;
   uint64_t done = 0;
   for (const Target& target : targets) {
     bar.show(done);
@@ -143,12 +112,10 @@ ExitCode verify_all(const VerifyArguments& arguments) {
       bar.clear();
       print(results.back());
     }
-    // The caller has asked for damage, so damage is more important than a path that cannot be read.
-    if (worst != kDamageFound && results.back().code != kAllWell) worst = results.back().code;
   }
   bar.clear();
   if (arguments.json) print_as_json(results);
-  return worst;
+  return worst_of(results);
 }
 
 // The second program reads what this library's manager did not write. Throws

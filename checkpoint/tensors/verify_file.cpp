@@ -3,7 +3,7 @@
 // prints for checkpoints.
 
 #include "command.h"
-#include "output.h"
+#include "verified.h"
 
 #include "tensor_errors.h"
 
@@ -11,7 +11,6 @@
 
 #include <checkpoint/error.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 
@@ -24,20 +23,13 @@ struct VerifyFileArguments {
   bool json = false;
 };
 
-struct FileResult {
-  std::string path;
-  uint64_t bytes = 0;
-  std::string error;  // Empty if all is whole.
-  ExitCode code = kAllWell;
-};
-
 // A model that lacks a shard is damaged. A path that does not exist is a mistake.
 bool is_damage(const Error& error) {
   return error.code() == ErrorCode::kCorrupt ||
          (error.code() == ErrorCode::kNotFound && std::filesystem::exists(error.path()));
 }
 
-FileResult verify_one(const std::string& path) {
+Verified verify_one(const std::string& path) {
   try {
     return {path, format::verify_content(path), "", kAllWell};
   } catch (const Error& error) {
@@ -45,32 +37,14 @@ FileResult verify_one(const std::string& path) {
   }
 }
 
-void print_result(const FileResult& result) {
-  if (result.error.empty()) {
-    std::printf("ok       %s (%s)\n", printable(result.path).c_str(),
-                human_bytes(result.bytes).c_str());
-  } else {
-    std::printf("%s  %s: %s\n", result.code == kDamageFound ? "DAMAGED" : "FAILED ",
-                printable(result.path).c_str(), printable(result.error).c_str());
-  }
-}
-
 ExitCode verify_files(const VerifyFileArguments& arguments) {
-  nlohmann::ordered_json entries = nlohmann::ordered_json::array();
-  ExitCode worst = kAllWell;
+  std::vector<Verified> results;
   for (const std::string& path : arguments.paths) {
-    const FileResult result = verify_one(path);
-    if (worst != kDamageFound && result.code != kAllWell) worst = result.code;
-    if (!arguments.json) print_result(result);
-    const bool whole = result.error.empty();
-    entries.push_back(
-        {{"path", path},
-         {"whole", whole},
-         {"bytes", result.bytes},
-         {"error", whole ? nlohmann::ordered_json() : nlohmann::ordered_json(result.error)}});
+    results.push_back(verify_one(path));
+    if (!arguments.json) print(results.back());
   }
-  if (arguments.json) print_json({{"checkpoints", std::move(entries)}});
-  return worst;
+  if (arguments.json) print_as_json(results);
+  return worst_of(results);
 }
 
 }  // namespace
