@@ -104,6 +104,21 @@ class Bench:
         fill_cache(self.path("state.safetensors"))
         self.measure("safetensors load", load)
 
+    def shards(self, count=8):
+        names = list(self.state)
+        paths = [self.path(f"shard-{i}.safetensors") for i in range(count)]
+        for i, path in enumerate(paths):
+            save_file({name: self.state[name] for name in names[i::count]}, path)
+            fill_cache(path)
+
+        def load():
+            for path in paths:
+                with safe_open(path, framework="pt") as file:
+                    for name in file.keys():
+                        self.target[name].copy_(file.get_tensor(name))
+
+        self.measure(f"safetensors load, {count} files", load)
+
     def distributed(self):
         self.remove("dcp")
         future = None
@@ -125,7 +140,7 @@ class Bench:
 
     def run(self):
         for _ in range(self.options.rounds):
-            for part in (self.memcpy, self.torch_save, self.safetensors, self.distributed):
+            for part in (self.memcpy, self.torch_save, self.safetensors, self.shards, self.distributed):
                 part()
 
     def check(self):

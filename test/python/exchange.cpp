@@ -91,7 +91,8 @@ Value dtype_tensors(bool for_safetensors) {
   for (const c10::ScalarType dtype : format::plain_dtypes()) {
     const std::string name = format::dtype_name(dtype);
     if (for_safetensors && (name == "complex32" || name == "complex128")) continue;
-    if (name == "float8_e8m0fnu") continue;  // safetensors for Python knows it from 0.6 on only.
+    // safetensors for Python knows them from 0.6 on only.
+    if (name == "float8_e8m0fnu" || name == "float4_e2m1fn_x2") continue;
     tree.insert(name, torch::arange(1, 7, torch::kFloat).reshape({2, 3}).to(dtype));
   }
   return tree;
