@@ -4,14 +4,12 @@
 //   2. A thread takes the chunk when it is full. It copies the tensors' bytes into it, and computes
 //      the sums of each block while it is in the core's cache.
 //   3. It waits until the chunk before has done this step. Then it continues the sums of a tensor
-//   that
-//      began there, and fills in the bytes that depend on sums.
+//      that began there, and fills in the bytes that depend on sums.
 //   4. It computes the digest of the chunk, for that of the file.
 //   5. It writes the chunk with O_DIRECT. This keeps the disk busy and does not push the training's
 //      data out of the page cache.
 //   6. At the end, the rest, which is not a multiple of a page, goes through the page cache.
-//   Reserved
-//      room that is left over is freed. Then fsync.
+//      Reserved room that is left over is freed. Then fsync.
 //
 // The caller itself does all this for a file smaller than a chunk, through the page cache, and if
 // the system gives no thread. If the file system refuses O_DIRECT, when it is switched on or at a
