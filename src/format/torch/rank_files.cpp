@@ -49,7 +49,7 @@ class Assembly {
  public:
   Assembly(const Sources& sources, const std::vector<std::string>& names, const Manifest& manifest,
            const store::TensorTable& table, int64_t rank)
-      : sources_(sources), names_(names), manifest_(manifest), table_(table), rank_(rank) {
+      : sources_(sources), manifest_(manifest), table_(table), rank_(rank) {
     for (size_t i = 0; i < names.size(); ++i) index_of_.emplace(names[i], i);
     ranks_ = std::count_if(names.begin(), names.end(), store::is_content_file);
     for (const TensorEntry& tensor : table.tensors) {
@@ -294,7 +294,6 @@ class Assembly {
   };
 
   const Sources& sources_;
-  const std::vector<std::string>& names_;
   const Manifest& manifest_;
   const store::TensorTable& table_;
   const int64_t rank_;
