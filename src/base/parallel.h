@@ -34,7 +34,9 @@ class Indices {
 
 /// Returns the number of cores, at most 16.
 inline size_t thread_count() {
-  return std::min<size_t>(16, std::max(1u, std::thread::hardware_concurrency()));
+  // The standard library reads a file of the system for it.
+  static const size_t count = std::min(16u, std::max(1u, std::thread::hardware_concurrency()));
+  return count;
 }
 
 /// Calls `work(Indices&)` on up to `most_threads` threads, this one included. They share the items

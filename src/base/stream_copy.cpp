@@ -13,8 +13,8 @@ namespace checkpoint::base {
 namespace {
 
 constexpr size_t kLine = 64;
-constexpr size_t kPage = 4096;
-constexpr size_t kPagesAtOnce = 4;
+// How far before its use a line is fetched. Between 512 and 2048 bytes it made no difference.
+constexpr size_t kAhead = 1024;
 
 // Copies 64 bytes past the caches.
 void copy_line(char* to, const char* from) {
@@ -33,12 +33,11 @@ void copy_line(char* to, const char* from) {
 }  // namespace
 
 void stream_copy(char* to, const char* from, size_t bytes) {
-  constexpr size_t kStep = kPagesAtOnce * kPage;
   size_t done = 0;
-  for (; done + kStep <= bytes; done += kStep) {
-    for (size_t line = done; line < done + kPage; line += kLine) {
-      for (size_t at = line; at < line + kStep; at += kPage) copy_line(to + at, from + at);
-    }
+  for (; done + kLine <= bytes; done += kLine) {
+    // An address behind the end, or of a page that is not there, does no harm.
+    _mm_prefetch(from + done + kAhead, _MM_HINT_NTA);
+    copy_line(to + done, from + done);
   }
   // Streamed stores are weakly ordered. Other threads see them after this.
   _mm_sfence();

@@ -9,8 +9,8 @@ namespace checkpoint::base {
 ///
 /// A plain store first fetches the line that it overwrites, which costs a third memory transfer.
 /// For blocks larger than a share of the last cache, glibc's memcpy avoids that; for smaller ones
-/// it does not. Four pages are copied at a time, because the processor fetches ahead only within
-/// one page.
+/// it does not. Each line is asked for a while before its use, because the processor itself fetches
+/// ahead only within one page.
 void stream_copy(char* to, const char* from, size_t bytes);
 
 }  // namespace checkpoint::base

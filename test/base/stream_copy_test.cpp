@@ -9,12 +9,12 @@ using namespace checkpoint;
 
 TEST_CASE(
     "stream_copy copies every byte and none beside, whatever the size and the source's place") {
-  constexpr size_t kStep = 4 * 4096;
+  constexpr size_t kStep = 16384;
   const base::AlignedBuffer from = base::aligned_buffer(base::kHugePageBytes, base::Pages::kSmall);
   const base::AlignedBuffer to = base::aligned_buffer(base::kHugePageBytes, base::Pages::kSmall);
   for (size_t i = 0; i < 5 * kStep; ++i) from.get()[i] = static_cast<char>(i * 131 + i / 251);
-  for (const size_t bytes : {size_t{0}, size_t{1}, size_t{63}, size_t{4096}, kStep - 1, kStep,
-                             kStep + 1, 3 * kStep + 4097}) {
+  for (const size_t bytes : {size_t{0}, size_t{1}, size_t{63}, size_t{64}, size_t{4096}, kStep - 1,
+                             kStep, kStep + 1, 3 * kStep + 4097}) {
     for (const size_t source : {0, 1, 8, 63}) {
       CAPTURE(bytes, source);
       std::memset(to.get(), '#', 5 * kStep);

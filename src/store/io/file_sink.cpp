@@ -27,10 +27,8 @@
 namespace checkpoint::store {
 namespace {
 
-// Two, so that one computes while the other waits for the disk.
-size_t most_threads() {
-  return std::clamp<size_t>(base::thread_count(), 2, FileSink::kMostThreads);
-}
+// One more than cores: while all cores compute, one chunk is on its way to the disk.
+size_t most_threads() { return std::min<size_t>(base::thread_count() + 1, FileSink::kMostThreads); }
 
 }  // namespace
 
