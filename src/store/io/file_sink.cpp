@@ -17,7 +17,7 @@
 
 #include "store/io/file_sink.h"
 
-#include "base/parallel.h"
+#include "base/threads.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -25,12 +25,6 @@
 #include <utility>
 
 namespace checkpoint::store {
-namespace {
-
-// One more than cores: while all cores compute, one chunk is on its way to the disk.
-size_t most_threads() { return std::min<size_t>(base::thread_count() + 1, FileSink::kMostThreads); }
-
-}  // namespace
 
 FileSink::FileSink(FileSystem& fs, const std::string& path, uint64_t reserved, base::Meter* meter)
     : FileSink(File::create(fs, path), reserved, meter) {}
@@ -82,7 +76,7 @@ Chunk& FileSink::open_chunk() {
 std::unique_ptr<Chunk> FileSink::free_chunk() {
   {
     std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [&] { return failure_ || !free_.empty() || chunks_ <= most_threads(); });
+    changed_.wait(lock, [&] { return failure_ || !free_.empty() || chunks_ <= kThreads; });
     if (failure_) std::rethrow_exception(failure_);
     if (!free_.empty()) {
       std::unique_ptr<Chunk> chunk = std::move(free_.back());
@@ -111,7 +105,7 @@ void FileSink::hand_over() {
 
 void FileSink::start_threads() {
   try {
-    while (threads_.size() < most_threads()) {
+    while (threads_.size() < kThreads) {
       threads_.push_back(base::start_thread([this] { work(); }));
     }
   } catch (const std::system_error&) {

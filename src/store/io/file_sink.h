@@ -25,10 +25,12 @@ namespace checkpoint::store {
 
 /// A new file that is written from start to end, and digested at the same time, with several cores.
 /// The comment at the top of file_sink.cpp lists the steps. Uses memory for one chunk more than
-/// there are threads: at most kMostThreads + 1.
+/// there are threads.
 class FileSink final : public ByteSink {
  public:
-  static constexpr size_t kMostThreads = 6;
+  /// Whatever the number of cores: while some threads compute, the others keep the disk busy. With
+  /// as many threads as cores, disks wait a third of the time.
+  static constexpr size_t kThreads = 6;
 
   /// Creates the file, which must not exist, and reserves `reserved` bytes on the disk. The file
   /// may become longer or shorter than that. `meter` may be null. Throws Error: no_space, io.
