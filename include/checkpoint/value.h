@@ -11,7 +11,6 @@
 #include <initializer_list>
 #include <string>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -70,10 +69,15 @@ class TORCH_CHECKPOINT_API Dict {
   void for_each(Visit visit) const;
 
  private:
+  size_t slot_of(const Key& key) const;
+  void make_index();
+
   std::vector<std::pair<Key, Value>> entries_;
-  // Maps the hash of a key to the entry's place. A short dict leaves it empty: comparing each entry
-  // is faster, and an optimizer's state has thousands of short dicts.
-  std::unordered_multimap<size_t, size_t> index_;
+  // A table of twice as many slots as entries or more. A slot has the entry's place plus one, or 0.
+  // An entry is in the slot that its key's hash gives, or in the next free one after it. A short
+  // dict leaves the table empty: comparing each entry is faster, and an optimizer's state has
+  // thousands of short dicts.
+  std::vector<size_t> index_;
 };
 
 /// Like a List, but a tuple in Python and in TorchScript.

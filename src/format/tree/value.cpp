@@ -1,5 +1,5 @@
 // Value, Dict and their errors. A dict keeps the order of its entries in a vector; a long one also
-// has an index from the hashes of keys to places.
+// has an index: a table that is found by the hashes of keys.
 
 #include "base/in_quotes.h"
 #include "base/near_names.h"
@@ -10,7 +10,9 @@
 #include <checkpoint/error.h>
 #include <checkpoint/value.h>
 
+#include <cstdint>
 #include <functional>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,6 +66,19 @@ namespace {
 
 constexpr size_t kMostWithoutIndex = 8;
 
+// Mixes with a number that each process draws anew, so that a hostile file cannot have keys that
+// all want the same slot. The steps are those of MurmurHash3's 64-bit finalizer (Austin Appleby).
+uint64_t hash_of(const Key& key) {
+  static const uint64_t drawn = [] {
+    std::random_device random;
+    return uint64_t{random()} << 32 | random();
+  }();
+  uint64_t bits = std::hash<Key>()(key) ^ drawn;
+  bits = (bits ^ bits >> 33) * 0xff51afd7ed558ccd;
+  bits = (bits ^ bits >> 33) * 0xc4ceb9fe1a85ec53;
+  return bits ^ bits >> 33;
+}
+
 }  // namespace
 
 // Defined here, where Value is complete.
@@ -94,23 +109,37 @@ void Dict::insert(Key key, Value value) {
   if (contains(key)) {
     throw Error(ErrorCode::kInvalidArgument, "the key '" + to_string(key) + "' is there already");
   }
+  if (entries_.empty()) entries_.reserve(4);
   entries_.emplace_back(std::move(key), std::move(value));
   if (entries_.size() <= kMostWithoutIndex) return;
-  for (size_t place = index_.size(); place < entries_.size(); ++place) {
-    index_.emplace(std::hash<Key>()(entries_[place].first), place);
+  if (index_.size() < 2 * entries_.size()) return make_index();
+  index_[slot_of(entries_.back().first)] = entries_.size();
+}
+
+// Doubles as the entries do.
+void Dict::make_index() {
+  size_t slots = 4 * kMostWithoutIndex;
+  while (slots < 4 * entries_.size()) slots *= 2;
+  index_.assign(slots, 0);
+  for (size_t place = 0; place < entries_.size(); ++place) {
+    index_[slot_of(entries_[place].first)] = place + 1;
   }
 }
 
+// Returns the slot that has the key, or the free one where it belongs.
+size_t Dict::slot_of(const Key& key) const {
+  const size_t last = index_.size() - 1;  // All bits are ones: the size is a power of two.
+  size_t slot = hash_of(key) & last;
+  while (index_[slot] != 0 && entries_[index_[slot] - 1].first != key) slot = (slot + 1) & last;
+  return slot;
+}
+
 const Value* Dict::find(const Key& key) const {
-  if (entries_.size() <= kMostWithoutIndex) {
-    for (const auto& [known, value] : entries_) {
-      if (known == key) return &value;
-    }
-    return nullptr;
+  if (!index_.empty()) {
+    const size_t number = index_[slot_of(key)];
+    return number > 0 ? &entries_[number - 1].second : nullptr;
   }
-  auto [place, end] = index_.equal_range(std::hash<Key>()(key));
-  for (; place != end; ++place) {
-    const auto& [known, value] = entries_[place->second];
+  for (const auto& [known, value] : entries_) {
     if (known == key) return &value;
   }
   return nullptr;
