@@ -80,7 +80,7 @@ class Pickler {
         put_text(value.to_string(), path);
         break;
       case Value::Kind::kTensor:
-        put_tensor(storages_.find(value.to_tensor()), value.to_tensor().requires_grad());
+        put_tensor(storages_.in_tree_order()[tensors_++], value.to_tensor().requires_grad());
         break;
       case Value::Kind::kList:
         out_ += ']';
@@ -314,6 +314,7 @@ class Pickler {
   void little(uint64_t value, size_t width) { base::append_little_endian(out_, value, width); }
 
   const PthStorages& storages_;
+  size_t tensors_ = 0;  // How many were met.
   std::string out_;
   uint32_t remembered_ = 0;
   std::vector<uint32_t> tensor_memo_;

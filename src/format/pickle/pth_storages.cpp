@@ -11,7 +11,6 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 namespace checkpoint::format {
@@ -48,77 +47,74 @@ at::Tensor without_gaps(const at::Tensor& tensor) {
 
 PthStorages::PthStorages(const Value& tree) : tree_(tree) {
   const torch::NoGradGuard no_grad;
-  for_each_tensor(tree, Path(),
-                  [this](const Value& entry, const Path& path) { add(entry.to_tensor(), path); });
+  for_each_tensor(tree, Path(), [this](const Value& entry, const Path& path) {
+    check_dense(entry.to_tensor(), path);
+    in_tree_order_.push_back(add(entry.to_tensor()));
+  });
   make_storages();
 }
 
-void PthStorages::add(const at::Tensor& live, const Path& path) {
-  check_dense(live, path);
-  auto [place, is_new] = by_tensor_.emplace(live.unsafeGetTensorImpl(), placements_.size());
-  if (!is_new) return;
-  place->second = find_tied(live);
-  if (place->second < placements_.size()) return;
-  if (live.numel() > 0) by_memory_.emplace(live.data_ptr(), placements_.size());
-  const at::Tensor plain = lives_on_cpu_as_it_is(live) ? live : on_host(live).contiguous();
-  placements_.push_back({live, plain, 0, 0});
-}
-
-// Returns the index of a tied tensor in placements_, or placements_.size().
-size_t PthStorages::find_tied(const at::Tensor& live) const {
-  if (live.numel() == 0) return placements_.size();
-  auto [known, end] = by_memory_.equal_range(live.data_ptr());
+// Returns the index of the tensor, or of one that is tied to it.
+size_t PthStorages::add(const at::Tensor& live) {
+  const void* const where = live.numel() > 0 ? live.data_ptr() : live.unsafeGetTensorImpl();
+  auto [known, end] = known_.equal_range(where);
   for (; known != end; ++known) {
     const at::Tensor& other = placements_[known->second].live;
+    if (other.is_same(live)) return known->second;
     if (are_tied(other, live) && other.requires_grad() == live.requires_grad()) {
       return known->second;
     }
   }
-  return placements_.size();
+  known_.emplace(where, placements_.size());
+  const at::Tensor plain = lives_on_cpu_as_it_is(live) ? live : on_host(live).contiguous();
+  placements_.push_back({live, plain, 0, 0});
+  return placements_.size() - 1;
 }
 
 void PthStorages::make_storages() {
-  std::vector<size_t> order(placements_.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  // Empty tensors first: they overlap nothing.
-  const auto first_with_elements = std::stable_partition(
-      order.begin(), order.end(), [&](size_t i) { return placements_[i].tensor.numel() == 0; });
-  std::sort(first_with_elements, order.end(), [&](size_t left, size_t right) {
-    return begin_of(placements_[left].tensor) < begin_of(placements_[right].tensor);
-  });
+  std::vector<Extent> extents;
+  extents.reserve(placements_.size());
+  for (const auto& [live, tensor, record, offset] : placements_) {
+    const bool is_empty = tensor.numel() == 0;  // Overlaps nothing.
+    extents.push_back({is_empty ? nullptr : begin_of(tensor), is_empty ? nullptr : end_of(tensor),
+                       extents.size()});
+  }
+  std::sort(extents.begin(), extents.end(),
+            [](const Extent& left, const Extent& right) { return left.begin < right.begin; });
 
-  // The runs of tensors that overlap: where each begins and ends in `order`.
-  std::vector<std::pair<size_t*, size_t*>> runs;
-  runs.reserve(order.size());
+  // The runs of tensors that overlap: where each begins and ends in `extents`.
+  std::vector<std::pair<Extent*, Extent*>> runs;
+  runs.reserve(extents.size());
   const char* end = nullptr;
-  for (size_t& index : order) {
-    const at::Tensor& tensor = placements_[index].tensor;
-    const bool is_empty = tensor.numel() == 0;
-    if (!is_empty && end != nullptr && begin_of(tensor) < end) {
-      runs.back().second = &index + 1;
-      end = std::max(end, end_of(tensor));
+  for (Extent& extent : extents) {
+    if (extent.begin < end) {
+      runs.back().second = &extent + 1;
     } else {
-      runs.emplace_back(&index, &index + 1);
-      if (!is_empty) end = end_of(tensor);
+      runs.emplace_back(&extent, &extent + 1);
     }
+    end = std::max(end, extent.end);
   }
   // Restores the order of the tree: people expect it in a file.
-  for (const auto& [first, last] : runs) std::sort(first, last);
-  std::sort(runs.begin(), runs.end(),
-            [](const auto& left, const auto& right) { return *left.first < *right.first; });
+  for (const auto& [first, last] : runs) {
+    std::sort(first, last,
+              [](const Extent& left, const Extent& right) { return left.index < right.index; });
+  }
+  std::sort(runs.begin(), runs.end(), [](const auto& left, const auto& right) {
+    return left.first->index < right.first->index;
+  });
   storages_.reserve(runs.size());
   for (const auto& [first, last] : runs) make_storage(first, last);
 }
 
-void PthStorages::make_storage(const size_t* begin, const size_t* end) {
-  Placement& first = placements_[*begin];
+void PthStorages::make_storage(const Extent* begin, const Extent* end) {
+  Placement& first = placements_[begin->index];
   if (end - begin == 1) first.tensor = without_gaps(first.tensor);
   const char* data = begin_of(first.tensor);
   const char* data_end = end_of(first.tensor);
   const char* storages = storage_of(first.tensor);
   bool mixed = false;
-  for (const size_t* index = begin; index != end; ++index) {
-    const at::Tensor& tensor = placements_[*index].tensor;
+  for (const Extent* extent = begin; extent != end; ++extent) {
+    const at::Tensor& tensor = placements_[extent->index].tensor;
     storages = std::min(storages, storage_of(tensor));
     data = std::min(data, begin_of(tensor));
     data_end = std::max(data_end, end_of(tensor));
@@ -127,8 +123,8 @@ void PthStorages::make_storage(const size_t* begin, const size_t* end) {
   // Counted from the begin of the storage, the offset of each dtype is a whole number of elements.
   // (There are several storages if tensors were made piece by piece from foreign memory.)
   if (mixed) data = storages;
-  for (const size_t* index = begin; index != end; ++index) {
-    Placement& placement = placements_[*index];
+  for (const Extent* extent = begin; extent != end; ++extent) {
+    Placement& placement = placements_[extent->index];
     placement.record = storages_.size();
     if (placement.tensor.numel() == 0) continue;
     const auto item_bytes = static_cast<int64_t>(placement.tensor.element_size());

@@ -41,23 +41,30 @@ class PthStorages {
 
   const std::vector<StorageBytes>& storages() const { return storages_; }
   const std::vector<Placement>& placements() const { return placements_; }
-  /// Returns the index of a tensor of the tree in placements(). Tensors that are the same elements
-  /// of the same memory, and agree in requires_grad, have one index.
-  size_t find(const at::Tensor& live) const { return by_tensor_.at(live.unsafeGetTensorImpl()); }
+  /// For each tensor of the tree, in the tree's order: its index in placements(). Tensors that are
+  /// the same elements of the same memory, and agree in requires_grad, have one index.
+  const std::vector<size_t>& in_tree_order() const { return in_tree_order_; }
 
  private:
-  void add(const at::Tensor& live, const Path& path);
-  size_t find_tied(const at::Tensor& live) const;
+  // Where a placement's tensor lies in memory. Both are null if it has no elements.
+  struct Extent {
+    const char* begin;
+    const char* end;
+    size_t index;  // In placements_.
+  };
+
+  size_t add(const at::Tensor& live);
   void make_storages();
-  // `begin` and `end`: a range of indices in placements_, of tensors that overlap.
-  void make_storage(const size_t* begin, const size_t* end);
+  // `begin` and `end`: a range of tensors that overlap.
+  void make_storage(const Extent* begin, const Extent* end);
   std::string key_of(const Placement& placement) const;
 
   const Value& tree_;
   std::vector<Placement> placements_;
   std::vector<StorageBytes> storages_;
-  std::unordered_multimap<const void*, size_t> by_memory_;
-  std::unordered_map<const c10::TensorImpl*, size_t> by_tensor_;
+  std::vector<size_t> in_tree_order_;
+  // The placements by the address of their memory; those of tensors without elements by the tensor.
+  std::unordered_multimap<const void*, size_t> known_;
 };
 
 }  // namespace checkpoint::format

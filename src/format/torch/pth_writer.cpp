@@ -39,9 +39,8 @@ Written write_records(const Value& tree, const PthStorages& storages, RootDict r
   return written;
 }
 
-store::TensorEntry make_entry(const at::Tensor& tensor, const PthStorages& storages,
+store::TensorEntry make_entry(const at::Tensor& tensor, size_t record, const PthStorages& storages,
                               const Written& written) {
-  const size_t record = storages.placements()[storages.find(tensor)].record;
   store::TensorEntry entry;
   entry.dtype = dtype_name(tensor.scalar_type());
   entry.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
@@ -62,9 +61,11 @@ std::vector<store::TensorEntry> write_pth_with_table(const Value& tree, store::B
   const PthStorages storages(tree);
   const Written written = write_records(tree, storages, RootDict::kPlain, sink);
   std::vector<store::TensorEntry> entries;
-  entries.reserve(storages.placements().size());
+  entries.reserve(storages.in_tree_order().size());
   for_each_tensor(tree, Path(), [&](const Value& entry, const Path& path) {
-    entries.push_back(make_entry(entry.to_tensor(), storages, written));
+    const size_t index = storages.in_tree_order()[entries.size()];
+    const size_t record = storages.placements()[index].record;
+    entries.push_back(make_entry(entry.to_tensor(), record, storages, written));
     entries.back().key = path.text();
   });
   return entries;
