@@ -173,7 +173,7 @@ class PythonReader {
 
   OptimizerTree result_;
   KeyKind params_;
-  std::map<Key, int64_t> ids_;
+  std::unordered_map<Key, int64_t> ids_;
   size_t count_ = 0;
 };
 

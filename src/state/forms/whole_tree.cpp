@@ -12,6 +12,7 @@
 #include <checkpoint/error.h>
 
 #include <functional>
+#include <unordered_map>
 #include <utility>
 
 namespace checkpoint::state {
@@ -148,12 +149,18 @@ OptimizerTree read_optimizer(const Value& tree) {
 
 Value with_python_forms(Value tree, const TreeFacts& facts, OptimizerForm form, StepCounts counts) {
   Finder finder(tree, facts);
+  std::unordered_map<const Value*, OptimizerTree> read;  // Each is read once.
+  const auto optimizer_at = [&](const Value& value) -> OptimizerTree& {
+    const auto known = read.find(&value);
+    if (known != read.end()) return known->second;
+    return read.emplace(&value, read_optimizer(value)).first->second;
+  };
   // The rates of the only optimizer, and what its only StepLR began with.
   size_t optimizers = 0;
   LearningRates now;
   finder.for_each("optimizer", is_optimizer, [&](Value& value, const std::string&) {
     const bool is_only = ++optimizers == 1 && count_optimizers(facts) <= 1;
-    now = is_only ? rates_of(read_optimizer(value)) : LearningRates();
+    now = is_only ? rates_of(optimizer_at(value)) : LearningRates();
   });
   size_t step_lrs = 0;
   LearningRates first;
@@ -166,7 +173,7 @@ Value with_python_forms(Value tree, const TreeFacts& facts, OptimizerForm form, 
   finder.for_each("optimizer", is_optimizer, [&](Value& value, const std::string& path) {
     const bool is_ready = !is_libtorch_optimizer(value) && form == OptimizerForm::kPython;
     if (is_ready && !needs_repair(value, counts)) return;
-    OptimizerTree optimizer = read_optimizer(value);
+    OptimizerTree& optimizer = optimizer_at(value);
     if (optimizer.type == nullptr) return;
     set_names(optimizer, path, facts);
     for (size_t g = 0; g < optimizer.groups.size() && g < first.size(); ++g) {

@@ -147,6 +147,10 @@ class OptimizerItem final : public Item {
   std::vector<int64_t> match(const Names& in_file, const Names& live, const std::string& path,
                              RestorePlan& plan) const {
     std::vector<int64_t> matches(live.size(), -1);
+    if (in_file == live) {  // By name and by position alike.
+      std::iota(matches.begin(), matches.end(), int64_t{0});
+      return matches;
+    }
     const Positions saved_positions = positions(in_file);
     const Positions live_positions = positions(live);
     if (are_distinct(saved_positions, in_file) && are_distinct(live_positions, live)) {

@@ -117,6 +117,7 @@ void Snapshot::take(Capture& captured) {
 
 void Snapshot::take_from_devices(const Capture& captured) {
   devices_.reset();
+  if (captured.devices.empty()) return;
   std::vector<at::Tensor> on_devices;
   for (const at::Tensor& tensor : shared_tensors(captured)) {
     if (!tensor.device().is_cpu()) on_devices.push_back(tensor);
