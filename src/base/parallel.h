@@ -24,6 +24,8 @@ class Indices {
     index = next_.fetch_add(1, std::memory_order_relaxed);
     return index < end_;
   }
+  /// The number after the last index.
+  size_t end() const { return end_; }
   /// Ends the loop after a failure: `next` then returns false.
   void stop() { next_.store(end_, std::memory_order_relaxed); }
 

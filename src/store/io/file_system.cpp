@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -20,6 +21,18 @@
 
 namespace checkpoint::store {
 namespace {
+
+// Returns what mincore says of the page at `offset`, and true if it cannot say it.
+bool is_resident(int fd, off_t offset) {
+  const auto page = static_cast<off_t>(::sysconf(_SC_PAGESIZE));
+  void* const place =
+      ::mmap(nullptr, static_cast<size_t>(page), PROT_READ, MAP_SHARED, fd, offset / page * page);
+  if (place == MAP_FAILED) return true;
+  unsigned char resident = 1;
+  ::mincore(place, static_cast<size_t>(page), &resident);
+  ::munmap(place, static_cast<size_t>(page));
+  return (resident & 1) != 0;
+}
 
 // Blocks SIGXFSZ and removes it. Writing beyond the file size limit (ulimit -f) sends this signal,
 // which ends a process without a handler for it. Here the limit must be an error, like a full disk.
@@ -143,7 +156,13 @@ class PosixFileSystem final : public FileSystem {
     return ::fcntl(fd, F_SETFL, value ? flags | O_DIRECT : flags & ~O_DIRECT);
   }
 
+  // A read that must not wait makes the kernel fetch the page, and may find it a moment later. So
+  // mincore is asked first. It says yes for all files that this process may not write.
   int is_cached(int fd, off_t offset) override {
+    if (!is_resident(fd, offset)) {
+      errno = EAGAIN;
+      return -1;
+    }
     char byte = 0;
     const iovec place = {&byte, 1};
     return ::preadv2(fd, &place, 1, offset, RWF_NOWAIT) < 0 ? -1 : 0;

@@ -103,10 +103,10 @@ bool holds_any(const std::vector<Segment>& segments, uint64_t begin, uint64_t en
   return first != segments.end() && first->offset < end;
 }
 
-// Asks the disk for the chunk that this thread will probably take next, while it works on this one.
-void tell_ahead(const ByteSource& source, uint64_t begin, uint64_t end) {
-  const uint64_t ahead = begin + base::thread_count() * base::kChunkBytes;
-  if (ahead < end) source.will_read(ahead, std::min<uint64_t>(base::kChunkBytes, end - ahead));
+// Asks the disk for the chunk that this thread will probably take next, while it works on `chunk`.
+void tell_ahead(const ByteSource& source, size_t chunk, const base::Indices& chunks) {
+  const size_t ahead = chunk + base::thread_count();
+  if (ahead < chunks.end()) source.will_read(ahead * base::kChunkBytes, base::kChunkBytes);
 }
 
 void read_overlapping(const ByteSource& source, const std::vector<Segment>& segments,
@@ -130,7 +130,7 @@ void read_segments(const ByteSource& source, std::vector<Segment> segments, base
       const uint64_t begin = static_cast<uint64_t>(chunk) * base::kChunkBytes;
       const uint64_t end = std::min<uint64_t>(count, begin + base::kChunkBytes);
       if (!holds_any(segments, begin, end)) continue;
-      tell_ahead(own, begin, count);
+      tell_ahead(own, chunk, chunks);
       const uint64_t bytes = reader.read(begin, end, nullptr);
       if (meter != nullptr) meter->add(bytes);
     }
@@ -151,7 +151,7 @@ std::string read_and_digest_in(Passes passes, const ByteSource& source, uint64_t
     for (size_t chunk = 0; left.next(chunk);) {
       const uint64_t begin = static_cast<uint64_t>(chunk) * base::kChunkBytes;
       const uint64_t end = std::min<uint64_t>(count, begin + base::kChunkBytes);
-      tell_ahead(own, begin, count);
+      tell_ahead(own, chunk, left);
       const uint64_t bytes = reader.read(begin, end, &digests[chunk * base::kDigestBytes]);
       if (meter != nullptr) meter->add(bytes);
     }
