@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <chrono>
 #include <fstream>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <set>
@@ -89,6 +90,40 @@ class ColdDisk final : public test::FaultyFileSystem {
   const Slow slow_;
   std::mutex mutex_;
   std::set<int> direct_;
+};
+
+// A source of zeros that is slow through the cache, but for the first bytes.
+class SlowsDown final : public ByteSource {
+ public:
+  explicit SlowsDown(uint64_t size) : size_(size) {}
+
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return size_; }
+  bool is_cached(uint64_t) const override { return false; }
+  std::unique_ptr<ByteSource> past_cache() const override {
+    return std::make_unique<Direct>(size_);
+  }
+  void read_at(uint64_t, void*, size_t) const override {
+    if (reads++ >= kFastReads) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+
+  static constexpr int kFastReads = 16;
+  mutable std::atomic<int> reads{0};
+
+ private:
+  struct Direct final : ByteSource {
+    explicit Direct(uint64_t size) : bytes(size) {}
+    const std::string& name() const override { return label; }
+    uint64_t size() const override { return bytes; }
+    void read_at(uint64_t, void*, size_t) const override {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    std::string label = "direct";
+    uint64_t bytes;
+  };
+
+  std::string name_ = "slows down";
+  uint64_t size_;
 };
 
 const uint64_t kBytes = least_large_chunks() * base::kChunkBytes + 4321;
@@ -209,4 +244,35 @@ TEST_CASE("A first pass goes past the cache only if the second may do so too") {
   const File file = File::open(disk, big().path);
   CHECK(digest_of(file, kBytes, nullptr, Passes::kFirstOfTwo) == big().digest());
   CHECK(disk.through_cache > disk.past_cache);
+}
+
+TEST_CASE("The way is changed when it turns out to be the slower one") {
+  constexpr int kChunks = 2000;
+  const SlowsDown source(kChunks * base::kChunkBytes);
+  std::atomic<int> read{0};
+  read_in_chunks(source, source.size(), source.size(), Passes::kOne,
+                 [&](const ByteSource& own, base::Indices& chunks) {
+                   char byte = 0;
+                   for (size_t chunk = 0; chunks.next(chunk); ++read) {
+                     own.read_at(chunk * base::kChunkBytes, &byte, 1);
+                   }
+                 });
+  CHECK(read == kChunks);
+  CHECK(source.reads > SlowsDown::kFastReads);
+  CHECK(source.reads < kChunks / 2);
+}
+
+// As it would be if each question made the kernel read what was asked for.
+TEST_CASE("To ask whether a file is in the cache does not put it there") {
+  const test::TemporaryDirectory root;
+  const std::string path = root / "file";
+  std::ofstream(path, std::ios::binary) << std::string(8 << 20, 'x');
+  File file = File::open(posix_file_system(), path);
+  file.sync();
+  file.drop_cache();
+  for (uint64_t at = 4321; at < file.size(); at += 1 << 20) {
+    const bool is_cached = file.is_cached(at);  // In some file systems it always is.
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    CHECK(file.is_cached(at) == is_cached);
+  }
 }
