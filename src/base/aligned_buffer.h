@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <new>
 
@@ -22,12 +21,13 @@ inline void ask_for_huge_pages(void* memory, size_t bytes) noexcept {
   if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
 }
 
-/// Frees memory of std::aligned_alloc.
-struct FreeMemory {
-  void operator()(char* memory) const { std::free(memory); }
+/// Gives memory back to the system.
+struct UnmapMemory {
+  size_t bytes = 0;
+  void operator()(char* memory) const { ::munmap(memory, bytes); }
 };
 /// Memory that begins at a multiple of kHugePageBytes.
-using AlignedBuffer = std::unique_ptr<char, FreeMemory>;
+using AlignedBuffer = std::unique_ptr<char, UnmapMemory>;
 
 /// Which pages a buffer should have.
 enum class Pages {
@@ -35,10 +35,20 @@ enum class Pages {
   kHuge,   ///< If the system has some.
 };
 
-/// Returns memory for direct I/O. `bytes` is a multiple of kHugePageBytes. Throws std::bad_alloc.
+/// Returns memory for direct I/O, all zeros. `bytes` is a multiple of kHugePageBytes. It comes from
+/// the system and not from the heap, whose recycled memory lies in small pages: from these the disk
+/// is up to three times as slow. Throws std::bad_alloc.
 inline AlignedBuffer aligned_buffer(size_t bytes, Pages pages) {
-  AlignedBuffer buffer(static_cast<char*>(std::aligned_alloc(kHugePageBytes, bytes)));
-  if (!buffer) throw std::bad_alloc();
+  void* const mapped = ::mmap(nullptr, bytes + kHugePageBytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  // Frees what is before and after the aligned part.
+  auto* const begin = static_cast<char*>(mapped);
+  const size_t excess = reinterpret_cast<uintptr_t>(begin) % kHugePageBytes;
+  const size_t before = excess > 0 ? kHugePageBytes - excess : 0;
+  if (before > 0) ::munmap(begin, before);
+  ::munmap(begin + before + bytes, kHugePageBytes - before);
+  AlignedBuffer buffer(begin + before, UnmapMemory{bytes});
   if (pages == Pages::kHuge) ask_for_huge_pages(buffer.get(), bytes);
   return buffer;
 }
