@@ -70,7 +70,7 @@ class TORCH_CHECKPOINT_API Dict {
 
  private:
   size_t slot_of(const Key& key) const;
-  void make_index();
+  void make_index(size_t count);
 
   std::vector<std::pair<Key, Value>> entries_;
   // A table of twice as many slots as entries or more. A slot has the entry's place plus one, or 0.

@@ -10,9 +10,9 @@
 #include <checkpoint/error.h>
 #include <checkpoint/value.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,14 +66,13 @@ namespace {
 
 constexpr size_t kMostWithoutIndex = 8;
 
-// Mixes with a number that each process draws anew, so that a hostile file cannot have keys that
-// all want the same slot. The steps are those of MurmurHash3's 64-bit finalizer (Austin Appleby).
+// Mixes with a number that no file can know, so that a hostile one cannot have keys that all want
+// the same slot: the nanoseconds since the machine's start. The steps are those of MurmurHash3's
+// 64-bit finalizer (Austin Appleby).
 uint64_t hash_of(const Key& key) {
-  static const uint64_t drawn = [] {
-    std::random_device random;
-    return uint64_t{random()} << 32 | random();
-  }();
-  uint64_t bits = std::hash<Key>()(key) ^ drawn;
+  static const auto secret =
+      static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  uint64_t bits = std::hash<Key>()(key) ^ secret;
   bits = (bits ^ bits >> 33) * 0xff51afd7ed558ccd;
   bits = (bits ^ bits >> 33) * 0xc4ceb9fe1a85ec53;
   return bits ^ bits >> 33;
@@ -109,17 +108,18 @@ void Dict::insert(Key key, Value value) {
   if (contains(key)) {
     throw Error(ErrorCode::kInvalidArgument, "the key '" + to_string(key) + "' is there already");
   }
-  if (entries_.empty()) entries_.reserve(4);
+  const size_t count = entries_.size() + 1;
+  if (count == 1) entries_.reserve(4);
+  // Before the entry is there: the memory may not suffice.
+  if (count > kMostWithoutIndex && index_.size() < 2 * count) make_index(count);
   entries_.emplace_back(std::move(key), std::move(value));
-  if (entries_.size() <= kMostWithoutIndex) return;
-  if (index_.size() < 2 * entries_.size()) return make_index();
-  index_[slot_of(entries_.back().first)] = entries_.size();
+  if (!index_.empty()) index_[slot_of(entries_.back().first)] = count;
 }
 
-// Doubles as the entries do.
-void Dict::make_index() {
+// Makes room for twice as many entries.
+void Dict::make_index(size_t count) {
   size_t slots = 4 * kMostWithoutIndex;
-  while (slots < 4 * entries_.size()) slots *= 2;
+  while (slots < 4 * count) slots *= 2;
   index_.assign(slots, 0);
   for (size_t place = 0; place < entries_.size(); ++place) {
     index_[slot_of(entries_[place].first)] = place + 1;
