@@ -83,7 +83,8 @@ double seconds(const std::function<void()>& work) {
 // the answer for the whole file would be yes the next time.
 bool is_mostly_cached(const ByteSource& source, uint64_t count) {
   constexpr uint64_t kSamples = 16;
-  std::random_device random;
+  std::minstd_rand random(
+      static_cast<uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
   const uint64_t stride = count / kSamples;
   uint64_t cached = 0;
   for (uint64_t i = 0; i < kSamples; ++i) {
