@@ -21,6 +21,20 @@ inline void ask_for_huge_pages(void* memory, size_t bytes) noexcept {
   if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
 }
 
+/// Maps new memory that begins at a multiple of kHugePageBytes, as `bytes` is one. `protection` and
+/// `flags` are those of mmap; it is private and anonymous. Returns null if the system refuses it.
+inline char* map_aligned(size_t bytes, int protection, int flags = 0) noexcept {
+  void* const mapped = ::mmap(nullptr, bytes + kHugePageBytes, protection,
+                              MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  auto* const memory = static_cast<char*>(mapped);
+  const size_t lost =
+      (kHugePageBytes - reinterpret_cast<uintptr_t>(memory) % kHugePageBytes) % kHugePageBytes;
+  if (lost > 0) ::munmap(memory, lost);
+  ::munmap(memory + lost + bytes, kHugePageBytes - lost);
+  return memory + lost;
+}
+
 /// Gives memory back to the system.
 struct UnmapMemory {
   size_t bytes = 0;
@@ -39,16 +53,8 @@ enum class Pages {
 /// the system and not from the heap, whose recycled memory lies in small pages: from these the disk
 /// is up to three times as slow. Throws std::bad_alloc.
 inline AlignedBuffer aligned_buffer(size_t bytes, Pages pages) {
-  void* const mapped = ::mmap(nullptr, bytes + kHugePageBytes, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) throw std::bad_alloc();
-  // Frees what is before and after the aligned part.
-  auto* const begin = static_cast<char*>(mapped);
-  const size_t excess = reinterpret_cast<uintptr_t>(begin) % kHugePageBytes;
-  const size_t before = excess > 0 ? kHugePageBytes - excess : 0;
-  if (before > 0) ::munmap(begin, before);
-  ::munmap(begin + before + bytes, kHugePageBytes - before);
-  AlignedBuffer buffer(begin + before, UnmapMemory{bytes});
+  AlignedBuffer buffer(map_aligned(bytes, PROT_READ | PROT_WRITE), UnmapMemory{bytes});
+  if (!buffer) throw std::bad_alloc();
   if (pages == Pages::kHuge) ask_for_huge_pages(buffer.get(), bytes);
   return buffer;
 }

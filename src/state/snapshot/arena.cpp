@@ -38,13 +38,6 @@ size_t physical_memory() {
   return pages > 0 && page > 0 ? static_cast<size_t>(pages) * static_cast<size_t>(page) : 0;
 }
 
-// Reserves address space only: the pages cannot be accessed, and do not count as memory in use.
-char* map_nothing(size_t bytes) {
-  void* const memory =
-      ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return memory == MAP_FAILED ? nullptr : static_cast<char*>(memory);
-}
-
 }  // namespace
 
 Arena::~Arena() { release(); }
@@ -109,13 +102,9 @@ void Arena::grow(size_t bytes) {
 void Arena::map(size_t bytes) {
   release();
   for (const size_t wanted : {std::max(bytes, round_up(physical_memory())), bytes}) {
-    char* const memory = map_nothing(wanted + kHugePageBytes);
-    if (memory == nullptr) continue;
-    const size_t lost =
-        (kHugePageBytes - reinterpret_cast<uintptr_t>(memory) % kHugePageBytes) % kHugePageBytes;
-    if (lost > 0) ::munmap(memory, lost);
-    if (lost < kHugePageBytes) ::munmap(memory + lost + wanted, kHugePageBytes - lost);
-    base_ = memory + lost;
+    // Address space only: the pages cannot be accessed, and do not count as memory in use.
+    base_ = base::map_aligned(wanted, PROT_NONE, MAP_NORESERVE);
+    if (base_ == nullptr) continue;
     reserved_ = wanted;
     return;
   }
