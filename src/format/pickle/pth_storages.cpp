@@ -17,14 +17,6 @@ namespace checkpoint::format {
 
 namespace {
 
-const char* begin_of(const at::Tensor& tensor) {
-  return static_cast<const char*>(tensor.data_ptr());
-}
-
-const char* end_of(const at::Tensor& tensor) {
-  return begin_of(tensor) + static_cast<size_t>(extent(tensor)) * tensor.element_size();
-}
-
 const char* storage_of(const at::Tensor& tensor) {
   return static_cast<const char*>(tensor.storage().data());
 }
@@ -74,10 +66,11 @@ size_t PthStorages::add(const at::Tensor& live) {
 void PthStorages::make_storages() {
   std::vector<Extent> extents;
   extents.reserve(placements_.size());
-  for (const auto& [live, tensor, record, offset] : placements_) {
-    const bool is_empty = tensor.numel() == 0;  // Overlaps nothing.
-    extents.push_back({is_empty ? nullptr : begin_of(tensor), is_empty ? nullptr : end_of(tensor),
-                       extents.size()});
+  for (const Placement& placement : placements_) {
+    const size_t index = extents.size();
+    const bool is_empty = placement.tensor.numel() == 0;  // Overlaps nothing.
+    extents.push_back(is_empty ? Extent{nullptr, nullptr, index}
+                               : extent_of(placement.tensor, index));
   }
   std::sort(extents.begin(), extents.end(),
             [](const Extent& left, const Extent& right) { return left.begin < right.begin; });
@@ -109,26 +102,25 @@ void PthStorages::make_storages() {
 void PthStorages::make_storage(const Extent* begin, const Extent* end) {
   Placement& first = placements_[begin->index];
   if (end - begin == 1) first.tensor = without_gaps(first.tensor);
-  const char* data = begin_of(first.tensor);
-  const char* data_end = end_of(first.tensor);
+  Extent whole = extent_of(first.tensor, begin->index);
   const char* storages = storage_of(first.tensor);
   bool mixed = false;
-  for (const Extent* extent = begin; extent != end; ++extent) {
+  for (const Extent* extent = begin + 1; extent != end; ++extent) {
     const at::Tensor& tensor = placements_[extent->index].tensor;
     storages = std::min(storages, storage_of(tensor));
-    data = std::min(data, begin_of(tensor));
-    data_end = std::max(data_end, end_of(tensor));
+    whole.begin = std::min(whole.begin, extent->begin);
+    whole.end = std::max(whole.end, extent->end);
     mixed = mixed || tensor.scalar_type() != first.tensor.scalar_type();
   }
   // Counted from the begin of the storage, the offset of each dtype is a whole number of elements.
   // (There are several storages if tensors were made piece by piece from foreign memory.)
-  if (mixed) data = storages;
+  if (mixed) whole.begin = storages;
   for (const Extent* extent = begin; extent != end; ++extent) {
     Placement& placement = placements_[extent->index];
     placement.record = storages_.size();
     if (placement.tensor.numel() == 0) continue;
     const auto item_bytes = static_cast<int64_t>(placement.tensor.element_size());
-    const int64_t distance = begin_of(placement.tensor) - data;
+    const int64_t distance = static_cast<const char*>(placement.tensor.data_ptr()) - whole.begin;
     if (distance % item_bytes != 0) {
       throw Error(ErrorCode::kUnsupported,
                   "the tensor '" + key_of(placement) +
@@ -136,7 +128,7 @@ void PthStorages::make_storage(const Extent* begin, const Extent* end) {
     }
     placement.offset = distance / item_bytes;
   }
-  storages_.push_back({data, static_cast<size_t>(data_end - data), mixed});
+  storages_.push_back({whole.begin, static_cast<size_t>(whole.end - whole.begin), mixed});
 }
 
 // Returns the key of its first place in the tree.

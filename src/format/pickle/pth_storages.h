@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/tree/dense.h"
 #include "format/tree/path.h"
 
 #include <checkpoint/value.h>
@@ -46,16 +47,9 @@ class PthStorages {
   const std::vector<size_t>& in_tree_order() const { return in_tree_order_; }
 
  private:
-  // Where a placement's tensor lies in memory. Both are null if it has no elements.
-  struct Extent {
-    const char* begin;
-    const char* end;
-    size_t index;  // In placements_.
-  };
-
   size_t add(const at::Tensor& live);
   void make_storages();
-  // `begin` and `end`: a range of tensors that overlap.
+  // `begin` and `end`: a range of tensors that overlap, with their indices in placements_.
   void make_storage(const Extent* begin, const Extent* end);
   std::string key_of(const Placement& placement) const;
 

@@ -112,6 +112,11 @@ int64_t extent(const at::Tensor& tensor) {
   return last + 1;
 }
 
+Extent extent_of(const at::Tensor& tensor, size_t index) {
+  const char* const begin = static_cast<const char*>(tensor.data_ptr());
+  return {begin, begin + static_cast<size_t>(extent(tensor)) * tensor.element_size(), index};
+}
+
 namespace {
 
 bool keeps_grad(const at::Tensor& live) {

@@ -32,6 +32,14 @@ bool are_tied(const at::Tensor& left, const at::Tensor& right);
 
 /// Returns how many elements of its storage a tensor spans, from its first to its last.
 int64_t extent(const at::Tensor& tensor);
+/// A tensor's memory from its first to its last element.
+struct Extent {
+  const char* begin;
+  const char* end;
+  size_t index;  ///< The caller's number of the tensor.
+};
+/// Returns the extent of a CPU tensor.
+Extent extent_of(const at::Tensor& tensor, size_t index);
 /// Returns the size of all elements in bytes, without the gaps between them.
 size_t bytes_of(const at::Tensor& tensor);
 

@@ -40,19 +40,6 @@ namespace {
 // Returns whether the elements fill their memory from the first to the last without a gap.
 bool is_dense(const at::Tensor& tensor) { return tensor.is_non_overlapping_and_dense(); }
 
-// The memory from the first to the last element of copy `index` of the plan.
-struct Extent {
-  const char* begin;
-  const char* end;
-  size_t index;
-};
-
-Extent extent_of(const at::Tensor& tensor, size_t index) {
-  const char* const begin = static_cast<const char*>(tensor.data_ptr());
-  const auto elements = static_cast<size_t>(format::extent(tensor));
-  return {begin, begin + elements * tensor.element_size(), index};
-}
-
 uint64_t file_offset(const format::StoredTensor& stored, const at::Tensor& placeholder) {
   return stored.record_offset +
          static_cast<uint64_t>(stored.storage_offset) * placeholder.element_size();
@@ -389,17 +376,18 @@ void RestorePlan::undo_steps(size_t done) {
 // for the memory that they share. The first of them is still read directly. The others are copied
 // after it, in the plan's order. With several threads, it would be chance which one wins.
 void RestorePlan::order_overlapping() {
-  std::vector<Extent> order;
+  std::vector<format::Extent> order;  // With the copies' indices.
   order.reserve(copies_.size());
   for (size_t i = 0; i < copies_.size(); ++i) {
     const at::Tensor& to = copies_[i].to;
-    if (to.device().is_cpu() && to.layout() == c10::kStrided) order.push_back(extent_of(to, i));
+    if (to.device().is_cpu() && to.layout() == c10::kStrided)
+      order.push_back(format::extent_of(to, i));
   }
   std::sort(order.begin(), order.end(),
-            [](const Extent& left, const Extent& right) { return left.begin < right.begin; });
+            [](const auto& left, const auto& right) { return left.begin < right.begin; });
   const char* end = nullptr;
   size_t first = 0;  // The first in the plan, of these overlapping ones.
-  for (const Extent& extent : order) {
+  for (const format::Extent& extent : order) {
     if (end != nullptr && extent.begin < end) {
       copies_[std::max(first, extent.index)].direct = false;
       first = std::min(first, extent.index);
