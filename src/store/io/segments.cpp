@@ -104,9 +104,13 @@ bool holds_any(const std::vector<Segment>& segments, uint64_t begin, uint64_t en
 }
 
 // Asks the disk for the chunk that this thread will probably take next, while it works on `chunk`.
-void tell_ahead(const ByteSource& source, size_t chunk, const base::Indices& chunks) {
+// Asks for no more than the first `count` bytes.
+void tell_ahead(const ByteSource& source, size_t chunk, const base::Indices& chunks,
+                uint64_t count) {
   const size_t ahead = chunk + base::thread_count();
-  if (ahead < chunks.end()) source.will_read(ahead * base::kChunkBytes, base::kChunkBytes);
+  if (ahead >= chunks.end()) return;
+  const uint64_t begin = static_cast<uint64_t>(ahead) * base::kChunkBytes;
+  source.will_read(begin, std::min<uint64_t>(base::kChunkBytes, count - begin));
 }
 
 void read_overlapping(const ByteSource& source, const std::vector<Segment>& segments,
@@ -130,7 +134,7 @@ void read_segments(const ByteSource& source, std::vector<Segment> segments, base
       const uint64_t begin = static_cast<uint64_t>(chunk) * base::kChunkBytes;
       const uint64_t end = std::min<uint64_t>(count, begin + base::kChunkBytes);
       if (!holds_any(segments, begin, end)) continue;
-      tell_ahead(own, chunk, chunks);
+      tell_ahead(own, chunk, chunks, count);
       const uint64_t bytes = reader.read(begin, end, nullptr);
       if (meter != nullptr) meter->add(bytes);
     }
@@ -151,7 +155,7 @@ std::string read_and_digest_in(Passes passes, const ByteSource& source, uint64_t
     for (size_t chunk = 0; left.next(chunk);) {
       const uint64_t begin = static_cast<uint64_t>(chunk) * base::kChunkBytes;
       const uint64_t end = std::min<uint64_t>(count, begin + base::kChunkBytes);
-      tell_ahead(own, chunk, left);
+      tell_ahead(own, chunk, left, count);
       const uint64_t bytes = reader.read(begin, end, &digests[chunk * base::kDigestBytes]);
       if (meter != nullptr) meter->add(bytes);
     }
