@@ -2,6 +2,7 @@
 
 #include "base/aligned_buffer.h"
 #include "base/digest.h"
+#include "base/stopwatch.h"
 #include "store/io/file.h"
 
 #include <checkpoint/error.h>
@@ -73,12 +74,6 @@ class Window final : public ByteSource {
   mutable uint64_t end_ = 0;
 };
 
-double seconds(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
 // Looks at other places each time: asking may make the kernel read a place and what follows it, and
 // the answer for the whole file would be yes the next time.
 bool is_mostly_cached(const ByteSource& source, uint64_t count) {
@@ -96,8 +91,9 @@ bool is_mostly_cached(const ByteSource& source, uint64_t count) {
 // While some threads digest, others must wait for the disk.
 size_t direct_threads() { return std::clamp<size_t>(2 * base::thread_count(), 8, 32); }
 
-// How many chunks are read in each of the two ways before one of them is chosen. Each thread past
-// the cache gets one. Each thread through it gets two, the second of which is read ahead.
+// How many chunks are read in each of the two ways before one of them is chosen: one for each
+// thread past the cache, and two for each through it, of which the second is read ahead. At
+// most 16.
 size_t chunks_tried_past() { return std::min<size_t>(direct_threads(), 16); }
 size_t chunks_tried_through() { return std::min<size_t>(2 * base::thread_count(), 16); }
 
@@ -156,14 +152,18 @@ void read_in_chunks(const ByteSource& source, uint64_t count, uint64_t wanted, P
   size_t done = 0;
   double past = 0;     // Seconds for a chunk,
   double through = 0;  // when it was last read in this way.
-  const auto read_past = [&](size_t most) {
+  const auto read_next = [&](size_t most, const auto& read_from_to) {
     const size_t begin = std::exchange(done, std::min(done + most, chunks));
-    past = seconds([&] { past_cache.read(read, begin, done); }) / static_cast<double>(done - begin);
+    base::Stopwatch watch;
+    read_from_to(begin, done);
+    return watch.lap() / static_cast<double>(done - begin);
+  };
+  const auto read_past = [&](size_t most) {
+    past = read_next(most, [&](size_t begin, size_t end) { past_cache.read(read, begin, end); });
   };
   const auto read_through = [&](size_t most) {
-    const size_t begin = std::exchange(done, std::min(done + most, chunks));
-    through = seconds([&] { read_through_cache(source, read, begin, done); }) /
-              static_cast<double>(done - begin);
+    through = read_next(
+        most, [&](size_t begin, size_t end) { read_through_cache(source, read, begin, end); });
   };
   if (passes == Passes::kOne) {
     read_past(chunks_tried_past());
