@@ -146,11 +146,10 @@ class OptimizerItem final : public Item {
   // LibTorch does.
   std::vector<int64_t> match(const Names& in_file, const Names& live, const std::string& path,
                              RestorePlan& plan) const {
+    std::vector<int64_t> by_position(live.size());
+    std::iota(by_position.begin(), by_position.end(), int64_t{0});
+    if (in_file == live) return by_position;  // And by name.
     std::vector<int64_t> matches(live.size(), -1);
-    if (in_file == live) {  // By name and by position alike.
-      std::iota(matches.begin(), matches.end(), int64_t{0});
-      return matches;
-    }
     const Positions saved_positions = positions(in_file);
     const Positions live_positions = positions(live);
     if (are_distinct(saved_positions, in_file) && are_distinct(live_positions, live)) {
@@ -165,7 +164,7 @@ class OptimizerItem final : public Item {
       for (const std::string& name : in_file) {
         if (live_positions.count(name) == 0) plan.unexpected(dotted(path, name));
       }
-      if (codec_.is_flat() && in_file != live) {
+      if (codec_.is_flat()) {
         plan.mismatched(path, std::string(codec_.type()) +
                                   " keeps one vector over all parameters, and their order here is "
                                   "not the saved one");
@@ -174,8 +173,7 @@ class OptimizerItem final : public Item {
     }
     if (!compare_parameter_counts(live.size(), in_file.size(), path, plan)) return matches;
     compare_parameter_names(live, in_file, path, plan);
-    std::iota(matches.begin(), matches.end(), int64_t{0});
-    return matches;
+    return by_position;
   }
 
   void plan_state(const Value& saved, const at::Tensor& parameter,
