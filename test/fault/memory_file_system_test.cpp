@@ -199,3 +199,23 @@ TEST_CASE("A rename that was not synced happens or does not; a failed fsync is n
   memory.crash(DataFate::kKept, EntryFate::kKept);
   CHECK(memory.content("/new") == "content");
 }
+
+TEST_CASE("The text of a file system says what a process can read there") {
+  const auto text_after = [](const std::function<void(MemoryFileSystem&)>& change) {
+    MemoryFileSystem memory;
+    memory.mkdir("/runs", 0777);
+    memory.put("/runs/a", "bytes");
+    change(memory);
+    return memory.text();
+  };
+  const std::string text = text_after([](MemoryFileSystem&) {});
+  CHECK(text == text_after([](MemoryFileSystem& memory) { memory.put("/runs/a", "bytes"); }));
+  CHECK(text != text_after([](MemoryFileSystem& memory) { memory.put("/runs/a", "bytez"); }));
+  CHECK(text != text_after([](MemoryFileSystem& memory) { memory.rename("/runs/a", "/runs/b"); }));
+  CHECK(text != text_after([](MemoryFileSystem& memory) { memory.mkdir("/runs/b", 0777); }));
+  // A link to a file is not a copy of it, and not a symbolic link.
+  const std::string linked =
+      text_after([](MemoryFileSystem& memory) { memory.link("/runs/a", "/runs/b"); });
+  CHECK(linked != text_after([](MemoryFileSystem& memory) { memory.put("/runs/b", "bytes"); }));
+  CHECK(linked != text_after([](MemoryFileSystem& memory) { memory.symlink("a", "/runs/b"); }));
+}

@@ -7,7 +7,6 @@
 #include "manager/manager_access.h"
 #include "support/catch.h"
 #include "support/faulty_file_system.h"
-#include "support/sanitized.h"
 
 #include <checkpoint/error.h>
 
@@ -26,7 +25,6 @@ namespace {
 
 constexpr char kOther[] = "/other";
 constexpr char kAway[] = "/away";
-constexpr size_t kEvery = kSanitized ? 4 : 1;
 
 // Checkpoints of the same names as those of the scenarios.
 void add_other_run(MemoryFileSystem& memory) {

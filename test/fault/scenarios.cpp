@@ -17,8 +17,6 @@ using checkpoint::store::FileSystem;
 
 CheckpointManagerOptions options() { return CheckpointManagerOptions().name("e{epoch}"); }
 
-std::string path_of(const std::string& name) { return std::string(kRuns) + '/' + name; }
-
 // Saves these values, one checkpoint each, and all of it is on the disk.
 std::function<void(MemoryFileSystem&)> filled(std::initializer_list<int64_t> values) {
   return [values = std::vector<int64_t>(values)](MemoryFileSystem& memory) {

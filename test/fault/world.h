@@ -1,6 +1,7 @@
 #pragma once
 
 #include "support/memory_file_system.h"
+#include "support/sanitized.h"
 
 #include <checkpoint/checkpoint.h>
 
@@ -16,6 +17,11 @@
 namespace test {
 
 inline constexpr char kRuns[] = "/new/parents/runs";
+inline std::string path_of(const std::string& name) { return std::string(kRuns) + '/' + name; }
+
+/// A sanitizer takes twenty times as long. Which states are wrong, the other builds say; it looks
+/// at every fourth call for what is wrong with the memory.
+inline constexpr size_t kEvery = kSanitized ? 4 : 1;
 
 /// A training's live objects, as small as they can be: a tensor and a number, all of one value, and
 /// a tensor that is the same in each checkpoint, and large enough to be shared.

@@ -115,6 +115,34 @@ std::vector<std::string> MemoryFileSystem::names(const std::string& path) {
   return result;
 }
 
+std::string MemoryFileSystem::text() const {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  std::string result;
+  std::map<int, size_t> files;  // By inode: the number that stands for it in the text.
+  describe_below(kRoot, "", &files, &result);
+  return result;
+}
+
+void MemoryFileSystem::describe_below(int directory, const std::string& path,
+                                      std::map<int, size_t>* files, std::string* text) const {
+  for (const auto& [name, number] : inodes_[directory].entries) {
+    const Inode& inode = inodes_[number];
+    const auto [file, is_new] = files->emplace(number, files->size());
+    const std::string here = path + '/' + name;
+    *text += here + ' ' + std::to_string(file->second);
+    if (inode.kind == Kind::kDirectory) {
+      *text += '\n';
+      describe_below(number, here, files, text);
+    } else {
+      *text += inode.kind == Kind::kLink ? " -> " : " ";
+      *text += std::to_string(inode.permissions) + ' ' + std::to_string(inode.owner) + ' ' +
+               std::to_string(inode.group) + ' ';
+      if (is_new) *text += inode.content;
+      *text += '\n';
+    }
+  }
+}
+
 int MemoryFileSystem::open(const char* path, int flags, mode_t mode) {
   const std::lock_guard<std::mutex> hold(mutex_);
   Place place;

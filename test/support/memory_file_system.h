@@ -52,6 +52,9 @@ class MemoryFileSystem : public checkpoint::store::FileSystem {
   std::string content(const std::string& path);
   /// The names in a directory, sorted; empty if it is not there.
   std::vector<std::string> names(const std::string& path);
+  /// All that can be read of it: names, kinds, bytes, owners, permissions, and which names are one
+  /// file. Two file systems of the same text are the same to a process that starts now.
+  std::string text() const;
 
   int open(const char* path, int flags, mode_t mode) override;
   int close(int fd) override;
@@ -119,6 +122,9 @@ class MemoryFileSystem : public checkpoint::store::FileSystem {
   int rename_to(const char* from, const char* to, bool replace);
   void describe(int inode, struct stat* info) const;
   Inode* open_inode(int fd);
+
+  void describe_below(int directory, const std::string& path, std::map<int, size_t>* files,
+                      std::string* text) const;
 
   mutable std::mutex mutex_;
   std::vector<Inode> inodes_;  // Never erased: a removed file may still be open, or come back.
