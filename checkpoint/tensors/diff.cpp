@@ -30,7 +30,7 @@ namespace checkpoint::cli {
 namespace {
 
 // The command line of diff.
-struct Arguments {
+struct DiffArguments {
   std::string left;
   std::string right;
   bool all = false;
@@ -159,7 +159,7 @@ Content read(const std::string& path) {
   }
 }
 
-ExitCode diff(const Arguments& arguments) {
+ExitCode diff(const DiffArguments& arguments) {
   const std::vector<Entry> entries = compare(read(arguments.left), read(arguments.right));
   if (arguments.json) {
     print_as_json(entries);
@@ -172,7 +172,7 @@ ExitCode diff(const Arguments& arguments) {
 }  // namespace
 
 void add_diff(CLI::App& app, Run& run) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<DiffArguments>();
   CLI::App* command = app.add_subcommand(kDiff, kDiffText);
   command
       ->add_option("A", arguments->left,

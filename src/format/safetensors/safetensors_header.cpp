@@ -32,7 +32,7 @@ constexpr size_t kMaxDimensions = 64;
 constexpr char kMetadata[] = "__metadata__";
 constexpr char kBlanks[] = " \t\n\r";  // The whitespace of JSON.
 // The nesting limit of the reference implementation's parser, the header itself included.
-constexpr size_t kMaxDepth = 127;
+constexpr size_t kMaxHeaderDepth = 127;
 
 // One dtype: its names, and the size of an element.
 struct DtypeName {
@@ -255,7 +255,7 @@ class HeaderParser final : public base::JsonEvents {
 
   bool begin_ignored() {
     constexpr size_t kHeaderAndTensor = 2;
-    if (++ignored_depth_ + kHeaderAndTensor > kMaxDepth) {
+    if (++ignored_depth_ + kHeaderAndTensor > kMaxHeaderDepth) {
       fail("the tensor " + base::in_quotes(entry_.name) + " has a field that is nested too deep");
     }
     return true;
