@@ -1,24 +1,39 @@
 #!/usr/bin/env bash
 # run.sh installed|subdirectory|other_torch, as CTest calls it: builds a project of somebody else's
 # that uses this library, and runs it.
+# run.sh subdirectory TEST...: and the library's own tests of these names, built along with it, so that
+# CI compiles the library once for both. The last line is "N passed, N failed".
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 way=$1
-work=$TORCH_CHECKPOINT_BUILD/consumer/$way
+tests=("${@:2}")
+CMAKE=${CMAKE:-cmake}
+work=${TORCH_CHECKPOINT_BUILD:-$here/../../build}/consumer/$way
 prefix=$work/prefix
 
 fail() { echo "consumer $way: $*" >&2; exit 1; }
 
 install_library() { "$CMAKE" --install "$TORCH_CHECKPOINT_BUILD" --prefix "$prefix" >/dev/null; }
 
-# Configures the project in this folder's subfolder $1. -O0: it is about whether it builds.
-configure() {
-  "$CMAKE" -S "$here/$1" -B "$work/build" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG= "${@:2}"
+# Configures the project in this folder's subfolder $1.
+configure() { "$CMAKE" -S "$here/$1" -B "$work/build" "${@:2}"; }
+
+# What is only about whether it builds.
+unoptimized=(-DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=)
+
+# Builds the consumer, and the targets named.
+build_and_run() {
+  "$CMAKE" --build "$work/build" --parallel "$(nproc)" --target consumer "$@"
+  (cd "$work" && rm -rf checkpoints && build/consumer checkpoints)
 }
 
-build_and_run() {
-  "$CMAKE" --build "$work/build" --parallel "$(nproc)"
-  (cd "$work" && rm -rf checkpoints && build/consumer checkpoints)
+run_tests() {
+  local status=0
+  ctest --test-dir "$work/build" --no-tests=error --output-on-failure --parallel "$(nproc)" \
+    -R "^($(IFS='|' && echo "$*"))\$" || status=1
+  awk -f "$here/../../scripts/count_cases.awk" \
+    "$work/build/Testing/Temporary/LastTest.log" || status=1
+  return "$status"
 }
 
 rm -rf "$work"
@@ -26,13 +41,21 @@ mkdir -p "$work"
 case $way in
   installed)
     install_library
-    configure installed "-DCMAKE_PREFIX_PATH=$prefix"
+    configure installed "${unoptimized[@]}" "-DCMAKE_PREFIX_PATH=$prefix"
     build_and_run
     "$prefix/bin/torch-checkpoint" verify "$work/checkpoints"
     ;;
   subdirectory)
-    CXXFLAGS='' configure subdirectory
-    build_and_run
+    export CXXFLAGS=
+    if [[ ${#tests[@]} == 0 ]]; then
+      configure subdirectory "${unoptimized[@]}"
+      build_and_run
+    else
+      configure subdirectory -DCMAKE_BUILD_TYPE=Release -DTORCH_CHECKPOINT_BUILD_TESTS=ON \
+        -DTORCH_CHECKPOINT_WERROR=ON
+      build_and_run "${tests[@]/%/_test}"
+      run_tests "${tests[@]}"
+    fi
     ;;
   other_torch)
     install_library
