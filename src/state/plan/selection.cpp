@@ -170,7 +170,9 @@ void SelectionCheck::require_prefixes(const std::string& path) const {
 // If several prefixes fit a key, only the first is used.
 void SelectionCheck::require_prefix(size_t which, const std::string& path) const {
   const auto& prefixes = selection_.options().renamed_prefixes();
-  const auto& [from, to] = prefixes[which];
+  // Not by a structured binding: C++17 lets no lambda capture one, as clang says.
+  const std::string& from = prefixes[which].first;
+  const std::string& to = prefixes[which].second;
   const RestoreOptions::Rename& function = selection_.options().renaming_function();
   const auto is_taken_before = [&](const std::string& key) {
     if (function && renamed_by_user(function, key) != key) return true;
