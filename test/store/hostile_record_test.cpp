@@ -177,7 +177,7 @@ TEST_CASE("The manifest and the table that the hostile ones are made of are acce
   CHECK(outcome_in_limits(table_with("", "[[{}]]"), decode_table) == kAccepted);
 }
 
-TEST_CASE("Hostile values anywhere in a manifest are refused within bounds") {
+TEST_CASE("Hostile values anywhere in a manifest are refused within bounds", "[one-thread]") {
   for (const auto& [what, value] : hostile_values()) {
     for (const char* field :
          {"more", "sequence", "metrics", "files", "items", "group_sizes", "name"}) {
@@ -190,7 +190,7 @@ TEST_CASE("Hostile values anywhere in a manifest are refused within bounds") {
   }
 }
 
-TEST_CASE("Hostile values anywhere in a table are refused within bounds") {
+TEST_CASE("Hostile values anywhere in a table are refused within bounds", "[one-thread]") {
   for (const auto& [what, value] : hostile_values()) {
     for (const char* field :
          {"", "tensors", "shape", "key", "optimizer_parameters", "eval_modules"}) {
@@ -200,7 +200,8 @@ TEST_CASE("Hostile values anywhere in a table are refused within bounds") {
   }
 }
 
-TEST_CASE("Names that lead elsewhere, sizes that overflow and wrong types are refused") {
+TEST_CASE("Names that lead elsewhere, sizes that overflow and wrong types are refused",
+          "[one-thread]") {
   const std::vector<std::pair<const char*, const char*>> manifests = {
       {"format", "\"another\""},
       {"format", "1"},

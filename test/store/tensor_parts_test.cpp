@@ -1,6 +1,7 @@
 #include "store/records/tensor_parts.h"
 
 #include "support/catch.h"
+#include "support/sanitized.h"
 
 #include <random>
 #include <vector>
@@ -50,9 +51,10 @@ TEST_CASE("A gap, an overlap and a part outside are found with their places") {
   CHECK(find_fault({part({}, {}), part({}, {})}, {})->kind == Kind::kOverlap);
 }
 
-TEST_CASE("Many parts are checked in time, however they are laid out") {
+TEST_CASE("Many parts are checked in time, however they are laid out", "[one-thread]") {
   std::vector<TensorPart> grid, wheel, stair;
-  constexpr int64_t kSide = 200;
+  // A sanitizer takes twenty times as long.
+  constexpr int64_t kSide = test::kSanitized ? 50 : 200;
   for (int64_t i = 0; i < kSide * kSide; ++i) {
     grid.push_back(part({i / kSide, i % kSide, 0}, {1, 1, 7}));
   }
