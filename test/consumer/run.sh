@@ -8,6 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 way=$1
 tests=("${@:2}")
 CMAKE=${CMAKE:-cmake}
+export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
 work=${TORCH_CHECKPOINT_BUILD:-$here/../../build}/consumer/$way
 prefix=$work/prefix
 
