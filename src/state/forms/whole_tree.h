@@ -24,10 +24,10 @@ struct TreeFacts {
 
 /// Returns the tree with its optimizers and schedulers in Python's form. In a checkpoint, only
 /// items of these kinds are changed; without known items, whatever has their form. What has
-/// Python's form already is written again if `form` has names, or if Python would write it otherwise. Optimizers
-/// of classes that LibTorch does not have stay as they are. Parameters of one module are named as
-/// in that module; of several, with the items' names. Throws what to_python_form throws, with the
-/// place.
+/// Python's form already is written again if `form` has names, or if Python would write it
+/// otherwise. Optimizers of classes that LibTorch does not have stay as they are. Parameters of one
+/// module are named as in that module; of several, with the items' names. Throws what
+/// to_python_form throws, with the place.
 Value with_python_forms(Value tree, const TreeFacts& facts, OptimizerForm form, StepCounts counts);
 /// Does the opposite: LibTorch's form. Throws what to_libtorch_form throws, with the place.
 Value with_libtorch_forms(Value tree, const TreeFacts& facts);
