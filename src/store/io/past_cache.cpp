@@ -172,8 +172,10 @@ void read_in_chunks(const ByteSource& source, uint64_t count, uint64_t wanted, P
     read_through(chunks_tried_through());
     read_past(chunks_tried_past());
   }
-  for (size_t batch = first_batch_chunks(); done < chunks; batch *= 2) {
+  size_t batch = first_batch_chunks();
+  while (done < chunks) {
     is_past_faster(past, through, passes) ? read_past(batch) : read_through(batch);
+    batch *= 2;
   }
 }
 
