@@ -1,7 +1,6 @@
 #include "store/records/tensor_parts.h"
 
 #include "support/catch.h"
-#include "support/sanitized.h"
 
 #include <random>
 #include <vector>
@@ -53,8 +52,7 @@ TEST_CASE("A gap, an overlap and a part outside are found with their places") {
 
 TEST_CASE("Many parts are checked in time, however they are laid out", "[one-thread]") {
   std::vector<TensorPart> grid, wheel, stair;
-  // A sanitizer takes twenty times as long.
-  constexpr int64_t kSide = test::kSanitized ? 50 : 200;
+  constexpr int64_t kSide = 200;
   for (int64_t i = 0; i < kSide * kSide; ++i) {
     grid.push_back(part({i / kSide, i % kSide, 0}, {1, 1, 7}));
   }
