@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# run.sh installed|subdirectory|other_torch, as CTest calls it: builds a project of somebody else's
-# that uses this library, and runs it.
-# run.sh subdirectory TEST...: and the library's own tests of these names, built along with it, so that
-# CI compiles the library once for both. The last line is "N passed, N failed".
+# run.sh installed|other_torch, as CTest calls it: builds a project of somebody else's that uses this
+# library, and runs it.
+# run.sh subdirectory TEST...: does that by add_subdirectory, which compiles all of the library anew, for
+# minutes; so it also builds and runs the library's own tests of these names. For CI. The last line is
+# "N passed, N failed".
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 way=$1
@@ -16,11 +17,11 @@ fail() { echo "consumer $way: $*" >&2; exit 1; }
 
 install_library() { "$CMAKE" --install "$TORCH_CHECKPOINT_BUILD" --prefix "$prefix" >/dev/null; }
 
-# Configures the project in this folder's subfolder $1.
-configure() { "$CMAKE" -S "$here/$1" -B "$work/build" "${@:2}"; }
-
-# What is only about whether it builds.
-unoptimized=(-DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=)
+# Configures the project in this folder's subfolder $1. -O0, unless the options that follow say otherwise:
+# it is about whether it builds.
+configure() {
+  "$CMAKE" -S "$here/$1" -B "$work/build" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG= "${@:2}"
+}
 
 # Builds the consumer, and the targets named.
 build_and_run() {
@@ -42,21 +43,15 @@ mkdir -p "$work"
 case $way in
   installed)
     install_library
-    configure installed "${unoptimized[@]}" "-DCMAKE_PREFIX_PATH=$prefix"
+    configure installed "-DCMAKE_PREFIX_PATH=$prefix"
     build_and_run
     "$prefix/bin/torch-checkpoint" verify "$work/checkpoints"
     ;;
   subdirectory)
-    export CXXFLAGS=
-    if [[ ${#tests[@]} == 0 ]]; then
-      configure subdirectory "${unoptimized[@]}"
-      build_and_run
-    else
-      configure subdirectory -DCMAKE_BUILD_TYPE=Release -DTORCH_CHECKPOINT_BUILD_TESTS=ON \
-        -DTORCH_CHECKPOINT_WERROR=ON
-      build_and_run "${tests[@]/%/_test}"
-      run_tests "${tests[@]}"
-    fi
+    configure subdirectory -DCMAKE_BUILD_TYPE=Release -DTORCH_CHECKPOINT_BUILD_TESTS=ON \
+      -DTORCH_CHECKPOINT_WERROR=ON
+    build_and_run "${tests[@]/%/_test}"
+    run_tests "${tests[@]}"
     ;;
   other_torch)
     install_library
