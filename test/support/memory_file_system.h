@@ -121,10 +121,9 @@ class MemoryFileSystem : public checkpoint::store::FileSystem {
   void change(int directory, const Change& step);
   int rename_to(const char* from, const char* to, bool replace);
   void describe(int inode, struct stat* info) const;
-  Inode* open_inode(int fd);
-
   void describe_below(int directory, const std::string& path, std::map<int, size_t>* files,
                       std::string* text) const;
+  Inode* open_inode(int fd);
 
   mutable std::mutex mutex_;
   std::vector<Inode> inodes_;  // Never erased: a removed file may still be open, or come back.
