@@ -11,7 +11,10 @@
 ///     archive.*member_of(ModuleOf())
 ///
 /// Use it only in source files, inside a namespace.
-#define TORCH_CHECKPOINT_OPEN_MEMBER(Tag, member)  \
+#define TORCH_CHECKPOINT_OPEN_MEMBER(Tag, member) TORCH_CHECKPOINT_OPEN_POINTER(Tag, &member)
+
+/// The same for one of several functions of that name: takes the pointer, cast to its type.
+#define TORCH_CHECKPOINT_OPEN_POINTER(Tag, opened) \
   struct Tag {                                     \
     friend auto member_of(Tag);                    \
   };                                               \
@@ -19,4 +22,4 @@
   struct Tag##Opener {                             \
     friend auto member_of(Tag) { return pointer; } \
   };                                               \
-  template struct Tag##Opener<&member>;
+  template struct Tag##Opener<opened>;

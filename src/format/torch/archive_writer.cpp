@@ -12,8 +12,10 @@
 
 #include "base/digest.h"
 #include "base/in_quotes.h"
+#include "format/torch/archive_modules.h"
 #include "format/torch/archive_records.h"
 #include "format/torch/ivalue.h"
+#include "format/torch/memory_archive.h"
 #include "format/tree/opaque.h"
 #include "format/tree/path.h"
 #include "format/tree/tagged.h"
@@ -32,7 +34,6 @@ namespace checkpoint::format {
 namespace {
 
 using c10::IValue;
-using torch::serialize::OutputArchive;
 
 const std::string& string_key(const Key& key, const Path& path) {
   if (const std::string* name = std::get_if<std::string>(&key)) return *name;
@@ -85,29 +86,29 @@ class Table {
   std::vector<const c10::StorageImpl*> storages_;
 };
 
-// Writes a tree into an OutputArchive, and adds each tensor to the table.
+// Turns a tree into the modules of an archive, and adds each tensor to the table.
 class TreeWriter {
  public:
   explicit TreeWriter(Table& table) : table_(table) {}
 
-  void fill(OutputArchive& archive, const Dict& dict, const Path& path,
-            const std::set<std::string>& any_keys = {}) {
+  torch::jit::Module to_module(const Dict& dict, const Path& path,
+                               const std::set<std::string>& any_keys = {}) {
     path.check_depth();
+    ArchiveEntries entries;
+    entries.reserve(dict.size());
     for (const auto& [key, value] : dict) {
       const std::string& name = string_key(key, path);
       const Path place(path, key);
       check_archive_name(name, place.text());
       if (value.is_dict() && any_keys.count(name) == 0) {
-        OutputArchive nested(archive.compilation_unit());
-        fill(nested, value.dict(), place);
-        archive.write(name, nested);
+        entries.add(name, to_module(value.dict(), place));
       } else if (value.is_tensor()) {
-        const at::Tensor& tensor = record(value, place);
-        archive.write(name, tensor, /*is_buffer=*/!tensor.requires_grad());
+        entries.add(name, record(value, place));
       } else {
-        archive.write(name, to_ivalue(value, place));
+        entries.add(name, to_ivalue(value, place));
       }
     }
+    return modules_.make(std::move(entries));
   }
 
  private:
@@ -173,13 +174,12 @@ class TreeWriter {
   }
 
   Table& table_;
+  ArchiveModules modules_;
 };
 
 ArchiveRecords encode(const Dict& tree, const std::set<std::string>& any_keys, Table& table) {
   try {
-    OutputArchive archive(std::make_shared<torch::jit::CompilationUnit>());
-    TreeWriter(table).fill(archive, tree, Path(), any_keys);
-    return records_of(archive);
+    return records_of(archive_of(TreeWriter(table).to_module(tree, Path(), any_keys)));
   } catch (const c10::Error& error) {
     throw Error(ErrorCode::kUnsupported, std::string("LibTorch cannot write this archive: ") +
                                              error.what_without_backtrace());

@@ -1,6 +1,7 @@
 #include "format/torch/memory_archive.h"
 
 #include "compat/private_member.h"
+#include "format/torch/archive_modules.h"
 #include "format/torch/ivalue.h"
 #include "format/tree/path.h"
 
@@ -19,19 +20,20 @@ namespace {
 TORCH_CHECKPOINT_OPEN_MEMBER(ModuleOfInput, InputArchive::module_)
 TORCH_CHECKPOINT_OPEN_MEMBER(ModuleOfOutput, OutputArchive::module_)
 
-void fill(OutputArchive& archive, const Dict& tree, const std::string& path) {
+torch::jit::Module to_module(const Dict& tree, const std::string& path, ArchiveModules& modules) {
+  ArchiveEntries entries;
+  entries.reserve(tree.size());
   for (const auto& [key, value] : tree) {
     const std::string name = to_string(key);
     if (value.is_dict()) {
-      OutputArchive nested(archive.compilation_unit());
-      fill(nested, value.dict(), dotted(path, name));
-      archive.write(name, nested);
+      entries.add(name, to_module(value.dict(), dotted(path, name), modules));
     } else if (value.is_tensor()) {
-      archive.write(name, value.to_tensor(), /*is_buffer=*/!value.to_tensor().requires_grad());
+      entries.add(name, value.to_tensor());
     } else {
-      archive.write(name, to_ivalue(value, dotted(path, name)));
+      entries.add(name, to_ivalue(value, dotted(path, name)));
     }
   }
+  return modules.make(std::move(entries));
 }
 
 }  // namespace
@@ -53,15 +55,20 @@ const torch::jit::Module& module_of(const OutputArchive& archive) {
   return archive.*member_of(ModuleOfOutput());
 }
 
+OutputArchive archive_of(torch::jit::Module module) {
+  OutputArchive archive(module._ivalue()->compilation_unit());
+  archive.*member_of(ModuleOfOutput()) = std::move(module);
+  return archive;
+}
+
 Dict from_archive(const OutputArchive& archive, const std::string& path) {
   return from_script_module(module_of(archive), path);
 }
 
 InputArchive to_archive(const Dict& tree, const std::string& path) {
-  OutputArchive written;
-  fill(written, tree, path);
+  ArchiveModules modules;
   InputArchive archive;
-  archive.*member_of(ModuleOfInput()) = std::move(written.*member_of(ModuleOfOutput()));
+  archive.*member_of(ModuleOfInput()) = to_module(tree, path, modules);
   return archive;
 }
 

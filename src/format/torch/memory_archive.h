@@ -20,6 +20,9 @@ Dict from_script_module(const torch::jit::Module& module, const std::string& pat
 /// Returns the module that an archive consists of.
 const torch::jit::Module& module_of(const torch::serialize::OutputArchive& archive);
 
+/// Returns an archive that consists of this module.
+torch::serialize::OutputArchive archive_of(torch::jit::Module module);
+
 /// Returns what was written into an archive; the tensors are the live ones that it holds.
 Dict from_archive(const torch::serialize::OutputArchive& archive, const std::string& path);
 
