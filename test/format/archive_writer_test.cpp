@@ -2,8 +2,12 @@
 #include "support/error_of.h"
 
 #include "base/digest.h"
+#include "format/torch/archive_modules.h"
 #include "format/torch/archive_reader.h"
+#include "format/torch/archive_records.h"
 #include "format/torch/archive_writer.h"
+#include "format/torch/memory_archive.h"
+#include "format/zip/zip_reader.h"
 #include "support/memory_source.h"
 
 #include <torch/torch.h>
@@ -103,4 +107,86 @@ TEST_CASE("Lists that a reader expects to be typed are") {
   CHECK(value.isTensorList());
   archive.read("mixed", value);
   CHECK(value.toListRef().size() == 2);
+}
+
+TEST_CASE("An archive of our making is pickled and printed as one of LibTorch's") {
+  const torch::Tensor weight = torch::randn({3, 4}).requires_grad_(),
+                      running_mean = torch::ones({4});
+  const c10::IValue numbers(std::vector<int64_t>{1, 2});
+  format::ArchiveEntries entries;
+  entries.add("weight", weight);
+  entries.add("0", running_mean);
+  entries.add("epoch", c10::IValue(int64_t{3}));
+  entries.add("name", c10::IValue("net"));
+  entries.add("numbers", numbers);
+  format::ArchiveModules modules;
+  const auto ours = format::records_of(format::archive_of(modules.make(std::move(entries))));
+
+  torch::serialize::OutputArchive archive;
+  archive.write("weight", weight);
+  archive.write("0", running_mean, /*is_buffer=*/true);
+  archive.write("epoch", c10::IValue(int64_t{3}));
+  archive.write("name", c10::IValue("net"));
+  archive.write("numbers", numbers);
+  const auto theirs = format::records_of(archive);
+
+  CHECK(ours.pickle == theirs.pickle);
+  CHECK(ours.sources == theirs.sources);
+  REQUIRE(ours.tensors.size() == 2);
+  CHECK(ours.tensors[0].data_ptr() == weight.data_ptr());
+}
+
+TEST_CASE("Nested archives share a class where their names and types are alike, and only there") {
+  const int alike = 100;
+  const auto nested = [](int i, bool number, bool parameter) {
+    Dict entry;
+    entry.insert("step", number ? Value(i) : Value(torch::tensor(i)));
+    entry.insert("exp_avg", torch::full({2}, i).to(torch::kFloat).requires_grad_(parameter));
+    return entry;
+  };
+  Dict state;
+  for (int i = 0; i < alike; ++i) state.insert(std::to_string(i), nested(i, true, false));
+  state.insert("tensor", nested(alike, false, false));
+  state.insert("parameter", nested(alike + 1, true, true));
+  Dict other_name, other_order, other_type, tree;
+  other_name.insert("stop", 1);
+  other_name.insert("exp_avg", torch::ones({2}));
+  other_order.insert("exp_avg", torch::ones({2}));
+  other_order.insert("step", 1);
+  other_type.insert("step", 1.0);
+  other_type.insert("exp_avg", torch::ones({2}));
+  state.insert("other_name", other_name);
+  state.insert("other_order", other_order);
+  state.insert("other_type", other_type);
+  tree.insert("state", state);
+  FailingSink sink(1 << 30);
+  format::write_archive(tree, sink);
+
+  const MemorySource source(sink.text);
+  const format::ZipReader reader(source);
+  int classes = 0;
+  for (const auto& entry : reader.entries()) {
+    classes += contains(entry.name, "/code/");
+  }
+  CHECK(classes == 1 + 5 + 1 + 1);  // Alike, the other five, the state, the root.
+
+  torch::serialize::InputArchive archive, read_state;
+  archive.load_from(sink.text.data(), sink.text.size());
+  archive.read("state", read_state);
+  int wrong = 0;
+  for (int i = 0; i < alike; ++i) {
+    torch::serialize::InputArchive entry;
+    read_state.read(std::to_string(i), entry);
+    c10::IValue step;
+    torch::Tensor exp_avg;
+    entry.read("step", step);
+    entry.read("exp_avg", exp_avg, /*is_buffer=*/true);
+    wrong += !step.isInt() || step.toInt() != i || exp_avg[1].item<float>() != float(i);
+  }
+  CHECK(wrong == 0);
+  torch::serialize::InputArchive parameter;
+  read_state.read("parameter", parameter);
+  torch::Tensor exp_avg;
+  parameter.read("exp_avg", exp_avg, /*is_buffer=*/false);
+  CHECK(exp_avg[0].item<float>() == float(alike + 1));
 }

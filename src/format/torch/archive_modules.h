@@ -12,7 +12,8 @@
 
 namespace checkpoint::format {
 
-/// The entries of one archive: what calls of OutputArchive::write would add. The tensors are shared.
+/// The entries of one archive: what calls of OutputArchive::write would add. The tensors are
+/// shared.
 class ArchiveEntries {
  public:
   void reserve(size_t count);
