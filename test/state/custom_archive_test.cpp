@@ -218,6 +218,19 @@ TEST_CASE("Pairs that only look like typed values do no harm") {
   CHECK(contains(load(Tuple{{deep, Value::List{}}}), "its type cannot be read"));
 }
 
+TEST_CASE("A number and a text that are alike are no two entries of an archive") {
+  Dict inner, tree;
+  inner.insert(int64_t{3}, 1);
+  tree.insert("inner", inner);
+  InputArchive archive = format::to_archive(tree, "item"), nested;
+  archive.read("inner", nested);
+  CHECK(nested.keys() == std::vector<std::string>{"3"});
+  inner.insert("3", 2);
+  tree.insert("again", inner);
+  CHECK(contains(error_of([&] { format::to_archive(tree, "item"); }),
+                 "corrupt: 'item.again.3' is there twice"));
+}
+
 TEST_CASE("The code in a hostile archive never runs") {
   const std::string bytes = hostile_bytes();
   // It would, with LibTorch's own way of loading.

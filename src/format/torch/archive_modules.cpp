@@ -62,13 +62,16 @@ torch::jit::Module ArchiveModules::make(ArchiveEntries entries) {
 }
 
 c10::ClassTypePtr ArchiveModules::class_of(std::vector<c10::ClassAttribute> attributes) {
-  c10::ClassTypePtr& type = classes_[signature_of(attributes)];
-  if (type != nullptr) return type;
+  std::string signature = signature_of(attributes);
+  const auto known = classes_.find(signature);
+  if (known != classes_.end()) return known->second;
   // As OutputArchive names its own: __torch__.Module, __torch__.___torch_mangle_0.Module, …
-  type = torch::jit::Module("__torch__.Module", unit_, /*shouldMangle=*/true).type();
+  c10::ClassTypePtr type =
+      torch::jit::Module("__torch__.Module", unit_, /*shouldMangle=*/true).type();
   for (c10::ClassAttribute& attribute : attributes) {
     ((*type).*member_of(UncheckedAdd()))(std::move(attribute));
   }
+  classes_.emplace(std::move(signature), type);
   return type;
 }
 

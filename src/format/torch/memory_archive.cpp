@@ -8,6 +8,7 @@
 #include <checkpoint/error.h>
 
 #include <utility>
+#include <variant>
 
 namespace checkpoint::format {
 
@@ -25,6 +26,11 @@ torch::jit::Module to_module(const Dict& tree, const std::string& path, ArchiveM
   entries.reserve(tree.size());
   for (const auto& [key, value] : tree) {
     const std::string name = to_string(key);
+    if (std::holds_alternative<int64_t>(key) && tree.contains(name)) {
+      throw Error(ErrorCode::kCorrupt, "'" + dotted(path, name) +
+                                           "' is there twice, as a number and as a text, and an "
+                                           "archive has texts alone");
+    }
     if (value.is_dict()) {
       entries.add(name, to_module(value.dict(), dotted(path, name), modules));
     } else if (value.is_tensor()) {
