@@ -218,7 +218,7 @@ TEST_CASE("Pairs that only look like typed values do no harm") {
   CHECK(contains(load(Tuple{{deep, Value::List{}}}), "its type cannot be read"));
 }
 
-TEST_CASE("A number and a text that are alike are no two entries of an archive") {
+TEST_CASE("A dict with a number and the same text as keys cannot become an archive") {
   Dict inner, tree;
   inner.insert(int64_t{3}, 1);
   tree.insert("inner", inner);
