@@ -21,6 +21,12 @@ inline void ask_for_huge_pages(void* memory, size_t bytes) noexcept {
   if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
 }
 
+/// Makes the system provide the pages of new memory now. `bytes` is a multiple of 4096.
+inline void fetch_pages(char* memory, size_t bytes) noexcept {
+  constexpr size_t kSmallPageBytes = 4096;
+  for (size_t i = 0; i < bytes; i += kSmallPageBytes) memory[i] = 0;
+}
+
 /// Maps new memory that begins at a multiple of kHugePageBytes, as `bytes` is one. `protection` and
 /// `flags` are those of mmap; it is private and anonymous. Returns null if the system refuses it.
 inline char* map_aligned(size_t bytes, int protection, int flags = 0) noexcept {

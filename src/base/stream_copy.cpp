@@ -1,5 +1,6 @@
 #include "base/stream_copy.h"
 
+#include <cstdint>
 #include <cstring>
 
 #ifdef __SSE2__
@@ -13,6 +14,7 @@ namespace checkpoint::base {
 namespace {
 
 constexpr size_t kLine = 64;
+constexpr size_t kFew = 4096;
 // How far before its use a line is fetched. Between 512 and 2048 bytes it made no difference.
 constexpr size_t kAhead = 1024;
 
@@ -33,7 +35,13 @@ void copy_line(char* to, const char* from) {
 }  // namespace
 
 void stream_copy(char* to, const char* from, size_t bytes) {
-  size_t done = 0;
+  if (bytes < kFew) {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+    return;
+  }
+  // Streamed stores need an aligned target.
+  size_t done = (kLine - reinterpret_cast<uintptr_t>(to) % kLine) % kLine;
+  std::memcpy(to, from, done);
   for (; done + kLine <= bytes; done += kLine) {
     // An address behind the end, or of a page that is not there, does no harm.
     _mm_prefetch(from + done + kAhead, _MM_HINT_NTA);

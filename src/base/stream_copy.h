@@ -5,7 +5,7 @@
 namespace checkpoint::base {
 
 /// Copies like memcpy, for bytes that will not be read again soon: on x86-64 the copy goes past the
-/// caches. `to` is aligned to 16 bytes. The two ranges do not overlap.
+/// caches, unless there are only a few. The two ranges do not overlap.
 ///
 /// A plain store first fetches the line that it overwrites, which costs a third memory transfer.
 /// For blocks larger than a share of the last cache, glibc's memcpy avoids that; for smaller ones
