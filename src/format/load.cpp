@@ -45,7 +45,8 @@ LoadTensor loader_of(const format::OpenContent& content, const format::DecodedAr
   std::vector<format::LoaderFile> files;
   for (size_t i = 0; i < contents.size(); ++i) {
     const store::File& file = sharded != nullptr ? sharded->file(i) : content.file();
-    files.push_back({file, options.mmap() ? std::make_shared<store::Mapping>(file) : nullptr});
+    files.push_back(
+        {*contents[i].file, options.mmap() ? std::make_shared<store::Mapping>(file) : nullptr});
   }
   const auto loader = std::make_shared<format::TensorLoader>(std::move(files), archive);
   return [loader](const at::Tensor& placeholder) { return loader->load(placeholder); };
@@ -54,7 +55,8 @@ LoadTensor loader_of(const format::OpenContent& content, const format::DecodedAr
 }  // namespace
 
 Value load(const std::string& path, const LoadOptions& options) {
-  const format::OpenContent content(path);
+  const format::OpenContent content(path, Verify::kBefore, {},
+                                    options.mmap() ? store::Next::kMap : store::Next::kRead);
   const format::DecodedArchive archive = content.decode();
   const LoadTensor load_on_cpu = loader_of(content, archive, options);
   const auto load = [&](const at::Tensor& placeholder, const format::TensorPlace& place) {

@@ -2,6 +2,7 @@
 
 #include "base/digest.h"
 #include "store/io/file.h"
+#include "store/io/kept_bytes.h"
 #include "store/io/segments.h"
 #include "support/catch.h"
 #include "support/error_of.h"
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -62,9 +64,8 @@ class ColdDisk final : public test::FaultyFileSystem {
       const std::lock_guard<std::mutex> hold(mutex_);
       return direct_.count(fd) != 0;
     }();
-    if (is_direct == (slow_ == Slow::kPastCache)) {
-      std::this_thread::sleep_for(per_byte_ * count);
-    }
+    const bool is_slow = is_direct == (slow_ == Slow::kPastCache);
+    if (is_slow || both_slow_) std::this_thread::sleep_for(per_byte_ * count);
     if (!is_direct) {
       through_cache += count;
       return FaultyFileSystem::pread(fd, to, count, offset);
@@ -79,9 +80,12 @@ class ColdDisk final : public test::FaultyFileSystem {
     return FaultyFileSystem::pread(fd, to, count, offset);
   }
 
+  uint64_t read() const { return through_cache + past_cache; }
+
   std::atomic<uint64_t> through_cache{0};
   std::atomic<uint64_t> past_cache{0};
   std::chrono::nanoseconds per_byte_{10};  // Of the slow way: 0.1 GB/s.
+  bool both_slow_ = false;
   bool is_cached_ = false;
   bool has_direct_ = true;
   bool is_broken_ = false;  // Every direct read fails.
@@ -104,7 +108,7 @@ class SlowsDown final : public ByteSource {
     return std::make_unique<Direct>(size_);
   }
   void read_at(uint64_t, void*, size_t) const override {
-    if (reads++ >= kFastReads) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (reads++ >= kFastReads) std::this_thread::sleep_for(std::chrono::milliseconds(60));
   }
 
   static constexpr int kFastReads = 16;
@@ -116,7 +120,7 @@ class SlowsDown final : public ByteSource {
     const std::string& name() const override { return label; }
     uint64_t size() const override { return bytes; }
     void read_at(uint64_t, void*, size_t) const override {
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      std::this_thread::sleep_for(std::chrono::milliseconds(80));
     }
     std::string label = "direct";
     uint64_t bytes;
@@ -242,15 +246,120 @@ TEST_CASE("Where direct reads fail, the plain ones take over and say what is wro
 TEST_CASE("A first pass goes past the cache only if the second may do so too") {
   ColdDisk disk(ColdDisk::Slow::kPastCache);
   const File file = File::open(disk, big().path);
-  CHECK(digest_of(file, kBytes, nullptr, Passes::kFirstOfTwo) == big().digest());
-  CHECK(disk.through_cache > disk.past_cache);
+  KeptBytes kept(file, [] { return uint64_t{0}; });
+  CHECK(digest_first(kept, kBytes, nullptr) == big().digest());
+  CHECK(disk.past_cache <= least_large_chunks() / 2 * base::kChunkBytes);  // What was tried.
+}
+
+TEST_CASE("What a first pass keeps is not read again") {
+  ColdDisk disk(ColdDisk::Slow::kThroughCache);
+  // Four times as many threads read past the cache, so that this is the faster way.
+  disk.both_slow_ = true;
+  disk.per_byte_ *= 2;
+  const File file = File::open(disk, big().path);
+  KeptBytes kept(file, [] { return 4 * kBytes; });
+  CHECK(digest_first(kept, kBytes, nullptr) == big().digest());
+  CHECK(disk.read() == kBytes);
+  const uint64_t aligned = kBytes / kDirectAlignment * kDirectAlignment;
+  uint64_t bytes = 0;
+  for (uint64_t at = 0; at < aligned; at += KeptBytes::kPieceBytes) {
+    const uint64_t count = std::min<uint64_t>(KeptBytes::kPieceBytes, aligned - at);
+    bytes += kept.view(at, count).size();
+  }
+  CHECK(bytes >= 4 * KeptBytes::kPieceBytes);  // Until it is known what memory costs.
+
+  std::string memory;
+  if (GENERATE(true, false)) {
+    CHECK(read_and_digest(kept, kBytes, segments_into(memory), nullptr) == big().digest());
+    CHECK(disk.read() == 2 * kBytes - bytes);
+  } else {
+    read_segments(kept, segments_into(memory), nullptr);
+  }
+  check_segments(memory);
+  // Pieces that begin and end anywhere.
+  std::string piece(5'000'001, '\0');
+  for (uint64_t at = 0; at + piece.size() <= kBytes; at += kBytes / 17) {
+    kept.read_at(at, piece.data(), piece.size());
+    CHECK(big().content.compare(at, piece.size(), piece) == 0);
+  }
+}
+
+TEST_CASE("Nothing is kept where the file is larger than a quarter of the memory") {
+  ColdDisk disk(ColdDisk::Slow::kThroughCache);
+  const File file = File::open(disk, big().path);
+  KeptBytes kept(file, [] { return 4 * kBytes - 4; });
+  CHECK_FALSE(kept.make_room(8));
+  CHECK(kept.room_for(0) == nullptr);
+  CHECK(digest_first(kept, kBytes, nullptr) == big().digest());
+  CHECK_FALSE(kept.has_room());
+  std::string memory;
+  read_segments(kept, segments_into(memory), nullptr);
+  check_segments(memory);
+}
+
+TEST_CASE("Nothing more is kept when others take the memory meanwhile") {
+  const File file = File::open(posix_file_system(), big().path);
+  std::atomic<int> asked{0};
+  KeptBytes kept(file, [&] { return asked++ < 1 ? 4 * kBytes : kBytes; });
+  REQUIRE(kept.make_room(8));
+  uint64_t at = 0;
+  for (; asked < 2 && at < kBytes; at += KeptBytes::kPieceBytes) {
+    CHECK(kept.has_room());
+    char* const room = kept.room_for(at);
+    if (room == nullptr) break;
+    file.read_at(at, room, KeptBytes::kPieceBytes);
+    kept.keep(at, KeptBytes::kPieceBytes);
+  }
+  CHECK(asked == 2);
+  CHECK_FALSE(kept.has_room());
+  CHECK(kept.room_for(at) == nullptr);
+  CHECK(kept.view(at - 1, 2).size() == 1);  // What was kept before stays.
+  std::string memory;
+  read_segments(kept, segments_into(memory), nullptr);
+  check_segments(memory);
+}
+
+TEST_CASE("A direct read that fails is not kept") {
+  ColdDisk disk(ColdDisk::Slow::kThroughCache);
+  disk.is_broken_ = true;
+  const File file = File::open(disk, big().path);
+  KeptBytes kept(file, [] { return 4 * kBytes; });
+  CHECK(digest_first(kept, kBytes, nullptr) == big().digest());
+  for (uint64_t at = 0; at < kBytes; at += KeptBytes::kPieceBytes) {
+    CHECK(kept.view(at, 1).empty());
+  }
+  std::string memory;
+  read_segments(kept, segments_into(memory), nullptr);
+  check_segments(memory);
+}
+
+TEST_CASE("Pieces are kept while that takes less time than to read them again") {
+  KeepPrice price(/*fetchers=*/2, /*readers=*/8);
+  for (int i = 0; i < 3; ++i) {
+    price.fetched(1);
+    CHECK(price.is_worth_it());  // Too little is known.
+    price.read(0.001);
+  }
+  price.fetched(1);
+  price.read(0.001);
+  CHECK_FALSE(price.is_worth_it());
+
+  // Two threads fetch 20 pieces in a second, eight read 16.
+  for (int i = 0; i < 100; ++i) {
+    price.fetched(0.1);
+    price.read(0.5);
+  }
+  CHECK(price.is_worth_it());
+  // And 12 where memory gets dearer: that is found out soon.
+  for (int i = 0; i < 16; ++i) price.fetched(0.17);
+  CHECK_FALSE(price.is_worth_it());
 }
 
 TEST_CASE("The way is changed when it turns out to be the slower one") {
   constexpr int kChunks = 600;
   const SlowsDown source(kChunks * base::kChunkBytes);
   std::atomic<int> read{0};
-  read_in_chunks(source, source.size(), source.size(), Passes::kOne,
+  read_in_chunks(source, source.size(), source.size(),
                  [&](const ByteSource& own, base::Indices& chunks) {
                    char byte = 0;
                    for (size_t chunk = 0; chunks.next(chunk); ++read) {

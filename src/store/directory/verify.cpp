@@ -42,7 +42,7 @@ void check_size(const File& file, const FileEntry& expected) {
 // true.
 template <typename Wanted, typename Digested>
 VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
-                        const Wanted& wanted, const Digested& digested, Passes passes,
+                        const Wanted& wanted, const Digested& digested, Next next,
                         const OnTransfer& on_transfer) {
   VerifiedCheckpoint checkpoint;
   checkpoint.path = path;
@@ -54,9 +54,17 @@ VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
     File file = File::open(fs, join(path, expected.name));
     if (from == ReadFrom::kDisk) file.drop_cache();
     check_size(file, expected);
-    if (digested(expected.name))
-      check_digest(expected, digest_of(file, expected.bytes, &meter, passes), file.name());
-    checkpoint.files.emplace(expected.name, std::move(file));
+    const File& placed = checkpoint.files.emplace(expected.name, std::move(file)).first->second;
+    if (!digested(expected.name)) continue;
+    if (next != Next::kNothing && holds_tensors(expected.name)) {
+      auto kept = next == Next::kRead
+                      ? std::make_unique<KeptBytes>(placed)
+                      : std::make_unique<KeptBytes>(placed, [] { return uint64_t{0}; });
+      check_digest(expected, digest_first(*kept, expected.bytes, &meter), placed.name());
+      checkpoint.kept.emplace(expected.name, std::move(kept));
+    } else {
+      check_digest(expected, digest_of(placed, expected.bytes, &meter), placed.name());
+    }
   }
   return checkpoint;
 }
@@ -99,7 +107,10 @@ std::vector<const FileEntry*> VerifiedCheckpoint::content_entries() const {
 std::vector<ContentFile> VerifiedCheckpoint::contents(Verify verify) const {
   std::vector<ContentFile> contents;
   for (const FileEntry* entry : content_entries()) {
-    contents.push_back({&file(entry->name), verify == Verify::kWhileReading ? entry : nullptr});
+    const auto found = kept.find(entry->name);
+    const ByteSource* source = &file(entry->name);
+    if (found != kept.end()) source = found->second.get();
+    contents.push_back({source, verify == Verify::kWhileReading ? entry : nullptr});
   }
   return contents;
 }
@@ -122,33 +133,32 @@ TensorTable VerifiedCheckpoint::tensor_table() const {
 
 VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, ReadFrom from,
                                      const OnTransfer& on_transfer) {
-  return open(fs, path, from, any, any, Passes::kOne, on_transfer);
+  return open(fs, path, from, any, any, Next::kNothing, on_transfer);
 }
 
 namespace {
 
 VerifiedCheckpoint open_share(FileSystem& fs, const std::string& path, Verify verify,
-                              const OnTransfer& on_transfer, VerifyShare share) {
+                              const OnTransfer& on_transfer, VerifyShare share, Next next) {
   size_t contents = 0;
   const auto digested = [&](const std::string& name) {
     if (!holds_tensors(name)) return verify != Verify::kNever;
     return contents++ % share.ranks == share.rank && verify == Verify::kBefore;
   };
-  // The caller reads its contents afterwards.
-  return open(fs, path, ReadFrom::kCache, any, digested, Passes::kFirstOfTwo, on_transfer);
+  return open(fs, path, ReadFrom::kCache, any, digested, next, on_transfer);
 }
 
 }  // namespace
 
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
-                                   const OnTransfer& on_transfer) {
-  return open_share(fs, path, verify, on_transfer, {});
+                                   const OnTransfer& on_transfer, Next next) {
+  return open_share(fs, path, verify, on_transfer, {}, next);
 }
 
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
                                 const std::set<std::string>& names) {
   const auto named = [&](const std::string& name) { return names.count(name) != 0; };
-  return open(fs, path, ReadFrom::kCache, named, any, Passes::kFirstOfTwo, {});
+  return open(fs, path, ReadFrom::kCache, named, any, Next::kNothing, {});
 }
 
 VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::string& name,
@@ -159,8 +169,9 @@ VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::stri
 VerifiedCheckpoint open_checkpoint(const Directory& directory, const std::string& name,
                                    Verify verify, const OnTransfer& on_transfer,
                                    VerifyShare share) {
-  return named(open_share(directory.fs(), directory.path_of(name), verify, on_transfer, share),
-               name);
+  return named(
+      open_share(directory.fs(), directory.path_of(name), verify, on_transfer, share, Next::kRead),
+      name);
 }
 
 std::string name_at(const std::string& path) {

@@ -2,6 +2,7 @@
 
 #include "store/directory/directory.h"
 #include "store/io/file.h"
+#include "store/io/kept_bytes.h"
 #include "store/records/tensor_table.h"
 
 #include <checkpoint/manifest.h>
@@ -9,6 +10,7 @@
 #include <checkpoint/verify.h>
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -34,6 +36,8 @@ struct VerifiedCheckpoint {
   std::string path;
   Manifest manifest;
   std::map<std::string, File> files;
+  /// Those that were verified and will be read again, by name: they are partly in memory.
+  std::map<std::string, std::unique_ptr<KeptBytes>> kept;
 
   /// Returns an open file. Throws Error(corrupt) if the manifest does not name it.
   const File& file(const std::string& name) const;
@@ -55,11 +59,17 @@ struct VerifiedCheckpoint {
 VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path,
                                      ReadFrom from = ReadFrom::kCache,
                                      const OnTransfer& on_transfer = {});
+/// What the caller does next with the files that hold tensors.
+enum class Next {
+  kNothing,
+  kRead,  ///< What was read is kept for that, where memory allows (KeptBytes).
+  kMap,   ///< The page cache helps.
+};
 /// Opens a checkpoint to restore it. Always compares sizes. kBefore checks all digests.
 /// kWhileReading checks all but those of the content files, which the reader must check. kNever
 /// checks no digests. Throws what verify_checkpoint throws.
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
-                                   const OnTransfer& on_transfer = {});
+                                   const OnTransfer& on_transfer = {}, Next next = Next::kRead);
 /// Which content files one of several ranks checks; the others check the rest.
 struct VerifyShare {
   size_t rank = 0;

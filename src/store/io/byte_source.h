@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace checkpoint::store {
 
@@ -17,6 +18,9 @@ class ByteSource {
   /// Reads exactly `count` bytes at `offset` into `to`. Thread-safe. Throws Error: corrupt if the
   /// source ends before that, io if the system fails.
   virtual void read_at(uint64_t offset, void* to, size_t count) const = 0;
+  /// Returns the bytes at `offset` where they lie in memory: at most `count`, fewer where they do
+  /// not lie in one piece, none if they are not there. They stay until this is used again.
+  virtual std::string_view view(uint64_t /*offset*/, size_t /*count*/) const { return {}; }
   /// Tells the system what will be read soon, so that it can fetch that. Only a hint. Thread-safe.
   virtual void will_read(uint64_t /*offset*/, uint64_t /*count*/) const {}
   /// Whether reading at `offset` does not need the disk. Thread-safe.

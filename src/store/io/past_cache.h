@@ -2,18 +2,13 @@
 
 #include "base/parallel.h"
 #include "store/io/byte_source.h"
+#include "store/io/kept_bytes.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 
 namespace checkpoint::store {
-
-/// How often the same bytes will be read in all.
-enum class Passes {
-  kOne,
-  kFirstOfTwo,  ///< The page cache then helps the second.
-};
 
 /// What one thread does: takes the numbers of chunks (base::kChunkBytes) from `chunks`, and reads
 /// each once, from its beginning to its end, from `source`, which is this thread's own.
@@ -27,7 +22,11 @@ size_t least_large_chunks();
 /// past it (O_DIRECT), the next ones through it, and the rest in the way that was faster: each new
 /// page of the cache costs more than a copy, and with a fast disk that is most of the time. What
 /// cannot be read past the cache is read through it. Throws what `read` throws.
-void read_in_chunks(const ByteSource& source, uint64_t count, uint64_t wanted, Passes passes,
+void read_in_chunks(const ByteSource& source, uint64_t count, uint64_t wanted,
                     const ReadChunks& read);
+
+/// The same for the first of two passes over all of `source`, which keeps what is read past the
+/// cache where memory allows. Otherwise most goes through the cache, for the second pass.
+void read_in_chunks_first(KeptBytes& source, uint64_t count, const ReadChunks& read);
 
 }  // namespace checkpoint::store

@@ -14,10 +14,13 @@
 
 #include "base/digest.h"
 #include "base/parallel.h"
+#include "base/stream_copy.h"
+#include "store/io/past_cache.h"
 
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 namespace checkpoint::store {
@@ -68,23 +71,33 @@ class ChunkReader {
   }
 
  private:
+  // Reads to `place`, unless it is null.
   void take(uint64_t from, uint64_t to, char* place) {
     while (from < to) {
-      const auto bytes = static_cast<size_t>(std::min<uint64_t>(base::kBlockBytes, to - from));
-      source_.read_at(from, place, bytes);
-      if (all_) digest_.add(place, bytes);
+      auto bytes = static_cast<size_t>(std::min<uint64_t>(base::kBlockBytes, to - from));
+      const std::string_view view = source_.view(from, bytes);
+      if (!view.empty()) {
+        bytes = view.size();
+        if (all_) digest_.add(view.data(), bytes);
+        if (place != nullptr) base::stream_copy(place, view.data(), bytes);
+      } else {
+        char* const memory = place != nullptr ? place : block();
+        source_.read_at(from, memory, bytes);
+        if (all_) digest_.add(memory, bytes);
+      }
       from += bytes;
-      place += bytes;
+      if (place != nullptr) place += bytes;
       read_ += bytes;
     }
   }
 
   void skip(uint64_t from, uint64_t to) {
-    if (!all_) return;
+    if (all_) take(from, to, nullptr);
+  }
+
+  char* block() {
     if (!block_) block_.reset(new char[base::kBlockBytes]);
-    for (; from < to; from += base::kBlockBytes) {
-      take(from, std::min<uint64_t>(to, from + base::kBlockBytes), block_.get());
-    }
+    return block_.get();
   }
 
   const ByteSource& source_;
@@ -139,18 +152,19 @@ void read_segments(const ByteSource& source, std::vector<Segment> segments, base
       if (meter != nullptr) meter->add(bytes);
     }
   };
-  read_in_chunks(source, count, wanted, Passes::kOne, read);
+  read_in_chunks(source, count, wanted, read);
   read_overlapping(source, overlapping, meter);
 }
 
 namespace {
 
-std::string read_and_digest_in(Passes passes, const ByteSource& source, uint64_t count,
-                               std::vector<Segment> segments, base::Meter* meter) {
-  const std::vector<Segment> overlapping = take_overlapping(segments);
+// Reads by `read_all`, which calls its argument for all chunks of the first `count` bytes.
+template <typename ReadAll>
+std::string digest_by(const ReadAll& read_all, uint64_t count, const std::vector<Segment>& segments,
+                      base::Meter* meter) {
   const auto chunks = static_cast<size_t>((count + base::kChunkBytes - 1) / base::kChunkBytes);
   std::string digests(chunks * base::kDigestBytes, '\0');
-  const auto read = [&](const ByteSource& own, base::Indices& left) {
+  read_all([&](const ByteSource& own, base::Indices& left) {
     ChunkReader reader(own, segments, true);
     for (size_t chunk = 0; left.next(chunk);) {
       const uint64_t begin = static_cast<uint64_t>(chunk) * base::kChunkBytes;
@@ -159,9 +173,7 @@ std::string read_and_digest_in(Passes passes, const ByteSource& source, uint64_t
       const uint64_t bytes = reader.read(begin, end, &digests[chunk * base::kDigestBytes]);
       if (meter != nullptr) meter->add(bytes);
     }
-  };
-  read_in_chunks(source, count, count, passes, read);
-  read_overlapping(source, overlapping, nullptr);
+  });
   return base::xxh3_128(digests.data(), digests.size());
 }
 
@@ -169,11 +181,21 @@ std::string read_and_digest_in(Passes passes, const ByteSource& source, uint64_t
 
 std::string read_and_digest(const ByteSource& source, uint64_t count, std::vector<Segment> segments,
                             base::Meter* meter) {
-  return read_and_digest_in(Passes::kOne, source, count, std::move(segments), meter);
+  const std::vector<Segment> overlapping = take_overlapping(segments);
+  const std::string digest =
+      digest_by([&](const ReadChunks& read) { read_in_chunks(source, count, count, read); }, count,
+                segments, meter);
+  read_overlapping(source, overlapping, nullptr);
+  return digest;
 }
 
-std::string digest_of(const ByteSource& source, uint64_t count, base::Meter* meter, Passes passes) {
-  return read_and_digest_in(passes, source, count, {}, meter);
+std::string digest_of(const ByteSource& source, uint64_t count, base::Meter* meter) {
+  return read_and_digest(source, count, {}, meter);
+}
+
+std::string digest_first(KeptBytes& source, uint64_t count, base::Meter* meter) {
+  return digest_by([&](const ReadChunks& read) { read_in_chunks_first(source, count, read); },
+                   count, {}, meter);
 }
 
 }  // namespace checkpoint::store

@@ -2,7 +2,7 @@
 
 #include "base/meter.h"
 #include "store/io/byte_source.h"
-#include "store/io/past_cache.h"
+#include "store/io/kept_bytes.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -24,8 +24,10 @@ void read_segments(const ByteSource& source, std::vector<Segment> segments, base
 
 /// Returns the digest of the source's first `count` bytes, as base::FileDigest computes it. Reads
 /// with all cores.
-std::string digest_of(const ByteSource& source, uint64_t count, base::Meter* meter = nullptr,
-                      Passes passes = Passes::kOne);
+std::string digest_of(const ByteSource& source, uint64_t count, base::Meter* meter = nullptr);
+
+/// The same for a source that is read again afterwards.
+std::string digest_first(KeptBytes& source, uint64_t count, base::Meter* meter);
 
 /// Does both in one pass: reads the segments, and returns the digest of the source's first `count`
 /// bytes. All segments must be within these bytes. Each byte is digested in its final place.
