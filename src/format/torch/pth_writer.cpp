@@ -1,5 +1,6 @@
 #include "format/torch/pth_writer.h"
 
+#include "base/parallel.h"
 #include "format/tree/dtype.h"
 #include "format/tree/path.h"
 #include "format/zip/zip_writer.h"
@@ -39,15 +40,28 @@ Written write_records(const Value& tree, const PthStorages& storages, RootDict r
   return written;
 }
 
-store::TensorEntry make_entry(const at::Tensor& tensor, size_t record, const PthStorages& storages,
-                              const Written& written) {
-  store::TensorEntry entry;
-  entry.dtype = dtype_name(tensor.scalar_type());
-  entry.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
-  entry.bytes = storages.storages()[record].bytes;
-  entry.offset = entry.bytes > 0 ? written.offsets[record] : 0;
-  entry.xxh3_128 = written.sums[record].xxh3_128;
-  return entry;
+// Returns what is known of the tensors before they are written.
+std::vector<store::TensorEntry> describe(const Value& tree, const PthStorages& storages) {
+  std::vector<store::TensorEntry> entries;
+  entries.reserve(storages.in_tree_order().size());
+  for_each_tensor(tree, Path(), [&](const Value& value, const Path& path) {
+    const at::Tensor& tensor = value.to_tensor();
+    store::TensorEntry& entry = entries.emplace_back();
+    entry.key = path.text();
+    entry.dtype = dtype_name(tensor.scalar_type());
+    entry.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
+  });
+  return entries;
+}
+
+void place(std::vector<store::TensorEntry>& entries, const PthStorages& storages,
+           const Written& written) {
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const size_t record = storages.placements()[storages.in_tree_order()[i]].record;
+    entries[i].bytes = storages.storages()[record].bytes;
+    if (entries[i].bytes > 0) entries[i].offset = written.offsets[record];
+    entries[i].xxh3_128 = written.sums[record].xxh3_128;
+  }
 }
 
 }  // namespace
@@ -59,15 +73,12 @@ void write_pth(const Value& tree, store::ByteSink& sink, RootDict root) {
 
 std::vector<store::TensorEntry> write_pth_with_table(const Value& tree, store::ByteSink& sink) {
   const PthStorages storages(tree);
-  const Written written = write_records(tree, storages, RootDict::kPlain, sink);
+  Written written;
   std::vector<store::TensorEntry> entries;
-  entries.reserve(storages.in_tree_order().size());
-  for_each_tensor(tree, Path(), [&](const Value& entry, const Path& path) {
-    const size_t index = storages.in_tree_order()[entries.size()];
-    const size_t record = storages.placements()[index].record;
-    entries.push_back(make_entry(entry.to_tensor(), record, storages, written));
-    entries.back().key = path.text();
-  });
+  // With many small tensors both take long, so they run in parallel.
+  base::side_by_side([&] { entries = describe(tree, storages); },
+                     [&] { written = write_records(tree, storages, RootDict::kPlain, sink); });
+  place(entries, storages, written);
   return entries;
 }
 
