@@ -81,7 +81,9 @@ size_t KeptBytes::kept_at(uint64_t offset) const {
 }
 
 std::string_view KeptBytes::view(uint64_t offset, size_t count) const {
-  return {memory_.get() + offset, std::min(count, kept_at(offset))};
+  const size_t piece = std::min(count, kept_at(offset));
+  if (piece == 0) return {};
+  return {memory_.get() + offset, piece};
 }
 
 void KeptBytes::read_at(uint64_t offset, void* to, size_t count) const {

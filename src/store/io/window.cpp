@@ -38,7 +38,8 @@ void Window::read_at(uint64_t offset, void* to, size_t count) const {
 
 std::string_view Window::view(uint64_t offset, size_t count) const {
   const size_t piece = std::min(count, have(offset));
-  return {at(offset), piece};
+  if (piece == 0) return {};
+  return {memory_ + (offset - begin_), piece};
 }
 
 // Returns how many bytes from `offset` on are in the window, which is moved there if need be.

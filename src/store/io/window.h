@@ -31,7 +31,6 @@ class Window final : public ByteSource {
   size_t have(uint64_t offset) const;
   void fill(uint64_t offset) const;
   const char* read(size_t bytes) const;
-  const char* at(uint64_t offset) const { return memory_ + (offset - begin_); }
 
   const ByteSource& source_;
   const ByteSource& direct_;
