@@ -1,3 +1,4 @@
+#include "base/available_memory.h"
 #include "support/catch.h"
 #include "support/round_trip.h"
 
@@ -5,7 +6,6 @@
 
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <new>
 #include <string>
 
@@ -40,20 +40,9 @@ class Zeros {
   void* data_;
 };
 
-// What a program may take without making others swap.
-size_t available_memory() {
-  std::ifstream info("/proc/meminfo");
-  std::string name;
-  size_t kibibytes = 0;
-  for (std::string unit; info >> name >> kibibytes; std::getline(info, unit)) {
-    if (name == "MemAvailable:") return kibibytes * 1024;
-  }
-  return 0;
-}
-
 bool has_room() {
   const auto disk = std::filesystem::space(std::filesystem::temp_directory_path()).available;
-  return available_memory() > 6 * kGiB && disk > 6 * kGiB;
+  return base::available_memory() > 6 * kGiB && disk > 6 * kGiB;
 }
 
 }  // namespace
