@@ -14,6 +14,7 @@ namespace {
 
 // After so many pieces the memory is looked at again: 64 MiB.
 constexpr size_t kPiecesUnasked = 32;
+
 }  // namespace
 
 bool KeepPrice::is_worth_it() const {

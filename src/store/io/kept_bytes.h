@@ -23,9 +23,9 @@ class KeepPrice {
   /// So many threads fetch memory at once, and so many read at once.
   KeepPrice(size_t fetchers, size_t readers) : fetchers_(fetchers), readers_(readers) {}
 
-  /// The seconds in which one thread has fetched the memory for a piece,
+  /// One thread has fetched the memory for a piece, in so many seconds.
   void fetched(double seconds) { fetch_.add(seconds); }
-  /// and in which one has read it.
+  /// One thread has read a piece, in so many seconds.
   void read(double seconds) { read_.add(seconds); }
   /// True for the first pieces, until enough is known.
   bool is_worth_it() const;
@@ -49,10 +49,10 @@ class KeepPrice {
   Mean read_;
 };
 
-/// A source that is read twice. It keeps in memory what the first pass reads past the page cache:
-/// the second pass then needs no disk, and finds the same bytes. It takes memory of the source's
-/// size, but only where that is at most a quarter of what is available, which it asks again as the
-/// memory fills, and while this takes less time than to read again. Thread-safe, but for make_room.
+/// A source that is read twice. It keeps in memory what the first pass reads past the page cache.
+/// The second pass then needs no disk, and finds the same bytes. The memory is as large as the
+/// source, and at most a quarter of what is available; this is checked again as the memory fills.
+/// Nothing more is kept when that takes longer than to read again. Thread-safe, but for make_room.
 class KeptBytes final : public ByteSource {
  public:
   /// A piece is kept from its beginning on.

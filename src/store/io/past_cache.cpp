@@ -43,6 +43,9 @@ size_t chunks_tried_through() { return std::min<size_t>(2 * base::thread_count()
 // end some threads wait for the others.
 size_t first_batch_chunks() { return 8 * direct_threads(); }
 
+// The seconds for a chunk in a way that was not tried: slower than any other.
+constexpr double kNotTried = std::numeric_limits<double>::infinity();
+
 // Whether it can wait to try the way through the cache: 0.5 GB/s for each core is about what that
 // reaches where new pages are dear. To try it takes as long as a tenth of a file of 1 GB.
 bool is_fast(double seconds_for_chunk) {
@@ -79,8 +82,11 @@ class PastCache {
     });
   }
 
-  void read(const ReadChunks& read, size_t begin, size_t end, bool keeps) {
-    for (auto& window : windows_) window->set_keeps(keeps);
+  void start_keeping() {
+    for (auto& window : windows_) window->start_keeping();
+  }
+
+  void read(const ReadChunks& read, size_t begin, size_t end) const {
     std::atomic<size_t> next{0};
     base::parallel_for(begin, end, windows_.size(),
                        [&](base::Indices& chunks) { read(*windows_[next++], chunks); });
@@ -100,7 +106,7 @@ void read_chunks(const ByteSource& source, uint64_t count, uint64_t wanted, Kept
   }
   if (direct == nullptr) return read_through_cache(source, read, 0, chunks);
 
-  const bool can_keep = kept != nullptr && kept->make_room(direct_threads());
+  if (kept != nullptr) kept->make_room(direct_threads());
   PastCache past_cache(source, *direct, kept);
   size_t done = 0;
   const auto read_next = [&](size_t most, const auto& read_from_to) {
@@ -110,32 +116,33 @@ void read_chunks(const ByteSource& source, uint64_t count, uint64_t wanted, Kept
     return watch.lap() / static_cast<double>(done - begin);
   };
   // Both return the seconds for a chunk.
-  const auto read_past = [&](size_t most, bool keeps) {
-    return read_next(most,
-                     [&](size_t begin, size_t end) { past_cache.read(read, begin, end, keeps); });
+  const auto read_past = [&](size_t most) {
+    return read_next(most, [&](size_t begin, size_t end) { past_cache.read(read, begin, end); });
   };
   const auto read_through = [&](size_t most) {
     return read_next(
         most, [&](size_t begin, size_t end) { read_through_cache(source, read, begin, end); });
   };
 
-  double past = read_past(chunks_tried_past(), false);
-  double through = std::numeric_limits<double>::infinity();
-  // The second pass must not try to read chunks through the cache that the first has left there.
-  if (kept != nullptr) read_past(chunks_tried_through(), false);
-  bool is_tried = false;
+  double past = read_past(chunks_tried_past());
+  double through = kNotTried;
+  if (kept != nullptr) {
+    // The second pass tries these chunks through the cache, so they must not be there already.
+    read_past(chunks_tried_through());
+    past_cache.start_keeping();
+  }
   size_t batch = first_batch_chunks();
   while (done < chunks) {
-    if (!is_tried && (!is_fast(past) || done >= chunks_until_tried())) {
+    if (through == kNotTried && (!is_fast(past) || done >= chunks_until_tried())) {
       through = read_through(chunks_tried_through());
-      is_tried = true;
-    } else if (is_past_faster(past, through, kept)) {
-      past = read_past(batch, can_keep);
-      batch *= 2;
+      continue;
+    }
+    if (is_past_faster(past, through, kept)) {
+      past = read_past(batch);
     } else {
       through = read_through(batch);
-      batch *= 2;
     }
+    batch *= 2;
   }
 }
 

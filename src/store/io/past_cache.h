@@ -19,9 +19,10 @@ size_t least_large_chunks();
 
 /// Calls `read` on several threads for the chunks of the first `count` bytes of `source`, of which
 /// it needs `wanted`. If the page cache does not hold a large source, the first chunks are read
-/// past it (O_DIRECT), the next ones through it, and the rest in the way that was faster: each new
-/// page of the cache costs more than a copy, and with a fast disk that is most of the time. What
-/// cannot be read past the cache is read through it. Throws what `read` throws.
+/// past it (O_DIRECT). Some chunks are then read through it, at once or, if the disk is fast, after
+/// some GB. The rest is read in the way that was faster: each new page of the cache costs more than
+/// a copy, and with a fast disk that is most of the time. What cannot be read past the cache is
+/// read through it. Throws what `read` throws.
 void read_in_chunks(const ByteSource& source, uint64_t count, uint64_t wanted,
                     const ReadChunks& read);
 

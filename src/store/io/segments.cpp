@@ -6,6 +6,8 @@
 //      each byte into the segment that it belongs to.
 //   3. Bytes outside all segments are skipped. If the whole source must be digested, they are read
 //      into a block that is reused.
+//   4. Bytes that are in memory already (ByteSource::view) are digested there. Those of a segment
+//      are then copied.
 //
 // Reading and digesting use blocks that fit into a core's own cache. past_cache.cpp decides how the
 // chunks come from the disk.

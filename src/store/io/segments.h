@@ -30,7 +30,7 @@ std::string digest_of(const ByteSource& source, uint64_t count, base::Meter* met
 std::string digest_first(KeptBytes& source, uint64_t count, base::Meter* meter);
 
 /// Does both in one pass: reads the segments, and returns the digest of the source's first `count`
-/// bytes. All segments must be within these bytes. Each byte is digested in its final place.
+/// bytes. All segments must be within these bytes.
 std::string read_and_digest(const ByteSource& source, uint64_t count, std::vector<Segment> segments,
                             base::Meter* meter);
 

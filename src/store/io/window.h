@@ -24,8 +24,8 @@ class Window final : public ByteSource {
   void read_at(uint64_t offset, void* to, size_t count) const override;
   std::string_view view(uint64_t offset, size_t count) const override;
 
-  /// Whether `kept` keeps what is read from now on. If not, it only learns how long reading takes.
-  void set_keeps(bool value) { keeps_ = value; }
+  /// From now on `kept` keeps what is read. Before, it only learns how long reading takes.
+  void start_keeping() { keeps_ = kept_ != nullptr; }
 
  private:
   size_t have(uint64_t offset) const;
