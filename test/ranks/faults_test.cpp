@@ -227,6 +227,24 @@ std::string try_one(const MemoryFileSystem& before, int size, const Operation& o
   return {};
 }
 
+// Each trouble in a world of its own. A rank mostly waits for another one, so several worlds run at
+// a time. Returns what is wrong after each.
+std::vector<std::string> try_all(const MemoryFileSystem& before, int size,
+                                 const Operation& operation, const std::vector<Trouble>& troubles) {
+  std::vector<std::string> wrong(troubles.size());
+  std::atomic<size_t> next = 0;
+  std::vector<std::thread> workers;
+  for (int worker = 0; worker < 4; ++worker) {
+    workers.emplace_back([&] {
+      for (size_t i = next++; i < troubles.size(); i = next++) {
+        wrong[i] = try_one(before, size, operation, troubles[i]);
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  return wrong;
+}
+
 MemoryFileSystem with_first_checkpoint(int size) {
   MemoryFileSystem memory;
   World world(memory, size, {});
@@ -256,30 +274,30 @@ TEST_CASE("Each call of each rank fails, or is its last", "[ranks-matrix]") {
                           Live live(-1, rank, size);
                           act(manager, live, operation);
                         }) == test::no_errors(size));
-    int states = 0;
-    const auto try_all = [&](int rank, Where where, int calls) {
+    std::vector<Trouble> troubles;
+    const auto add_all = [&](int rank, Where where, int calls) {
       for (int call = 0; call < calls; call += kStep) {
         for (const bool dies : {false, true}) {
           // A death makes the others wait, so not every call is one.
           if (dies && call % (size == 2 ? 2 : 6) != 0) continue;
           for (const bool machine : {false, true}) {
             if (machine && !(dies && rank == 0 && operation.saves)) continue;
-            const Trouble trouble{rank, where, call, dies, machine};
-            const std::string wrong = try_one(before, size, operation, trouble);
-            ++states;
-            if (!wrong.empty()) {
-              FAIL_CHECK(operation.name << " of " << size << ": " << trouble.text() << ": "
-                                        << wrong);
-            }
+            troubles.push_back({rank, where, call, dies, machine});
           }
         }
       }
     };
     for (const int rank : {0, size - 1}) {
-      try_all(rank, Where::kFiles, counted.file_calls(rank));
-      try_all(rank, Where::kCoordinator, std::min(counted.coordinator_calls(rank), 40));
+      add_all(rank, Where::kFiles, counted.file_calls(rank));
+      add_all(rank, Where::kCoordinator, std::min(counted.coordinator_calls(rank), 40));
     }
-    std::printf("%6d rank fault states: %s of %d ranks\n", states, operation.name, size);
+    const std::vector<std::string> wrong = try_all(before, size, operation, troubles);
+    for (size_t i = 0; i < troubles.size(); ++i) {
+      if (wrong[i].empty()) continue;
+      FAIL_CHECK(operation.name << " of " << size << ": " << troubles[i].text() << ": "
+                                << wrong[i]);
+    }
+    std::printf("%6zu rank fault states: %s of %d ranks\n", troubles.size(), operation.name, size);
   }
 }
 
