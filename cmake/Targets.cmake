@@ -48,7 +48,7 @@ endfunction()
 # g++'s sanitizers make it see uninitialized values where there are none (its manual warns of such): in
 # the regex that Catch2 uses, in LibTorch's DataLoader. For targets that instantiate those.
 function(torch_checkpoint_false_alarms target)
-  if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_FLAGS MATCHES "-fsanitize")
     target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
   endif()
 endfunction()
