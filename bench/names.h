@@ -27,6 +27,7 @@ constexpr char kFusedRestore[] = "restore, verified while reading";
 constexpr char kUnverifiedRestore[] = "restore, not verified";
 constexpr char kTorchLoad[] = "torch::load";
 constexpr char kColdRestore[] = "restore, cold";
+constexpr char kColdRestoreOnce[] = "restore, cold, read once";
 constexpr char kColdFusedRestore[] = "restore, cold, verified while reading";
 constexpr char kRestart[] = "restart, verified before";
 constexpr char kTorchRestart[] = "restart, torch::load";

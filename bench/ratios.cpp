@@ -27,6 +27,7 @@ void add_ratios(Report& report) {
   report.aim("fused_restore_over_memcpy", kCopy, kFusedRestore, kAtLeast, 0.6);
   report.aim("torch_load_over_restart", kTorchRestart, kRestart, kAtLeast, 1.5);
   report.aim("cold_restore_over_raw", kRawRead, kColdRestore, kAtLeast, 0.45);
+  report.aim("cold_read_once_over_raw", kRawRead, kColdRestoreOnce, kAtLeast, 0.45);
   report.aim("cold_fused_restore_over_raw", kRawRead, kColdFusedRestore, kAtLeast, 0.8);
 
   report.aim("many_save", kManyTorchSave, kManySave, kAtLeast, 15);

@@ -111,10 +111,12 @@ void Rounds::restores() {
 void Rounds::cold() {
   require_saved();
   require_raw();
-  contest_.run({raw_read()},
-               {cold_restore(names::kColdRestore, Verify::kBefore),
-                cold_restore(names::kColdFusedRestore, Verify::kWhileReading)},
-               &rest_);
+  contest_.run(
+      {raw_read()},
+      {cold_restore(names::kColdRestore, {}),
+       cold_restore(names::kColdRestoreOnce, RestoreOptions().read_once(true)),
+       cold_restore(names::kColdFusedRestore, RestoreOptions().verify(Verify::kWhileReading))},
+      &rest_);
 }
 
 void Rounds::restarts() {
@@ -251,13 +253,13 @@ Side Rounds::torch_save() {
 
 Side Rounds::restore(const std::string& name, Verify verify) {
   return side(
-      name, [this, verify] { return restore_time(verify); },
+      name, [this, verify] { return restore_time(RestoreOptions().verify(verify)); },
       [this] { fill_cache(path("run/bench/checkpoint.pt")); });
 }
 
-Side Rounds::cold_restore(const std::string& name, Verify verify) {
+Side Rounds::cold_restore(const std::string& name, const RestoreOptions& options) {
   return side(
-      name, [this, verify] { return restore_time(verify); },
+      name, [this, options] { return restore_time(options); },
       [this] {
         for (const char* file : {"checkpoint.pt", "tensors.json", "manifest.json"}) {
           drop_cache(path("run/bench/") + file);
@@ -323,10 +325,9 @@ void Rounds::remove(const std::string& name) { std::filesystem::remove_all(path(
 
 void Rounds::remove_last_asynchronous() { remove("async/" + async_->last_save().name()); }
 
-double Rounds::restore_time(Verify verify) {
+double Rounds::restore_time(const RestoreOptions& options) {
   CheckpointManager manager(path("run"), manager_options());
-  return seconds(
-      [&] { manager.restore(training_.state(), "bench", RestoreOptions().verify(verify)); });
+  return seconds([&] { manager.restore(training_.state(), "bench", options); });
 }
 
 // Trains until an asynchronous save is durable. Returns the mean of the steps.

@@ -52,7 +52,7 @@ class Rounds {
   Side save(const std::string& name, const std::string& folder, checkpoint::Format format);
   Side torch_save();
   Side restore(const std::string& name, checkpoint::Verify verify);
-  Side cold_restore(const std::string& name, checkpoint::Verify verify);
+  Side cold_restore(const std::string& name, const checkpoint::RestoreOptions& options);
   Side load_file(const std::string& file);
   Side child(const std::string& name, const std::string& child, const std::string& input,
              bool to_write, const std::string& again = "");
@@ -65,7 +65,7 @@ class Rounds {
 
   std::string path(const std::string& name) const { return folder_.path() + '/' + name; }
   void remove(const std::string& name);
-  double restore_time(checkpoint::Verify verify);
+  double restore_time(const checkpoint::RestoreOptions& options);
   double step_beside_save();
   void remove_last_asynchronous();
 

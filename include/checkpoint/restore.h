@@ -85,6 +85,11 @@ class TORCH_CHECKPOINT_API RestoreOptions {
 
   /// When digests are checked. Default: kBefore, so that damage never reaches the live state.
   RestoreOptions& verify(Verify value) { return set(verify_, value); }
+  /// Whether Verify::kBefore may keep in memory what it reads, until the restore ends. A file that
+  /// is not in the page cache is then read from the disk once instead of twice. Takes up to as much
+  /// memory as the checkpoint, and at most a quarter of what is available. Stops to keep where it
+  /// takes longer to get memory than to read again. Default: false.
+  RestoreOptions& read_once(bool value) { return set(read_once_, value); }
   /// A function that is called as bytes are verified and read.
   RestoreOptions& on_transfer(OnTransfer function) {
     return set(on_transfer_, std::move(function));
@@ -112,6 +117,7 @@ class TORCH_CHECKPOINT_API RestoreOptions {
   bool convert_dtype() const { return convert_dtype_; }
   bool restore_modes() const { return restore_modes_; }
   Verify verify() const { return verify_; }
+  bool read_once() const { return read_once_; }
   const OnTransfer& on_transfer() const { return on_transfer_; }
   /// @}
 
@@ -133,6 +139,7 @@ class TORCH_CHECKPOINT_API RestoreOptions {
   bool convert_dtype_ = false;
   bool restore_modes_ = false;
   Verify verify_ = Verify::kBefore;
+  bool read_once_ = false;
   OnTransfer on_transfer_;
 };
 

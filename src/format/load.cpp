@@ -55,8 +55,7 @@ LoadTensor loader_of(const format::OpenContent& content, const format::DecodedAr
 }  // namespace
 
 Value load(const std::string& path, const LoadOptions& options) {
-  const format::OpenContent content(path, Verify::kBefore, {},
-                                    options.mmap() ? store::Next::kMap : store::Next::kRead);
+  const format::OpenContent content(path);
   const format::DecodedArchive archive = content.decode();
   const LoadTensor load_on_cpu = loader_of(content, archive, options);
   const auto load = [&](const at::Tensor& placeholder, const format::TensorPlace& place) {

@@ -24,7 +24,8 @@ class OpenContent {
   /// not_found, io; for checkpoints also corrupt, incompatible, and what `on_transfer` throws; for
   /// a model in several files what find_model and ShardedModel throw.
   explicit OpenContent(const std::string& path, Verify verify = Verify::kBefore,
-                       const OnTransfer& on_transfer = {}, store::Next next = store::Next::kRead);
+                       const OnTransfer& on_transfer = {},
+                       store::Next next = store::Next::kReadAgain);
 
   /// One for each rank that wrote them, and those of unchanged tensors; each shard of a model; in a
   /// distributed checkpoint, any number. They live as long as this.

@@ -41,7 +41,8 @@ Opened open(const store::Directory& directory, const std::string& name,
   const Verify verify = is_share ? Verify::kBefore : options.verify();
   Opened opened{store::open_checkpoint(
                     directory, name, verify, options.on_transfer(),
-                    {static_cast<size_t>(group.rank()), static_cast<size_t>(group.size())}),
+                    {static_cast<size_t>(group.rank()), static_cast<size_t>(group.size())},
+                    options.read_once() ? store::Next::kReadKept : store::Next::kReadAgain),
                 {}};
   opened.contents = opened.checkpoint.contents(verify);
   return opened;

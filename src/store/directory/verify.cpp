@@ -57,7 +57,7 @@ VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
     const File& placed = checkpoint.files.emplace(expected.name, std::move(file)).first->second;
     if (!digested(expected.name)) continue;
     if (next != Next::kNothing && holds_tensors(expected.name)) {
-      auto kept = next == Next::kRead
+      auto kept = next == Next::kReadKept
                       ? std::make_unique<KeptBytes>(placed)
                       : std::make_unique<KeptBytes>(placed, [] { return uint64_t{0}; });
       check_digest(expected, digest_first(*kept, expected.bytes, &meter), placed.name());
@@ -167,11 +167,10 @@ VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::stri
 }
 
 VerifiedCheckpoint open_checkpoint(const Directory& directory, const std::string& name,
-                                   Verify verify, const OnTransfer& on_transfer,
-                                   VerifyShare share) {
+                                   Verify verify, const OnTransfer& on_transfer, VerifyShare share,
+                                   Next next) {
   return named(
-      open_share(directory.fs(), directory.path_of(name), verify, on_transfer, share, Next::kRead),
-      name);
+      open_share(directory.fs(), directory.path_of(name), verify, on_transfer, share, next), name);
 }
 
 std::string name_at(const std::string& path) {

@@ -36,7 +36,8 @@ struct VerifiedCheckpoint {
   std::string path;
   Manifest manifest;
   std::map<std::string, File> files;
-  /// Those that were verified and will be read again, by name: they are partly in memory.
+  /// Those that were verified and will be read again, by name. With Next::kReadKept they are partly
+  /// in memory.
   std::map<std::string, std::unique_ptr<KeptBytes>> kept;
 
   /// Returns an open file. Throws Error(corrupt) if the manifest does not name it.
@@ -62,14 +63,15 @@ VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path,
 /// What the caller does next with the files that hold tensors.
 enum class Next {
   kNothing,
-  kRead,  ///< What was read is kept for that, where memory allows (KeptBytes).
-  kMap,   ///< The page cache helps.
+  kReadAgain,  ///< The page cache helps, if they are in it by then.
+  kReadKept,   ///< What was read is kept in memory for that, as far as there is enough (KeptBytes).
 };
 /// Opens a checkpoint to restore it. Always compares sizes. kBefore checks all digests.
 /// kWhileReading checks all but those of the content files, which the reader must check. kNever
 /// checks no digests. Throws what verify_checkpoint throws.
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
-                                   const OnTransfer& on_transfer = {}, Next next = Next::kRead);
+                                   const OnTransfer& on_transfer = {},
+                                   Next next = Next::kReadAgain);
 /// Which content files one of several ranks checks; the others check the rest.
 struct VerifyShare {
   size_t rank = 0;
@@ -81,7 +83,7 @@ VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::stri
                                      ReadFrom from = ReadFrom::kCache);
 VerifiedCheckpoint open_checkpoint(const Directory& directory, const std::string& name,
                                    Verify verify, const OnTransfer& on_transfer = {},
-                                   VerifyShare share = {});
+                                   VerifyShare share = {}, Next next = Next::kReadAgain);
 /// Opens and checks only the named files of a checkpoint. Throws what verify_checkpoint throws.
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
                                 const std::set<std::string>& names);
