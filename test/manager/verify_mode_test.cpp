@@ -2,18 +2,14 @@
 #include "manager/manager_access.h"
 #include "store/io/past_cache.h"
 #include "support/catch.h"
+#include "support/cold_disk.h"
 #include "support/error_of.h"
-#include "support/faulty_file_system.h"
 #include "support/temporary_directory.h"
 
 #include <checkpoint/checkpoint.h>
 
 #include <torch/torch.h>
 
-#include <fcntl.h>
-
-#include <atomic>
-#include <cerrno>
 #include <filesystem>
 
 using namespace checkpoint;
@@ -48,24 +44,6 @@ struct Run {
   torch::Tensor tensor = torch::empty({3000000});
 };
 
-// A disk whose files are not in the cache. Counts the bytes that are read.
-class ColdFiles final : public test::FaultyFileSystem {
- public:
-  int is_cached(int, off_t) override {
-    errno = EAGAIN;
-    return -1;
-  }
-  int open(const char* path, int flags, mode_t mode) override {
-    return FaultyFileSystem::open(path, flags & ~O_DIRECT, mode);
-  }
-  ssize_t pread(int fd, void* to, size_t count, off_t offset) override {
-    read += count;
-    return FaultyFileSystem::pread(fd, to, count, offset);
-  }
-
-  std::atomic<uint64_t> read{0};
-};
-
 }  // namespace
 
 TEST_CASE("A cold file is read once where the options allow the memory, and otherwise twice") {
@@ -74,16 +52,17 @@ TEST_CASE("A cold file is read once where the options allow the memory, and othe
   State state;
   state.add("tensor", tensor).rng(false);
   const test::TemporaryDirectory root;
-  ColdFiles files;
-  CheckpointManager manager = internal::ManagerAccess::open(files, root.path(), kOptions);
+  test::ColdDisk disk(test::ColdDisk::Slow::kThroughCache);  // So that it is read past the cache.
+  disk.per_byte_ *= 4;
+  CheckpointManager manager = internal::ManagerAccess::open(disk, root.path(), kOptions);
   manager.save(state, {1});
 
   const auto read_by = [&](const RestoreOptions& options) {
     tensor.zero_();
-    files.read = 0;
+    const uint64_t before = disk.read();
     manager.restore(state, "e1", options);
     CHECK(tensor.eq(3).all().item<bool>());
-    return static_cast<int64_t>(files.read);
+    return static_cast<int64_t>(disk.read() - before);
   };
   CHECK(read_by({}) >= 2 * bytes);
   CHECK(read_by(RestoreOptions().read_once(true)) < 2 * bytes);
