@@ -1,6 +1,7 @@
 // Each call of each rank, to the file system and to the coordinator, fails once, or is the last
 // one before the rank dies. The ranks are threads on a file system in memory.
 
+#include "base/parallel.h"
 #include "manager/manager_access.h"
 #include "ranks/ranks.h"
 #include "support/catch.h"
@@ -232,16 +233,9 @@ std::string try_one(const MemoryFileSystem& before, int size, const Operation& o
 std::vector<std::string> try_all(const MemoryFileSystem& before, int size,
                                  const Operation& operation, const std::vector<Trouble>& troubles) {
   std::vector<std::string> wrong(troubles.size());
-  std::atomic<size_t> next = 0;
-  std::vector<std::thread> workers;
-  for (int worker = 0; worker < 4; ++worker) {
-    workers.emplace_back([&] {
-      for (size_t i = next++; i < troubles.size(); i = next++) {
-        wrong[i] = try_one(before, size, operation, troubles[i]);
-      }
-    });
-  }
-  for (std::thread& worker : workers) worker.join();
+  base::parallel_for(0, troubles.size(), 4, [&](base::Indices& indices) {
+    for (size_t i = 0; indices.next(i);) wrong[i] = try_one(before, size, operation, troubles[i]);
+  });
   return wrong;
 }
 
