@@ -10,7 +10,7 @@
 namespace checkpoint::format {
 
 OpenContent::OpenContent(const std::string& path, Verify verify, const OnTransfer& on_transfer,
-                         store::Next next)
+                         bool read_once)
     : verify_(verify) {
   store::FileSystem& fs = store::posix_file_system();
   if (open_model(fs, path)) return;
@@ -23,7 +23,7 @@ OpenContent::OpenContent(const std::string& path, Verify verify, const OnTransfe
     return;
   }
   need_checkpoint(fs, path);
-  checkpoint_.emplace(store::open_checkpoint(fs, path, verify, on_transfer, next));
+  checkpoint_.emplace(store::open_checkpoint(fs, path, verify, on_transfer, read_once));
 }
 
 // Returns false if the path is a plain file, a checkpoint, or nothing of which we know.

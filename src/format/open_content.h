@@ -20,12 +20,11 @@ namespace checkpoint::format {
 /// its index or directory. The files stay readable if retention removes the checkpoint.
 class OpenContent {
  public:
-  /// `verify` and `next` apply to checkpoints only: other files have no digest. Throws Error:
+  /// `verify` and `read_once` apply to checkpoints only: other files have no digest. Throws Error:
   /// not_found, io; for checkpoints also corrupt, incompatible, and what `on_transfer` throws; for
   /// a model in several files what find_model and ShardedModel throw.
   explicit OpenContent(const std::string& path, Verify verify = Verify::kBefore,
-                       const OnTransfer& on_transfer = {},
-                       store::Next next = store::Next::kReadAgain);
+                       const OnTransfer& on_transfer = {}, bool read_once = false);
 
   /// One for each rank that wrote them, and those of unchanged tensors; each shard of a model; in a
   /// distributed checkpoint, any number. They live as long as this.

@@ -39,11 +39,11 @@ Opened open(const store::Directory& directory, const std::string& name,
   // With several ranks, no rank reads all of a file, so its digest is checked before.
   const bool is_share = !group.is_alone() && options.verify() == Verify::kWhileReading;
   const Verify verify = is_share ? Verify::kBefore : options.verify();
-  Opened opened{store::open_checkpoint(
-                    directory, name, verify, options.on_transfer(),
-                    {static_cast<size_t>(group.rank()), static_cast<size_t>(group.size())},
-                    options.read_once() ? store::Next::kReadKept : store::Next::kReadAgain),
-                {}};
+  Opened opened{
+      store::open_checkpoint(directory, name, verify, options.on_transfer(),
+                             {static_cast<size_t>(group.rank()), static_cast<size_t>(group.size())},
+                             options.read_once()),
+      {}};
   opened.contents = opened.checkpoint.contents(verify);
   return opened;
 }

@@ -73,9 +73,8 @@ RestoreReport load_state_dict(torch::nn::Module& module, const StateDict& dict,
 
 RestoreReport load_state_dict(torch::nn::Module& module, const std::string& path,
                               const RestoreOptions& options, const std::string& item) {
-  const format::OpenContent content(
-      path, options.verify(), options.on_transfer(),
-      options.read_once() ? store::Next::kReadKept : store::Next::kReadAgain);
+  const format::OpenContent content(path, options.verify(), options.on_transfer(),
+                                    options.read_once());
   const std::string& name = content.name();
   format::DecodedArchive archive = content.decode();
   const auto saved_device = [](const format::StoredTensor& stored) { return stored.device; };

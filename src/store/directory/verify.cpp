@@ -38,6 +38,13 @@ void check_size(const File& file, const FileEntry& expected) {
               checkpoint.path);
 }
 
+// What the caller does next with the files that hold tensors.
+enum class Next {
+  kNothing,
+  kReadAgain,  // From the page cache, if they are in it by then.
+  kReadKept,   // From memory, as far as there is enough.
+};
+
 // Opens the files for which `wanted` is true. Checks the digests of those for which `digested` is
 // true.
 template <typename Wanted, typename Digested>
@@ -139,20 +146,21 @@ VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path, Re
 namespace {
 
 VerifiedCheckpoint open_share(FileSystem& fs, const std::string& path, Verify verify,
-                              const OnTransfer& on_transfer, VerifyShare share, Next next) {
+                              const OnTransfer& on_transfer, VerifyShare share, bool read_once) {
   size_t contents = 0;
   const auto digested = [&](const std::string& name) {
     if (!holds_tensors(name)) return verify != Verify::kNever;
     return contents++ % share.ranks == share.rank && verify == Verify::kBefore;
   };
+  const Next next = read_once ? Next::kReadKept : Next::kReadAgain;
   return open(fs, path, ReadFrom::kCache, any, digested, next, on_transfer);
 }
 
 }  // namespace
 
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
-                                   const OnTransfer& on_transfer, Next next) {
-  return open_share(fs, path, verify, on_transfer, {}, next);
+                                   const OnTransfer& on_transfer, bool read_once) {
+  return open_share(fs, path, verify, on_transfer, {}, read_once);
 }
 
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
@@ -168,9 +176,10 @@ VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::stri
 
 VerifiedCheckpoint open_checkpoint(const Directory& directory, const std::string& name,
                                    Verify verify, const OnTransfer& on_transfer, VerifyShare share,
-                                   Next next) {
+                                   bool read_once) {
   return named(
-      open_share(directory.fs(), directory.path_of(name), verify, on_transfer, share, next), name);
+      open_share(directory.fs(), directory.path_of(name), verify, on_transfer, share, read_once),
+      name);
 }
 
 std::string name_at(const std::string& path) {

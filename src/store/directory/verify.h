@@ -36,7 +36,7 @@ struct VerifiedCheckpoint {
   std::string path;
   Manifest manifest;
   std::map<std::string, File> files;
-  /// Those that were verified and will be read again, by name. With Next::kReadKept they are partly
+  /// Those that were verified and will be read again, by name. With `read_once` they are partly
   /// in memory.
   std::map<std::string, std::unique_ptr<KeptBytes>> kept;
 
@@ -60,18 +60,13 @@ struct VerifiedCheckpoint {
 VerifiedCheckpoint verify_checkpoint(FileSystem& fs, const std::string& path,
                                      ReadFrom from = ReadFrom::kCache,
                                      const OnTransfer& on_transfer = {});
-/// What the caller does next with the files that hold tensors.
-enum class Next {
-  kNothing,
-  kReadAgain,  ///< The page cache helps, if they are in it by then.
-  kReadKept,   ///< What was read is kept in memory for that, as far as there is enough (KeptBytes).
-};
 /// Opens a checkpoint to restore it. Always compares sizes. kBefore checks all digests.
 /// kWhileReading checks all but those of the content files, which the reader must check. kNever
-/// checks no digests. Throws what verify_checkpoint throws.
+/// checks no digests. With `read_once`, what is read of the files that hold tensors is kept in
+/// memory for the restore, as far as there is enough (KeptBytes). Throws what verify_checkpoint
+/// throws.
 VerifiedCheckpoint open_checkpoint(FileSystem& fs, const std::string& path, Verify verify,
-                                   const OnTransfer& on_transfer = {},
-                                   Next next = Next::kReadAgain);
+                                   const OnTransfer& on_transfer = {}, bool read_once = false);
 /// Which content files one of several ranks checks; the others check the rest.
 struct VerifyShare {
   size_t rank = 0;
@@ -83,7 +78,7 @@ VerifiedCheckpoint verify_checkpoint(const Directory& directory, const std::stri
                                      ReadFrom from = ReadFrom::kCache);
 VerifiedCheckpoint open_checkpoint(const Directory& directory, const std::string& name,
                                    Verify verify, const OnTransfer& on_transfer = {},
-                                   VerifyShare share = {}, Next next = Next::kReadAgain);
+                                   VerifyShare share = {}, bool read_once = false);
 /// Opens and checks only the named files of a checkpoint. Throws what verify_checkpoint throws.
 VerifiedCheckpoint verify_files(FileSystem& fs, const std::string& path,
                                 const std::set<std::string>& names);
