@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 
 #include <checkpoint/error.h>
 
@@ -348,20 +349,29 @@ std::optional<Failure> Meeting::agree(const std::string& topic, const std::optio
   return decode_failure(verdict);
 }
 
-void Meeting::fail(const std::exception& error) noexcept {
+void Meeting::fail(const std::exception& error) {
   if (group_.is_alone() || has_left_) return;
+  std::optional<Failure> first;
   try {
-    if (group_.try_get(key(kFailed))) return;
-    group_.put(key(kFailed), encode_failure(failure_of(group_.rank(), error)));
+    first = first_failure();
+    if (!first) group_.put(key(kFailed), encode_failure(failure_of(group_.rank(), error)));
   } catch (const std::exception&) {
     // The others cannot be told: they find out when their time is up.
   }
+  if (!first || first->rank == group_.rank()) return;
+  base::log_debug("after the failure of rank " + std::to_string(first->rank) +
+                  ", this rank has failed, too: " + error.what());
+  throw error_of(*first);
 }
 
 void Meeting::throw_if_failed() {
   if (group_.is_alone()) return;
-  const std::optional<std::string> failure = group_.try_get(key(kFailed));
-  if (failure) throw error_of(decode_failure(*failure));
+  if (const auto first = first_failure()) throw error_of(*first);
+}
+
+std::optional<Failure> Meeting::first_failure() {
+  const std::optional<std::string> text = group_.try_get(key(kFailed));
+  return text ? std::make_optional(decode_failure(*text)) : std::nullopt;
 }
 
 void Meeting::throw_absent(const std::vector<int>& ranks) {

@@ -6,8 +6,8 @@
 //   4. rank 0 checks that it sees each file, and writes the table of tensors and the manifest
 //   5. rank 0 commits (transaction.cpp), and says so
 //
-// A rank that fails tells the others, and all throw its error. Before 5, rank 0 then removes the
-// staging directory.
+// A rank that fails tells the others, and all throw the error of the first one. Before 5, rank 0
+// then removes the staging directory.
 //
 // With reuse_unchanged, a process alone leaves out what the last checkpoint has: reuse.cpp. Its
 // content file has stubs in these places, as that of rank 0 has for what other ranks write.
@@ -109,21 +109,13 @@ class Writing {
     store::Transaction transaction(
         directory_, {manifest_.library_version, manifest_.run_id, manifest_.sequence},
         bytes_expected());
-    const store::Staging& staging = transaction.staging();
-    if (!group().is_alone()) meeting_.announce("call", Call{staging.name(), digest()}.text());
-    reuse_.link(staging);
-    write_share(staging);
-    store::TensorTable table = gather(staging);
-    manifest_.files.push_back(
-        staging.write_file(store::kTensorTableFile,
-                           [&](store::ByteSink& sink) { store::write_tensor_table(table, sink); }));
-    manifest_.bytes_written = manifest_.total_bytes() - reuse_.bytes_of_linked_files();
-    manifest_.seconds["table"] = watch_.lap();
-    reuse_.know_own(staging, manifest_.files.front(), std::move(table.tensors));
-    transaction.commit(manifest_);
-    reuse_.note_committed();
-    manifest_.seconds["commit"] = watch_.lap();  // Not in the manifest on disk.
-    tell_committed();
+    try {
+      write_and_commit(transaction);
+    } catch (const std::exception& error) {
+      // Before the transaction removes the directory: the others must not see that first.
+      meeting_.fail(error);
+      throw;
+    }
     log_saved();
     log_seconds(manifest_);
     return manifest_;
@@ -141,6 +133,24 @@ class Writing {
 
  private:
   const group::Group& group() const { return meeting_.group(); }
+
+  void write_and_commit(store::Transaction& transaction) {
+    const store::Staging& staging = transaction.staging();
+    if (!group().is_alone()) meeting_.announce("call", Call{staging.name(), digest()}.text());
+    reuse_.link(staging);
+    write_share(staging);
+    store::TensorTable table = gather(staging);
+    manifest_.files.push_back(
+        staging.write_file(store::kTensorTableFile,
+                           [&](store::ByteSink& sink) { store::write_tensor_table(table, sink); }));
+    manifest_.bytes_written = manifest_.total_bytes() - reuse_.bytes_of_linked_files();
+    manifest_.seconds["table"] = watch_.lap();
+    reuse_.know_own(staging, manifest_.files.front(), std::move(table.tensors));
+    transaction.commit(manifest_);
+    reuse_.note_committed();
+    manifest_.seconds["commit"] = watch_.lap();  // Not in the manifest on disk.
+    tell_committed();
+  }
 
   uint64_t bytes_expected() const {
     return tensor_bytes() +

@@ -15,10 +15,12 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -117,9 +119,10 @@ class World {
     });
   }
 
-  int file_calls(int rank) const {
-    return static_cast<int>(files_[static_cast<size_t>(rank)]->calls().size());
+  const std::vector<std::string>& names_of_file_calls(int rank) const {
+    return files_[static_cast<size_t>(rank)]->calls();
   }
+  int file_calls(int rank) const { return static_cast<int>(names_of_file_calls(rank).size()); }
   int coordinator_calls(int rank) const { return *calls_[static_cast<size_t>(rank)]; }
 
  private:
@@ -251,6 +254,20 @@ MemoryFileSystem with_first_checkpoint(int size) {
   return MemoryFileSystem(memory);
 }
 
+// Which call of a rank to the file system is the first of this name, in a save.
+int first_call(const MemoryFileSystem& before, int rank, const std::string& name) {
+  MemoryFileSystem memory(before);
+  World world(memory, 2, {});
+  REQUIRE(world.run(false, std::chrono::minutes(1), [](CheckpointManager& manager, int own_rank) {
+    Live live(2, own_rank, 2);
+    manager.save(live.state, {2});
+  }) == test::no_errors(2));
+  const std::vector<std::string>& calls = world.names_of_file_calls(rank);
+  const auto found = std::find(calls.begin(), calls.end(), name);
+  REQUIRE(found != calls.end());
+  return static_cast<int>(found - calls.begin());
+}
+
 }  // namespace
 
 TEST_CASE("Each call of each rank fails, or is its last", "[ranks-matrix]") {
@@ -325,6 +342,53 @@ TEST_CASE("A disk that is full for one rank alone fails the save of all") {
     if (has_no_space(errors[0])) ++refused;
   }
   CHECK(refused > 1);
+}
+
+TEST_CASE("A rank throws why the save has ended, not what it finds after that") {
+  torch::set_num_threads(1);
+  MemoryFileSystem memory = with_first_checkpoint(2);
+  const auto coordinators = test::coordinators(2);
+  std::vector<std::unique_ptr<FaultyFileSystem>> files;
+  for (int rank = 0; rank < 2; ++rank) files.push_back(std::make_unique<FaultyFileSystem>(memory));
+  std::atomic<bool> is_called(false), has_ended(false);
+  const auto is_removed = [&] {
+    const auto names = memory.names(kRuns);
+    return is_called && std::none_of(names.begin(), names.end(), [](const std::string& name) {
+             return name.rfind(".staging", 0) == 0;
+           });
+  };
+  const auto wait_for = [](const std::function<bool()>& done) {
+    for (int i = 0; i < 10000 && !done(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  };
+  // Rank 0 has no space for its content file. Rank 1 creates its own when the directory is gone.
+  const int full = first_call(memory, 0, "allocate");
+  files[0]->fail(full, ENOSPC);
+  files[0]->before(full, [&] { wait_for([&] { return is_called.load(); }); });
+  files[1]->before(first_call(memory, 1, "open"), [&] {
+    is_called = true;
+    wait_for(is_removed);
+  });
+  // If rank 0 has removed the directory before it tells, then rank 1 is faster.
+  coordinators[0]->before = [&] {
+    if (is_removed()) wait_for([&] { return has_ended.load(); });
+  };
+  const auto errors = test::run_ranks(2, [&](int rank) {
+    const auto place = static_cast<size_t>(rank);
+    CheckpointManager manager = internal::ManagerAccess::open(
+        *files[place], kRuns,
+        CheckpointManagerOptions().name("e{epoch}").coordinator(coordinators[place]));
+    Live live(2, rank, 2);
+    try {
+      manager.save(live.state, {2});
+    } catch (const Error&) {
+      if (rank == 1) has_ended = true;
+      throw;
+    }
+  });
+  CHECK(contains(errors[0], "no_space: "));
+  CHECK(contains(errors[1], "no_space: rank 0: "));
 }
 
 TEST_CASE("A slow store makes a save slow, and no more") {
