@@ -63,15 +63,21 @@ VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
     check_size(file, expected);
     const File& placed = checkpoint.files.emplace(expected.name, std::move(file)).first->second;
     if (!digested(expected.name)) continue;
-    if (next != Next::kNothing && holds_tensors(expected.name)) {
-      auto kept = next == Next::kReadKept
-                      ? std::make_unique<KeptBytes>(placed)
-                      : std::make_unique<KeptBytes>(placed, [] { return uint64_t{0}; });
-      check_digest(expected, digest_first(*kept, expected.bytes, &meter), placed.name());
-      checkpoint.kept.emplace(expected.name, std::move(kept));
-    } else {
-      check_digest(expected, digest_of(placed, expected.bytes, &meter), placed.name());
-    }
+    const auto digest = [&] {
+      if (!holds_tensors(expected.name)) return digest_of(placed, expected.bytes, &meter);
+      switch (next) {
+        case Next::kReadAgain:
+          return digest_first(placed, expected.bytes, &meter);
+        case Next::kReadKept: {
+          auto& kept = checkpoint.kept[expected.name];
+          kept = std::make_unique<KeptBytes>(placed);
+          return digest_keeping(*kept, expected.bytes, &meter);
+        }
+        default:
+          return digest_of(placed, expected.bytes, &meter);
+      }
+    };
+    check_digest(expected, digest(), placed.name());
   }
   return checkpoint;
 }

@@ -36,8 +36,8 @@ struct VerifiedCheckpoint {
   std::string path;
   Manifest manifest;
   std::map<std::string, File> files;
-  /// Those that were verified and will be read again, by name. With `read_once` they are partly
-  /// in memory.
+  /// With `read_once`: those that were verified and will be read again, by name. They are partly in
+  /// memory.
   std::map<std::string, std::unique_ptr<KeptBytes>> kept;
 
   /// Returns an open file. Throws Error(corrupt) if the manifest does not name it.

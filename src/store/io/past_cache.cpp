@@ -55,13 +55,11 @@ bool is_fast(double seconds_for_chunk) {
 // After so many chunks it is tried in any case.
 size_t chunks_until_tried() { return 4 * first_batch_chunks(); }
 
-// Whether the rest should be read past the cache. The first two arguments are the seconds for a
-// chunk. `kept` is not null if a second pass follows.
-bool is_past_faster(double past, double through, const KeptBytes* kept) {
-  // A second pass copies what was kept, as it would copy from the cache.
-  if (kept == nullptr || kept->has_room()) return past < through;
-  // Otherwise it costs the same again past the cache. Through the cache it costs about a sixth of
-  // the first: it needs no disk and no new pages.
+// Whether the rest should be read past the cache. `past` and `through` are the seconds for a chunk.
+bool is_past_faster(double past, double through, bool is_read_again) {
+  if (!is_read_again) return past < through;
+  // The second pass costs the same again past the cache. Through the cache it costs about a sixth
+  // of the first: it needs no disk and no new pages.
   return 2 * past < through * 7 / 6;
 }
 
@@ -96,9 +94,11 @@ class PastCache {
   std::vector<std::optional<Window>> windows_;
 };
 
-// `kept` is null if one pass is all.
-void read_chunks(const ByteSource& source, uint64_t count, uint64_t wanted, KeptBytes* kept,
-                 const ReadChunks& read) {
+enum class Pass { kOnly, kFirstOfTwo };
+
+// `kept` keeps what is read past the cache; null: nothing does.
+void read_chunks(const ByteSource& source, uint64_t count, uint64_t wanted, Pass pass,
+                 KeptBytes* kept, const ReadChunks& read) {
   const auto chunks = static_cast<size_t>((count + base::kChunkBytes - 1) / base::kChunkBytes);
   std::unique_ptr<ByteSource> direct;
   if (chunks >= least_large_chunks() && wanted >= count / 2 && !is_mostly_cached(source, count)) {
@@ -126,7 +126,7 @@ void read_chunks(const ByteSource& source, uint64_t count, uint64_t wanted, Kept
 
   double past = read_past(chunks_tried_past());
   double through = kNotTried;
-  if (kept != nullptr) {
+  if (pass == Pass::kFirstOfTwo) {
     // The second pass tries these chunks through the cache, so they must not be there already.
     read_past(chunks_tried_through());
     past_cache.start_keeping();
@@ -137,7 +137,9 @@ void read_chunks(const ByteSource& source, uint64_t count, uint64_t wanted, Kept
       through = read_through(chunks_tried_through());
       continue;
     }
-    if (is_past_faster(past, through, kept)) {
+    // What is kept is copied by the second pass, as it would be from the cache.
+    const bool is_kept = kept != nullptr && kept->has_room();
+    if (is_past_faster(past, through, pass == Pass::kFirstOfTwo && !is_kept)) {
       past = read_past(batch);
     } else {
       through = read_through(batch);
@@ -152,11 +154,15 @@ size_t least_large_chunks() { return 2 * (chunks_tried_past() + chunks_tried_thr
 
 void read_in_chunks(const ByteSource& source, uint64_t count, uint64_t wanted,
                     const ReadChunks& read) {
-  read_chunks(source, count, wanted, nullptr, read);
+  read_chunks(source, count, wanted, Pass::kOnly, nullptr, read);
 }
 
-void read_in_chunks_first(KeptBytes& source, uint64_t count, const ReadChunks& read) {
-  read_chunks(source, count, count, &source, read);
+void read_in_chunks_first(const ByteSource& source, uint64_t count, const ReadChunks& read) {
+  read_chunks(source, count, count, Pass::kFirstOfTwo, nullptr, read);
+}
+
+void read_in_chunks_keeping(KeptBytes& source, uint64_t count, const ReadChunks& read) {
+  read_chunks(source, count, count, Pass::kFirstOfTwo, &source, read);
 }
 
 }  // namespace checkpoint::store

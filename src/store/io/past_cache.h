@@ -26,8 +26,11 @@ size_t least_large_chunks();
 void read_in_chunks(const ByteSource& source, uint64_t count, uint64_t wanted,
                     const ReadChunks& read);
 
-/// The same for the first of two passes over all of `source`, which keeps what is read past the
-/// cache where memory allows. Otherwise most goes through the cache, for the second pass.
-void read_in_chunks_first(KeptBytes& source, uint64_t count, const ReadChunks& read);
+/// The same for the first of two passes over all of `source`. It reads most through the cache, from
+/// which the second pass then copies, unless it is faster to read it past the cache twice.
+void read_in_chunks_first(const ByteSource& source, uint64_t count, const ReadChunks& read);
+
+/// The same, but `source` keeps what is read past the cache, where memory allows.
+void read_in_chunks_keeping(KeptBytes& source, uint64_t count, const ReadChunks& read);
 
 }  // namespace checkpoint::store

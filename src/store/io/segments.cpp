@@ -195,8 +195,13 @@ std::string digest_of(const ByteSource& source, uint64_t count, base::Meter* met
   return read_and_digest(source, count, {}, meter);
 }
 
-std::string digest_first(KeptBytes& source, uint64_t count, base::Meter* meter) {
+std::string digest_first(const ByteSource& source, uint64_t count, base::Meter* meter) {
   return digest_by([&](const ReadChunks& read) { read_in_chunks_first(source, count, read); },
+                   count, {}, meter);
+}
+
+std::string digest_keeping(KeptBytes& source, uint64_t count, base::Meter* meter) {
+  return digest_by([&](const ReadChunks& read) { read_in_chunks_keeping(source, count, read); },
                    count, {}, meter);
 }
 

@@ -26,8 +26,9 @@ void read_segments(const ByteSource& source, std::vector<Segment> segments, base
 /// with all cores.
 std::string digest_of(const ByteSource& source, uint64_t count, base::Meter* meter = nullptr);
 
-/// The same for a source that is read again afterwards.
-std::string digest_first(KeptBytes& source, uint64_t count, base::Meter* meter);
+/// The same for a source that is read again afterwards. The second one keeps in memory what it can.
+std::string digest_first(const ByteSource& source, uint64_t count, base::Meter* meter);
+std::string digest_keeping(KeptBytes& source, uint64_t count, base::Meter* meter);
 
 /// Does both in one pass: reads the segments, and returns the digest of the source's first `count`
 /// bytes. All segments must be within these bytes.
