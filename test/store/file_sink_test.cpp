@@ -9,9 +9,12 @@
 #include "store/io/segments.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <stdexcept>
+#include <thread>
 
 #include <unistd.h>
 
@@ -218,6 +221,33 @@ TEST_CASE("A failure while late bytes are filled in is the caller's") {
   };
   CHECK_THROWS_WITH(write_more(), "no");
   CHECK_THROWS_WITH(sink.drain(), "no");
+}
+
+TEST_CASE("Only some threads write at a time, so that the others compute") {
+  // A disk that takes longer than all else.
+  class SlowDisk final : public test::FaultyFileSystem {
+   public:
+    ssize_t pwrite(int fd, const void* from, size_t count, off_t offset) override {
+      const size_t now = ++writing_;
+      for (size_t most = most_; now > most && !most_.compare_exchange_weak(most, now);) {
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      const ssize_t result = FaultyFileSystem::pwrite(fd, from, count, offset);
+      --writing_;
+      return result;
+    }
+    size_t most() const { return most_; }
+
+   private:
+    std::atomic<size_t> writing_{0};
+    std::atomic<size_t> most_{0};
+  };
+  const test::TemporaryDirectory root;
+  const std::string content = noise(12 * base::kChunkBytes);
+  SlowDisk disk;
+  write_lasting(disk, root / "file", content);
+  CHECK(disk.most() == FileSink::kWriters);
+  CHECK((test::read_file(root / "file") == content));
 }
 
 TEST_CASE("What was reserved and not written is given back") {

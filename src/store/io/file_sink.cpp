@@ -6,8 +6,8 @@
 //   3. It waits until the chunk before has done this step. Then it continues the sums of a tensor
 //      that began there, and fills in the bytes that depend on sums.
 //   4. It computes the digest of the chunk, for that of the file.
-//   5. It writes the chunk with O_DIRECT. This keeps the disk busy and does not push the training's
-//      data out of the page cache.
+//   5. It writes the chunk with O_DIRECT, which does not push the training's data out of the page
+//      cache. Only some of the threads write at a time: the others compute what comes next.
 //   6. At the end, the rest, which is not a multiple of a page, goes through the page cache.
 //      Reserved room that is left over is freed. Then fsync.
 //
@@ -146,6 +146,7 @@ void FileSink::process(const Job& job) {
   job.chunk->gather();
   settle(job);
   digest(job);
+  const base::Permit permit(writers_);
   write_chunk(job.number * base::kChunkBytes, job.chunk->data(), job.chunk->size());
 }
 

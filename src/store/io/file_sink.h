@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/meter.h"
+#include "base/semaphore.h"
 #include "store/io/byte_sink.h"
 #include "store/io/chunk.h"
 #include "store/io/file.h"
@@ -30,7 +31,10 @@ class FileSink final : public ByteSink {
  public:
   /// Whatever the number of cores: while some threads compute, the others keep the disk busy. With
   /// as many threads as cores, disks wait a third of the time.
-  static constexpr size_t kThreads = 6;
+  static constexpr size_t kThreads = 5;
+  /// So many of them write at once. If all did, their writes would end together, and the disk would
+  /// wait while all compute: a third of the time as well.
+  static constexpr size_t kWriters = 3;
 
   /// Creates the file, which must not exist, and reserves `reserved` bytes on the disk. The file
   /// may become longer or shorter than that. `meter` may be null. Throws Error: no_space, io.
@@ -85,6 +89,7 @@ class FileSink final : public ByteSink {
   // Used by one thread at a time: by the one whose turn it is to settle.
   OpenSums open_sums_;
   std::atomic<bool> direct_{false};
+  base::Semaphore writers_{kWriters};
 
   std::mutex mutex_;  // Guards what follows.
   std::condition_variable changed_;
