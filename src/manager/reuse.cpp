@@ -80,7 +80,8 @@ std::string Reuse::link_one(const store::Staging& staging, const std::string& fi
   return name;
 }
 
-void Reuse::write_settled(const store::Staging& staging, Format format, base::Meter& meter) {
+void Reuse::write_settled(const store::Staging& staging, Format format, base::Meter& meter,
+                          store::ChunkPool& pool) {
   if (unchanged_.settled_bytes == 0) return;
   state::Settled settled = state::settled_tensors(captured_.tree, unchanged_);
   const Value tree = Dict{{kSettledName, std::move(settled.tensors)}};
@@ -88,7 +89,7 @@ void Reuse::write_settled(const store::Staging& staging, Format format, base::Me
   settled_ = staging.write_file(
       store::unchanged_file(format, base::random_id()),
       [&](store::ByteSink& sink) { written = encode(tree, {kSettledName}, format, sink); },
-      unchanged_.settled_bytes, &meter);
+      {unchanged_.settled_bytes, &meter, &pool});
   for (size_t i = 0; i < settled.index.size(); ++i) {
     if (!settled.index[i]) continue;
     unchanged_.rows[i].file = settled_->name;

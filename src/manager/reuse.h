@@ -5,6 +5,7 @@
 #include "state/share/unchanged.h"
 #include "state/snapshot/capture.h"
 #include "store/directory/staging.h"
+#include "store/io/chunk_pool.h"
 #include "store/records/tensor_table.h"
 
 #include <checkpoint/format.h>
@@ -33,7 +34,8 @@ class Reuse {
   /// Step 2. If a link fails, everything is written.
   void link(const store::Staging& staging);
   /// Step 3. Throws what Staging::write_file and the encoder throw.
-  void write_settled(const store::Staging& staging, Format format, base::Meter& meter);
+  void write_settled(const store::Staging& staging, Format format, base::Meter& meter,
+                     store::ChunkPool& pool);
 
   /// Returns whether the tree of the content file has stubs.
   bool has_stubs() const { return !unchanged_.kinds.empty(); }

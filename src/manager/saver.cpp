@@ -55,8 +55,8 @@ std::string Saver::save(const State& state, const Progress& progress,
   const auto write = [this, share, begun, meeting, after_commit = std::move(after_commit)] {
     snapshot_.fetch(share->captured);
     LastCheckpoint* const last = options_.reuse_unchanged() ? &last_checkpoint_ : nullptr;
-    after_commit(write_checkpoint(directory_, *meeting, *share, begun, options_.format(),
-                                  options_.on_transfer(), last));
+    after_commit(write_checkpoint(directory_, *meeting, *share, begun,
+                                  {options_.format(), options_.on_transfer(), pool_, last}));
   };
   if (in_background) {
     background_.start(result, [meeting, write] {
@@ -121,6 +121,7 @@ void Saver::prepare_for(const State& state, size_t ranks) {
 void Saver::release_memory() {
   background_.wait();
   snapshot_.release();
+  pool_.release();
 }
 
 }  // namespace checkpoint::manager

@@ -6,6 +6,7 @@
 #include "state/share/share.h"
 #include "state/snapshot/snapshot.h"
 #include "store/directory/directory.h"
+#include "store/io/chunk_pool.h"
 
 #include <checkpoint/manager.h>
 #include <checkpoint/manifest.h>
@@ -75,7 +76,8 @@ class Saver {
   bool is_first_ = true;  // Only the first save warns about what is unsaved.
   LastCheckpoint last_checkpoint_;
   state::Snapshot snapshot_;
-  Background background_;  // Its thread uses the snapshot.
+  store::ChunkPool pool_;
+  Background background_;  // Its thread uses the snapshot and the pool.
 };
 
 }  // namespace checkpoint::manager

@@ -94,14 +94,13 @@ void log_seconds(const Manifest& manifest) {
 class Writing {
  public:
   Writing(const store::Directory& directory, group::Meeting& meeting, const state::Share& share,
-          Manifest manifest, Format format, const OnTransfer& on_transfer, LastCheckpoint* last)
+          Manifest manifest, const WriteOptions& options)
       : directory_(directory),
         meeting_(meeting),
         share_(share),
         manifest_(std::move(manifest)),
-        format_(format),
-        on_transfer_(on_transfer),
-        reuse_(directory, share.captured, last, manifest_.name) {}
+        options_(options),
+        reuse_(directory, share.captured, options.last, manifest_.name) {}
 
   Manifest lead() {
     reuse_.compare();
@@ -213,18 +212,20 @@ class Writing {
   }
 
   void write_share(const store::Staging& staging) {
-    const std::string name = store::content_file(format_, group().rank(), group().size());
+    const std::string name = store::content_file(options_.format, group().rank(), group().size());
     const state::Capture& captured = share_.captured;
-    base::Meter meter(on_transfer_, Phase::kWrite, tensor_bytes());
-    reuse_.write_settled(staging, format_, meter);
+    base::Meter meter(options_.on_transfer, Phase::kWrite, tensor_bytes());
+    reuse_.write_settled(staging, options_.format, meter, options_.pool);
     const std::optional<Value> with_stubs =
         reuse_.has_stubs() ? std::make_optional(reuse_.tree()) : std::nullopt;
     const Value& tree = with_stubs ? *with_stubs : captured.tree;
     std::vector<store::TensorEntry> tensors;
-    FileEntry file = staging.write_file(
-        name,
-        [&](store::ByteSink& sink) { tensors = encode(tree, captured.any_keys, format_, sink); },
-        reuse_.content_bytes(), &meter);
+    FileEntry file =
+        staging.write_file(name,
+                           [&](store::ByteSink& sink) {
+                             tensors = encode(tree, captured.any_keys, options_.format, sink);
+                           },
+                           {reuse_.content_bytes(), &meter, &options_.pool});
     manifest_.seconds["archive"] = watch_.lap();
     if (group().is_alone()) {
       file_ = std::move(file);
@@ -320,8 +321,7 @@ class Writing {
   group::Meeting& meeting_;
   const state::Share& share_;
   Manifest manifest_;
-  const Format format_;
-  const OnTransfer& on_transfer_;
+  const WriteOptions& options_;
   Reuse reuse_;
   base::Stopwatch watch_;
   FileEntry file_;                           // Of a process alone,
@@ -332,9 +332,9 @@ class Writing {
 }  // namespace
 
 Manifest write_checkpoint(const store::Directory& directory, group::Meeting& meeting,
-                          const state::Share& share, Manifest manifest, Format format,
-                          const OnTransfer& on_transfer, LastCheckpoint* last) {
-  Writing writing(directory, meeting, share, std::move(manifest), format, on_transfer, last);
+                          const state::Share& share, Manifest manifest,
+                          const WriteOptions& options) {
+  Writing writing(directory, meeting, share, std::move(manifest), options);
   return meeting.group().leads() ? writing.lead() : writing.follow();
 }
 

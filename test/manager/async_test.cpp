@@ -15,6 +15,9 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
+#include <fstream>
+#include <string>
 #include <thread>
 
 using namespace checkpoint;
@@ -315,6 +318,30 @@ TEST_CASE("Memory that was given back is taken anew") {
     manager.release_memory();
     manager.verify("e" + std::to_string(epoch));
   }
+}
+
+TEST_CASE("Memory that was given back is the system's again") {
+  const auto resident = [] {
+    std::ifstream status("/proc/self/status");
+    std::string word;
+    int64_t kib = 0;
+    while (status >> word && word != "RssAnon:") {
+    }
+    status >> kib;
+    return kib * 1024;
+  };
+  const test::TemporaryDirectory root;
+  torch::Tensor tensor = torch::ones({10, 1024, 1024});  // 40 MiB
+  State state;
+  state.add("tensor", tensor);
+  const bool async = GENERATE(false, true);
+  CheckpointManager manager(root.path(), CheckpointManagerOptions().async(async));
+  manager.save(state, {0});
+  manager.wait();
+  const int64_t before = resident();
+  manager.release_memory();
+  // Five chunks that were written from, and the snapshot.
+  CHECK(before - resident() > (async ? 72 : 32) * (int64_t{1} << 20));
 }
 
 TEST_CASE("Handles of no save, and of a synchronous one") {

@@ -13,8 +13,11 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <stdexcept>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <unistd.h>
 
@@ -36,7 +39,7 @@ std::string noise(size_t size) {
 constexpr size_t kLarge = 2 * base::kChunkBytes + 3 * kDirectAlignment + 17;
 
 FileEntry write_lasting(FileSystem& fs, const std::string& path, const std::string& content) {
-  FileSink sink(fs, path, content.size());
+  FileSink sink(fs, path, {content.size()});
   Sums sums;
   sink.write_lasting(content.data(), content.size(), &sums);
   return sink.finish("file");
@@ -156,7 +159,7 @@ TEST_CASE("A size limit in the middle of a large file is no_space") {
   for (const bool reserved : {false, true}) {
     CHECK(contains(error_of([&] {
                      FileSink sink(posix_file_system(), root / (reserved ? "a" : "b"),
-                                   reserved ? content.size() : 0);
+                                   {reserved ? content.size() : 0});
                      Sums sums;
                      sink.write_lasting(content.data(), content.size(), &sums);
                      sink.finish("file");
@@ -250,12 +253,51 @@ TEST_CASE("Only some threads write at a time, so that the others compute") {
   CHECK((test::read_file(root / "file") == content));
 }
 
+TEST_CASE("A pool keeps the memory of a large file for the next one") {
+  const test::TemporaryDirectory root;
+  const std::string content = noise(kLarge);
+  ChunkPool pool;
+  const auto write = [&](FileSystem& fs, const std::string& name, size_t reserved) {
+    FileSink sink(fs, root / name, {reserved, nullptr, &pool});
+    Sums sums;
+    sink.write_lasting(content.data(), content.size(), &sums);
+    sink.finish("file");
+  };
+  const auto take_all = [&] {
+    std::vector<std::unique_ptr<Chunk>> chunks;
+    while (auto chunk = pool.take()) chunks.push_back(std::move(chunk));
+    return chunks;
+  };
+  write(posix_file_system(), "small pages", 0);
+  CHECK(take_all().empty());
+
+  write(posix_file_system(), "first", kLarge);
+  auto chunks = take_all();
+  CHECK(chunks.size() == 3);
+  const char* const memory = chunks.front()->data();
+  chunks.resize(1);
+  pool.put_back(std::move(chunks.front()));
+  test::FaultyFileSystem faulty;
+  faulty.fail(call_of(faulty, root / "probe", content, "pwrite"), EIO);
+  CHECK_THROWS_AS(write(faulty, "failed", kLarge), Error);
+  write(posix_file_system(), "second", kLarge);
+  CHECK((test::read_file(root / "second") == content));
+  chunks = take_all();
+  CHECK(std::any_of(chunks.begin(), chunks.end(),
+                    [&](const auto& chunk) { return chunk->data() == memory; }));
+  for (const auto& chunk : chunks) CHECK(chunk->size() == 0);
+
+  pool.put_back(std::move(chunks.front()));
+  pool.release();
+  CHECK(pool.take() == nullptr);
+}
+
 TEST_CASE("What was reserved and not written is given back") {
   const test::TemporaryDirectory root;
   const size_t size = GENERATE(size_t{0}, size_t{100}, base::kChunkBytes, kLarge);
   CAPTURE(size);
   const std::string content = noise(size);
-  FileSink sink(posix_file_system(), root / "file", size + base::kChunkBytes + 1);
+  FileSink sink(posix_file_system(), root / "file", {size + base::kChunkBytes + 1});
   Sums sums;
   sink.write_lasting(content.data(), content.size(), &sums);
   CHECK(sink.finish("file").bytes == size);

@@ -5,7 +5,6 @@
 #include "base/text.h"
 #include "store/directory/retire.h"
 #include "store/io/file.h"
-#include "store/io/file_sink.h"
 #include "store/records/names.h"
 
 #include <cerrno>
@@ -57,11 +56,11 @@ Staging::Staging(const Directory& directory, std::string name)
 }
 
 FileEntry Staging::write_file(const std::string& name,
-                              const std::function<void(ByteSink&)>& content, uint64_t reserved,
-                              base::Meter* meter) const {
+                              const std::function<void(ByteSink&)>& content,
+                              const SinkOptions& options) const {
   // Without this check, a moved directory would be reported as a file that cannot be created.
   directory_.require_held();
-  FileSink sink(directory_.fs(), join(path(), name), reserved, meter);
+  FileSink sink(directory_.fs(), join(path(), name), options);
   content(sink);
   return sink.finish(name);
 }

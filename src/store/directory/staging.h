@@ -1,9 +1,9 @@
 #pragma once
 
-#include "base/meter.h"
 #include "store/directory/directory.h"
 #include "store/directory/known_file.h"
 #include "store/io/byte_sink.h"
+#include "store/io/file_sink.h"
 #include "store/records/marker.h"
 
 #include <checkpoint/manifest.h>
@@ -30,11 +30,10 @@ class Staging {
   const std::string& name() const { return name_; }
   std::string path() const { return directory_.path_of(name_); }
 
-  /// Writes one file, which `content` fills, and syncs it. Reserves `reserved` bytes for it on the
-  /// disk. `meter` may be null. Returns its manifest entry. Throws Error: locked, no_space, io, and
-  /// what `content` or the meter throws.
+  /// Writes one file, which `content` fills, and syncs it. Returns its manifest entry. Throws
+  /// Error: locked, no_space, io, and what `content` or the meter throws.
   FileEntry write_file(const std::string& name, const std::function<void(ByteSink&)>& content,
-                       uint64_t reserved = 0, base::Meter* meter = nullptr) const;
+                       const SinkOptions& options = {}) const;
 
   /// Links the file at `from`, of an earlier checkpoint, under a name of its own, and syncs it. It
   /// must be the very file that is known. Returns its manifest entry. On failure there is no such

@@ -26,18 +26,20 @@
 
 namespace checkpoint::store {
 
-FileSink::FileSink(FileSystem& fs, const std::string& path, uint64_t reserved, base::Meter* meter)
-    : FileSink(File::create(fs, path), reserved, meter) {}
+FileSink::FileSink(FileSystem& fs, const std::string& path, const SinkOptions& options)
+    : FileSink(File::create(fs, path), options) {}
 
-FileSink::FileSink(File file, uint64_t reserved, base::Meter* meter)
-    : file_(std::move(file)),
-      meter_(meter),
-      reserved_(reserved),
-      pages_(reserved >= base::kChunkBytes ? base::Pages::kHuge : base::Pages::kSmall) {
-  file_.allocate(reserved_);
+FileSink::FileSink(File file, const SinkOptions& options)
+    : file_(std::move(file)), options_(options), is_large_(options.reserved >= base::kChunkBytes) {
+  file_.allocate(options_.reserved);
 }
 
-FileSink::~FileSink() { stop(); }
+FileSink::~FileSink() {
+  stop();
+  if (options_.pool == nullptr || !is_large_) return;
+  for (std::unique_ptr<Chunk>& chunk : free_) options_.pool->put_back(std::move(chunk));
+  if (open_) options_.pool->put_back(std::move(open_));
+}
 
 void FileSink::write(const void* data, size_t count) {
   const char* const bytes = static_cast<const char*>(data);
@@ -85,7 +87,9 @@ std::unique_ptr<Chunk> FileSink::free_chunk() {
     }
     ++chunks_;
   }
-  return std::make_unique<Chunk>(pages_);
+  if (!is_large_) return std::make_unique<Chunk>(base::Pages::kSmall);
+  std::unique_ptr<Chunk> kept = options_.pool != nullptr ? options_.pool->take() : nullptr;
+  return kept ? std::move(kept) : std::make_unique<Chunk>(base::Pages::kHuge);
 }
 
 void FileSink::hand_over() {
@@ -187,7 +191,7 @@ void FileSink::write_chunk(uint64_t at, const char* data, size_t count) {
 }
 
 void FileSink::note_written(size_t count) {
-  if (meter_ != nullptr) meter_->add(count);
+  if (options_.meter != nullptr) options_.meter->add(count);
 }
 
 void FileSink::drain() {
@@ -208,7 +212,7 @@ FileEntry FileSink::finish(const std::string& name) {
   stop();
   write_rest();
   const uint64_t bytes = handed_over_ * base::kChunkBytes + (open_ ? open_->size() : 0);
-  if (reserved_ > 0) file_.truncate(bytes);
+  if (options_.reserved > 0) file_.truncate(bytes);
   file_.sync();
   file_.close();
   return {name, bytes, base::xxh3_128(digests_.data(), digests_.size())};

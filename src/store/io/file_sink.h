@@ -4,6 +4,7 @@
 #include "base/semaphore.h"
 #include "store/io/byte_sink.h"
 #include "store/io/chunk.h"
+#include "store/io/chunk_pool.h"
 #include "store/io/file.h"
 
 #include <checkpoint/manifest.h>
@@ -24,6 +25,13 @@
 
 namespace checkpoint::store {
 
+/// What a FileSink may be given.
+struct SinkOptions {
+  uint64_t reserved = 0;         ///< Bytes to reserve. The file may become longer or shorter.
+  base::Meter* meter = nullptr;  ///< Counts what is written. May be null.
+  ChunkPool* pool = nullptr;  ///< Keeps the memory, if `reserved` is a chunk or more. May be null.
+};
+
 /// A new file that is written from start to end, and digested at the same time, with several cores.
 /// The comment at the top of file_sink.cpp lists the steps. Uses memory for one chunk more than
 /// there are threads.
@@ -36,12 +44,11 @@ class FileSink final : public ByteSink {
   /// wait while all compute: a third of the time as well.
   static constexpr size_t kWriters = 3;
 
-  /// Creates the file, which must not exist, and reserves `reserved` bytes on the disk. The file
-  /// may become longer or shorter than that. `meter` may be null. Throws Error: no_space, io.
-  FileSink(FileSystem& fs, const std::string& path, uint64_t reserved = 0,
-           base::Meter* meter = nullptr);
+  /// Creates the file, which must not exist, and reserves room on the disk. What `options` point to
+  /// must outlive this. Throws Error: no_space, io.
+  FileSink(FileSystem& fs, const std::string& path, const SinkOptions& options = {});
   /// The same for an empty file that exists already.
-  explicit FileSink(File file, uint64_t reserved = 0, base::Meter* meter = nullptr);
+  explicit FileSink(File file, const SinkOptions& options = {});
   /// Drops what is not written yet.
   ~FileSink() override;
 
@@ -78,9 +85,8 @@ class FileSink final : public ByteSink {
   void stop() noexcept;
 
   File file_;
-  base::Meter* const meter_;
-  const uint64_t reserved_;
-  const base::Pages pages_;
+  const SinkOptions options_;
+  const bool is_large_;  // As far as is known at the beginning.
   // Used by the caller alone.
   std::unique_ptr<Chunk> open_;  // The one that is being put together.
   size_t handed_over_ = 0;       // The chunks before it.
