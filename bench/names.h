@@ -11,6 +11,7 @@ constexpr char kRawRead[] = "raw O_DIRECT read, all cores";
 
 // Saves.
 constexpr char kSave[] = "save";
+constexpr char kFirstSave[] = "save, first";
 constexpr char kSavePth[] = "save, kPth";
 constexpr char kTorchSave[] = "torch::save, fsync";
 

@@ -17,6 +17,7 @@ void add_ratios(Report& report) {
   report.aim("not_due_ns", kNotDue, "", kAtMost, 200);
 
   report.aim("durable_over_raw", kRawWrite, kSave, kAtLeast, 0.95);
+  report.aim("first_durable_over_raw", kRawWrite, kFirstSave, kNone);
   report.aim("durable_pth_over_raw", kRawWrite, kSavePth, kNone);
   report.aim("torch_save_over_save", kTorchSave, kSave, kAtLeast, 1.5);
 

@@ -74,12 +74,13 @@ void Rounds::memory() {
 }
 
 void Rounds::saves() {
+  require_savers();
   contest_.run({raw_write()},
-               {save(names::kSave, "run", Format::kArchive),
-                save(names::kSavePth, "run-pth", Format::kPth), torch_save()},
+               {save(names::kSave, *saver_, "saver"),
+                save(names::kSavePth, *saver_pth_, "saver-pth"), first_save(), torch_save()},
                &rest_);
   report_.add("checkpoint.pt",
-              static_cast<double>(std::filesystem::file_size(path("run/bench/checkpoint.pt"))),
+              static_cast<double>(std::filesystem::file_size(path("saver/bench/checkpoint.pt"))),
               "B");
 }
 
@@ -165,6 +166,8 @@ void Rounds::peaks() {
   };
   remove("run");
   async_.reset();
+  saver_.reset();
+  saver_pth_.reset();
   CheckpointManager manager(path("run"), manager_options());
   measure(names::kSaveMemory, [&] { manager.save(training_.state(), {}); });
   measure("extra memory, asynchronous save", [&] {
@@ -229,14 +232,20 @@ Side Rounds::step_alone() {
   return {names::kStepAlone, 0, {}, step};
 }
 
-Side Rounds::save(const std::string& name, const std::string& folder, Format format) {
+Side Rounds::save(const std::string& name, CheckpointManager& manager, const std::string& folder) {
   return side(
-      name,
-      [this, folder, format] {
-        CheckpointManager manager(path(folder), manager_options().format(format));
+      name, [&] { return seconds([&] { manager.save(training_.state(), {}); }); },
+      [this, folder] { remove(folder + "/bench"); });
+}
+
+Side Rounds::first_save() {
+  return side(
+      names::kFirstSave,
+      [this] {
+        CheckpointManager manager(path("run"), manager_options());
         return seconds([&] { manager.save(training_.state(), {}); });
       },
-      [this, folder] { remove(folder); });
+      [this] { remove("run"); });
 }
 
 Side Rounds::torch_save() {
@@ -313,7 +322,19 @@ void Rounds::require_torch_file() {
   sync_file(path("torch.pt"));
 }
 
-// The measured saves come after the first one.
+// The measured saves come after the first one, here and below.
+void Rounds::require_savers() {
+  if (saver_) return;
+  const auto make = [this](const std::string& folder, Format format) {
+    auto manager =
+        std::make_unique<CheckpointManager>(path(folder), manager_options().format(format));
+    manager->save(training_.state(), {});
+    return manager;
+  };
+  saver_ = make("saver", Format::kArchive);
+  saver_pth_ = make("saver-pth", Format::kPth);
+}
+
 void Rounds::require_asynchronous() {
   if (async_) return;
   async_ = std::make_unique<CheckpointManager>(path("async"), manager_options().async(true));

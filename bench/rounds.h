@@ -49,7 +49,9 @@ class Rounds {
   Side raw_write();
   Side raw_read();
   Side step_alone();
-  Side save(const std::string& name, const std::string& folder, checkpoint::Format format);
+  Side save(const std::string& name, checkpoint::CheckpointManager& manager,
+            const std::string& folder);
+  Side first_save();
   Side torch_save();
   Side restore(const std::string& name, checkpoint::Verify verify);
   Side cold_restore(const std::string& name, const checkpoint::RestoreOptions& options);
@@ -61,6 +63,7 @@ class Rounds {
   void require_raw();
   void require_saved();
   void require_torch_file();
+  void require_savers();
   void require_asynchronous();
 
   std::string path(const std::string& name) const { return folder_.path() + '/' + name; }
@@ -74,6 +77,8 @@ class Rounds {
   Training training_;
   WarmMemory from_;
   WarmMemory to_;
+  std::unique_ptr<checkpoint::CheckpointManager> saver_;
+  std::unique_ptr<checkpoint::CheckpointManager> saver_pth_;
   std::unique_ptr<checkpoint::CheckpointManager> async_;
   std::unique_ptr<Training> plain_;
   Report report_;
