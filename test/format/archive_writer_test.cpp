@@ -3,6 +3,7 @@
 
 #include "base/digest.h"
 #include "format/torch/archive_modules.h"
+#include "format/torch/archive_pickler.h"
 #include "format/torch/archive_reader.h"
 #include "format/torch/archive_records.h"
 #include "format/torch/archive_writer.h"
@@ -10,10 +11,17 @@
 #include "format/zip/zip_reader.h"
 #include "support/memory_source.h"
 
+#include <torch/csrc/jit/serialization/pickler.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
 
 using namespace checkpoint;
 
@@ -30,6 +38,12 @@ struct FailingSink final : store::ByteSink {
   int calls = 0;
   std::string text;
 };
+
+std::vector<const void*> data_of(const std::vector<torch::Tensor>& tensors) {
+  std::vector<const void*> data;
+  for (const torch::Tensor& tensor : tensors) data.push_back(tensor.data_ptr());
+  return data;
+}
 
 Dict example() {
   Dict model;
@@ -134,6 +148,102 @@ TEST_CASE("An archive of our making is pickled and printed as one of LibTorch's"
   CHECK(ours.sources == theirs.sources);
   REQUIRE(ours.tensors.size() == 2);
   CHECK(ours.tensors[0].data_ptr() == weight.data_ptr());
+}
+
+TEST_CASE("An archive is pickled as LibTorch pickles it") {
+  const torch::Tensor shared = torch::arange(12).view({3, 4});
+  const auto dict_of = [](c10::TypePtr key,
+                          const std::vector<std::pair<c10::IValue, c10::IValue>>& entries) {
+    c10::impl::GenericDict dict(std::move(key), c10::AnyType::get());
+    for (const auto& [name, value] : entries) dict.insert(name, value);
+    return c10::IValue(dict);
+  };
+  const auto list_of = [](c10::TypePtr type, const std::vector<c10::IValue>& elements) {
+    c10::impl::GenericList list(std::move(type));
+    for (const c10::IValue& element : elements) list.push_back(element);
+    return c10::IValue(list);
+  };
+  const auto tuple_of = [](std::vector<c10::IValue> elements) {
+    return c10::IValue(c10::ivalue::Tuple::create(std::move(elements)));
+  };
+  format::ArchiveModules modules;
+  const auto nested = [&](int i) {
+    format::ArchiveEntries entries;
+    entries.add("step", c10::IValue(int64_t{i}));
+    entries.add("0", torch::full({2}, i));
+    return modules.make(std::move(entries));
+  };
+  format::ArchiveEntries entries;
+  entries.add("parameter", torch::randn({3, 4}).requires_grad_());
+  for (const auto dtype : {torch::kUInt8, torch::kHalf, torch::kBFloat16, torch::kBool,
+                           torch::kDouble, torch::kComplexFloat, torch::kComplexDouble}) {
+    entries.add(std::string("buffer ") + c10::toString(dtype), torch::zeros({2}, dtype));
+  }
+  entries.add("empty", torch::empty({0, 3}));
+  entries.add("scalar", torch::tensor(1.5));
+  entries.add("shared", shared);
+  entries.add("the same", shared);
+  entries.add("a view", shared.t());
+  int number = 0;
+  for (const int64_t value :
+       {int64_t{0}, int64_t{255}, int64_t{256}, int64_t{65535}, int64_t{65536}, int64_t{-1},
+        int64_t{-40000}, int64_t{2147483647}, int64_t{2147483648}, int64_t{-2147483648},
+        int64_t{-2147483649}, std::numeric_limits<int64_t>::min()}) {
+    entries.add("int " + std::to_string(number++), c10::IValue(value));
+  }
+  entries.add("double", c10::IValue(-1e300));
+  entries.add("bool", c10::IValue(true));
+  entries.add("none", c10::IValue());
+  entries.add("complex", c10::IValue(c10::complex<double>(1, -2)));
+  entries.add("text", c10::IValue("text"));
+  entries.add("text again", c10::IValue("text"));
+  entries.add("long text", c10::IValue(std::string(70000, 'x')));
+  entries.add("ints", list_of(c10::IntType::get(), {1, 2, 70000}));
+  entries.add("doubles", list_of(c10::FloatType::get(), {1.5, 2.5}));
+  entries.add("bools", list_of(c10::BoolType::get(), {true, false}));
+  entries.add("no tensors", list_of(c10::TensorType::get(), {}));
+  entries.add("tensors", list_of(c10::TensorType::get(), {shared}));
+  entries.add("texts", list_of(c10::StringType::get(), {"text", "another"}));
+  entries.add("any", list_of(c10::AnyType::get(), {1, "text", shared, c10::IValue()}));
+  entries.add("lists", list_of(c10::AnyType::get(), {list_of(c10::IntType::get(), {1})}));
+  entries.add("by text", dict_of(c10::StringType::get(), {{"a", 1}, {"text", shared}}));
+  entries.add("by int", dict_of(c10::IntType::get(), {{1, 1.5}, {300, "text"}}));
+  entries.add("empty dict", dict_of(c10::StringType::get(), {}));
+  for (size_t size = 0; size < 6; ++size) {
+    entries.add("tuple " + std::to_string(size),
+                tuple_of(std::vector<c10::IValue>(size, c10::IValue(int64_t{7}))));
+  }
+  const c10::IValue held = tuple_of({1, "text"});
+  entries.add("held", held);
+  entries.add("held too", held);
+  for (int i = 0; i < 300; ++i) entries.add(std::to_string(i), nested(i));
+  const torch::jit::Module module = modules.make(std::move(entries));
+
+  // One after the other: both hold the tensors, and what somebody else holds is remembered.
+  const auto [ours, our_data] = [&] {
+    const format::PickledModule pickled = format::pickle_module(module);
+    return std::pair(pickled.pickle, data_of(pickled.tensors));
+  }();
+  std::string theirs;
+  std::vector<c10::ClassTypePtr> types;
+  torch::jit::Pickler pickler(
+      [&](const char* bytes, size_t count) { theirs.append(bytes, count); }, nullptr,
+      [](const c10::ClassTypePtr& type) { return type->name().value(); }, &types);
+  pickler.protocol();
+  pickler.pushIValue(module._ivalue());
+  pickler.stop();
+  CAPTURE(std::mismatch(ours.begin(), ours.end(), theirs.begin(), theirs.end()).first -
+          ours.begin());
+  CHECK(ours.size() == theirs.size());
+  CHECK((ours == theirs));
+  CHECK(our_data == data_of(pickler.tensorData()));
+}
+
+TEST_CASE("A module with code is no archive") {
+  torch::jit::Module module("module");
+  module.define("def forward(self, x):\n    return x\n");
+  CHECK(contains(error_of([&] { format::pickle_module(module); }),
+                 "unsupported: the archive has TorchScript code"));
 }
 
 TEST_CASE("Nested archives share a class where their names and types are alike, and only there") {

@@ -1,33 +1,21 @@
-// Encodes an archive with LibTorch's own pickler and printer. LibTorch's OutputArchive::save_to
-// does the same, and then computes the CRC-32 of all tensors on one core (in
-// torch/csrc/jit/serialization/export_module.cpp). Here, the sink does that with several.
+// Encodes an archive as LibTorch's OutputArchive::save_to does (in
+// torch/csrc/jit/serialization/export_module.cpp). LibTorch then computes the CRC-32 of all tensors
+// on one core. Here, the sink does that with several.
 
 #include "format/torch/archive_records.h"
 
+#include "format/torch/archive_pickler.h"
 #include "format/torch/memory_archive.h"
 
 #include <checkpoint/error.h>
 
-#include <torch/csrc/jit/serialization/pickler.h>
 #include <torch/csrc/jit/serialization/python_print.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace checkpoint::format {
 namespace {
-
-void pickle(const torch::jit::Module& module, ArchiveRecords& records) {
-  // An archive and those nested in it share one compilation unit, where each type has another name.
-  const auto name_of = [](const c10::ClassTypePtr& type) { return type->name().value(); };
-  std::vector<c10::ClassTypePtr> types;
-  torch::jit::Pickler pickler(
-      [&](const char* bytes, size_t count) { records.pickle.append(bytes, count); }, nullptr,
-      name_of, &types);
-  pickler.protocol();
-  pickler.pushIValue(module._ivalue());
-  pickler.stop();
-  records.tensors = pickler.tensorData();
-}
 
 // "__torch__.___torch_mangle_0" to "code/__torch__/___torch_mangle_0.py".
 std::string path_of(std::string qualifier) {
@@ -51,7 +39,9 @@ void print(const torch::jit::Module& module, ArchiveRecords& records) {
 ArchiveRecords records_of(const torch::serialize::OutputArchive& archive) {
   ArchiveRecords records;
   const torch::jit::Module& module = module_of(archive);
-  pickle(module, records);
+  PickledModule pickled = pickle_module(module);
+  records.pickle = std::move(pickled.pickle);
+  records.tensors = std::move(pickled.tensors);
   print(module, records);
   return records;
 }

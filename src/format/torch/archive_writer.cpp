@@ -1,7 +1,7 @@
 // A tree as a LibTorch archive:
 //
 //   1. The tree becomes an OutputArchive.
-//   2. LibTorch encodes it into records, without the bytes of the tensors (archive_records.h).
+//   2. It is encoded into records, as LibTorch does, without the bytes of the tensors (archive_records.h).
 //   3. The records become a zip archive with the names and the order that LibTorch gives them. The
 //      tensors are read from their own memory. Their places and sums make the tensor table.
 //

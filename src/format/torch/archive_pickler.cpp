@@ -1,0 +1,195 @@
+// LibTorch's pickler (torch/csrc/jit/serialization/pickler.cpp) took 43 % of writing an archive of
+// many small tensors: it asks each object for its methods, and makes a text of each name.
+
+#include "format/torch/archive_pickler.h"
+
+#include "format/pickle/pickle_bytes.h"
+
+#include <checkpoint/error.h>
+
+#include <cstdint>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+namespace checkpoint::format {
+namespace {
+
+using c10::IValue;
+
+// Pickles one module; used once.
+class ModulePickler {
+ public:
+  PickledModule pickle(const torch::jit::Module& module) {
+    put(module._ivalue());
+    return {out_.finish(), std::move(tensors_)};
+  }
+
+ private:
+  using Memo = std::unordered_map<const void*, uint32_t>;
+
+  // Recalls what is in the memo.
+  bool recall(const Memo& memo, const void* address) {
+    const auto known = memo.find(address);
+    if (known == memo.end()) return false;
+    out_.recall(known->second);
+    return true;
+  }
+
+  // Remembers what may come again: what somebody else holds, too.
+  void put(const IValue& value) {
+    const bool may_come_again = value.isPtrType() && !value.isString() && value.use_count() > 1;
+    if (!may_come_again) {
+      put_new(value);
+      return;
+    }
+    const void* const address = value.internalToPointer();
+    if (recall(values_, address)) return;
+    put_new(value);
+    values_.emplace(address, out_.remember());
+  }
+
+  void put_new(const IValue& value) {
+    if (value.isTensor()) {
+      put_tensor(value.toTensor());
+    } else if (value.isObject()) {
+      put_object(value.toObjectRef());
+    } else if (value.isInt()) {
+      out_.put_int(value.toInt());
+    } else if (value.isDouble()) {
+      out_.put_double(value.toDouble());
+    } else if (value.isBool()) {
+      out_.put_bool(value.toBool());
+    } else if (value.isString()) {
+      put_text(value.toStringRef());
+    } else if (value.isNone()) {
+      out_.ops("N");
+    } else if (value.isComplexDouble()) {
+      put_complex(value.toComplexDouble());
+    } else if (value.isList()) {
+      put_list(value);
+    } else if (value.isGenericDict()) {
+      put_dict(value);
+    } else if (value.isTuple()) {
+      put_tuple(value.toTupleRef().elements());
+    } else {
+      throw Error(ErrorCode::kUnsupported,
+                  "a LibTorch archive cannot hold a value of kind " + value.tagKind() + " here");
+    }
+  }
+
+  void put_object(const c10::ivalue::Object& object) {
+    const c10::ClassType& type = *object.type();
+    put_class(type);
+    out_.ops(")\x81}(");
+    for (size_t i = 0; i < type.numAttributes(); ++i) {
+      put_text(type.getAttributeName(i));
+      put(object.getSlot(i));
+    }
+    out_.ops("ub");
+  }
+
+  void put_class(const c10::ClassType& type) {
+    if (recall(classes_, &type)) return;
+    if (!type.methods().empty()) {
+      throw Error(ErrorCode::kUnsupported, "the archive has TorchScript code");
+    }
+    // An archive and those nested in it share one compilation unit, where each type has another
+    // name.
+    const c10::QualifiedName name = type.name().value();
+    classes_.emplace(&type, out_.remember_global(name.prefix(), name.name()));
+  }
+
+  void put_tensor(const at::Tensor& tensor) {
+    out_.put_global("torch._utils", "_rebuild_tensor_v2");
+    out_.ops("(");
+    put_storage(tensor);
+    out_.put_int(tensor.storage_offset());
+    out_.put_integers(tensor.sizes());
+    out_.put_integers(tensor.strides());
+    out_.put_bool(tensor.requires_grad());
+    out_.put_global("collections", "OrderedDict");  // The hooks.
+    out_.ops(")RtR");
+  }
+
+  void put_storage(const at::Tensor& tensor) {
+    const void* const address = tensor.storage().unsafeGetStorageImpl();
+    if (recall(storages_, address)) return;
+    out_.ops("(");
+    put_text("storage");
+    out_.put_global("torch", std::string(c10::toString(tensor.scalar_type())) + "Storage");
+    put_text(std::to_string(tensors_.size()));
+    put_text("cpu");
+    out_.put_int(static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size()));
+    out_.ops("tQ");
+    storages_.emplace(address, out_.remember());
+    tensors_.push_back(tensor);
+  }
+
+  void put_complex(const c10::complex<double>& value) {
+    out_.put_global("builtins", "complex");
+    out_.put_double(value.real());
+    out_.put_double(value.imag());
+    out_.ops("\x86R");
+  }
+
+  // LibTorch has functions for lists of four types, and makes a text of the type of all others.
+  void put_list(const IValue& list) {
+    const char* const function = list.isIntList()      ? "build_intlist"
+                                 : list.isTensorList() ? "build_tensorlist"
+                                 : list.isDoubleList() ? "build_doublelist"
+                                 : list.isBoolList()   ? "build_boollist"
+                                                       : nullptr;
+    out_.put_global("torch.jit._pickle", function != nullptr ? function : "restore_type_tag");
+    out_.ops(function != nullptr ? "(](" : "](");
+    for (const IValue& element : list.toListRef()) put(element);
+    out_.ops("e");
+    if (function != nullptr) {
+      out_.ops("tR");
+    } else {
+      put_type_tag(list);
+    }
+  }
+
+  void put_dict(const IValue& dict) {
+    out_.put_global("torch.jit._pickle", "restore_type_tag");
+    out_.ops("}(");
+    for (const auto& entry : dict.toGenericDict()) {
+      put(entry.key());
+      put(entry.value());
+    }
+    out_.ops("u");
+    put_type_tag(dict);
+  }
+
+  void put_type_tag(const IValue& container) {
+    put_text(container.type()->annotation_str());
+    out_.ops("\x86R");
+  }
+
+  template <typename Elements>
+  void put_tuple(const Elements& elements) {
+    if (elements.size() > 3) out_.ops("(");
+    for (const IValue& element : elements) put(element);
+    constexpr std::string_view kTuples[] = {")", "\x85", "\x86", "\x87"};
+    out_.ops(elements.size() > 3 ? "t" : kTuples[elements.size()]);
+  }
+
+  void put_text(const std::string& text) {
+    if (!out_.recall_text(text)) out_.remember_text(text);
+  }
+
+  PickleBytes out_;
+  std::vector<at::Tensor> tensors_;
+  Memo values_;
+  Memo classes_;
+  Memo storages_;
+};
+
+}  // namespace
+
+PickledModule pickle_module(const torch::jit::Module& module) {
+  return ModulePickler().pickle(module);
+}
+
+}  // namespace checkpoint::format
