@@ -114,7 +114,9 @@ class ModulePickler {
 
   void put_storage(const at::Tensor& tensor) {
     const void* const address = tensor.storage().unsafeGetStorageImpl();
-    if (recall(storages_, address)) return;
+    // A storage of one tensor comes once: the tensor itself is in the memo.
+    const bool may_come_again = tensor.storage().use_count() > 1;
+    if (may_come_again && recall(storages_, address)) return;
     out_.ops("(");
     put_text("storage");
     out_.put_global("torch", std::string(c10::toString(tensor.scalar_type())) + "Storage");
@@ -122,7 +124,8 @@ class ModulePickler {
     put_text("cpu");
     out_.put_int(static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size()));
     out_.ops("tQ");
-    storages_.emplace(address, out_.remember());
+    const uint32_t number = out_.remember();
+    if (may_come_again) storages_.emplace(address, number);
     tensors_.push_back(tensor);
   }
 

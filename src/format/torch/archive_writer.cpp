@@ -1,7 +1,8 @@
 // A tree as a LibTorch archive:
 //
 //   1. The tree becomes an OutputArchive.
-//   2. It is encoded into records, as LibTorch does, without the bytes of the tensors (archive_records.h).
+//   2. It is encoded into records, as LibTorch does, without the bytes of the tensors
+//   (archive_records.h).
 //   3. The records become a zip archive with the names and the order that LibTorch gives them. The
 //      tensors are read from their own memory. Their places and sums make the tensor table.
 //
@@ -27,6 +28,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -34,6 +36,22 @@ namespace checkpoint::format {
 namespace {
 
 using c10::IValue;
+
+bool is_keyword(const std::string& name) {
+  // The keywords of TorchScript's lexer (torch/csrc/jit/frontend/lexer.h).
+  static constexpr std::array<std::string_view, 28> kKeywords = {
+      "def",  "if",    "else",   "elif",   "while", "return",   "is",
+      "True", "False", "None",   "and",    "or",    "not",      "global",
+      "for",  "in",    "raise",  "assert", "break", "continue", "del",
+      "pass", "class", "import", "with",   "as",    "Ellipsis", "NoneType"};
+  return std::find(kKeywords.begin(), kKeywords.end(), name) != kKeywords.end();
+}
+
+bool is_quoted(const std::string& name) {
+  return name.find_first_of(std::string("\"\\\n\0", 4)) != std::string::npos;
+}
+
+bool is_archive_name(const std::string& name) { return !is_keyword(name) && !is_quoted(name); }
 
 const std::string& string_key(const Key& key, const Path& path) {
   if (const std::string* name = std::get_if<std::string>(&key)) return *name;
@@ -99,7 +117,7 @@ class TreeWriter {
     for (const auto& [key, value] : dict) {
       const std::string& name = string_key(key, path);
       const Path place(path, key);
-      check_archive_name(name, place.text());
+      if (!is_archive_name(name)) check_archive_name(name, place.text());
       if (value.is_dict() && any_keys.count(name) == 0) {
         entries.add(name, to_module(value.dict(), place));
       } else if (value.is_tensor()) {
@@ -186,25 +204,11 @@ ArchiveRecords encode(const Dict& tree, const std::set<std::string>& any_keys, T
   }
 }
 
-bool is_keyword(const std::string& name) {
-  // The keywords of TorchScript's lexer (torch/csrc/jit/frontend/lexer.h).
-  static constexpr std::array<const char*, 28> kKeywords = {
-      "def",  "if",    "else",   "elif",   "while", "return",   "is",
-      "True", "False", "None",   "and",    "or",    "not",      "global",
-      "for",  "in",    "raise",  "assert", "break", "continue", "del",
-      "pass", "class", "import", "with",   "as",    "Ellipsis", "NoneType"};
-  return std::find(kKeywords.begin(), kKeywords.end(), name) != kKeywords.end();
-}
-
-bool is_quoted(const std::string& name) {
-  return name.find_first_of(std::string("\"\\\n\0", 4)) != std::string::npos;
-}
-
 }  // namespace
 
 void check_archive_name(const std::string& name, const std::string& path) {
+  if (is_archive_name(name)) return;
   const bool keyword = is_keyword(name);
-  if (!keyword && !is_quoted(name)) return;
   throw Error(
       ErrorCode::kUnsupported,
       "the name '" + path + "' cannot be saved: its part '" + name +
@@ -218,7 +222,7 @@ bool can_be_archive(const Dict& tree, int depth) {
   if (depth > Path::kMaxDepth) return false;
   return std::all_of(tree.begin(), tree.end(), [depth](const auto& entry) {
     const std::string* const name = std::get_if<std::string>(&entry.first);
-    if (name == nullptr || name->empty() || is_keyword(*name) || is_quoted(*name)) return false;
+    if (name == nullptr || name->empty() || !is_archive_name(*name)) return false;
     return !entry.second.is_dict() || can_be_archive(entry.second.dict(), depth + 1);
   });
 }
