@@ -92,8 +92,8 @@ class TORCH_CHECKPOINT_API CheckpointManager {
   void wait();
   /// Returns a handle to the last save that was started.
   SaveHandle last_save() const;
-  /// Waits for a running save and returns the memory of snapshots to the system. The next
-  /// asynchronous save must allocate it again, which takes longer.
+  /// Waits for a running save and returns to the system the memory of snapshots, and up to 48 MiB
+  /// that files are written from. The next save must allocate it again, which takes longer.
   void release_memory();
 
   /// Returns true once a `stop_on_signal` signal has arrived and a checkpoint made after it is on
