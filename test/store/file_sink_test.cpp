@@ -2,6 +2,7 @@
 #include "support/error_of.h"
 #include "support/faulty_file_system.h"
 #include "support/file_size_limit.h"
+#include "support/sanitized.h"
 #include "support/temporary_directory.h"
 
 #include "base/crc32.h"
@@ -234,7 +235,7 @@ TEST_CASE("Only some threads write at a time, so that the others compute") {
       const size_t now = ++writing_;
       for (size_t most = most_; now > most && !most_.compare_exchange_weak(most, now);) {
       }
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      std::this_thread::sleep_for(std::chrono::milliseconds(test::kSanitized ? 200 : 20));
       const ssize_t result = FaultyFileSystem::pwrite(fd, from, count, offset);
       --writing_;
       return result;
@@ -249,7 +250,8 @@ TEST_CASE("Only some threads write at a time, so that the others compute") {
   const std::string content = noise(12 * base::kChunkBytes);
   SlowDisk disk;
   write_lasting(disk, root / "file", content);
-  CHECK(disk.most() == FileSink::kWriters);
+  CHECK(disk.most() <= FileSink::kWriters);
+  CHECK(disk.most() > 1);
   CHECK((test::read_file(root / "file") == content));
 }
 
