@@ -359,6 +359,8 @@ void Meeting::fail(const std::exception& error) {
     // The others cannot be told: they find out when their time is up.
   }
   if (!first || first->rank == group_.rank()) return;
+  // It waited in vain, perhaps for this rank, which knows more.
+  if (first->code == ErrorCode::kTimeout) return;
   base::log_debug("after the failure of rank " + std::to_string(first->rank) +
                   ", this rank has failed, too: " + error.what());
   throw error_of(*first);

@@ -118,7 +118,8 @@ class Meeting {
   /// Throws the failure of another rank, if one has told of it.
   void throw_if_failed();
   /// Tells all ranks that this one has failed. If another rank has told of a failure before, throws
-  /// that one: all ranks throw the same, and a first failure may have caused this one.
+  /// that one, unless it is a timeout: all ranks throw the same, and a first failure may have
+  /// caused this one.
   void fail(const std::exception& error);
   /// From now on only rank 0 decides how this ends: `fail` on this rank has no effect any more.
   void leave_it_to_rank_0() { has_left_ = true; }

@@ -6,7 +6,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <stdexcept>
+#include <string>
 #include <thread>
 
 using namespace checkpoint;
@@ -175,6 +177,26 @@ TEST_CASE("A rank that fails tells the others at once, and they do not wait") {
     CHECK(errors[static_cast<size_t>(rank)] == "no_space: " + from + "the disk is full");
   }
   CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(30));
+}
+
+TEST_CASE("The first failure is that of all, unless it says that a rank did not come") {
+  const auto all = coordinators(2);
+  const ErrorCode first = GENERATE(ErrorCode::kNoSpace, ErrorCode::kTimeout);
+  std::promise<void> told;
+  const auto errors = run_ranks(2, [&](int rank) {
+    Group group(all[rank], kLong);
+    const auto meeting = group.meet("a save");
+    const Error error(rank == 0 ? first : ErrorCode::kIo, rank == 0 ? "first" : "second");
+    if (rank == 1) told.get_future().wait();
+    meeting->fail(error);
+    if (rank == 0) {
+      meeting->fail(error);  // As its caller does.
+      told.set_value();
+    }
+    throw error;
+  });
+  CHECK(errors[0] == std::string(to_string(first)) + ": first");
+  CHECK(errors[1] == (first == ErrorCode::kTimeout ? "io: second" : "no_space: rank 0: first"));
 }
 
 TEST_CASE("All agree on the failure of the lowest rank") {
