@@ -14,10 +14,10 @@ struct PickledModule {
   std::vector<at::Tensor> tensors;  ///< Number 0, 1, … in the pickle: each one's whole storage.
 };
 
-/// Pickles a module as torch::jit::Pickler of LibTorch 1.13 does, byte for byte, in a third of the
-/// time. The tensors share their memory with the module's; those with one storage are one. Throws
-/// Error(unsupported) for what is not made of dense CPU tensors, lists, dicts, tuples, texts,
-/// numbers, None and modules without methods.
+/// Pickles a module as torch::jit::Pickler of LibTorch 1.13 and 2.14 does, byte for byte, in six
+/// tenths of the time. The tensors share their memory with the module's; those with one storage are
+/// one. Throws Error(unsupported) for what is not made of dense CPU tensors, lists, dicts, tuples,
+/// texts, numbers, None and modules without methods.
 PickledModule pickle_module(const torch::jit::Module& module);
 
 }  // namespace checkpoint::format
