@@ -121,6 +121,17 @@ class Meeting {
   /// that one, unless it is a timeout: all ranks throw the same, and a first failure may have
   /// caused this one.
   void fail(const std::exception& error);
+  /// Does this rank's part, and returns what that returns. If it throws, calls `fail`, and throws
+  /// on.
+  template <typename Work>
+  auto run(const Work& work) {
+    try {
+      return work();
+    } catch (const std::exception& error) {
+      fail(error);
+      throw;
+    }
+  }
   /// From now on only rank 0 decides how this ends: `fail` on this rank has no effect any more.
   void leave_it_to_rank_0() { has_left_ = true; }
 

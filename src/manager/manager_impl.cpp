@@ -193,12 +193,7 @@ std::string CheckpointManager::Impl::save(const State& state, const Progress& pr
                                           Before before) {
   const auto meeting = meet("the save of epoch " + std::to_string(progress.epoch) + ", step " +
                             std::to_string(progress.step));
-  try {
-    return save_in(meeting, state, progress, due, before);
-  } catch (const std::exception& error) {
-    meeting->fail(error);
-    throw;
-  }
+  return meeting->run([&] { return save_in(meeting, state, progress, due, before); });
 }
 
 std::string CheckpointManager::Impl::save_in(const std::shared_ptr<group::Meeting>& meeting,

@@ -48,14 +48,11 @@ std::optional<Restored> lead(
     }
     return restore_one(directory, name, state, options, meeting, attempt);
   };
-  try {
+  return meeting.run([&] {
     std::optional<Restored> restored = choose(restore);
     meeting.announce(topic(attempts), encode_step({"", "", restored.has_value()}));
     return restored;
-  } catch (const std::exception& error) {
-    meeting.fail(error);
-    throw;
-  }
+  });
 }
 
 void require_empty(const store::Directory& directory, const group::Group& group) {

@@ -59,14 +59,7 @@ std::string Saver::save(const State& state, const Progress& progress,
                                   {options_.format(), options_.on_transfer(), pool_, last}));
   };
   if (in_background) {
-    background_.start(result, [meeting, write] {
-      try {
-        write();
-      } catch (const std::exception& error) {
-        meeting->fail(error);
-        throw;
-      }
-    });
+    background_.start(result, [meeting, write] { meeting->run(write); });
   } else {
     write();
     result->end(nullptr);

@@ -108,13 +108,9 @@ class Writing {
     store::Transaction transaction(
         directory_, {manifest_.library_version, manifest_.run_id, manifest_.sequence},
         bytes_expected());
-    try {
-      write_and_commit(transaction);
-    } catch (const std::exception& error) {
-      // Before the transaction removes the directory: the others must not see that first.
-      meeting_.fail(error);
-      throw;
-    }
+    // Tells of a failure before the transaction removes the directory: the others must not see that
+    // first.
+    meeting_.run([&] { write_and_commit(transaction); });
     log_saved();
     log_seconds(manifest_);
     return manifest_;
