@@ -123,6 +123,8 @@ class World {
     return files_[static_cast<size_t>(rank)]->calls();
   }
   int file_calls(int rank) const { return static_cast<int>(names_of_file_calls(rank).size()); }
+  FaultyFileSystem& files(int rank) { return *files_[static_cast<size_t>(rank)]; }
+  KeysCoordinator& coordinator(int rank) { return *coordinators_[static_cast<size_t>(rank)]; }
   int coordinator_calls(int rank) const { return *calls_[static_cast<size_t>(rank)]; }
 
  private:
@@ -160,6 +162,14 @@ void act(CheckpointManager& manager, Live& live, const Operation& operation) {
   live.set(2);
   manager.save(live.state, {2});
   manager.wait();
+}
+
+// Returns the name of the staging directory; empty if all are removed.
+std::string staging_in(MemoryFileSystem& memory) {
+  for (const std::string& name : memory.names(kRuns)) {
+    if (name.rfind(".staging", 0) == 0) return name;
+  }
+  return {};
 }
 
 // Returns what is wrong after the trouble; empty if all is well.
@@ -225,10 +235,8 @@ std::string try_one(const MemoryFileSystem& before, int size, const Operation& o
   for (const std::string& error : restarted) {
     if (!error.empty()) return error;
   }
-  for (const std::string& name : after.names(kRuns)) {
-    if (name.rfind(".staging", 0) == 0) return "left behind: " + name;
-  }
-  return {};
+  const std::string left = staging_in(after);
+  return left.empty() ? "" : "left behind: " + left;
 }
 
 // Each trouble in a world of its own. A rank mostly waits for another one, so several worlds run at
@@ -347,46 +355,35 @@ TEST_CASE("A disk that is full for one rank alone fails the save of all") {
 TEST_CASE("A rank throws why the save has ended, not what it finds after that") {
   torch::set_num_threads(1);
   MemoryFileSystem memory = with_first_checkpoint(2);
-  const auto coordinators = test::coordinators(2);
-  std::vector<std::unique_ptr<FaultyFileSystem>> files;
-  for (int rank = 0; rank < 2; ++rank) files.push_back(std::make_unique<FaultyFileSystem>(memory));
+  const int full = first_call(memory, 0, "allocate"), create = first_call(memory, 1, "open");
   std::atomic<bool> is_called(false), has_ended(false);
-  const auto is_removed = [&] {
-    const auto names = memory.names(kRuns);
-    return is_called && std::none_of(names.begin(), names.end(), [](const std::string& name) {
-             return name.rfind(".staging", 0) == 0;
-           });
-  };
+  const auto is_removed = [&] { return is_called && staging_in(memory).empty(); };
   const auto wait_for = [](const std::function<bool()>& done) {
     for (int i = 0; i < 10000 && !done(); ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   };
   // Rank 0 has no space for its content file. Rank 1 creates its own when the directory is gone.
-  const int full = first_call(memory, 0, "allocate");
-  files[0]->fail(full, ENOSPC);
-  files[0]->before(full, [&] { wait_for([&] { return is_called.load(); }); });
-  files[1]->before(first_call(memory, 1, "open"), [&] {
+  World world(memory, 2, {0, Where::kFiles, full, false, false, ENOSPC});
+  world.files(0).before(full, [&] { wait_for([&] { return is_called.load(); }); });
+  world.files(1).before(create, [&] {
     is_called = true;
     wait_for(is_removed);
   });
   // If rank 0 has removed the directory before it tells, then rank 1 is faster.
-  coordinators[0]->before = [&] {
+  world.coordinator(0).before = [&] {
     if (is_removed()) wait_for([&] { return has_ended.load(); });
   };
-  const auto errors = test::run_ranks(2, [&](int rank) {
-    const auto place = static_cast<size_t>(rank);
-    CheckpointManager manager = internal::ManagerAccess::open(
-        *files[place], kRuns,
-        CheckpointManagerOptions().name("e{epoch}").coordinator(coordinators[place]));
-    Live live(2, rank, 2);
-    try {
-      manager.save(live.state, {2});
-    } catch (const Error&) {
-      if (rank == 1) has_ended = true;
-      throw;
-    }
-  });
+  const auto errors =
+      world.run(false, std::chrono::minutes(1), [&](CheckpointManager& manager, int rank) {
+        Live live(2, rank, 2);
+        try {
+          manager.save(live.state, {2});
+        } catch (const Error&) {
+          if (rank == 1) has_ended = true;
+          throw;
+        }
+      });
   CHECK(contains(errors[0], "no_space: "));
   CHECK(contains(errors[1], "no_space: rank 0: "));
 }
