@@ -239,7 +239,7 @@ TEST_CASE("An archive is pickled as LibTorch pickles it") {
   CHECK(our_data == data_of(pickler.tensorData()));
 }
 
-TEST_CASE("A module with code is no archive") {
+TEST_CASE("A module with code is refused") {
   torch::jit::Module module("module");
   module.define("def forward(self, x):\n    return x\n");
   CHECK(contains(error_of([&] { format::pickle_module(module); }),

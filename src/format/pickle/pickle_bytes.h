@@ -80,7 +80,7 @@ class PickleBytes {
     little(text.size(), 4);
     out_ += text;
   }
-  /// Recalls a text that was remembered. Returns false if there is none.
+  /// Recalls a text. Returns false if it was not remembered before.
   bool recall_text(const std::string& text) {
     const auto known = texts_.find(text);
     if (known == texts_.end()) return false;

@@ -23,27 +23,23 @@ std::string path_of(std::string qualifier) {
   return "code/" + qualifier + ".py";
 }
 
-void print(const torch::jit::Module& module, ArchiveRecords& records) {
+std::map<std::string, std::string> sources_of(const torch::jit::Module& module) {
   torch::jit::ExtraFilesMap sources;
   std::vector<c10::IValue> constants;
   torch::jit::jitModuleToPythonCodeAndConstants(module, &sources, &constants);
   // Only methods have constants, and an archive has none.
   if (!constants.empty()) throw Error(ErrorCode::kUnsupported, "the archive has TorchScript code");
-  for (auto& [qualifier, source] : sources) {
-    records.sources.emplace(path_of(qualifier), std::move(source));
-  }
+  std::map<std::string, std::string> by_path;
+  for (auto& [qualifier, source] : sources) by_path.emplace(path_of(qualifier), std::move(source));
+  return by_path;
 }
 
 }  // namespace
 
 ArchiveRecords records_of(const torch::serialize::OutputArchive& archive) {
-  ArchiveRecords records;
   const torch::jit::Module& module = module_of(archive);
   PickledModule pickled = pickle_module(module);
-  records.pickle = std::move(pickled.pickle);
-  records.tensors = std::move(pickled.tensors);
-  print(module, records);
-  return records;
+  return {std::move(pickled.pickle), std::move(pickled.tensors), sources_of(module)};
 }
 
 }  // namespace checkpoint::format

@@ -53,6 +53,17 @@ bool is_quoted(const std::string& name) {
 
 bool is_archive_name(const std::string& name) { return !is_keyword(name) && !is_quoted(name); }
 
+[[noreturn]] void refuse_name(const std::string& name, const std::string& path) {
+  throw Error(
+      ErrorCode::kUnsupported,
+      "the name '" + path + "' cannot be saved: its part '" + name +
+          (is_keyword(name) ? "' is a TorchScript keyword"
+                            : "' holds a quote, backslash or line end") +
+          ", and LibTorch could not read the archive again",
+      "", 0,
+      "Give the module, parameter or item another name, or choose Format::kPth, which takes any.");
+}
+
 const std::string& string_key(const Key& key, const Path& path) {
   if (const std::string* name = std::get_if<std::string>(&key)) return *name;
   throw Error(ErrorCode::kUnsupported,
@@ -117,7 +128,7 @@ class TreeWriter {
     for (const auto& [key, value] : dict) {
       const std::string& name = string_key(key, path);
       const Path place(path, key);
-      if (!is_archive_name(name)) check_archive_name(name, place.text());
+      if (!is_archive_name(name)) refuse_name(name, place.text());
       if (value.is_dict() && any_keys.count(name) == 0) {
         entries.add(name, to_module(value.dict(), place));
       } else if (value.is_tensor()) {
@@ -207,15 +218,7 @@ ArchiveRecords encode(const Dict& tree, const std::set<std::string>& any_keys, T
 }  // namespace
 
 void check_archive_name(const std::string& name, const std::string& path) {
-  if (is_archive_name(name)) return;
-  const bool keyword = is_keyword(name);
-  throw Error(
-      ErrorCode::kUnsupported,
-      "the name '" + path + "' cannot be saved: its part '" + name +
-          (keyword ? "' is a TorchScript keyword" : "' holds a quote, backslash or line end") +
-          ", and LibTorch could not read the archive again",
-      "", 0,
-      "Give the module, parameter or item another name, or choose Format::kPth, which takes any.");
+  if (!is_archive_name(name)) refuse_name(name, path);
 }
 
 bool can_be_archive(const Dict& tree, int depth) {
