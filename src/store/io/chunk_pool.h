@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <mutex>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -13,7 +14,7 @@ namespace checkpoint::store {
 /// memory takes as long as writing it to the disk. Thread-safe.
 class ChunkPool {
  public:
-  /// Returns an empty chunk in huge pages. Null if there is none.
+  /// Returns an empty chunk in huge pages. Null if the pool is empty.
   std::unique_ptr<Chunk> take() {
     const std::lock_guard<std::mutex> hold(mutex_);
     if (chunks_.empty()) return nullptr;
@@ -21,11 +22,14 @@ class ChunkPool {
     chunks_.pop_back();
     return chunk;
   }
-  /// Keeps a chunk, without its content.
-  void put_back(std::unique_ptr<Chunk> chunk) {
+  /// Keeps a chunk, without its content. Frees it instead if there is not enough memory to note it.
+  void put_back(std::unique_ptr<Chunk> chunk) noexcept {
     chunk->clear();
     const std::lock_guard<std::mutex> hold(mutex_);
-    chunks_.push_back(std::move(chunk));
+    try {
+      chunks_.push_back(std::move(chunk));
+    } catch (const std::bad_alloc&) {  // FileSink's destructor calls this, and must not throw.
+    }
   }
   /// Returns the memory to the system.
   void release() {
