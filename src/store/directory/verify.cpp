@@ -45,6 +45,18 @@ enum class Next {
   kReadKept,   // From memory, as far as there is enough.
 };
 
+// Returns the digest of an open file, read in the way that suits what follows. Adds to `kept` what
+// keeps its bytes.
+std::string digest_before(Next next, const File& file, const FileEntry& expected,
+                          std::map<std::string, std::unique_ptr<KeptBytes>>& kept,
+                          base::Meter& meter) {
+  if (next == Next::kNothing) return digest_of(file, expected.bytes, &meter);
+  if (next == Next::kReadAgain) return digest_first(file, expected.bytes, &meter);
+  auto& own = kept[expected.name];
+  own = std::make_unique<KeptBytes>(file);
+  return digest_keeping(*own, expected.bytes, &meter);
+}
+
 // Opens the files for which `wanted` is true. Checks the digests of those for which `digested` is
 // true.
 template <typename Wanted, typename Digested>
@@ -63,21 +75,9 @@ VerifiedCheckpoint open(FileSystem& fs, const std::string& path, ReadFrom from,
     check_size(file, expected);
     const File& placed = checkpoint.files.emplace(expected.name, std::move(file)).first->second;
     if (!digested(expected.name)) continue;
-    const auto digest = [&] {
-      if (!holds_tensors(expected.name)) return digest_of(placed, expected.bytes, &meter);
-      switch (next) {
-        case Next::kReadAgain:
-          return digest_first(placed, expected.bytes, &meter);
-        case Next::kReadKept: {
-          auto& kept = checkpoint.kept[expected.name];
-          kept = std::make_unique<KeptBytes>(placed);
-          return digest_keeping(*kept, expected.bytes, &meter);
-        }
-        default:
-          return digest_of(placed, expected.bytes, &meter);
-      }
-    };
-    check_digest(expected, digest(), placed.name());
+    const Next then = holds_tensors(expected.name) ? next : Next::kNothing;
+    check_digest(expected, digest_before(then, placed, expected, checkpoint.kept, meter),
+                 placed.name());
   }
   return checkpoint;
 }
