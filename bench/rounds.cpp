@@ -234,7 +234,7 @@ Side Rounds::step_alone() {
 
 Side Rounds::save(const std::string& name, CheckpointManager& manager, const std::string& folder) {
   return side(
-      name, [&] { return seconds([&] { manager.save(training_.state(), {}); }); },
+      name, [this, &manager] { return seconds([&] { manager.save(training_.state(), {}); }); },
       [this, folder] { remove(folder + "/bench"); });
 }
 
