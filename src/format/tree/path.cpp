@@ -2,13 +2,42 @@
 
 #include <checkpoint/error.h>
 
+#include <cstdint>
+#include <limits>
+#include <variant>
 #include <vector>
 
 namespace checkpoint::format {
 
 std::string Path::text() const {
-  if (above_ == nullptr) return root_ != nullptr ? *root_ : std::string();
-  return dotted(above_->text(), key_ != nullptr ? to_string(*key_) : std::to_string(index_));
+  std::string text;
+  text.reserve(most_characters());
+  append_to(text);
+  return text;
+}
+
+// So that a text is allocated once: there are as many as there are tensors.
+size_t Path::most_characters() const {
+  constexpr size_t kDotAndNumber = 1 + std::numeric_limits<int64_t>::digits10 + 2;
+  if (above_ == nullptr) return root_ != nullptr ? root_->size() : 0;
+  const auto* const name = key_ != nullptr ? std::get_if<std::string>(key_) : nullptr;
+  return above_->most_characters() + (name != nullptr ? 1 + name->size() : kDotAndNumber);
+}
+
+void Path::append_to(std::string& text) const {
+  if (above_ == nullptr) {
+    if (root_ != nullptr) text += *root_;
+    return;
+  }
+  above_->append_to(text);
+  if (!text.empty()) text += '.';
+  if (key_ == nullptr) {
+    text += std::to_string(index_);
+  } else if (const auto* const name = std::get_if<std::string>(key_)) {
+    text += *name;
+  } else {
+    text += to_string(*key_);
+  }
 }
 
 const Value* Path::find_in(const Value& tree) const {

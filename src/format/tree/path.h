@@ -10,7 +10,11 @@ namespace checkpoint::format {
 
 /// Joins a path and a name with a dot, as keys are shown.
 inline std::string dotted(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + '.' + name;
+  if (path.empty()) return name;
+  std::string joined;
+  joined.reserve(path.size() + 1 + name.size());
+  joined.append(path).append(1, '.').append(name);
+  return joined;
 }
 
 /// Returns the keys of a dict as text, in the dict's order.
@@ -45,6 +49,9 @@ class Path {
   void check_depth() const;
 
  private:
+  size_t most_characters() const;
+  void append_to(std::string& text) const;
+
   const std::string* root_ = nullptr;
   const Path* above_ = nullptr;
   const Key* key_ = nullptr;
