@@ -276,7 +276,7 @@ TEST_CASE("Nested archives share a class where their names and types are alike, 
   const format::ZipReader reader(source);
   int classes = 0;
   for (const auto& entry : reader.entries()) {
-    classes += contains(entry.name, "/code/");
+    classes += contains(std::string(entry.name), "/code/");
   }
   CHECK(classes == 1 + 5 + 1 + 1);  // Alike, the other five, the state, the root.
 

@@ -134,8 +134,8 @@ class DcpAssembly {
         at::detail::empty_strided_meta(entry.sizes, dense_strides(entry.sizes, like), entry.dtype);
     StoredTensor stored{0, 0, 0, c10::Device(c10::kCPU), entry.key};
     stored.parts = std::move(parts);
-    result_.table_.emplace(whole.unsafeGetTensorImpl(),
-                           DecodedArchive::Row{whole, std::move(stored)});
+    result_.table_->rows.emplace(whole.unsafeGetTensorImpl(),
+                                 DecodedArchive::Row{whole, std::move(stored)});
     return whole;
   }
 
@@ -147,7 +147,7 @@ class DcpAssembly {
       corrupt(blob, entry, "it holds a " + kind_text(value) + " instead of a tensor");
     }
     const at::Tensor& tensor = value.to_tensor();
-    const StoredTensor& stored = result_.table_.at(tensor.unsafeGetTensorImpl()).stored;
+    const StoredTensor& stored = result_.table_->rows.at(tensor.unsafeGetTensorImpl()).stored;
     if (tensor.scalar_type() != entry.dtype) {
       corrupt(blob, entry,
               "it holds " + dtype_name(tensor.scalar_type()) + ", and the index says " +
@@ -170,7 +170,7 @@ class DcpAssembly {
     const store::Slice slice(file, blob.offset, blob.bytes);
     DecodedArchive archive = dcp::naming_the_key(
         entry.key, slice, [&] { return read_archive(slice, BigEndian::kSwap); });
-    for (auto& row : archive.table_) {
+    for (auto& row : archive.table_->rows) {
       StoredTensor& stored = row.second.stored;
       stored.file = blob.file;
       if (stored.own != nullptr) {
@@ -179,7 +179,7 @@ class DcpAssembly {
         stored.record_offset += blob.offset;
       }
       if (stored.deflated) stored.deflated->offset += blob.offset;
-      result_.table_.emplace(row.first, std::move(row.second));
+      result_.table_->rows.emplace(row.first, std::move(row.second));
     }
     return std::move(archive.tree_);
   }

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -76,7 +77,7 @@ class DecodedArchive {
   /// Adds a placeholder for a part of another one: `sizes` elements from `at` on. Not thread-safe.
   at::Tensor part(const at::Tensor& placeholder, at::IntArrayRef at, at::IntArrayRef sizes);
   /// The number of placeholders.
-  size_t size() const { return table_.size(); }
+  size_t size() const { return table_->rows.size(); }
 
  private:
   friend class Placeholders;
@@ -90,11 +91,17 @@ class DecodedArchive {
     StoredTensor stored;
   };
 
+  // On the heap, because an arena cannot be moved.
+  struct Table {
+    std::pmr::monotonic_buffer_resource arena;  // Rows come one by one, and go together.
+    std::pmr::unordered_map<const c10::TensorImpl*, Row> rows{&arena};
+  };
+
   DecodedArchive() = default;
 
   Value tree_;
   std::map<std::string, std::string> dropped_;
-  std::unordered_map<const c10::TensorImpl*, Row> table_;
+  std::unique_ptr<Table> table_ = std::make_unique<Table>();
 };
 
 /// The files of an archive, by StoredTensor::file.

@@ -63,7 +63,7 @@ size_t number_bytes(c10::ScalarType dtype) {
 
 Placeholders::Placeholders(const store::ByteSource& source, bool big_endian, size_t expected)
     : source_(source), big_endian_(big_endian) {
-  archive_.table_.reserve(expected);
+  archive_.table_->rows.reserve(expected);
 }
 
 at::Tensor Placeholders::make(const TensorLayout& tensor, const ByteRange& record) {
@@ -85,8 +85,8 @@ at::Tensor Placeholders::add(const TensorLayout& tensor, StoredTensor stored) {
   at::Tensor placeholder =
       at::detail::empty_strided_meta(tensor.sizes, tensor.strides, tensor.dtype);
   if (tensor.requires_grad) placeholder.set_requires_grad(true);
-  archive_.table_.emplace(placeholder.unsafeGetTensorImpl(),
-                          DecodedArchive::Row{placeholder, std::move(stored)});
+  archive_.table_->rows.emplace(placeholder.unsafeGetTensorImpl(),
+                                DecodedArchive::Row{placeholder, std::move(stored)});
   return placeholder;
 }
 
@@ -136,8 +136,8 @@ c10::Device Placeholders::device(const std::string& name) {
 }
 
 const StoredTensor* DecodedArchive::find(const at::Tensor& placeholder) const {
-  const auto found = table_.find(placeholder.unsafeGetTensorImpl());
-  return found == table_.end() ? nullptr : &found->second.stored;
+  const auto found = table_->rows.find(placeholder.unsafeGetTensorImpl());
+  return found == table_->rows.end() ? nullptr : &found->second.stored;
 }
 
 void read_record(const store::ByteSource& source, const StoredTensor& stored, uint64_t offset,
@@ -177,17 +177,17 @@ at::Tensor DecodedArchive::part(const at::Tensor& placeholder, at::IntArrayRef a
   const auto add = [&](at::IntArrayRef part_sizes, at::IntArrayRef strides, StoredTensor stored) {
     at::Tensor made =
         at::detail::empty_strided_meta(part_sizes, strides, placeholder.scalar_type());
-    table_.emplace(made.unsafeGetTensorImpl(), Row{made, std::move(stored)});
+    table_->rows.emplace(made.unsafeGetTensorImpl(), Row{made, std::move(stored)});
     return made;
   };
   // Copies: the table may move what it holds.
-  StoredTensor stored = table_.at(placeholder.unsafeGetTensorImpl()).stored;
+  StoredTensor stored = table_->rows.at(placeholder.unsafeGetTensorImpl()).stored;
   const std::vector<StoredPart> whole = {{std::vector<int64_t>(at.size(), 0), placeholder}};
   const std::vector<StoredPart> all = stored.parts != nullptr ? *stored.parts : whole;
   auto parts = std::make_shared<std::vector<StoredPart>>();
   for (const StoredPart& part : all) {
     const at::Tensor& source = part.placeholder;
-    StoredTensor piece = table_.at(source.unsafeGetTensorImpl()).stored;
+    StoredTensor piece = table_->rows.at(source.unsafeGetTensorImpl()).stored;
     piece.is_piece = true;
     std::vector<int64_t> place, piece_sizes;
     for (size_t i = 0; i < at.size(); ++i) {

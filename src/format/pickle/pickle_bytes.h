@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory_resource>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -81,16 +82,16 @@ class PickleBytes {
     out_ += text;
   }
   /// Recalls a text. Returns false if it was not remembered before.
-  bool recall_text(const std::string& text) {
+  bool recall_text(std::string_view text) {
     const auto known = texts_.find(text);
     if (known == texts_.end()) return false;
     recall(known->second);
     return true;
   }
   /// Writes a text and remembers it.
-  void remember_text(const std::string& text) {
+  void remember_text(std::string_view text) {
     put_text(text);
-    texts_.emplace(text, remember());
+    texts_.emplace(lasting(text), remember());
   }
 
   /// A class or a function. Written once, recalled later.
@@ -131,9 +132,18 @@ class PickleBytes {
 
   void little(uint64_t value, size_t width) { base::append_little_endian(out_, value, width); }
 
+  // Returns a copy that lives as long as this.
+  std::string_view lasting(std::string_view text) {
+    if (text.empty()) return {};
+    auto* const copy = static_cast<char*>(arena_.allocate(text.size(), 1));
+    std::memcpy(copy, text.data(), text.size());
+    return {copy, text.size()};
+  }
+
   std::string out_ = "\x80\x02";
   uint32_t remembered_ = 0;
-  std::unordered_map<std::string, uint32_t> texts_;
+  std::pmr::monotonic_buffer_resource arena_;  // Entries come one by one, and go together.
+  std::pmr::unordered_map<std::string_view, uint32_t> texts_{&arena_};
   std::vector<Named> globals_;
 };
 

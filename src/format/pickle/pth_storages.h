@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory_resource>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -58,7 +59,8 @@ class PthStorages {
   std::vector<StorageBytes> storages_;
   std::vector<size_t> in_tree_order_;
   // The placements by the address of their memory; those of tensors without elements by the tensor.
-  std::unordered_multimap<const void*, size_t> known_;
+  std::pmr::monotonic_buffer_resource arena_;  // Entries come one by one, and go together.
+  std::pmr::unordered_multimap<const void*, size_t> known_{&arena_};
 };
 
 }  // namespace checkpoint::format

@@ -31,9 +31,9 @@ std::vector<std::pair<std::string, at::Tensor>> ShardAssembly::take(DecodedArchi
     // What the file's own metadata says of dropped names is for a file that is loaded by itself.
     if (shard.dropped_.count(*name) == 0) tensors.emplace_back(*name, value.to_tensor());
   }
-  for (auto& row : shard.table_) {
+  for (auto& row : shard.table_->rows) {
     row.second.stored.file = file;
-    result_.table_.emplace(row.first, std::move(row.second));
+    result_.table_->rows.emplace(row.first, std::move(row.second));
   }
   return tensors;
 }
@@ -44,8 +44,8 @@ at::Tensor ShardAssembly::add_in_parts(const std::vector<int64_t>& shape,
   at::Tensor whole = at::detail::empty_strided_meta(shape, dense_strides(shape, {}), dtype);
   StoredTensor stored{0, 0, 0, c10::Device(c10::kCPU), name};
   stored.parts = std::make_shared<const std::vector<StoredPart>>(std::move(parts));
-  result_.table_.emplace(whole.unsafeGetTensorImpl(),
-                         DecodedArchive::Row{whole, std::move(stored)});
+  result_.table_->rows.emplace(whole.unsafeGetTensorImpl(),
+                               DecodedArchive::Row{whole, std::move(stored)});
   return whole;
 }
 

@@ -63,7 +63,7 @@ std::string find_root(const ZipReader& zip) {
   std::optional<std::string> root;
   for (const ZipEntry& entry : zip.entries()) {
     const size_t slash = entry.name.find('/');
-    if (slash == std::string::npos || entry.name.substr(slash) != kPickle) continue;
+    if (slash == std::string_view::npos || entry.name.substr(slash) != kPickle) continue;
     if (root) {
       throw Error(ErrorCode::kUnsupported, "the archive has two data.pkl", zip.source().name(), 0,
                   "If it holds two files of PyTorch, unpack it, and load each.");

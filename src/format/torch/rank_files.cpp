@@ -88,9 +88,9 @@ class Assembly {
 
   // Takes over the placeholders of one file.
   void take_table(DecodedArchive& archive, size_t file) {
-    for (auto& row : archive.table_) {
+    for (auto& row : archive.table_->rows) {
       row.second.stored.file = file;
-      result_.table_.emplace(row.first, std::move(row.second));
+      result_.table_->rows.emplace(row.first, std::move(row.second));
     }
   }
 
@@ -203,7 +203,7 @@ class Assembly {
       corrupt("the tensor " + base::in_quotes(row.key) + " was saved from " +
               base::in_quotes(row.device) + ", which is not a device's name");
     }
-    result_.table_.at(placeholder.unsafeGetTensorImpl()).stored.device = *device;
+    result_.table_->rows.at(placeholder.unsafeGetTensorImpl()).stored.device = *device;
   }
 
   // The elements of a shape. Refuses what does not fit into 64 bits.
@@ -220,7 +220,7 @@ class Assembly {
 
   at::Tensor add(at::Tensor placeholder, StoredTensor stored) {
     const auto* const key = placeholder.unsafeGetTensorImpl();
-    result_.table_.emplace(key, DecodedArchive::Row{placeholder, std::move(stored)});
+    result_.table_->rows.emplace(key, DecodedArchive::Row{placeholder, std::move(stored)});
     return placeholder;
   }
 

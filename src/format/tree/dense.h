@@ -5,6 +5,7 @@
 #include <checkpoint/value.h>
 
 #include <cstdint>
+#include <memory_resource>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -84,7 +85,8 @@ class Densifier {
 
   const OnDevice on_device_;
 
-  std::unordered_multimap<const void*, Known> known_;  // By the address of their memory.
+  std::pmr::monotonic_buffer_resource arena_;  // Entries come one by one, and go together.
+  std::pmr::unordered_multimap<const void*, Known> known_{&arena_};  // By their memory's address.
   std::unordered_map<std::string, std::string> devices_;
   std::unordered_set<const c10::TensorImpl*> copies_;
   uint64_t tensor_bytes_ = 0;

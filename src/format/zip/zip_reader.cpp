@@ -233,7 +233,7 @@ ZipEntry read_entry(Fields& directory, const store::ByteSource& source) {
   if (name_bytes == 0 || name_bytes > kMaxNameBytes) {
     store::throw_corrupt("a record has a name of " + std::to_string(name_bytes) + " bytes", source);
   }
-  entry.name = std::string(directory.take(name_bytes));
+  entry.name = directory.take(name_bytes);
   apply_zip64_extra(entry, directory.take(extra_bytes), source);
   directory.take(comment_bytes);
 
@@ -287,8 +287,8 @@ void check_places(std::vector<ZipEntry>& entries, uint64_t directory_offset,
 
 ZipReader::ZipReader(const store::ByteSource& source) : source_(source) {
   const Directory place = find_directory(source, source.size());
-  const std::string bytes = bytes_at(source, place.offset, place.bytes);
-  Fields directory(bytes);
+  directory_ = bytes_at(source, place.offset, place.bytes);
+  Fields directory(directory_);
   entries_.reserve(place.count);
   for (uint64_t i = 0; i < place.count; ++i) entries_.push_back(read_entry(directory, source));
   if (directory.left() != 0)
@@ -309,9 +309,10 @@ const ZipEntry* ZipReader::find(std::string_view name) const {
 }
 
 uint64_t ZipReader::data_offset(const ZipEntry& entry) const {
-  const std::string bytes =
-      bytes_at(source_, entry.header_offset, kLocalHeaderBytes + entry.name.size());
-  Fields fields(bytes);
+  char bytes[kLocalHeaderBytes + kMaxNameBytes];
+  const size_t count = kLocalHeaderBytes + entry.name.size();
+  source_.read_at(entry.header_offset, bytes, count);
+  Fields fields({bytes, count});
   const auto damaged = [&](const char* how) {
     store::throw_corrupt("the local header of record " + base::in_quotes(entry.name) + how,
                          source_);
@@ -356,7 +357,7 @@ std::string ZipReader::read(const ZipEntry& entry, uint64_t limit) const {
   if (entry.stored()) return bytes_at(source_, data_offset(entry), entry.bytes);
   std::string bytes(entry.bytes, '\0');
   inflate(source_, {data_offset(entry), entry.compressed_bytes, entry.bytes, entry.crc32},
-          entry.name, bytes.data());
+          std::string(entry.name), bytes.data());
   return bytes;
 }
 

@@ -3,6 +3,7 @@
 #include "store/io/byte_source.h"
 
 #include <cstdint>
+#include <memory_resource>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -12,7 +13,7 @@ namespace checkpoint::format {
 
 /// One record of a zip archive, as its directory describes it.
 struct ZipEntry {
-  std::string name;           ///< With its folders: "archive/data/0".
+  std::string_view name;      ///< With its folders: "archive/data/0". Lives as long as the reader.
   uint64_t header_offset;     ///< Where its local header begins in the file.
   uint64_t end_limit;         ///< Where the next record, or the directory, begins.
   uint64_t bytes;             ///< Its uncompressed size.
@@ -61,8 +62,10 @@ class ZipReader {
 
  private:
   const store::ByteSource& source_;
+  std::string directory_;  // Its bytes, with the names.
   std::vector<ZipEntry> entries_;
-  std::unordered_map<std::string_view, size_t> by_name_;
+  std::pmr::monotonic_buffer_resource arena_;  // Entries come one by one, and go together.
+  std::pmr::unordered_map<std::string_view, size_t> by_name_{&arena_};
 };
 
 }  // namespace checkpoint::format

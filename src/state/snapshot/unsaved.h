@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory_resource>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -30,8 +31,9 @@ class Unsaved {
   bool is_held(const at::Tensor& tensor) const;
 
   std::vector<Trained> trained_;
-  std::unordered_set<const void*> memory_;  // The memory of the items' tensors.
-  std::unordered_set<std::string> shapes_;  // Of tensors that may be copies.
+  std::pmr::monotonic_buffer_resource arena_;  // Entries come one by one, and go together.
+  std::pmr::unordered_set<const void*> memory_{&arena_};  // The memory of the items' tensors.
+  std::unordered_set<std::string> shapes_;                // Of tensors that may be copies.
   std::vector<std::string> said_by_items_;
 };
 
