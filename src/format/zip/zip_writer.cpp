@@ -5,6 +5,7 @@
 #include "format/zip/zip_records.h"
 
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace checkpoint::format {
@@ -51,7 +52,7 @@ uint64_t ZipWriter::add(const std::string& name, const std::string& bytes) {
 uint64_t ZipWriter::add_lasting(const std::string& name, const void* data, size_t count,
                                 store::Sums* sums) {
   if (count <= kSummedAtOnce) {
-    *sums = {base::crc32(0, data, count), base::xxh3_128(data, count)};
+    *sums = {base::crc32(0, data, count), base::Digest::of(data, count)};
     const uint64_t begin = begin_record(name, count, sums->crc32, nullptr);
     sink_.write(data, count);
     return begin;
@@ -65,21 +66,24 @@ uint64_t ZipWriter::add_lasting(const std::string& name, const void* data, size_
 // With `sums`, the CRC-32 and the sizes follow the bytes (APPNOTE.TXT, 4.3.9).
 uint64_t ZipWriter::begin_record(const std::string& name, uint64_t count, uint32_t crc32,
                                  const store::Sums* sums) {
-  entries_.push_back({root_ + '/' + name, count, written_, crc32, sums});
+  const size_t name_begin = names_.size();
+  names_.append(root_).append("/").append(name);
+  const std::string_view full_name = std::string_view(names_).substr(name_begin);
+  entries_.push_back({names_.size(), count, written_, crc32, sums});
   const Entry& entry = entries_.back();
   const bool zip64 = entry.is_zip64();
   constexpr uint64_t kHeaderBytes = 30;
   constexpr uint64_t kExtraHeaderBytes = 4;
   const uint64_t zip64_bytes = zip64 ? kExtraHeaderBytes + 16 : 0;
   const uint64_t unpadded =
-      written_ + kHeaderBytes + entry.name.size() + zip64_bytes + kExtraHeaderBytes;
+      written_ + kHeaderBytes + full_name.size() + zip64_bytes + kExtraHeaderBytes;
   const uint64_t padding = (kRecordAlignment - unpadded % kRecordAlignment) % kRecordAlignment;
 
   const uint64_t said = sums != nullptr ? 0 : count;
   fields_.u32(kLocalHeader).u16(zip64 ? kVersionOfZip64 : kVersion).u16(entry.flags()).u16(0);
   fields_.u16(0).u16(kFirstOf1980).u32(crc32);
   fields_.u32(zip64 ? kMax32 : said).u32(zip64 ? kMax32 : said);
-  fields_.u16(entry.name.size()).u16(zip64_bytes + kExtraHeaderBytes + padding).text(entry.name);
+  fields_.u16(full_name.size()).u16(zip64_bytes + kExtraHeaderBytes + padding).text(full_name);
   if (zip64) fields_.u16(kZip64Extra).u16(16).u64(said).u64(said);
   fields_.u16(kPaddingExtra).u16(padding).fill(padding, 'Z');
   write_fields();
@@ -106,7 +110,10 @@ void ZipWriter::write_descriptor(const Entry& entry) {
 void ZipWriter::finish() {
   sink_.drain();  // Now all sums are known.
   const uint64_t directory = written_;
+  size_t name_begin = 0;
   for (const Entry& entry : entries_) {
+    const std::string_view name(names_.data() + name_begin, entry.name_end - name_begin);
+    name_begin = entry.name_end;
     base::LittleEndian zip64;
     if (entry.is_zip64()) zip64.u64(entry.bytes).u64(entry.bytes);
     if (entry.header_offset >= kMax32) zip64.u64(entry.header_offset);
@@ -116,9 +123,9 @@ void ZipWriter::finish() {
     fields_.u32(kDirectoryHeader).u16(version).u16(version).u16(entry.flags()).u16(0);
     fields_.u16(0).u16(kFirstOf1980).u32(entry.sums != nullptr ? entry.sums->crc32 : entry.crc32);
     fields_.u32(or_all_ones(entry.bytes)).u32(or_all_ones(entry.bytes));
-    fields_.u16(entry.name.size()).u16(extra.size()).u16(0);  // No comment,
-    fields_.u16(0).u16(0).u32(0);                             // the first disk, no attributes.
-    fields_.u32(or_all_ones(entry.header_offset)).text(entry.name).text(extra.bytes());
+    fields_.u16(name.size()).u16(extra.size()).u16(0);  // No comment,
+    fields_.u16(0).u16(0).u32(0);                       // the first disk, no attributes.
+    fields_.u32(or_all_ones(entry.header_offset)).text(name).text(extra.bytes());
     write_fields();
   }
   const uint64_t end = written_;

@@ -30,7 +30,7 @@ class ZipWriter {
 
  private:
   struct Entry {
-    std::string name;
+    size_t name_end;  // In names_. It begins where that of the entry before ends.
     uint64_t bytes;
     uint64_t header_offset;
     uint32_t crc32;           // If it is known when the record begins,
@@ -47,6 +47,7 @@ class ZipWriter {
 
   store::ByteSink& sink_;
   std::string root_;
+  std::string names_;  // Of all entries, one after the other.
   uint64_t written_ = 0;
   base::LittleEndian fields_;  // The header that is being built.
   std::vector<Entry> entries_;
