@@ -135,14 +135,14 @@ nlohmann::ordered_json place_fields(const store::TensorEntry& tensor) {
     return {{"file", tensor.file},
             {"offset", tensor.offset},
             {"bytes", tensor.bytes},
-            {"xxh3_128", tensor.xxh3_128}};
+            {"xxh3_128", tensor.xxh3_128.text()}};
   }
   nlohmann::ordered_json parts = nlohmann::ordered_json::array();
   for (const store::TensorPart& part : tensor.parts) {
     parts.push_back({{"file", part.file},
                      {"offset", part.offset},
                      {"bytes", part.bytes},
-                     {"xxh3_128", part.xxh3_128},
+                     {"xxh3_128", part.xxh3_128.text()},
                      {"at", part.at},
                      {"shape", part.shape}});
   }

@@ -20,8 +20,8 @@ using Canonical = XXH128_canonical_t;
 
 static_assert(sizeof(Canonical) == kDigestBytes);
 
-std::string hexadecimal(const Canonical& digest) {
-  return to_hex({reinterpret_cast<const char*>(digest.digest), kDigestBytes});
+std::string_view bytes_of(const Canonical& digest) {
+  return {reinterpret_cast<const char*>(digest.digest), kDigestBytes};
 }
 
 }  // namespace
@@ -37,10 +37,29 @@ struct StreamDigest::State {
   State& operator=(const State&) = delete;
 };
 
+Digest Digest::of(const void* data, size_t count) {
+  Canonical canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, count));
+  return from_canonical(bytes_of(canonical));
+}
+
+std::optional<Digest> Digest::from(std::string_view text) {
+  if (!text.empty() && text.size() != kDigits) return std::nullopt;
+  Digest digest;
+  digest.is_known_ = !text.empty();
+  std::copy(text.begin(), text.end(), digest.digits_.begin());
+  return digest;
+}
+
+Digest Digest::from_canonical(std::string_view bytes) {
+  Digest digest;
+  digest.is_known_ = true;
+  put_hex(bytes, digest.digits_.data());
+  return digest;
+}
+
 std::string xxh3_128(const void* data, size_t count) {
-  Canonical digest;
-  XXH128_canonicalFromHash(&digest, XXH3_128bits(data, count));
-  return hexadecimal(digest);
+  return std::string(Digest::of(data, count).text());
 }
 
 StreamDigest::StreamDigest() : state_(std::make_unique<State>()) { reset(); }
@@ -52,10 +71,10 @@ void StreamDigest::add(const void* data, size_t count) {
   XXH3_128bits_update(state_->xxh, data, count);
 }
 
-std::string StreamDigest::finish() const {
-  Canonical digest;
-  finish_into(reinterpret_cast<char*>(digest.digest));
-  return hexadecimal(digest);
+Digest StreamDigest::finish() const {
+  char canonical[kDigestBytes];
+  finish_into(canonical);
+  return Digest::from_canonical({canonical, kDigestBytes});
 }
 
 void StreamDigest::reset() { XXH3_128bits_reset(state_->xxh); }

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace checkpoint::base {
 
@@ -13,8 +16,38 @@ constexpr size_t kBlockBytes = size_t{256} << 10;
 /// Files are digested in chunks of this size, so that all cores can share the work.
 constexpr size_t kChunkBytes = size_t{8} << 20;
 
-/// Returns the XXH3-128 (https://github.com/Cyan4973/xxHash) of `count` bytes, as 32 lower-case
-/// hexadecimal digits of its canonical form (most significant byte first).
+/// An XXH3-128 (https://github.com/Cyan4973/xxHash) as 32 lower-case hexadecimal digits of its
+/// canonical form (most significant byte first), or nothing. A checkpoint has one for each tensor,
+/// so it has no memory of its own.
+class Digest {
+ public:
+  static constexpr size_t kDigits = 32;
+
+  /// Makes none.
+  Digest() = default;
+  /// Returns the digest of `count` bytes.
+  static Digest of(const void* data, size_t count);
+  /// Returns the digest that a text says, of kDigits characters, or none for "". Empty for a text
+  /// of another length.
+  static std::optional<Digest> from(std::string_view text);
+
+  /// Returns the digits; "" for none.
+  std::string_view text() const { return {digits_.data(), is_known_ ? kDigits : 0}; }
+
+  friend bool operator==(const Digest& left, const Digest& right) {
+    return left.text() == right.text();
+  }
+  friend bool operator!=(const Digest& left, const Digest& right) { return !(left == right); }
+
+ private:
+  friend class StreamDigest;
+  static Digest from_canonical(std::string_view bytes);
+
+  std::array<char, kDigits> digits_ = {};
+  bool is_known_ = false;
+};
+
+/// Returns the digits of Digest::of.
 std::string xxh3_128(const void* data, size_t count);
 
 /// The XXH3-128 of bytes that come piece by piece. Movable. Not thread-safe.
@@ -27,8 +60,8 @@ class StreamDigest {
 
   /// Adds the next bytes.
   void add(const void* data, size_t count);
-  /// Returns the digest as 32 hexadecimal digits, as xxh3_128 does.
-  std::string finish() const;
+  /// Returns the digest of all of them.
+  Digest finish() const;
   /// Starts again without bytes.
   void reset();
   /// Writes the digest's kDigestBytes bytes in canonical form, for digests of digests.

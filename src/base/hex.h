@@ -6,16 +6,20 @@
 
 namespace checkpoint::base {
 
-/// Returns bytes as lower-case hexadecimal digits.
-inline std::string to_hex(std::string_view bytes) {
+/// Writes bytes as lower-case hexadecimal digits, two for each.
+inline void put_hex(std::string_view bytes, char* to) {
   constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * bytes.size());
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
+    *to++ = kDigits[byte >> 4];
+    *to++ = kDigits[byte & 15];
   }
+}
+
+/// Returns bytes as lower-case hexadecimal digits.
+inline std::string to_hex(std::string_view bytes) {
+  std::string text(2 * bytes.size(), '\0');
+  put_hex(bytes, text.data());
   return text;
 }
 

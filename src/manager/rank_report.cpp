@@ -71,7 +71,7 @@ void put_place(TensorEntry& whole, TensorEntry written) {
   whole.file = std::move(written.file);
   whole.offset = written.offset;
   whole.bytes = written.bytes;
-  whole.xxh3_128 = std::move(written.xxh3_128);
+  whole.xxh3_128 = written.xxh3_128;
 }
 
 // What the ranks share is divided without gaps, so this only fails for tensors that are divided by

@@ -85,7 +85,7 @@ TEST_CASE("Each tensor's place and digest are those in the file") {
   CHECK(std::memcmp(sink.text.data() + entries[0].offset, weight.data_ptr(), 48) == 0);
   for (const store::TensorEntry& entry : entries) {
     CHECK(entry.offset % 64 == 0);
-    CHECK(base::xxh3_128(sink.text.data() + entry.offset, entry.bytes) == entry.xxh3_128);
+    CHECK(base::Digest::of(sink.text.data() + entry.offset, entry.bytes) == entry.xxh3_128);
   }
 }
 

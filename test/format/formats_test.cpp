@@ -517,7 +517,7 @@ TEST_CASE("a .pth file's table says where each tensor is", "[formats]") {
   CHECK(table[3].bytes == 0);
   for (const store::TensorEntry& entry : table) {
     CHECK(entry.offset % 64 == 0);
-    CHECK(base::xxh3_128(sink.bytes.data() + entry.offset, entry.bytes) == entry.xxh3_128);
+    CHECK(base::Digest::of(sink.bytes.data() + entry.offset, entry.bytes) == entry.xxh3_128);
   }
   CHECK(sink.bytes.compare(table[0].offset, 40, static_cast<const char*>(tied.data_ptr()), 40) ==
         0);

@@ -17,6 +17,16 @@ TEST_CASE("xxh3_128 is the reference's digest") {
   CHECK(base::xxh3_128("abc", 3) == "06b05ab6733a618578af5f94892f3950");
 }
 
+TEST_CASE("A digest is none, or has 32 digits") {
+  CHECK(base::Digest().text().empty());
+  CHECK(base::Digest::of("abc", 3).text() == base::xxh3_128("abc", 3));
+  CHECK(base::Digest::from("") == base::Digest());
+  CHECK(base::Digest::from(base::xxh3_128("abc", 3)) == base::Digest::of("abc", 3));
+  CHECK(base::Digest::from(base::xxh3_128("abc", 3)) != base::Digest::of("abd", 3));
+  CHECK_FALSE(base::Digest::from(std::string(31, '0')));
+  CHECK_FALSE(base::Digest::from(std::string(33, '0')));
+}
+
 TEST_CASE("A file's digest is that of its chunks' digests") {
   const test::TemporaryDirectory directory;
   const uint64_t size = GENERATE(uint64_t{0}, uint64_t{1}, uint64_t{base::kChunkBytes} - 1,

@@ -84,7 +84,7 @@ TEST_CASE("Lasting bytes and others arrive in order, with a digest of each") {
   sink.drain();
   for (size_t i = 0; i < starts.size(); i += 2) {
     const size_t count = std::min(pieces[i], kLarge - starts[i]);
-    CHECK(sums[i].xxh3_128 == base::xxh3_128(content.data() + starts[i], count));
+    CHECK(sums[i].xxh3_128 == base::Digest::of(content.data() + starts[i], count));
     CHECK(sums[i].crc32 == base::crc32(0, content.data() + starts[i], count));
   }
   const FileEntry entry = sink.finish("file");
@@ -193,7 +193,7 @@ TEST_CASE("Late bytes are filled in when the sums before them are known, also ac
     for (size_t i = 0; i < counts.size(); ++i) {
       sink.write_lasting(content.data(), counts[i], &sums[i]);
       sink.write_late(8, [&, i](char* to) {
-        std::copy_n(sums[i].xxh3_128.begin(), 4, to);
+        std::copy_n(sums[i].xxh3_128.text().begin(), 4, to);
         std::copy_n(reinterpret_cast<const char*>(&sums[i].crc32), 4, to + 4);
       });
       const std::string whole = content.substr(0, counts[i]);

@@ -314,7 +314,7 @@ TEST_CASE("A large table of real tensors is read, within the same bounds") {
                              "checkpoint.pt",
                              64,
                              16384,
-                             std::string(32, 'a')});
+                             *base::Digest::from(std::string(32, 'a'))});
     table.optimizer_parameters["optimizer"].resize(1);
     table.optimizer_parameters["optimizer"][0].push_back(table.tensors.back().key);
   }

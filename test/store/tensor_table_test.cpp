@@ -25,6 +25,8 @@ std::string encode(const TensorTable& table) {
   return sink.text;
 }
 
+base::Digest digest(char digit) { return *base::Digest::from(std::string(32, digit)); }
+
 TensorTable example() {
   TensorTable table;
   table.tensors.push_back({"model.\"quoted\".w",
@@ -34,8 +36,8 @@ TensorTable example() {
                            "checkpoint.pt",
                            64,
                            24,
-                           std::string(32, 'b')});
-  table.tensors.push_back({"empty", "int64", {0}, "cpu", "checkpoint.pt", 0, 0, ""});
+                           digest('b')});
+  table.tensors.push_back({"empty", "int64", {0}, "cpu", "checkpoint.pt", 0, 0, {}});
   table.optimizer_parameters["optimizer"] = {{"model.w", ""}, {}};
   return table;
 }
@@ -51,7 +53,7 @@ TEST_CASE("A table of tensors comes back as it was") {
   CHECK(back.tensors[0].device == "cuda:1");
   CHECK(back.tensors[0].offset == 64);
   CHECK(back.tensors[0].bytes == 24);
-  CHECK(back.tensors[0].xxh3_128 == std::string(32, 'b'));
+  CHECK(back.tensors[0].xxh3_128 == digest('b'));
   CHECK(back.tensors[1].shape == std::vector<int64_t>{0});
   CHECK(back.optimizer_parameters == example().optimizer_parameters);
   CHECK(decode_tensor_table(encode({}), "p").tensors.empty());
@@ -59,8 +61,8 @@ TEST_CASE("A table of tensors comes back as it was") {
 
 TEST_CASE("A table of several ranks comes back as it was") {
   TensorTable table = example();
-  table.tensors[0].parts = {{"0.pt", 8, 12, std::string(32, 'c'), {0, 0}, {1, 3}},
-                            {"1.pt", 16, 12, std::string(32, 'd'), {1, 0}, {1, 3}}};
+  table.tensors[0].parts = {{"0.pt", 8, 12, digest('c'), {0, 0}, {1, 3}},
+                            {"1.pt", 16, 12, digest('d'), {1, 0}, {1, 3}}};
   table.tensors[0].strides = {3, 1};
   table.tensors[1].rank = 1;
   table.of_ranks[0].optimizer_parameters["own"] = {{"model.w"}};
@@ -97,6 +99,7 @@ TEST_CASE("A table with a tensor that makes no sense is refused") {
   CHECK_THROWS_AS(decode_tensor_table(changed("\"bytes\":24", "\"bytes\":\"24\""), "p"), Error);
   CHECK_THROWS_AS(decode_tensor_table(changed("checkpoint.pt", "../x"), "p"), Error);
   CHECK_THROWS_AS(decode_tensor_table(changed("\"key\"", "\"kei\""), "p"), Error);
+  CHECK_THROWS_AS(decode_tensor_table(changed("bb\"", "b\""), "p"), Error);
   CHECK_THROWS_AS(decode_tensor_table(changed("tensors\",", "others\","), "p"), Error);
   CHECK_THROWS_AS(decode_tensor_table(changed("[[\"model.w\"", "[[1"), "p"), Error);
 }

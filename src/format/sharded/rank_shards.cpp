@@ -168,7 +168,7 @@ class RankShards {
     for (size_t i = 0; i < whole.parts.size(); ++i) {
       const at::Tensor& placeholder = whole.parts[i].placeholder;
       if (placeholder.numel() == 0) continue;
-      parts.push_back({*whole.files[i], 0, 0, "", whole.parts[i].at, placeholder.sizes().vec()});
+      parts.push_back({*whole.files[i], 0, 0, {}, whole.parts[i].at, placeholder.sizes().vec()});
       files.push_back(whole.files[i]);
     }
     const auto fault = store::find_fault(parts, whole.shape);

@@ -84,11 +84,11 @@ class Comparison {
       candidates.push_back(i);
       rows.push_back(std::move(found));
     }
-    std::vector<std::string> digests(candidates.size());
+    std::vector<base::Digest> digests(candidates.size());
     base::parallel_for(candidates.size(), [&](base::Indices& indices) {
       for (size_t i = 0; indices.next(i);) {
         const at::Tensor& tensor = all_[candidates[i]].tensor;
-        digests[i] = base::xxh3_128(tensor.data_ptr(), format::bytes_of(tensor));
+        digests[i] = base::Digest::of(tensor.data_ptr(), format::bytes_of(tensor));
       }
     });
     std::set<std::pair<std::string, uint64_t>> taken;

@@ -6,7 +6,7 @@
 namespace checkpoint::store {
 
 void ByteSink::write_lasting(const void* data, size_t count, Sums* sums) {
-  if (sums != nullptr) *sums = {base::crc32(0, data, count), base::xxh3_128(data, count)};
+  if (sums != nullptr) *sums = {base::crc32(0, data, count), base::Digest::of(data, count)};
   write(data, count);
 }
 

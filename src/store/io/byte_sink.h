@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/digest.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -9,8 +11,8 @@ namespace checkpoint::store {
 
 /// What a sink computes of lasting bytes on their way.
 struct Sums {
-  uint32_t crc32 = 0;    ///< As base::crc32 computes it.
-  std::string xxh3_128;  ///< As base::xxh3_128 writes it.
+  uint32_t crc32 = 0;  ///< As base::crc32 computes it.
+  base::Digest xxh3_128;
 };
 
 /// A place to write bytes to, one after the other. Not thread-safe.

@@ -43,7 +43,7 @@ void Chunk::gather(Piece& piece) {
     char* const to = buffer_.get() + piece.at;
     std::memcpy(to, piece.data, piece.count);
     if (piece.sums == nullptr) return;
-    *piece.sums = {base::crc32(0, to, piece.count), base::xxh3_128(to, piece.count)};
+    *piece.sums = {base::crc32(0, to, piece.count), base::Digest::of(to, piece.count)};
     return;
   }
   const bool digests = piece.sums != nullptr && piece.first;

@@ -47,7 +47,7 @@ void FileSink::write(const void* data, size_t count) {
 }
 
 void FileSink::write_lasting(const void* data, size_t count, Sums* sums) {
-  if (count == 0 && sums != nullptr) *sums = {0, base::xxh3_128(nullptr, 0)};
+  if (count == 0 && sums != nullptr) *sums = {0, base::Digest::of(nullptr, 0)};
   const char* const bytes = static_cast<const char*>(data);
   in_chunks(count, [&](size_t done, size_t piece) {
     open_chunk().add_lasting(bytes + done, piece, sums, done == 0, done + piece == count);

@@ -8,6 +8,7 @@
 #include <checkpoint/error.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace checkpoint::store {
 namespace {
@@ -49,7 +50,7 @@ void append_place(std::string& line, const Place& place) {
   append_text(line += "\"file\":", place.file);
   line.append(",\"offset\":").append(std::to_string(place.offset));
   line.append(",\"bytes\":").append(std::to_string(place.bytes));
-  append_text(line += ",\"xxh3_128\":", place.xxh3_128);
+  line.append(",\"xxh3_128\":\"").append(place.xxh3_128.text()).append("\"");
 }
 
 void append_parts(std::string& line, const TensorEntry& tensor) {
@@ -89,12 +90,18 @@ std::vector<int64_t> decode_numbers(const base::JsonFields& fields, const char* 
   return numbers;
 }
 
+base::Digest decode_digest(const base::JsonFields& fields, const std::string& path) {
+  const std::optional<base::Digest> digest = base::Digest::from(fields.string("xxh3_128"));
+  if (digest) return *digest;
+  throw Error(ErrorCode::kCorrupt, "the field 'xxh3_128' is not a digest", path);
+}
+
 template <typename Place>
 void decode_place(const base::JsonFields& fields, const std::string& path, Place& place) {
   place.file = fields.string("file");
   place.offset = fields.size("offset");
   place.bytes = fields.size("bytes");
-  place.xxh3_128 = fields.string("xxh3_128");
+  place.xxh3_128 = decode_digest(fields, path);
   if (!is_plain_name(place.file)) {
     throw Error(ErrorCode::kCorrupt, "the table names a file outside the checkpoint", path);
   }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/digest.h"
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -14,7 +16,7 @@ struct TensorPart {
   std::string file;
   uint64_t offset = 0;  ///< Where its first byte is in that file.
   uint64_t bytes = 0;
-  std::string xxh3_128;
+  base::Digest xxh3_128;
   std::vector<int64_t> at;     ///< The place of its first element in the whole tensor.
   std::vector<int64_t> shape;  ///< Its own sizes.
 };
@@ -24,11 +26,11 @@ struct TensorEntry {
   std::string key;    ///< Dotted: "model.conv.weight".
   std::string dtype;  ///< As Python spells it without "torch.": "float32".
   std::vector<int64_t> shape;
-  std::string device;    ///< Its device when it was saved: "cuda:0". The file has a CPU tensor.
-  std::string file;      ///< The file that has its bytes.
-  uint64_t offset = 0;   ///< Where its first byte is in that file; 0 for an empty tensor.
-  uint64_t bytes = 0;    ///< The size of all its elements, dense.
-  std::string xxh3_128;  ///< The digest of these bytes, in one piece.
+  std::string device;     ///< Its device when it was saved: "cuda:0". The file has a CPU tensor.
+  std::string file;       ///< The file that has its bytes.
+  uint64_t offset = 0;    ///< Where its first byte is in that file; 0 for an empty tensor.
+  uint64_t bytes = 0;     ///< The size of all its elements, dense.
+  base::Digest xxh3_128;  ///< The digest of these bytes, in one piece.
   /// If not empty, the tensor lies in several parts. `file`, `offset` and `xxh3_128` are then
   /// empty. The parts cover the whole tensor, and none overlaps another.
   std::vector<TensorPart> parts = {};
