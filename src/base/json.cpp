@@ -23,8 +23,7 @@ using nlohmann::json;
 // Our own documents are four levels deep.
 constexpr size_t kMaxDepth = 16;
 
-// The memory that a document may take, about. A text of two bytes ("0,") can ask for forty. Large
-// tables of real tensors are consumed object by object, and need less than their text.
+// The memory that a document may take, about. A text of two bytes ("0,") can ask for forty.
 constexpr uint64_t kFreeBytes = uint64_t{8} << 20;
 constexpr uint64_t kBytesForEachOfText = 4;
 // The cost of a value in an array, which doubles as it grows; of an object's entry; of a heap
@@ -38,9 +37,9 @@ constexpr uint64_t kBlockBytes = 64;
 // an object with a field twice, of which nlohmann takes the last and other readers take the first.
 class DocumentBuilder final : public JsonEvents {
  public:
-  DocumentBuilder(size_t text_bytes, const std::string& path, const OnObject& on_object)
+  DocumentBuilder(size_t text_bytes, const std::string& path, JsonRows* rows)
       : path_(path),
-        on_object_(on_object),
+        rows_(rows),
         left_(kFreeBytes + kBytesForEachOfText * static_cast<uint64_t>(text_bytes)) {}
 
   json take() { return std::move(document_); }
@@ -48,33 +47,51 @@ class DocumentBuilder final : public JsonEvents {
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
   bool number_integer(number_integer_t value) override { return add(value); }
-  bool number_unsigned(number_unsigned_t value) override { return add(value); }
   bool number_float(number_float_t value, const string_t&) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override {
+    if (in_row_ == 0) return add(value);
+    rows_->number(value);
+    return true;
+  }
   bool string(string_t& value) override {
+    if (in_row_ > 0) {
+      rows_->text(value);
+      return true;
+    }
     spend(kBlockBytes + value.size());
     return add(std::move(value));
   }
 
-  bool start_object(size_t) override { return open(json::object()); }
-  bool start_array(size_t) override { return open(json::array()); }
+  bool start_object(size_t) override {
+    if (in_row_ == 0 && !is_at_row()) return open(json::object());
+    enter_row_value();
+    rows_->begin_object();
+    return true;
+  }
+  bool start_array(size_t) override {
+    if (in_row_ == 0) return open(json::array());
+    enter_row_value();
+    rows_->begin_array();
+    return true;
+  }
   bool end_array() override {
-    open_.pop_back();
+    if (in_row_ == 0) return close();
+    --in_row_;
+    rows_->end_array();
     return true;
   }
   bool end_object() override {
-    const Open closed = open_.back();
-    open_.pop_back();
-    const int depth = static_cast<int>(open_.size());
-    const bool in_array = !open_.empty() && open_.back().container->is_array();
-    if (on_object_ && !on_object_(depth, *closed.container) && in_array) {
-      open_.back().container->erase(open_.back().container->size() - 1);
-      left_ = closed.left_before;
-    }
+    if (in_row_ == 0) return close();
+    --in_row_;
+    rows_->end_object();
     return true;
   }
   bool key(string_t& value) override {
-    if (open_.back().container->contains(value))
-      refuse("has the field " + in_quotes(value) + " twice");
+    if (in_row_ > 0) {
+      rows_->key(value);
+      return true;
+    }
+    if (open_.back()->contains(value)) refuse("has the field " + in_quotes(value) + " twice");
     spend(kEntryBytes + value.size());
     key_ = std::move(value);
     return true;
@@ -85,28 +102,43 @@ class DocumentBuilder final : public JsonEvents {
     refuse("cannot be read, at byte " + std::to_string(position) + ": " + in_quotes(reason));
   }
 
-  // A container that is not complete yet, and the memory that was left before it.
-  struct Open {
-    json* container;
-    uint64_t left_before;
-  };
+  // Whether an object that begins here is a row: an element of an array of the outermost object.
+  bool is_at_row() const {
+    return rows_ != nullptr && open_.size() == 2 && open_.back()->is_array();
+  }
 
-  bool add(json value) { return place(std::move(value)) != nullptr; }
+  void enter_row_value() {
+    require_depth();
+    ++in_row_;
+  }
+
+  bool add(json value) {
+    if (in_row_ == 0) return place(std::move(value)) != nullptr;
+    rows_->other();
+    return true;
+  }
 
   bool open(json container) {
-    if (open_.size() > kMaxDepth) {
-      refuse("is nested deeper than " + std::to_string(kMaxDepth) + " levels");
-    }
-    const uint64_t left_before = left_;
+    require_depth();
     spend(kBlockBytes);
-    open_.push_back({place(std::move(container)), left_before});
+    open_.push_back(place(std::move(container)));
     return true;
+  }
+
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  void require_depth() const {
+    if (open_.size() + in_row_ <= kMaxDepth) return;
+    refuse("is nested deeper than " + std::to_string(kMaxDepth) + " levels");
   }
 
   json* place(json value) {
     spend(kValueBytes);
     if (open_.empty()) return &(document_ = std::move(value));
-    json& container = *open_.back().container;
+    json& container = *open_.back();
     if (container.is_object()) return &(container[key_] = std::move(value));
     container.push_back(std::move(value));
     return &container.back();
@@ -122,10 +154,11 @@ class DocumentBuilder final : public JsonEvents {
   }
 
   const std::string& path_;
-  const OnObject& on_object_;
+  JsonRows* const rows_;
   uint64_t left_;
   json document_;
-  std::vector<Open> open_;  // From the document inwards. A container only grows at its end.
+  std::vector<json*> open_;  // Not complete yet, from the document inwards.
+  size_t in_row_ = 0;        // How many objects and arrays of a row are open.
   std::string key_;
 };
 
@@ -153,8 +186,8 @@ bool JsonEvents::parse_error(size_t position, const std::string&,
   return false;  // Not reached, but the compiler cannot know that of a virtual call.
 }
 
-json parse_json(const std::string& text, const std::string& path, const OnObject& on_object) {
-  DocumentBuilder builder(text.size(), path, on_object);
+json parse_json(const std::string& text, const std::string& path, JsonRows* rows) {
+  DocumentBuilder builder(text.size(), path, rows);
   builder.read(text);
   json document = builder.take();
   if (!document.is_object()) throw Error(ErrorCode::kCorrupt, "the JSON is not an object", path);

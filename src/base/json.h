@@ -3,15 +3,28 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
-#include <functional>
 #include <string>
 
 namespace checkpoint::base {
 
-/// A function that is called with each object that ends `depth` levels below the top. Returns
-/// whether the object stays in its array. So a large table is consumed object by object and is
-/// never in memory as a whole.
-using OnObject = std::function<bool(int depth, nlohmann::json& object)>;
+/// Receives the objects in a document's outermost arrays value by value, while the document is
+/// parsed. So a large table is never in memory as a document. What these objects hold has a limited
+/// depth, and must be valid JSON; all else is left to the class.
+class JsonRows {
+ public:
+  virtual ~JsonRows() = default;
+  virtual void begin_object() = 0;
+  virtual void end_object() = 0;
+  virtual void begin_array() = 0;
+  virtual void end_array() = 0;
+  /// The key of the value that comes next.
+  virtual void key(const std::string& name) = 0;
+  /// A text, which may be moved from.
+  virtual void text(std::string& value) = 0;
+  virtual void number(uint64_t value) = 0;
+  /// A value of another kind: null, a bool, and a number that is negative or has a fraction.
+  virtual void other() = 0;
+};
 
 /// Receives a document event by event. Every text from outside is read through this class.
 /// nlohmann's own parser skips a byte-order mark, and takes a NUL for the end of the text. Such a
@@ -31,10 +44,10 @@ class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
 };
 
 /// Parses a document from outside. Only blanks may surround it. Its depth and the memory that it
-/// takes are limited while parsing, and an object must not have a field twice. Throws
-/// Error(corrupt) with `path`.
+/// takes are limited while parsing, and an object must not have a field twice. What `rows` receives
+/// is not in the document. Throws Error(corrupt) with `path`.
 nlohmann::json parse_json(const std::string& text, const std::string& path,
-                          const OnObject& on_object = {});
+                          JsonRows* rows = nullptr);
 
 /// Returns the text of a document. Throws Error(invalid_argument) if a string in it is not UTF-8.
 std::string dump_json(const nlohmann::ordered_json& document, int indent);

@@ -3,12 +3,11 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "store/io/byte_sink.h"
-#include "store/records/names.h"
+#include "store/records/tensor_rows.h"
 
 #include <checkpoint/error.h>
 
 #include <algorithm>
-#include <optional>
 
 namespace checkpoint::store {
 namespace {
@@ -20,8 +19,6 @@ constexpr char kTableFormat[] = "torch-checkpoint-tensors";
 // The second version has tensors in parts, and items of single ranks.
 constexpr int64_t kTableVersion = 1;
 constexpr int64_t kTableVersionOfRanks = 2;
-// The depth of a tensor's object: document, array, tensor.
-constexpr int kTensorDepth = 2;
 
 // Most texts need no escapes and are copied. The JSON library handles the others.
 void append_text(std::string& line, const std::string& text) {
@@ -33,6 +30,30 @@ void append_text(std::string& line, const std::string& text) {
   } else {
     line += base::dump_json(ordered_json(text), -1);
   }
+}
+
+void append_list(std::string& line, const std::vector<std::string>& texts) {
+  line += '[';
+  for (size_t i = 0; i < texts.size(); ++i) append_text(line += i > 0 ? "," : "", texts[i]);
+  line += ']';
+}
+
+void append_list(std::string& line, const std::vector<std::vector<std::string>>& lists) {
+  line += '[';
+  for (size_t i = 0; i < lists.size(); ++i) append_list(line += i > 0 ? "," : "", lists[i]);
+  line += ']';
+}
+
+// `Lists` are lists of texts, by item.
+template <typename Lists>
+void append_items(std::string& text, const Lists& items) {
+  const char* separator = "{";
+  for (const auto& [item, lists] : items) {
+    append_text(text += separator, item);
+    append_list(text += ':', lists);
+    separator = ",";
+  }
+  text += items.empty() ? "{}" : "}";
 }
 
 void append_numbers(std::string& line, const std::vector<int64_t>& numbers) {
@@ -81,61 +102,6 @@ void append_tensor(std::string& line, const TensorEntry& tensor) {
   line += '}';
 }
 
-std::vector<int64_t> decode_numbers(const base::JsonFields& fields, const char* field,
-                                    const std::string& path) {
-  std::vector<int64_t> numbers;
-  for (const json& number : fields.array(field)) {
-    numbers.push_back(base::json_count(number, field, path));
-  }
-  return numbers;
-}
-
-base::Digest decode_digest(const base::JsonFields& fields, const std::string& path) {
-  const std::optional<base::Digest> digest = base::Digest::from(fields.string("xxh3_128"));
-  if (digest) return *digest;
-  throw Error(ErrorCode::kCorrupt, "the field 'xxh3_128' is not a digest", path);
-}
-
-template <typename Place>
-void decode_place(const base::JsonFields& fields, const std::string& path, Place& place) {
-  place.file = fields.string("file");
-  place.offset = fields.size("offset");
-  place.bytes = fields.size("bytes");
-  place.xxh3_128 = decode_digest(fields, path);
-  if (!is_plain_name(place.file)) {
-    throw Error(ErrorCode::kCorrupt, "the table names a file outside the checkpoint", path);
-  }
-}
-
-void decode_parts(const base::JsonFields& fields, const std::string& path, TensorEntry& tensor) {
-  for (const json& object : fields.array("parts")) {
-    const base::JsonFields part_fields(object, path);
-    TensorPart part;
-    decode_place(part_fields, path, part);
-    part.at = decode_numbers(part_fields, "at", path);
-    part.shape = decode_numbers(part_fields, "shape", path);
-    tensor.bytes += part.bytes;
-    tensor.parts.push_back(std::move(part));
-  }
-}
-
-TensorEntry decode_tensor(const json& object, const std::string& path) {
-  const base::JsonFields fields(object, path);
-  TensorEntry tensor;
-  tensor.key = fields.string("key");
-  tensor.dtype = fields.string("dtype");
-  tensor.shape = decode_numbers(fields, "shape", path);
-  tensor.device = fields.string("device");
-  if (fields.has("rank")) tensor.rank = fields.integer("rank");
-  if (fields.has("strides")) tensor.strides = decode_numbers(fields, "strides", path);
-  if (fields.has("parts")) {
-    decode_parts(fields, path, tensor);
-  } else {
-    decode_place(fields, path, tensor);
-  }
-  return tensor;
-}
-
 // Reads a field that maps items to lists of names. Older files lack some fields: these are empty.
 template <typename Lists>
 std::map<std::string, Lists> decode_names(const base::JsonFields& fields, const char* field,
@@ -160,9 +126,10 @@ ItemNames decode_item_names(const base::JsonFields& fields, const std::string& p
 }
 
 std::string item_names_text(const ItemNames& names) {
-  return "\"optimizer_parameters\": " +
-         base::dump_json(ordered_json(names.optimizer_parameters), -1) +
-         ",\n\"eval_modules\": " + base::dump_json(ordered_json(names.eval_modules), -1);
+  std::string text = "\"optimizer_parameters\": ";
+  append_items(text, names.optimizer_parameters);
+  append_items(text += ",\n\"eval_modules\": ", names.eval_modules);
+  return text;
 }
 
 bool is_of_ranks(const TensorTable& table) {
@@ -188,7 +155,7 @@ void write_tensor_table(const TensorTable& table, ByteSink& sink) {
   }
   text += "\n],\n" + item_names_text(table);
   if (!table.of_ranks.empty()) {
-    // Pairs, and no object: at the depth of a tensor there are only tensors.
+    // Pairs, and no objects: an object in an outermost array is a tensor.
     text += ",\n\"of_ranks\": [";
     separator = "\n";
     for (const auto& [rank, names] : table.of_ranks) {
@@ -224,11 +191,9 @@ std::map<int64_t, ItemNames> decode_of_ranks(const base::JsonFields& fields,
 
 TensorTable decode_tensor_table(const std::string& text, const std::string& path) {
   TensorTable table;
-  const json document = base::parse_json(text, path, [&](int depth, json& object) {
-    if (depth != kTensorDepth) return true;
-    table.tensors.push_back(decode_tensor(object, path));
-    return false;
-  });
+  TensorRows rows(path);
+  const json document = base::parse_json(text, path, &rows);
+  table.tensors = rows.take();
   const base::JsonFields fields(document, path);
   const int64_t version =
       fields.string("format") == kTableFormat ? fields.integer("format_version") : 0;
@@ -236,7 +201,7 @@ TensorTable decode_tensor_table(const std::string& text, const std::string& path
     throw Error(ErrorCode::kCorrupt, "this is not a table of tensors that this library knows",
                 path);
   }
-  // The parser has passed each tensor to decode_tensor, so the array must be empty now.
+  // Each tensor was a row, so the array must be empty now.
   if (!fields.array("tensors").empty()) {
     throw Error(ErrorCode::kCorrupt, "the field 'tensors' has an entry that is not a tensor", path);
   }
