@@ -227,8 +227,8 @@ TEST_CASE("tensors of before 0.4 are read", "[pickle]") {
     CHECK_FALSE(read_tensor(old_tensor(storage("FloatStorage", "0", "cpu", 4))).requires_grad());
     REQUIRE(made.size() == 1);
     CHECK(made[0].storage_offset == 1);
-    CHECK(made[0].sizes == std::vector<int64_t>{2});
-    CHECK(made[0].strides == std::vector<int64_t>{1});
+    CHECK(made[0].sizes == Dimensions{2});
+    CHECK(made[0].strides == Dimensions{1});
   }
   SECTION("in a part of a storage") {
     read_tensor(old_tensor(view(tuple(text("8") + integer(5) + integer(4)))));
@@ -251,8 +251,8 @@ TEST_CASE("tensors of before 0.4 are read", "[pickle]") {
 TEST_CASE("a bare storage is read as a tensor of all its elements", "[pickle]") {
   const TensorMaker maker = [](const TensorLayout& tensor) {
     CHECK(tensor.storage_key == "5");
-    CHECK(tensor.sizes == std::vector<int64_t>{4});
-    CHECK(tensor.strides == std::vector<int64_t>{1});
+    CHECK(tensor.sizes == Dimensions{4});
+    CHECK(tensor.strides == Dimensions{1});
     return at::zeros({4}, tensor.dtype);
   };
   const Value value =
@@ -333,13 +333,13 @@ TEST_CASE("NumPy's arrays are read as tensors", "[pickle]") {
   const auto plain = read_array(numpy_array("f4", "<", {2, 3}, false, six));
   REQUIRE(plain.has_value());
   CHECK(plain->dtype == at::kFloat);
-  CHECK(plain->sizes == std::vector<int64_t>{2, 3});
-  CHECK(plain->strides == std::vector<int64_t>{3, 1});
+  CHECK(plain->sizes == Dimensions{2, 3});
+  CHECK(plain->strides == Dimensions{3, 1});
   CHECK(*plain->bytes == six);
   CHECK_FALSE(plain->big_endian);
   const auto fortran = read_array(numpy_array("i4", ">", {2, 3}, true, six));
   REQUIRE(fortran.has_value());
-  CHECK(fortran->strides == std::vector<int64_t>{1, 2});
+  CHECK(fortran->strides == Dimensions{1, 2});
   CHECK(fortran->big_endian);
   const auto buffer = read_array(
       global("numpy._core.numeric", "_frombuffer") +
@@ -379,8 +379,8 @@ TEST_CASE("a tensor is described in full", "[pickle]") {
     CHECK(tensor.dtype == at::kLong);
     CHECK(tensor.storage_numel == 100);
     CHECK(tensor.storage_offset == 7);
-    CHECK(tensor.sizes == std::vector<int64_t>{2, 3});
-    CHECK(tensor.strides == std::vector<int64_t>{3, 1});
+    CHECK(tensor.sizes == Dimensions{2, 3});
+    CHECK(tensor.strides == Dimensions{3, 1});
     CHECK(tensor.requires_grad);
     return at::empty({0});
   };

@@ -64,8 +64,8 @@ class Files {
                                       tensor.scalar_type(),
                                       tensor.numel(),
                                       0,
-                                      tensor.sizes().vec(),
-                                      tensor.strides().vec(),
+                                      format::dimensions_of(tensor.sizes()),
+                                      format::dimensions_of(tensor.strides()),
                                       false};
     const uint64_t bytes = tensor.numel() * tensor.element_size();
     return placeholders_->make(layout, {"data/0", offset, bytes, {}, sources_.size() - 1});

@@ -229,7 +229,7 @@ Cell Machine::call_known(Global global, Cells arguments) {
       return list_of(arguments);
     case Global::kSize:
       need(1);
-      integers(arguments[0]);
+      dimensions(arguments[0]);
       return SizeAt{as<TupleAt>(arguments[0], "a tuple of sizes").index};
     case Global::kDevice:
       return make_device(arguments);

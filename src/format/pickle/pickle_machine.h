@@ -125,7 +125,7 @@ class Machine {
   Cells tuple(const Cell& cell, const char* wanted) const;
   Cells elements(const Cell& cell, const char* wanted) const;
   Text text(const Cell& cell, const char* wanted) const;
-  std::vector<int64_t> integers(const Cell& tuple);
+  Dimensions dimensions(const Cell& tuple);
   void require_empty_dict(const Cell& cell, const char* what);
   // Returns the cell as a T. Throws an error that names `wanted` if it is not one.
   template <typename T>

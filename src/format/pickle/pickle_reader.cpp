@@ -185,9 +185,14 @@ class Unfolder {
     const auto strides = numpy_strides(data, bytes.size());
     if (!dtype || !strides) return std::nullopt;
     budget_.charge(kStorageBytes);
-    TensorLayout tensor{
-        {}, "cpu",      *dtype,   static_cast<int64_t>(bytes.size()) / data.type.width,
-        0,  data.sizes, *strides, false};
+    TensorLayout tensor{{},
+                        "cpu",
+                        *dtype,
+                        static_cast<int64_t>(bytes.size()) / data.type.width,
+                        0,
+                        dimensions_of(data.sizes),
+                        dimensions_of(*strides),
+                        false};
     tensor.big_endian = data.type.big_endian;
     tensor.bytes = std::make_shared<const std::string>(std::move(bytes));
     return Value(make_tensor_(tensor));

@@ -111,8 +111,8 @@ Cell Machine::add_tensor(const Cell& storage_cell, std::optional<c10::ScalarType
                       *dtype,
                       storage.dtype ? storage.numel : storage.numel / item_bytes,
                       offset,
-                      integers(offset_sizes_strides[1]),
-                      integers(offset_sizes_strides[2]),
+                      dimensions(offset_sizes_strides[1]),
+                      dimensions(offset_sizes_strides[2]),
                       requires_grad};
   if (tensor.sizes.size() != tensor.strides.size()) {
     corrupt("a tensor has another number of strides than of sizes");
@@ -216,14 +216,14 @@ Cell Machine::rebuild_from_type(Cells arguments) {
   return call(function, arguments[2]);
 }
 
-std::vector<int64_t> Machine::integers(const Cell& cell) {
+Dimensions Machine::dimensions(const Cell& cell) {
   const SizeAt* const size = std::get_if<SizeAt>(&cell);
   const Cells cells =
       size != nullptr ? graph_.tuple(size->index) : tuple(cell, "a tuple of integers");
   if (cells.size() > kMaxDimensions) {
     unsupported("a tensor has " + std::to_string(cells.size()) + " dimensions");
   }
-  std::vector<int64_t> values;
+  Dimensions values;
   values.reserve(cells.size());
   for (const Cell& value : cells) values.push_back(as<int64_t>(value, "an integer"));
   return values;

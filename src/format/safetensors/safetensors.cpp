@@ -37,8 +37,8 @@ bool is_flat(const Value& tree) {
          });
 }
 
-std::vector<int64_t> contiguous_strides(const std::vector<int64_t>& shape) {
-  std::vector<int64_t> strides(shape.size(), 1);
+Dimensions contiguous_strides(const std::vector<int64_t>& shape) {
+  Dimensions strides(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 1;) {
     strides[i - 1] = strides[i] * std::max<int64_t>(shape[i], 1);
   }
@@ -116,7 +116,8 @@ DecodedArchive read_safetensors(const store::ByteSource& source) {
   for (const SafetensorsEntry& entry : header.tensors) {
     const uint64_t bytes = entry.end - entry.begin;
     const auto numel = static_cast<int64_t>(bytes / c10::elementSize(entry.dtype));
-    tensors.push_back(placeholders.make({entry.name, "cpu", entry.dtype, numel, 0, entry.shape,
+    tensors.push_back(placeholders.make({entry.name, "cpu", entry.dtype, numel, 0,
+                                         dimensions_of(entry.shape),
                                          contiguous_strides(entry.shape), false},
                                         {entry.name, header.data_offset + entry.begin, bytes}));
   }
