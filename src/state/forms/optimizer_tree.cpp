@@ -127,9 +127,9 @@ class PythonReader {
   void read_group(const Dict& saved, const std::string& path) {
     OptimizerGroup group;
     const Value::List& params = saved.at(kParams).list();
+    const std::string place = dotted(path, kParams);
     for (const Value& param : params) {
       const bool is_text = param.kind() == Value::Kind::kString;
-      const std::string place = dotted(path, kParams);
       const Key key = params_.normal(is_text ? Key(param.to_string()) : Key(param.to_int()), place);
       if (std::holds_alternative<std::string>(key)) {
         group.names.push_back(std::get<std::string>(key));
@@ -154,13 +154,12 @@ class PythonReader {
     KeyKind kind;
     std::unordered_map<int64_t, const Value*> by_id;
     for (const auto& [key, value] : states) {
-      const std::string place = dotted(kState, to_string(key));
       const auto known = ids_.find(kind.normal(key, kState));
       if (known == ids_.end()) {
-        result_.unknown.push_back(place);
+        result_.unknown.push_back(dotted(kState, to_string(key)));
         continue;
       }
-      if (!value.is_dict()) refuse(in_quotes(place) + " is not a dict");
+      if (!value.is_dict()) refuse(in_quotes(dotted(kState, to_string(key))) + " is not a dict");
       by_id.emplace(known->second, &value);
     }
     for (OptimizerGroup& group : result_.groups) {

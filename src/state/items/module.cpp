@@ -51,6 +51,18 @@ void for_children(const Module& module, const Visit& visit) {
   }
 }
 
+// Visits all parameters with their paths, in the order of Module::named_parameters, which makes a
+// dict of them all.
+template <typename Visit>
+void for_parameters(const Module& module, const std::string& path, const Visit& visit) {
+  for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
+    if (parameter.value().defined()) visit(dotted(path, parameter.key()), parameter.value());
+  }
+  for (const auto& child : module.named_children()) {
+    for_parameters(*child.value(), dotted(path, child.key()), visit);
+  }
+}
+
 // Visits a module and all its submodules, parents first. (Module::named_modules needs the module to
 // be in a shared_ptr.)
 template <typename Visit>
@@ -94,11 +106,10 @@ std::vector<at::Tensor> all_tensors(const Module& module) {
   return tensors;
 }
 
-void plan_requires_grad(at::Tensor live, const Value& saved, RestorePlan& plan) {
+void plan_requires_grad(const at::Tensor& live, const Value& saved, RestorePlan& plan) {
   // Only a leaf may change requires_grad, and only one that can have a gradient.
   if (!live.is_leaf() || !(live.is_floating_point() || live.is_complex())) return;
-  const bool wanted = saved.to_tensor().requires_grad();
-  plan.add_final([live, wanted]() mutable { live.set_requires_grad(wanted); });
+  plan.set_requires_grad(live, saved.to_tensor().requires_grad());
 }
 
 // Visits the keys of all tensors, and the paths of the topmost modules that are restored whole.
@@ -127,7 +138,7 @@ class ModulePlan {
     find_own_loads(module, path_);
     for (const SavedPart& part : saved) lay_out(part.value, part.path);
     match(module, path_);
-    for (const Absent& absent : absent_) match_tied(absent);
+    match_tied();
     for (const auto& [name, kept] : dropped) leaves_.erase(plan_.selection().renamed(name));
     for (const auto& leaf : leaves_) {
       if (plan_.selection().takes(leaf.first)) plan_.unexpected(leaf.first);
@@ -151,15 +162,15 @@ class ModulePlan {
   // Treats nested dicts and dotted names alike.
   void lay_out(const Value& value, const std::string& path) {
     const Selection& selection = plan_.selection();
-    const std::string live_key =
-        value.is_dict() ? selection.renamed_path(path) : selection.renamed(path);
+    std::string live_key = value.is_dict() ? selection.renamed_path(path) : selection.renamed(path);
     const auto custom_load = own_loads_.find(live_key);
     if (custom_load != own_loads_.end()) {
       lay_out_own_load(custom_load->second, value, path, live_key);
     } else if (value.is_dict()) {
       for (const auto& [key, entry] : value.dict()) lay_out(entry, dotted(path, to_string(key)));
-    } else if (is_at_or_below(live_key, path_) && !leaves_.emplace(live_key, &value).second) {
-      note_second(live_key, path);
+    } else if (is_at_or_below(live_key, path_) &&
+               !leaves_.try_emplace(std::move(live_key), &value).second) {
+      note_second(live_key, path);  // A key that is there already is not moved from.
     }
   }
 
@@ -208,7 +219,7 @@ class ModulePlan {
     } else if (!saved->is_tensor()) {
       plan_.wrong_kind(key, "a tensor", *saved);
     } else {
-      if (may_be_tied(live)) present_.emplace(live.data_ptr(), Present{live, saved->to_tensor()});
+      present_.push_back({live, saved->to_tensor()});
       plan_.restore_in_place(live, saved->to_tensor(), key);
       if (plan_.options().restore_modes()) plan_requires_grad(live, *saved, plan_);
     }
@@ -232,25 +243,36 @@ class ModulePlan {
 
   // Programs may write only one name of tensors that share their memory (tied weights). The value
   // of that name is the value of all.
-  void match_tied(const Absent& absent) {
-    if (may_be_tied(absent.live)) {
-      const auto [first, last] = present_.equal_range(absent.live.data_ptr());
-      const auto tied = std::find_if(first, last, [&](const auto& present) {
-        return format::are_tied(present.second.live, absent.live);
-      });
-      if (tied != last) {
-        plan_.restore_in_place(absent.live, tied->second.saved, absent.key);
-        return;
+  void match_tied() {
+    if (absent_.empty()) return;
+    std::unordered_multimap<const void*, const Present*> by_memory;
+    for (const Present& present : present_) {
+      if (may_be_tied(present.live)) by_memory.emplace(present.live.data_ptr(), &present);
+    }
+    for (const Absent& absent : absent_) {
+      const Present* const tied = find_tied(by_memory, absent.live);
+      if (tied != nullptr) {
+        plan_.restore_in_place(absent.live, tied->saved, absent.key);
+      } else {
+        plan_.missing(absent.key);
       }
     }
-    plan_.missing(absent.key);
+  }
+
+  static const Present* find_tied(const std::unordered_multimap<const void*, const Present*>& known,
+                                  const at::Tensor& live) {
+    if (!may_be_tied(live)) return nullptr;
+    const auto [first, last] = known.equal_range(live.data_ptr());
+    const auto tied = std::find_if(
+        first, last, [&](const auto& entry) { return format::are_tied(entry.second->live, live); });
+    return tied != last ? tied->second : nullptr;
   }
 
   const std::string& path_;
   CustomLoad custom_load_;
   RestorePlan& plan_;
   std::vector<Absent> absent_;
-  std::unordered_multimap<const void*, Present> present_;  // By the live tensor's memory.
+  std::vector<Present> present_;
   std::map<std::string, const Value*> leaves_;             // By live keys.
   std::map<std::string, std::optional<Value>> own_loads_;  // By live paths; empty if not saved.
 };
@@ -265,10 +287,10 @@ void ModuleItem::visit_keys(const std::function<void(const std::string&)>& visit
 }
 
 void ModuleItem::name_parameters(ParameterNames& names) const {
-  for (const auto& parameter : module_->named_parameters()) {
-    // A parameter with several names (tied weights) keeps its first one.
-    names.emplace(parameter.value().unsafeGetTensorImpl(), dotted(name(), parameter.key()));
-  }
+  // A parameter with several names (tied weights) keeps its first one.
+  for_parameters(*module_, name(), [&](std::string path, const at::Tensor& parameter) {
+    names.try_emplace(parameter.unsafeGetTensorImpl(), std::move(path));
+  });
 }
 
 ItemEntry ModuleItem::entry() const { return {name(), "module", "", {}}; }

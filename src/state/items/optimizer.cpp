@@ -138,7 +138,8 @@ class OptimizerItem final : public Item {
     }
     const Dict& saved_group =
         tree.at("param_groups").dict().at("param_groups/" + std::to_string(g)).dict();
-    codec_.plan_options(saved_group.at("options"), group.options(), dotted(path, "options"), plan);
+    codec_.plan_options(
+        saved_group.at("options"), group.options(), [&] { return dotted(path, "options"); }, plan);
   }
 
   // Returns, for each live parameter, the position of the saved one, or -1. Matches by name if all
@@ -179,21 +180,24 @@ class OptimizerItem final : public Item {
   void plan_state(const Value& saved, const at::Tensor& parameter,
                   const std::string& parameter_name, const std::string& key,
                   OptimizerStates& states, RestorePlan& plan) {
-    const std::string path = dotted(name(), "state." + key) +
-                             (parameter_name.empty() ? "" : " (of " + parameter_name + ")");
-    if (!check_shapes(saved, parameter, path, plan)) return;
-    auto state = codec_.plan_state(saved, find_state(optimizer_, parameter), parameter, path, plan);
+    const auto place = [&] {
+      return dotted(name(), "state." + key) +
+             (parameter_name.empty() ? "" : " (of " + parameter_name + ")");
+    };
+    if (!check_shapes(saved, parameter, place, plan)) return;
+    auto state =
+        codec_.plan_state(saved, find_state(optimizer_, parameter), parameter, place, plan);
     if (state) states.emplace_back(parameter, std::move(state));
   }
 
-  bool check_shapes(const Value& saved, const at::Tensor& parameter, const std::string& path,
+  bool check_shapes(const Value& saved, const at::Tensor& parameter, OptimizerPlace place,
                     RestorePlan& plan) const {
     if (!saved.is_dict()) {
-      plan.mismatched(path, "not the state of a parameter");
+      plan.mismatched(place(), "not the state of a parameter");
       return false;
     }
-    if (codec_.is_flat()) return compare_flat_sizes(saved.dict(), optimizer_, path, plan);
-    return compare_state_shapes(saved.dict(), parameter, path, plan);
+    if (codec_.is_flat()) return compare_flat_sizes(saved.dict(), optimizer_, place, plan);
+    return compare_state_shapes(saved.dict(), parameter, place, plan);
   }
 
   Optimizer& optimizer_;

@@ -10,9 +10,11 @@
 
 #include <checkpoint/error.h>
 
+#include <c10/util/SmallVector.h>
 #include <torch/torch.h>
 
 #include <deque>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <typeinfo>
@@ -71,18 +73,37 @@ class FieldWriter {
   Dict dict_;
 };
 
+// The tensors among the fields of a live state, which outlives this.
+class TensorFields {
+ public:
+  void operator()(const char* name, const at::Tensor& field) { fields_.emplace_back(name, &field); }
+  template <typename T>
+  void operator()(const char*, const T&) {}
+
+  // Undefined if there is none.
+  at::Tensor find(std::string_view name) const {
+    for (const auto& [known, field] : fields_) {
+      if (known == name) return *field;
+    }
+    return {};
+  }
+
+ private:
+  c10::SmallVector<std::pair<std::string_view, const at::Tensor*>, 4> fields_;
+};
+
 // Reads fields from a dict. What is missing or of another kind goes into the plan's report.
 class FieldReader {
  public:
-  // `like` holds the live tensors to reuse, field by field; `device` is where new ones go.
-  // Tensors of the parameter's size are divided among the ranks as the parameter is.
-  FieldReader(const Dict& saved, const Dict& like, const at::Tensor& parameter,
-              const std::string& path, RestorePlan& plan)
+  // `like` has the live tensors to reuse. New ones go to the parameter's device. Tensors of the
+  // parameter's size are divided among the ranks as the parameter is.
+  FieldReader(const Dict& saved, const TensorFields& like, const at::Tensor& parameter,
+              OptimizerPlace place, RestorePlan& plan)
       : saved_(saved),
         like_(like),
         parameter_(parameter),
         device_(parameter.defined() ? plan.device_after(parameter) : c10::Device(c10::kCPU)),
-        path_(path),
+        place_(place),
         plan_(plan) {}
 
   template <typename T>
@@ -95,12 +116,12 @@ class FieldReader {
         field = T();
       } else {
         fits_ = false;
-        plan_.missing(dotted(path_, name));
+        plan_.missing(dotted(place_(), name));
       }
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kIncompatible) throw;  // The file or a device failed.
       fits_ = false;
-      plan_.mismatched(dotted(path_, name), error.what());
+      plan_.mismatched(dotted(place_(), name), error.what());
     }
   }
   bool fits() const { return fits_; }
@@ -123,10 +144,8 @@ class FieldReader {
     field = {items[0].to_double(), items[1].to_double()};
   }
   void get(const char* name, const Value& value, at::Tensor& field) {
-    const Value* like = like_.find(std::string(name));
-    const at::Tensor reuse =
-        like != nullptr && like->is_tensor() ? like->to_tensor() : at::Tensor();
-    field = plan_.restore_like(plan_.own_part(value.to_tensor(), parameter_), reuse, device_);
+    field = plan_.restore_like(plan_.own_part(value.to_tensor(), parameter_), like_.find(name),
+                               device_);
   }
   template <typename Tensors>
   void get_all(const Value& value, Tensors& field) {
@@ -152,10 +171,10 @@ class FieldReader {
   }
 
   const Dict& saved_;
-  const Dict& like_;
+  const TensorFields& like_;
   const at::Tensor parameter_;
   c10::Device device_;
-  const std::string& path_;
+  OptimizerPlace place_;
   RestorePlan& plan_;
   bool fits_ = true;
 };
@@ -184,23 +203,24 @@ class TypedCodec final : public OptimizerCodec {
     return capture(static_cast<const StateT&>(state));
   }
 
-  void plan_options(const Value& saved, Options& live, const std::string& path,
+  void plan_options(const Value& saved, Options& live, OptimizerPlace place,
                     RestorePlan& plan) const override {
     auto& typed = static_cast<OptionsT&>(live);
     OptionsT fresh = typed;
-    static const Dict kNothing;
-    FieldReader reader(saved.dict(), kNothing, at::Tensor(), path, plan);
+    const TensorFields nothing;
+    FieldReader reader(saved.dict(), nothing, at::Tensor(), place, plan);
     visit_fields(reader, fresh);
     // In place: schedulers and users hold references to the live options.
     plan.add_final([&typed, fresh] { typed = fresh; });
   }
 
   std::unique_ptr<ParamState> plan_state(const Value& saved, const ParamState* live,
-                                         const at::Tensor& parameter, const std::string& path,
+                                         const at::Tensor& parameter, OptimizerPlace place,
                                          RestorePlan& plan) const override {
-    const Dict like = live != nullptr ? capture(static_cast<const StateT&>(*live)) : Dict();
+    TensorFields like;
+    if (live != nullptr) visit_fields(like, static_cast<const StateT&>(*live));
     auto state = std::make_unique<StateT>();
-    FieldReader reader(saved.dict(), like, parameter, path, plan);
+    FieldReader reader(saved.dict(), like, parameter, place, plan);
     visit_fields(reader, *state);
     if (!reader.fits()) return nullptr;
     return state;

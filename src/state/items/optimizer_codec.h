@@ -1,5 +1,6 @@
 #pragma once
 
+#include "state/items/optimizer_place.h"
 #include "state/plan/restore_plan.h"
 
 #include <checkpoint/value.h>
@@ -29,15 +30,14 @@ class OptimizerCodec {
   virtual bool is_flat() const { return false; }
   virtual Value capture_options(const Options& options) const = 0;
   virtual Value capture_state(const ParamState& state) const = 0;
-  /// Plans to set the live options to what was saved.
-  virtual void plan_options(const Value& saved, Options& live, const std::string& path,
+  /// Plans to set the live options to what was saved. `place`: see OptimizerPlace.
+  virtual void plan_options(const Value& saved, Options& live, OptimizerPlace place,
                             RestorePlan& plan) const = 0;
   /// Returns a state made from what was saved, with its tensors planned for `parameter`'s device.
   /// Reuses the tensors of `live`, which may be null, if they fit. Returns null if the saved state
   /// does not fit; the plan's report then says why.
   virtual std::unique_ptr<ParamState> plan_state(const Value& saved, const ParamState* live,
-                                                 const at::Tensor& parameter,
-                                                 const std::string& path,
+                                                 const at::Tensor& parameter, OptimizerPlace place,
                                                  RestorePlan& plan) const = 0;
 };
 

@@ -54,13 +54,13 @@ bool compare_parameter_names(const std::vector<std::string>& live,
   return fits;
 }
 
-bool compare_state_shapes(const Dict& saved, const at::Tensor& parameter, const std::string& key,
+bool compare_state_shapes(const Dict& saved, const at::Tensor& parameter, OptimizerPlace place,
                           RestorePlan& plan) {
   bool fits = true;
   for (const auto& [name, value] : saved) {
     const at::IntArrayRef sizes = plan.whole_sizes(parameter);
     if (!value.is_tensor() || value.to_tensor().sizes() == sizes) continue;
-    plan.mismatched(dotted(key, to_string(name)),
+    plan.mismatched(dotted(place(), to_string(name)),
                     "shape " + base::shape_text(value.to_tensor().sizes()) +
                         " saved, and the parameter here has " + base::shape_text(sizes));
     fits = false;
@@ -68,8 +68,9 @@ bool compare_state_shapes(const Dict& saved, const at::Tensor& parameter, const 
   return fits;
 }
 
-bool compare_flat_sizes(const Dict& saved, const Optimizer& optimizer, const std::string& key,
+bool compare_flat_sizes(const Dict& saved, const Optimizer& optimizer, OptimizerPlace place,
                         RestorePlan& plan) {
+  const std::string key = place();
   int64_t elements = 0;
   for (const auto& group : optimizer.param_groups()) {
     for (const at::Tensor& parameter : group.params()) elements += parameter.numel();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "state/items/optimizer_place.h"
 #include "state/plan/restore_plan.h"
 
 #include <checkpoint/value.h>
@@ -37,10 +38,10 @@ bool compare_parameter_names(const std::vector<std::string>& live,
                              RestorePlan& plan);
 /// Compares the shapes of a parameter's saved state with the parameter's. LibTorch would accept
 /// another shape, and only throw in step().
-bool compare_state_shapes(const Dict& saved, const at::Tensor& parameter, const std::string& key,
+bool compare_state_shapes(const Dict& saved, const at::Tensor& parameter, OptimizerPlace place,
                           RestorePlan& plan);
 /// Compares the sizes of LBFGS's vectors with those of all parameters together.
 bool compare_flat_sizes(const Dict& saved, const torch::optim::Optimizer& optimizer,
-                        const std::string& key, RestorePlan& plan);
+                        OptimizerPlace place, RestorePlan& plan);
 
 }  // namespace checkpoint::state

@@ -119,7 +119,8 @@ class Loader {
       plan_.mismatched(dotted(path, name),
                        "LibTorch's " + type_.name + " does not support the saved value");
     }
-    codec_.plan_options(options, live.options(), path, plan_);
+    codec_.plan_options(
+        options, live.options(), [&] { return path; }, plan_);
     const size_t count = live.params().size();
     if (!state::compare_parameter_counts(count, saved.ids.size(), path, plan_)) return;
     const bool has_names = names_ != nullptr && saved.names.size() == count;
@@ -170,11 +171,13 @@ class Loader {
       plan_.mismatched(path, error.what());
       return;
     }
-    const bool fits = codec_.is_flat() ? state::compare_flat_sizes(plain, optimizer_, path, plan_)
-                                       : state::compare_state_shapes(plain, parameter, path, plan_);
+    const auto place = [&] { return path; };
+    const bool fits = codec_.is_flat()
+                          ? state::compare_flat_sizes(plain, optimizer_, place, plan_)
+                          : state::compare_state_shapes(plain, parameter, place, plan_);
     if (!fits) return;
     auto planned =
-        codec_.plan_state(plain, find_state(optimizer_, parameter), parameter, path, plan_);
+        codec_.plan_state(plain, find_state(optimizer_, parameter), parameter, place, plan_);
     if (planned) states_->emplace_back(parameter, std::move(planned));
   }
 

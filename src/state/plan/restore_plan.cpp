@@ -350,6 +350,7 @@ void RestorePlan::run(const std::function<void()>& before_writing) {
     throw_half_restored(ErrorCode::kIo, error.what());
   }  // An exception of on_transfer's function passes unchanged.
   for (const auto& action : final_) action();
+  for (const auto& [live, wanted] : requires_grad_) live.set_requires_grad(wanted);
 }
 
 void RestorePlan::run_steps() {

@@ -57,7 +57,10 @@ struct TensorSource {
     return format::view_of_part(tensor, at, sizes);
   }
   /// Returns the path for errors that concern all files: the first file's. Empty for memory.
-  std::string name() const { return files.empty() ? "" : files.front().file->name(); }
+  const std::string& name() const {
+    static const std::string kMemory;
+    return files.empty() ? kMemory : files.front().file->name();
+  }
 };
 
 /// The error of a restore that fails when part of the live state is already written.
@@ -138,6 +141,10 @@ class RestorePlan {
   void add_step(std::function<void()> apply, std::function<void()> undo) {
     steps_.push_back({std::move(apply), std::move(undo)});
   }
+  /// Plans to set a leaf's requires_grad, last.
+  void set_requires_grad(const at::Tensor& live, bool wanted) {
+    requires_grad_.emplace_back(live, wanted);
+  }
   /// Adds an action that cannot throw. It runs last.
   void add_final(std::function<void()> action) { final_.push_back(std::move(action)); }
 
@@ -191,6 +198,7 @@ class RestorePlan {
   std::unordered_map<void*, FileOffset> claimed_;  // Live memory, and which bytes go there.
   std::unordered_map<const c10::TensorImpl*, c10::Device> moved_;
   std::vector<Step> steps_;
+  std::vector<std::pair<at::Tensor, bool>> requires_grad_;
   std::vector<std::function<void()>> final_;
 };
 

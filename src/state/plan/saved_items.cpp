@@ -33,6 +33,7 @@ bool has_class(const ItemEntry& entry) {
 // Returns the parameters' names after the rename.
 std::vector<std::vector<std::string>> renamed_parameters(
     std::vector<std::vector<std::string>> groups, const Selection& selection) {
+  if (!selection.renames()) return groups;
   for (auto& names : groups) {
     for (std::string& name : names) {
       if (!name.empty()) name = selection.renamed(name);
