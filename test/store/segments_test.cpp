@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "store/io/segments.h"
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,25 @@ const std::vector<std::pair<uint64_t, size_t>> kPieces = {
     {base::kChunkBytes + 1000, 2 * base::kChunkBytes - 500},
     {2 * base::kChunkBytes, 1 << 20},
     {8, base::kBlockBytes * 2}};
+
+// Counts what is read.
+class CountingSource final : public ByteSource {
+ public:
+  explicit CountingSource(const ByteSource& source) : source_(source) {}
+  const std::string& name() const override { return source_.name(); }
+  uint64_t size() const override { return source_.size(); }
+  void read_at(uint64_t offset, void* to, size_t count) const override {
+    ++reads;
+    bytes += count;
+    source_.read_at(offset, to, count);
+  }
+
+  mutable std::atomic<size_t> reads{0};
+  mutable std::atomic<size_t> bytes{0};
+
+ private:
+  const ByteSource& source_;
+};
 
 }  // namespace
 
@@ -55,6 +75,51 @@ TEST_CASE("Pieces of a file arrive in their places, and the digest is that of th
     const std::string content = source.bytes().substr(kPieces[i].first, kPieces[i].second);
     CHECK((places[i] == '#' + content + '#'));
   }
+}
+
+TEST_CASE("Small pieces that are close to each other are read together") {
+  const MemorySource content = MemorySource::of_size(kSize);
+  const CountingSource source(content);
+  // Over the borders of a block and of a chunk, with two pieces that are far from the others.
+  std::vector<Segment> segments;
+  size_t wanted = 0;
+  const size_t begin = base::kChunkBytes - 1000000 + 1;
+  std::string places(begin + 2000000, '#');
+  const auto add = [&](size_t at, size_t bytes) {
+    segments.push_back({at, places.data() + at, bytes});
+    wanted += bytes;
+  };
+  for (size_t at = begin, i = 0; at < begin + 2000000 - 5000; at += 300 + i % 200, ++i) {
+    // One lies on both sides of the border.
+    const bool is_at_border = at < base::kChunkBytes && at + 500 > base::kChunkBytes;
+    add(at, is_at_border ? base::kChunkBytes + 20 - at : 200 + i % 100);
+  }
+  const size_t span = segments.back().offset + segments.back().bytes - begin;
+  add(5, 1);
+  add(5000, 17000);
+  add(50000, 100);
+  add(100000, 100);
+  std::string expected(places.size(), '#');
+  for (const Segment& segment : segments) {
+    expected.replace(segment.offset, segment.bytes, content.bytes(), segment.offset, segment.bytes);
+  }
+  Transfer last{Phase::kSnapshot};
+  const OnTransfer told = [&](const Transfer& transfer) { last = transfer; };
+  SECTION("alone") {
+    base::Meter meter(told, Phase::kRead, wanted);
+    read_segments(source, segments, &meter);
+    CHECK(source.reads < 20);
+    CHECK(source.bytes <= span + 17201);
+    CHECK(last.bytes_done == wanted);
+  }
+  SECTION("with the digest of the whole") {
+    base::Meter meter(told, Phase::kRead, kSize);
+    CHECK(read_and_digest(source, kSize, segments, &meter) == digest_of(content, kSize));
+    CHECK(source.reads < 40 + kSize / base::kBlockBytes);
+    CHECK(source.bytes == kSize);
+    CHECK(last.bytes_done == kSize);
+  }
+  CHECK((places == expected));
 }
 
 TEST_CASE("Nothing to read, and more to read than there is") {

@@ -4,9 +4,10 @@
 //      set apart and read last, one by one.
 //   2. Give the source to the threads chunk by chunk. A thread reads its chunk from start to end,
 //      each byte into the segment that it belongs to.
-//   3. Bytes outside all segments are skipped. If the whole source must be digested, they are read
+//   3. Small segments that are close to each other are read together, into a block.
+//   4. Bytes outside all segments are skipped. If the whole source must be digested, they are read
 //      into a block that is reused.
-//   4. Bytes that are in memory already (ByteSource::view) are digested there. Those of a segment
+//   5. Bytes that are in memory already (ByteSource::view) are digested there. Those of a segment
 //      are then copied.
 //
 // Reading and digesting use blocks that fit into a core's own cache. past_cache.cpp decides how the
@@ -20,6 +21,7 @@
 #include "store/io/past_cache.h"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <memory>
 #include <string_view>
@@ -60,12 +62,19 @@ class ChunkReader {
     auto segment = std::upper_bound(
         segments_.begin(), segments_.end(), begin,
         [](uint64_t offset, const Segment& other) { return offset < end_of(other); });
-    for (; segment != segments_.end() && segment->offset < end; ++segment) {
+    while (segment != segments_.end() && segment->offset < end) {
       if (segment->offset > at) skip(at, segment->offset);
       at = std::max(at, segment->offset);
+      const Place after = end_of_run(segment, at, end);
+      if (after - segment > 1) {
+        at = take_run(segment, after);
+        segment = after;
+        continue;
+      }
       const uint64_t stop = std::min(end, end_of(*segment));
       take(at, stop, segment->to + (at - segment->offset));
       at = stop;
+      ++segment;
     }
     skip(at, end);
     if (digest != nullptr) digest_.finish_into(digest);
@@ -73,6 +82,44 @@ class ChunkReader {
   }
 
  private:
+  using Place = std::vector<Segment>::const_iterator;
+
+  // A read of the system costs more than so many bytes.
+  static constexpr uint64_t kSmall = uint64_t{16} << 10;
+  static constexpr uint64_t kNear = uint64_t{4} << 10;
+
+  // Returns the end of the segments from `first` on that are small and close to each other, and
+  // fit into one block. None of them may begin before `at`, or end after `end`. Bytes that are in
+  // memory already need no run.
+  Place end_of_run(Place first, uint64_t at, uint64_t end) const {
+    if (first->offset < at || !source_.view(at, 1).empty()) return first;
+    Place place = first;
+    uint64_t last = at;
+    while (place != segments_.end() && place->bytes <= kSmall && place->offset - last <= kNear &&
+           end_of(*place) <= end && end_of(*place) - at <= base::kBlockBytes) {
+      last = end_of(*place);
+      ++place;
+    }
+    return place;
+  }
+
+  // Reads the segments from `first` on at once. Returns where the last of them ends.
+  uint64_t take_run(Place first, Place after) {
+    const uint64_t from = first->offset;
+    const uint64_t to = end_of(*(after - 1));
+    char* const memory = block();
+    source_.read_at(from, memory, static_cast<size_t>(to - from));
+    if (all_) {
+      digest_.add(memory, static_cast<size_t>(to - from));
+      read_ += to - from;
+    }
+    for (; first != after; ++first) {
+      std::memcpy(first->to, memory + (first->offset - from), first->bytes);
+      if (!all_) read_ += first->bytes;
+    }
+    return to;
+  }
+
   // Reads to `place`, unless it is null.
   void take(uint64_t from, uint64_t to, char* place) {
     while (from < to) {
