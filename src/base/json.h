@@ -19,8 +19,7 @@ class JsonRows {
   virtual void end_array() = 0;
   /// The key of the value that comes next.
   virtual void key(const std::string& name) = 0;
-  /// A text, which may be moved from.
-  virtual void text(std::string& value) = 0;
+  virtual void text(const std::string& value) = 0;
   virtual void number(uint64_t value) = 0;
   /// A value of another kind: null, a bool, and a number that is negative or has a fraction.
   virtual void other() = 0;

@@ -16,6 +16,7 @@
 
 #include <exception>
 #include <functional>
+#include <memory_resource>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -195,7 +196,8 @@ class RestorePlan {
   Selection selection_;
   RestoreReport report_;
   std::vector<Copy> copies_;
-  std::unordered_map<void*, FileOffset> claimed_;  // Live memory, and which bytes go there.
+  std::pmr::monotonic_buffer_resource arena_;  // Entries come one by one, and go together.
+  std::pmr::unordered_map<void*, FileOffset> claimed_{&arena_};  // Live memory, and its bytes.
   std::unordered_map<const c10::TensorImpl*, c10::Device> moved_;
   std::vector<Step> steps_;
   std::vector<std::pair<at::Tensor, bool>> requires_grad_;

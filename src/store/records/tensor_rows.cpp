@@ -18,6 +18,7 @@ namespace {
 
 // Many more than LibTorch computes with. So a short text cannot ask for much memory.
 constexpr size_t kMaxDimensions = 1024;
+constexpr size_t kUsualDimensions = 4;
 
 struct FieldName {
   std::string_view name;
@@ -117,18 +118,18 @@ void TensorRows::end_array() {
   }
 }
 
-void TensorRows::text(std::string& value) {
+void TensorRows::text(const std::string& value) {
   if (is_skipped()) return;
   if (within_ == Within::kPart) {
     put_text(part(), value);
   } else if (within_ != Within::kRow) {
     refuse_kind();  // Among numbers or parts.
   } else if (field_ == kKey) {
-    row().key = std::move(value);
+    row().key = value;
   } else if (field_ == kDtype) {
-    row().dtype = std::move(value);
+    row().dtype = value;
   } else if (field_ == kDevice) {
-    row().device = std::move(value);
+    row().device = value;
   } else {
     put_text(row(), value);
   }
@@ -169,15 +170,16 @@ void TensorRows::add_number(uint64_t value) {
     refuse("the field " + base::in_quotes(kFields[field_].name) + " has more than " +
            std::to_string(kMaxDimensions) + " numbers");
   }
+  if (numbers.empty()) numbers.reserve(kUsualDimensions);
   numbers.push_back(static_cast<int64_t>(value));
 }
 
 // `Place` is a TensorEntry or a TensorPart.
 template <typename Place>
-void TensorRows::put_text(Place& place, std::string& value) {
+void TensorRows::put_text(Place& place, const std::string& value) {
   if (field_ == kFile) {
     if (!is_plain_name(value)) refuse("the table names a file outside the checkpoint");
-    place.file = std::move(value);
+    place.file = value;
   } else if (field_ == kDigest) {
     const std::optional<base::Digest> digest = base::Digest::from(value);
     if (!digest) refuse("the field 'xxh3_128' is not a digest");

@@ -26,7 +26,7 @@ class TensorRows final : public base::JsonRows {
   void begin_array() override;
   void end_array() override;
   void key(const std::string& name) override;
-  void text(std::string& value) override;
+  void text(const std::string& value) override;
   void number(uint64_t value) override;
   void other() override;
 
@@ -63,7 +63,7 @@ class TensorRows final : public base::JsonRows {
   void end_part();
   void require(Field field, unsigned seen) const;
   template <typename Place>
-  void put_text(Place& place, std::string& value);
+  void put_text(Place& place, const std::string& value);
   template <typename Place>
   void put_number(Place& place, uint64_t value);
   void put_digest(base::Digest& digest, const std::string& value) const;
