@@ -6,6 +6,10 @@
 #include <torch/optim/optimizer.h>
 #include <torch/version.h>
 
+#include <charconv>
+#include <cstdint>
+#include <iterator>
+#include <locale>
 #include <sstream>
 #include <string>
 #include <type_traits>
@@ -26,13 +30,24 @@ using StateMap =
     std::remove_reference_t<decltype(std::declval<torch::optim::Optimizer&>().state())>;
 using StateKey = StateMap::key_type;
 
+/// Returns an address as c10::guts::to_string writes it: "0x55…", with the separators of the global
+/// locale.
+inline std::string address_text(const void* address) {
+  if (std::locale() == std::locale::classic() && address != nullptr) {  // A stream takes long.
+    char text[2 + 2 * sizeof(uintptr_t)] = {'0', 'x'};
+    const auto number = reinterpret_cast<uintptr_t>(address);
+    return {text, std::to_chars(text + 2, std::end(text), number, 16).ptr};
+  }
+  std::ostringstream text;
+  text << address;
+  return text.str();
+}
+
 /// Returns the key of a parameter.
 template <typename Key = StateKey>
 Key state_key(const at::Tensor& parameter) {
   if constexpr (std::is_same_v<Key, std::string>) {
-    std::ostringstream text;  // As c10::guts::to_string does: "0x55…".
-    text << parameter.unsafeGetTensorImpl();
-    return text.str();
+    return address_text(parameter.unsafeGetTensorImpl());
   } else {
     return parameter.unsafeGetTensorImpl();
   }
