@@ -7,6 +7,7 @@
 #include <c10/core/ScalarType.h>
 #include <c10/util/complex.h>
 
+#include <complex>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -146,7 +147,7 @@ class TORCH_CHECKPOINT_API Value {
   Value() = default;
   Value(bool value) : data_(value) {}
   Value(double value) : data_(value) {}
-  Value(c10::complex<double> value) : data_(value) {}
+  Value(c10::complex<double> value) : data_(std::complex<double>(value)) {}
   Value(std::string value) : data_(std::move(value)) {}
   Value(const char* value) : data_(std::string(value)) {}
   Value(at::Tensor value) : data_(std::move(value)) {}
@@ -225,8 +226,8 @@ class TORCH_CHECKPOINT_API Value {
  private:
   [[noreturn]] static void refuse_integer(uint64_t value);
 
-  // In the order of Kind.
-  std::variant<std::monostate, bool, int64_t, double, c10::complex<double>, std::string, at::Tensor,
+  // In the order of Kind. c10's complex number has a larger alignment, which all would get.
+  std::variant<std::monostate, bool, int64_t, double, std::complex<double>, std::string, at::Tensor,
                List, Tuple, Dict, Size, c10::ScalarType, c10::Device, Bytes, BigInt, Opaque>
       data_;
 };

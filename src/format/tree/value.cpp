@@ -105,15 +105,16 @@ void Dict::set(Key key, Value value) {
 }
 
 void Dict::insert(Key key, Value value) {
-  if (contains(key)) {
-    throw Error(ErrorCode::kInvalidArgument, "the key '" + to_string(key) + "' is there already");
-  }
   const size_t count = entries_.size() + 1;
   if (count == 1) entries_.reserve(4);
   // Before the entry is there: the memory may not suffice.
   if (count > kMostWithoutIndex && index_.size() < 2 * count) make_index(count);
+  const size_t slot = index_.empty() ? 0 : slot_of(key);
+  if (index_.empty() ? find(key) != nullptr : index_[slot] != 0) {
+    throw Error(ErrorCode::kInvalidArgument, "the key '" + to_string(key) + "' is there already");
+  }
   entries_.emplace_back(std::move(key), std::move(value));
-  if (!index_.empty()) index_[slot_of(entries_.back().first)] = count;
+  if (!index_.empty()) index_[slot] = count;
 }
 
 // Makes room for twice as many entries.
@@ -211,7 +212,7 @@ double Value::to_double() const {
 }
 
 c10::complex<double> Value::to_complex() const {
-  return get_or_throw<c10::complex<double>>(data_, *this, Kind::kComplex);
+  return c10::complex<double>(get_or_throw<std::complex<double>>(data_, *this, Kind::kComplex));
 }
 
 void Value::refuse_integer(uint64_t value) {
