@@ -24,8 +24,10 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <memory_resource>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -152,7 +154,8 @@ class PythonReader {
 
   void read_states(const Dict& states) {
     KeyKind kind;
-    std::unordered_map<int64_t, const Value*> by_id;
+    std::pmr::unordered_map<int64_t, const Value*> by_id(&arena_);
+    by_id.reserve(states.size());
     for (const auto& [key, value] : states) {
       const auto known = ids_.find(kind.normal(key, kState));
       if (known == ids_.end()) {
@@ -172,7 +175,8 @@ class PythonReader {
 
   OptimizerTree result_;
   KeyKind params_;
-  std::unordered_map<Key, int64_t> ids_;
+  std::pmr::monotonic_buffer_resource arena_;  // Entries come one by one, and go together.
+  std::pmr::unordered_map<Key, int64_t> ids_{&arena_};
   size_t count_ = 0;
 };
 
@@ -293,7 +297,8 @@ OptimizerTree read_libtorch_optimizer(const Value& tree) {
   const Dict& states = tree.dict().at(kState).dict();
   const Dict& groups = tree.dict().at(kGroups).dict();
   OptimizerTree result;
-  std::unordered_map<std::string, int64_t> ids;
+  std::pmr::monotonic_buffer_resource arena;  // Entries come one by one, and go together.
+  std::pmr::unordered_map<std::string_view, int64_t> ids(&arena);
   int64_t count = 0;
   // LibTorch numbers the groups and parameters; their counts are tensors, which need not be read.
   for (size_t g = 0; groups.contains("param_groups/" + std::to_string(g)); ++g) {

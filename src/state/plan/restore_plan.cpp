@@ -134,7 +134,11 @@ void copy_into(at::Tensor to, const at::Tensor& from) {
 
 RestorePlan::RestorePlan(const TensorSource& source, const RestoreOptions& options,
                          const std::vector<Shard>& shards)
-    : source_(source), options_(options), shards_(shards), selection_(options) {}
+    : source_(source), options_(options), shards_(shards), selection_(options) {
+  const size_t expected = source.archive != nullptr ? source.archive->size() : 0;
+  copies_.reserve(expected);
+  claimed_.reserve(expected);
+}
 
 at::IntArrayRef RestorePlan::whole_sizes(const at::Tensor& live) const {
   const Shard* const shard = shard_of(live);
