@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <memory_resource>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -81,17 +82,17 @@ class PickleBytes {
     little(text.size(), 4);
     out_ += text;
   }
-  /// Recalls a text. Returns false if it was not remembered before.
-  bool recall_text(std::string_view text) {
+  /// Recalls a text, and returns its number. Empty if it was not remembered before.
+  std::optional<uint32_t> recall_text(std::string_view text) {
     const auto known = texts_.find(text);
-    if (known == texts_.end()) return false;
+    if (known == texts_.end()) return std::nullopt;
     recall(known->second);
-    return true;
+    return known->second;
   }
-  /// Writes a text and remembers it.
-  void remember_text(std::string_view text) {
+  /// Writes a text and remembers it. Returns its number.
+  uint32_t remember_text(std::string_view text) {
     put_text(text);
-    texts_.emplace(lasting(text), remember());
+    return texts_.emplace(lasting(text), remember()).first->second;
   }
 
   /// A class or a function. Written once, recalled later.

@@ -219,7 +219,11 @@ class Pickler {
       throw Error(ErrorCode::kUnsupported, "the text " + base::in_quotes(path.text()) +
                                                " is not valid UTF-8, and Python could not read it");
     }
-    is_short ? out_.remember_text(text) : out_.put_text(text);
+    if (is_short) {
+      out_.remember_text(text);
+    } else {
+      out_.put_text(text);
+    }
   }
 
   const PthStorages& storages_;

@@ -8,9 +8,13 @@
 #include <checkpoint/error.h>
 
 #include <cstdint>
+#include <memory_resource>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace checkpoint::format {
 namespace {
@@ -26,7 +30,11 @@ class ModulePickler {
   }
 
  private:
-  using Memo = std::unordered_map<const void*, uint32_t>;
+  using Memo = std::pmr::unordered_map<const void*, uint32_t>;
+  struct KnownClass {
+    uint32_t number;
+    std::vector<uint32_t> names;  // Of its attributes, as far as they were written.
+  };
 
   // Recalls what is in the memo.
   bool recall(const Memo& memo, const void* address) {
@@ -80,24 +88,32 @@ class ModulePickler {
 
   void put_object(const c10::ivalue::Object& object) {
     const c10::ClassType& type = *object.type();
-    put_class(type);
+    // An object in it may be of another class, which is then added.
+    const auto known = classes_.find(&type);
+    const bool is_new = known == classes_.end();
+    KnownClass& of = is_new ? put_class(type) : known->second;
+    if (!is_new) out_.recall(of.number);
     out_.ops(")\x81}(");
     for (size_t i = 0; i < type.numAttributes(); ++i) {
-      put_text(type.getAttributeName(i));
+      if (i < of.names.size()) {
+        out_.recall(of.names[i]);
+      } else {
+        of.names.push_back(put_text(type.getAttributeName(i)));
+      }
       put(object.getSlot(i));
     }
     out_.ops("ub");
   }
 
-  void put_class(const c10::ClassType& type) {
-    if (recall(classes_, &type)) return;
+  KnownClass& put_class(const c10::ClassType& type) {
     if (!type.methods().empty()) {
       throw Error(ErrorCode::kUnsupported, "the archive has TorchScript code");
     }
     // An archive and those nested in it share one compilation unit, where each type has another
     // name.
     const c10::QualifiedName name = type.name().value();
-    classes_.emplace(&type, out_.remember_global(name.prefix(), name.name()));
+    const uint32_t number = out_.remember_global(name.prefix(), name.name());
+    return classes_.emplace(&type, KnownClass{number, {}}).first->second;
   }
 
   void put_tensor(const at::Tensor& tensor) {
@@ -118,10 +134,10 @@ class ModulePickler {
     const bool may_come_again = tensor.storage().use_count() > 1;
     if (may_come_again && recall(storages_, address)) return;
     out_.ops("(");
-    put_text("storage");
+    put_word(storage_word_);
     out_.put_global("torch", std::string(c10::toString(tensor.scalar_type())) + "Storage");
     put_text(std::to_string(tensors_.size()));
-    put_text("cpu");
+    put_word(cpu_word_);
     out_.put_int(static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size()));
     out_.ops("tQ");
     const uint32_t number = out_.remember();
@@ -178,15 +194,32 @@ class ModulePickler {
     out_.ops(elements.size() > 3 ? "t" : kTuples[elements.size()]);
   }
 
-  void put_text(const std::string& text) {
-    if (!out_.recall_text(text)) out_.remember_text(text);
+  uint32_t put_text(std::string_view text) {
+    const std::optional<uint32_t> known = out_.recall_text(text);
+    return known ? *known : out_.remember_text(text);
+  }
+
+  // A text that comes with each storage.
+  struct Word {
+    std::string_view text;
+    std::optional<uint32_t> number = {};
+  };
+  void put_word(Word& word) {
+    if (word.number) {
+      out_.recall(*word.number);
+    } else {
+      word.number = put_text(word.text);
+    }
   }
 
   PickleBytes out_;
   std::vector<at::Tensor> tensors_;
-  Memo values_;
-  Memo classes_;
-  Memo storages_;
+  std::pmr::monotonic_buffer_resource arena_;  // Entries come one by one, and go together.
+  Memo values_{&arena_};
+  Memo storages_{&arena_};
+  std::unordered_map<const c10::ClassType*, KnownClass> classes_;
+  Word storage_word_{"storage"};
+  Word cpu_word_{"cpu"};
 };
 
 }  // namespace

@@ -13,10 +13,13 @@
 
 #include "base/digest.h"
 #include "base/in_quotes.h"
+#include "base/parallel.h"
 #include "format/torch/archive_modules.h"
 #include "format/torch/archive_records.h"
+#include "format/torch/describe_tensors.h"
 #include "format/torch/ivalue.h"
 #include "format/torch/memory_archive.h"
+#include "format/tree/dense.h"
 #include "format/tree/opaque.h"
 #include "format/tree/path.h"
 #include "format/tree/tagged.h"
@@ -77,49 +80,60 @@ constexpr char kArchiveVersion[] = "3\n";
 // A pickled empty tuple.
 constexpr char kNoConstants[] = "\x80\x02).";
 
-// The tensors of a tree, and the table of them.
-class Table {
+// Finds the record of a tensor: that of its storage.
+class RecordSearch {
  public:
-  void add(const std::string& key, const at::Tensor& tensor) {
-    store::TensorEntry entry;
-    entry.key = key;
-    entry.dtype = dtype_name(tensor.scalar_type());
-    entry.shape = tensor.sizes().vec();
-    entry.bytes = static_cast<uint64_t>(tensor.numel()) * tensor.element_size();
-    entries_.push_back(std::move(entry));
-    storages_.push_back(tensor.storage().unsafeGetStorageImpl());
-  }
+  explicit RecordSearch(const std::vector<at::Tensor>& records) : records_(records) {}
 
-  // `begins` and `sums` are those of each record.
-  std::vector<store::TensorEntry> finish(const std::vector<at::Tensor>& records,
-                                         const std::vector<uint64_t>& begins,
-                                         const std::vector<store::Sums>& sums) {
-    std::unordered_map<const c10::StorageImpl*, size_t> by_storage;
-    for (size_t i = 0; i < records.size(); ++i) {
-      by_storage.emplace(records[i].storage().unsafeGetStorageImpl(), i);
+  size_t find(const at::Tensor& tensor) {
+    // Records are in the order in which their storages come first.
+    if (next_ < records_.size() && is_in(tensor, next_)) return next_++;
+    if (by_storage_.empty()) {
+      for (size_t i = 0; i < records_.size(); ++i) by_storage_.emplace(storage_of(records_[i]), i);
     }
-    for (size_t i = 0; i < entries_.size(); ++i) {
-      const size_t record = by_storage.at(storages_[i]);
-      if (records[record].storage().nbytes() != entries_[i].bytes) {
-        throw Error(ErrorCode::kUnsupported, "the tensor " + base::in_quotes(entries_[i].key) +
-                                                 " is not all of its storage");
-      }
-      if (entries_[i].bytes > 0) entries_[i].offset = begins[record];
-      entries_[i].xxh3_128 = sums[record].xxh3_128;
-    }
-    return std::move(entries_);
+    return by_storage_.at(storage_of(tensor));
   }
 
  private:
-  std::vector<store::TensorEntry> entries_;
-  std::vector<const c10::StorageImpl*> storages_;
+  static const c10::StorageImpl* storage_of(const at::Tensor& tensor) {
+    return tensor.storage().unsafeGetStorageImpl();
+  }
+  bool is_in(const at::Tensor& tensor, size_t record) const {
+    return storage_of(tensor) == storage_of(records_[record]);
+  }
+
+  const std::vector<at::Tensor>& records_;
+  size_t next_ = 0;
+  std::unordered_map<const c10::StorageImpl*, size_t> by_storage_;  // Made if one comes again.
 };
 
-// Turns a tree into the modules of an archive, and adds each tensor to the table.
+// Fills in where each tensor of the tree has its bytes. `begins` and `sums` are those of each
+// record.
+void place(std::vector<store::TensorEntry>& entries, const Dict& tree,
+           const std::vector<at::Tensor>& records, const std::vector<uint64_t>& begins,
+           const std::vector<store::Sums>& sums) {
+  RecordSearch search(records);
+  size_t i = 0;
+  const Path root;
+  for (const auto& [key, value] : tree) {
+    for_each_tensor(value, Path(root, key), [&](const Value& entry, const Path&) {
+      store::TensorEntry& row = entries[i++];
+      const at::Tensor& tensor = entry.to_tensor();
+      const size_t record = search.find(tensor);
+      row.bytes = bytes_of(tensor);
+      if (records[record].storage().nbytes() != row.bytes) {
+        throw Error(ErrorCode::kUnsupported,
+                    "the tensor " + base::in_quotes(row.key) + " is not all of its storage");
+      }
+      if (row.bytes > 0) row.offset = begins[record];
+      row.xxh3_128 = sums[record].xxh3_128;
+    });
+  }
+}
+
+// Turns a tree into the modules of an archive.
 class TreeWriter {
  public:
-  explicit TreeWriter(Table& table) : table_(table) {}
-
   torch::jit::Module to_module(const Dict& dict, const Path& path,
                                const std::set<std::string>& any_keys = {}) {
     path.check_depth();
@@ -132,7 +146,7 @@ class TreeWriter {
       if (value.is_dict() && any_keys.count(name) == 0) {
         entries.add(name, to_module(value.dict(), place));
       } else if (value.is_tensor()) {
-        entries.add(name, record(value, place));
+        entries.add(name, value.to_tensor());
       } else {
         entries.add(name, to_ivalue(value, place));
       }
@@ -141,17 +155,11 @@ class TreeWriter {
   }
 
  private:
-  const at::Tensor& record(const Value& value, const Path& place) {
-    const at::Tensor& tensor = value.to_tensor();
-    table_.add(place.text(), tensor);
-    return tensor;
-  }
-
   IValue to_ivalue(const Value& value, const Path& place) {
     place.check_depth();
     switch (value.kind()) {
       case Value::Kind::kTensor:
-        return record(value, place);
+        return value.to_tensor();
       case Value::Kind::kList:
         return list_to_ivalue(value.list(), place);
       case Value::Kind::kTuple:
@@ -202,13 +210,12 @@ class TreeWriter {
     return result;
   }
 
-  Table& table_;
   ArchiveModules modules_;
 };
 
-ArchiveRecords encode(const Dict& tree, const std::set<std::string>& any_keys, Table& table) {
+ArchiveRecords encode(const Dict& tree, const std::set<std::string>& any_keys) {
   try {
-    return records_of(archive_of(TreeWriter(table).to_module(tree, Path(), any_keys)));
+    return records_of(archive_of(TreeWriter().to_module(tree, Path(), any_keys)));
   } catch (const c10::Error& error) {
     throw Error(ErrorCode::kUnsupported, std::string("LibTorch cannot write this archive: ") +
                                              error.what_without_backtrace());
@@ -232,8 +239,11 @@ bool can_be_archive(const Dict& tree, int depth) {
 
 std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink,
                                               const std::set<std::string>& any_keys) {
-  Table table;
-  const ArchiveRecords records = encode(tree, any_keys, table);
+  ArchiveRecords records;
+  std::vector<store::TensorEntry> entries;
+  // With many small tensors both take long, so they run in parallel.
+  base::side_by_side([&] { entries = describe_tensors(tree); },
+                     [&] { records = encode(tree, any_keys); });
   std::vector<uint64_t> begins;
   std::vector<store::Sums> sums(records.tensors.size());
   const store::DrainedAtEnd drained(sink);
@@ -249,7 +259,8 @@ std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink&
   zip.add("version", kArchiveVersion);
   zip.add("byteorder", "little");
   zip.finish();
-  return table.finish(records.tensors, begins, sums);
+  place(entries, tree, records.tensors, begins, sums);
+  return entries;
 }
 
 }  // namespace checkpoint::format

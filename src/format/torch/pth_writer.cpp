@@ -1,8 +1,7 @@
 #include "format/torch/pth_writer.h"
 
 #include "base/parallel.h"
-#include "format/tree/dtype.h"
-#include "format/tree/path.h"
+#include "format/torch/describe_tensors.h"
 #include "format/zip/zip_writer.h"
 
 #include <string>
@@ -40,20 +39,6 @@ Written write_records(const Value& tree, const PthStorages& storages, RootDict r
   return written;
 }
 
-// Returns what is known of the tensors before they are written.
-std::vector<store::TensorEntry> describe(const Value& tree, const PthStorages& storages) {
-  std::vector<store::TensorEntry> entries;
-  entries.reserve(storages.in_tree_order().size());
-  for_each_tensor(tree, Path(), [&](const Value& value, const Path& path) {
-    const at::Tensor& tensor = value.to_tensor();
-    store::TensorEntry& entry = entries.emplace_back();
-    entry.key = path.text();
-    entry.dtype = dtype_name(tensor.scalar_type());
-    entry.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
-  });
-  return entries;
-}
-
 void place(std::vector<store::TensorEntry>& entries, const PthStorages& storages,
            const Written& written) {
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -76,7 +61,7 @@ std::vector<store::TensorEntry> write_pth_with_table(const Value& tree, store::B
   Written written;
   std::vector<store::TensorEntry> entries;
   // With many small tensors both take long, so they run in parallel.
-  base::side_by_side([&] { entries = describe(tree, storages); },
+  base::side_by_side([&] { entries = describe_tensors(tree); },
                      [&] { written = write_records(tree, storages, RootDict::kPlain, sink); });
   place(entries, storages, written);
   return entries;
