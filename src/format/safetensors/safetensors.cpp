@@ -116,10 +116,10 @@ DecodedArchive read_safetensors(const store::ByteSource& source) {
   for (const SafetensorsEntry& entry : header.tensors) {
     const uint64_t bytes = entry.end - entry.begin;
     const auto numel = static_cast<int64_t>(bytes / c10::elementSize(entry.dtype));
-    tensors.push_back(placeholders.make({entry.name, "cpu", entry.dtype, numel, 0,
-                                         dimensions_of(entry.shape),
-                                         contiguous_strides(entry.shape), false},
-                                        {entry.name, header.data_offset + entry.begin, bytes}));
+    tensors.push_back(
+        placeholders.make({entry.name, "cpu", entry.dtype, numel, 0, dimensions_of(entry.shape),
+                           contiguous_strides(entry.shape), false},
+                          {entry.name, header.data_offset + entry.begin, bytes}));
   }
   const auto tree = header.metadata.find(kTreeKey);
   if (tree == header.metadata.end()) {
