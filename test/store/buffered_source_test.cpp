@@ -1,4 +1,5 @@
 #include "support/catch.h"
+#include "support/counting_source.h"
 #include "support/error_of.h"
 #include "support/memory_source.h"
 
@@ -10,22 +11,6 @@ using namespace checkpoint;
 using namespace checkpoint::store;
 
 namespace {
-
-class CountingSource final : public ByteSource {
- public:
-  explicit CountingSource(const ByteSource& source) : source_(source) {}
-  const std::string& name() const override { return source_.name(); }
-  uint64_t size() const override { return source_.size(); }
-  void read_at(uint64_t offset, void* to, size_t count) const override {
-    ++reads;
-    source_.read_at(offset, to, count);
-  }
-
-  mutable int reads = 0;
-
- private:
-  const ByteSource& source_;
-};
 
 constexpr size_t kSize = 100000;
 

@@ -1,11 +1,11 @@
 #include "support/catch.h"
+#include "support/counting_source.h"
 #include "support/error_of.h"
 #include "support/memory_source.h"
 
 #include "base/digest.h"
 #include "store/io/segments.h"
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,25 +30,6 @@ const std::vector<std::pair<uint64_t, size_t>> kPieces = {
     {base::kChunkBytes + 1000, 2 * base::kChunkBytes - 500},
     {2 * base::kChunkBytes, 1 << 20},
     {8, base::kBlockBytes * 2}};
-
-// Counts what is read.
-class CountingSource final : public ByteSource {
- public:
-  explicit CountingSource(const ByteSource& source) : source_(source) {}
-  const std::string& name() const override { return source_.name(); }
-  uint64_t size() const override { return source_.size(); }
-  void read_at(uint64_t offset, void* to, size_t count) const override {
-    ++reads;
-    bytes += count;
-    source_.read_at(offset, to, count);
-  }
-
-  mutable std::atomic<size_t> reads{0};
-  mutable std::atomic<size_t> bytes{0};
-
- private:
-  const ByteSource& source_;
-};
 
 }  // namespace
 
