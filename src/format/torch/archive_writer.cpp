@@ -114,21 +114,18 @@ void place(std::vector<store::TensorEntry>& entries, const Dict& tree,
            const std::vector<store::Sums>& sums) {
   RecordSearch search(records);
   size_t i = 0;
-  const Path root;
-  for (const auto& [key, value] : tree) {
-    for_each_tensor(value, Path(root, key), [&](const Value& entry, const Path&) {
-      store::TensorEntry& row = entries[i++];
-      const at::Tensor& tensor = entry.to_tensor();
-      const size_t record = search.find(tensor);
-      row.bytes = bytes_of(tensor);
-      if (records[record].storage().nbytes() != row.bytes) {
-        throw Error(ErrorCode::kUnsupported,
-                    "the tensor " + base::in_quotes(row.key) + " is not all of its storage");
-      }
-      if (row.bytes > 0) row.offset = begins[record];
-      row.xxh3_128 = sums[record].xxh3_128;
-    });
-  }
+  for_each_tensor_of(tree, Path(), [&](const Value& entry, const Path&) {
+    store::TensorEntry& row = entries[i++];
+    const at::Tensor& tensor = entry.to_tensor();
+    const size_t record = search.find(tensor);
+    row.bytes = bytes_of(tensor);
+    if (records[record].storage().nbytes() != row.bytes) {
+      throw Error(ErrorCode::kUnsupported,
+                  "the tensor " + base::in_quotes(row.key) + " is not all of its storage");
+    }
+    if (row.bytes > 0) row.offset = begins[record];
+    row.xxh3_128 = sums[record].xxh3_128;
+  });
 }
 
 // Turns a tree into the modules of an archive.

@@ -59,6 +59,16 @@ class Path {
   int depth_ = 0;
 };
 
+template <typename Tree, typename Visit>
+void for_each_tensor(Tree& tree, const Path& path, const Visit& visit);
+
+/// Does the same as for_each_tensor for a dict that is no Value.
+template <typename Entries, typename Visit>
+void for_each_tensor_of(Entries& dict, const Path& path, const Visit& visit) {
+  dict.for_each(
+      [&](const Key& key, auto& entry) { for_each_tensor(entry, Path(path, key), visit); });
+}
+
 /// Calls `visit(value, path)` for each tensor of a tree, in the tree's order. If the tree is not
 /// const, `visit` may replace the value by another tensor.
 template <typename Tree, typename Visit>
@@ -80,8 +90,7 @@ void for_each_tensor(Tree& tree, const Path& path, const Visit& visit) {
       visit_all(tree.opaque().parts);
       break;
     case Value::Kind::kDict:
-      tree.dict().for_each(
-          [&](const Key& key, auto& entry) { for_each_tensor(entry, Path(path, key), visit); });
+      for_each_tensor_of(tree.dict(), path, visit);
       break;
     default:
       break;
