@@ -17,21 +17,21 @@ constexpr size_t kBlockBytes = size_t{256} << 10;
 constexpr size_t kChunkBytes = size_t{8} << 20;
 
 /// An XXH3-128 (https://github.com/Cyan4973/xxHash) as 32 lower-case hexadecimal digits of its
-/// canonical form (most significant byte first), or nothing. A checkpoint has one for each tensor,
+/// canonical form (most significant byte first), or empty. A checkpoint has one for each tensor,
 /// so it has no memory of its own.
 class Digest {
  public:
   static constexpr size_t kDigits = 32;
 
-  /// Makes none.
+  /// Makes an empty digest.
   Digest() = default;
   /// Returns the digest of `count` bytes.
   static Digest of(const void* data, size_t count);
-  /// Returns the digest that a text says, of kDigits characters, or none for "". Empty for a text
-  /// of another length.
+  /// Returns the digest that a text of kDigits characters says. For "" returns the empty digest,
+  /// and for a text of another length nothing.
   static std::optional<Digest> from(std::string_view text);
 
-  /// Returns the digits; "" for none.
+  /// Returns the digits, or "".
   std::string_view text() const { return {digits_.data(), is_known_ ? kDigits : 0}; }
 
   friend bool operator==(const Digest& left, const Digest& right) {

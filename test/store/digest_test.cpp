@@ -17,7 +17,7 @@ TEST_CASE("xxh3_128 is the reference's digest") {
   CHECK(base::xxh3_128("abc", 3) == "06b05ab6733a618578af5f94892f3950");
 }
 
-TEST_CASE("A digest is none, or has 32 digits") {
+TEST_CASE("A digest has 32 digits, or is empty") {
   CHECK(base::Digest().text().empty());
   CHECK(base::Digest::of("abc", 3).text() == base::xxh3_128("abc", 3));
   CHECK(base::Digest::from("") == base::Digest());

@@ -109,12 +109,12 @@ void Dict::insert(Key key, Value value) {
   if (count == 1) entries_.reserve(4);
   // Before the entry is there: the memory may not suffice.
   if (count > kMostWithoutIndex && index_.size() < 2 * count) make_index(count);
-  const size_t slot = index_.empty() ? 0 : slot_of(key);
-  if (index_.empty() ? find(key) != nullptr : index_[slot] != 0) {
+  size_t* const slot = index_.empty() ? nullptr : &index_[slot_of(key)];
+  if (slot != nullptr ? *slot != 0 : contains(key)) {
     throw Error(ErrorCode::kInvalidArgument, "the key '" + to_string(key) + "' is there already");
   }
   entries_.emplace_back(std::move(key), std::move(value));
-  if (!index_.empty()) index_[slot] = count;
+  if (slot != nullptr) *slot = count;
 }
 
 // Makes room for twice as many entries.

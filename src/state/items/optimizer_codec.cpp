@@ -80,7 +80,7 @@ class TensorFields {
   template <typename T>
   void operator()(const char*, const T&) {}
 
-  // Undefined if there is none.
+  // Returns an undefined tensor if the state has no such field.
   at::Tensor find(std::string_view name) const {
     for (const auto& [known, field] : fields_) {
       if (known == name) return *field;

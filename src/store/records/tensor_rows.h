@@ -66,7 +66,6 @@ class TensorRows final : public base::JsonRows {
   void put_text(Place& place, const std::string& value);
   template <typename Place>
   void put_number(Place& place, uint64_t value);
-  void put_digest(base::Digest& digest, const std::string& value) const;
   [[noreturn]] void refuse(const std::string& what) const;
   [[noreturn]] void refuse_kind() const;
 
