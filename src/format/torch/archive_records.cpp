@@ -24,10 +24,15 @@ std::string path_of(std::string qualifier) {
   return "code/" + qualifier + ".py";
 }
 
+// Prints a module's class, and those of its submodules, which are the types of its attributes.
+// LibTorch's function takes a module and holds all of its values meanwhile. A pickler that runs in
+// parallel would take them for shared, and write other bytes from time to time. So it gets a module
+// without values.
 std::map<std::string, std::string> sources_of(const torch::jit::Module& module) {
+  const torch::jit::Module without_values(module._ivalue()->compilation_unit(), module.type());
   torch::jit::ExtraFilesMap sources;
   std::vector<c10::IValue> constants;
-  torch::jit::jitModuleToPythonCodeAndConstants(module, &sources, &constants);
+  torch::jit::jitModuleToPythonCodeAndConstants(without_values, &sources, &constants);
   // Only methods have constants, and an archive has none.
   if (!constants.empty()) throw Error(ErrorCode::kUnsupported, "the archive has TorchScript code");
   std::map<std::string, std::string> by_path;

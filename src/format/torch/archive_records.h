@@ -19,7 +19,8 @@ struct ArchiveRecords {
 
 /// Returns what LibTorch would write for this archive, without the tensors' bytes. The tensors
 /// share their memory with those that were written into it; those with one storage are one record.
-/// Throws what pickle_module throws, and c10::Error if LibTorch cannot write it.
+/// Its modules must be attributes of modules, not parts of lists or dicts. Throws what
+/// pickle_module throws, and c10::Error if LibTorch cannot write it.
 ArchiveRecords records_of(const torch::serialize::OutputArchive& archive);
 
 }  // namespace checkpoint::format
