@@ -1,17 +1,15 @@
 // Every call of every operation, and every fault that it can meet: an error, a process that stops
 // dead there, a machine that does. docs/reliability.md says what must hold afterwards.
 
-#include "base/clock.h"
 #include "fault/world.h"
 #include "support/catch.h"
 #include "support/faulty_file_system.h"
+#include "support/without_chance.h"
 
 #include <checkpoint/error.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <functional>
-#include <map>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -38,48 +36,6 @@ constexpr MachineCrash kCrashes[] = {
     {DataFate::kKept, EntryFate::kSome, 2, "some names and all bytes reached the disk"},
     {DataFate::kGarbage, EntryFate::kSome, 3, "some names and other bytes reached the disk"},
 };
-
-// How long what stands at `begin` is: a number of seconds, with a fraction that a clock has
-// measured. 0 if it is not one.
-size_t measured_at(const std::string& text, size_t begin) {
-  constexpr char kDigits[] = "0123456789";
-  constexpr size_t kShortest = 5;  // Of the fraction. The scenarios write no more than one digit.
-  const size_t point = text.find_first_not_of(kDigits, begin);
-  if (point == begin || point == std::string::npos || text[point] != '.') return 0;
-  size_t end = std::min(text.find_first_not_of(kDigits, point + 1), text.size());
-  if (text.compare(end, 2, "e-") == 0) {
-    end = std::min(text.find_first_not_of(kDigits, end + 2), text.size());
-  }
-  return end - point > kShortest ? end - begin : 0;
-}
-
-// Without what chance and the clock have put there: an id or a digest, 16 hexadecimal digits or
-// more, becomes the number of its first place in the text; a time and a duration become a word.
-std::string without_chance(const std::string& text) {
-  constexpr size_t kShortestId = 16;
-  constexpr char kHex[] = "0123456789abcdef";
-  constexpr char kTime[] = "2026-11-23T15:02:11Z";
-  std::map<std::string, size_t> ids;
-  std::string result;
-  for (size_t i = 0; i < text.size();) {
-    const size_t hex = std::min(text.find_first_not_of(kHex, i), text.size()) - i;
-    if (hex >= kShortestId) {
-      const auto id = ids.emplace(text.substr(i, hex), ids.size()).first;
-      result += "id " + std::to_string(id->second);
-      i += hex;
-    } else if (hex == 4 && checkpoint::base::parse_utc(text.substr(i, sizeof kTime - 1))) {
-      result += "time";
-      i += sizeof kTime - 1;
-    } else if (const size_t measured = measured_at(text, i)) {
-      result += "seconds";
-      i += measured;
-    } else {
-      result.append(text, i, hex + 1);
-      i += hex + 1;
-    }
-  }
-  return result;
-}
 
 // One scenario. Counts its states, and reports each kind of failure once. Most calls change nothing
 // on the disk, and many crashes leave the same: what has been looked at is not looked at again.
