@@ -30,14 +30,14 @@ namespace {
 // What one rank trains. The shared part depends on `seed` alone.
 struct Replica {
   explicit Replica(int seed, int rank = 0)
-      : net(1), wide(torch::nn::Linear(1000, 1500)), own(torch::full({3}, rank * 10.0 + seed)) {
+      : net(1), wide(torch::nn::Linear(600, 700)), own(torch::full({3}, rank * 10.0 + seed)) {
     const auto generator = torch::make_generator<at::CPUGeneratorImpl>(seed);
     const torch::NoGradGuard no_grad;
     for (torch::Tensor& tensor : tensors()) {
       if (tensor.is_floating_point() && !tensor.is_same(own)) tensor.normal_(0, 1, generator);
     }
     channels =
-        torch::randn({64, 8, 40, 40}, generator).contiguous(torch::MemoryFormat::ChannelsLast);
+        torch::randn({64, 8, 24, 24}, generator).contiguous(torch::MemoryFormat::ChannelsLast);
     tied = channels;
     list = Value::List{torch::randn({3}, generator), "text",
                        Value::List{torch::arange(seed, seed + 5)}};
@@ -59,7 +59,7 @@ struct Replica {
 
   void step() {
     optimizer.zero_grad();
-    wide->forward(torch::ones({2, 1000})).square().mean().backward();
+    wide->forward(torch::ones({2, 600})).square().mean().backward();
     optimizer.step();
   }
 
@@ -281,7 +281,7 @@ TEST_CASE("Replicas that differ in one bit are found, if they must agree") {
   });
   for (const std::string& error : errors) {
     CAPTURE(error);
-    CHECK(contains(error, in_a_tensor ? "'channels': float32 [64, 8, 40, 40], digest "
+    CHECK(contains(error, in_a_tensor ? "'channels': float32 [64, 8, 24, 24], digest "
                                       : "'count': value int, values "));
     CHECK(contains(error, " on rank 1; other ranks that differ: 3"));
   }
