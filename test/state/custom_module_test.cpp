@@ -4,7 +4,11 @@
 #include "support/models.h"
 #include "support/round_trip.h"
 
+#include <memory>
 #include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
 
 using namespace checkpoint;
 using state::has_custom_save_or_load;
@@ -72,6 +76,22 @@ struct RenamingImpl : torch::nn::Module {
   void save(OutputArchive& archive) const override { archive.write("gewicht", weight); }
   void load(InputArchive& archive) override { archive.read("gewicht", weight); }
   torch::Tensor weight;
+};
+
+// Registers modules with its parent at its first save.
+struct GrowingImpl : torch::nn::Module {
+  explicit GrowingImpl(torch::nn::Module& owner) : parent(owner) {
+    register_parameter("weight", torch::ones({2}));
+  }
+  void save(OutputArchive& archive) const override {
+    Module::save(archive);
+    for (int i = 0; i < 100 && !has_saved; ++i) {
+      parent.register_module("late" + std::to_string(i), torch::nn::Linear(1, 1));
+    }
+    has_saved = true;
+  }
+  torch::nn::Module& parent;
+  mutable bool has_saved = false;
 };
 
 struct OnlySaves : torch::nn::Module {
@@ -177,6 +197,25 @@ TEST_CASE("What a module's own save adds comes back, inside a plain module") {
   CHECK(same_bits(row, saved->counting->scale.slice(0, 0, 1)));
   CHECK(weight.requires_grad());
   CHECK_FALSE(live->counting->linear->bias.requires_grad());
+}
+
+TEST_CASE("A module's own save may register modules with its parent, for the next save") {
+  const auto outer = std::make_shared<torch::nn::Module>("outer");
+  outer->register_module("growing", std::make_shared<GrowingImpl>(*outer));
+  outer->register_module("after", torch::nn::Linear(2, 3));
+  State state;
+  state.add("outer", outer);
+  const auto names = [&] {
+    std::vector<std::string> result;
+    const Saved saved(state);
+    const Value tree = load(saved.path());
+    for (const auto& entry : tree.dict().at("outer").dict()) {
+      result.push_back(std::get<std::string>(entry.first));
+    }
+    return result;
+  };
+  CHECK(names() == std::vector<std::string>{"growing", "after"});
+  CHECK(names().size() == 102);
 }
 
 TEST_CASE("Plain LibTorch reads what an overriding module has saved") {

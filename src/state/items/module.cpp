@@ -9,6 +9,7 @@
 #include "state/items/custom_methods.h"
 #include "state/items/custom_module.h"
 #include "state/items/custom_save_load.h"
+#include "state/items/module_members.h"
 #include "state/plan/renamed_tree.h"
 #include "state/plan/restore_plan.h"
 
@@ -34,11 +35,21 @@ const std::string kNoPath;
 // statistics), like Module::save.
 template <typename Visit>
 void for_own_tensors(const Module& module, const Visit& visit) {
-  for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
-    visit(parameter.key(), parameter.value());
+  for (const auto* const tensors : {&parameters_in(module), &buffers_in(module)}) {
+    for (const auto& tensor : *tensors) {
+      if (tensor.value().defined()) visit(tensor.key(), tensor.value());
+    }
   }
-  for (const auto& buffer : module.named_buffers(/*recurse=*/false)) {
-    visit(buffer.key(), buffer.value());
+}
+
+// Visits the children that a module has now. A user's own save or load may register others
+// meanwhile, and so move them: each one is copied before its visit.
+template <typename Visit>
+void for_all_children(const Module& module, const Visit& visit) {
+  const size_t count = children_in(module).size();
+  for (size_t i = 0; i < std::min(count, children_in(module).size()); ++i) {
+    const auto child = children_in(module)[i];
+    visit(child.key(), *child.value());
   }
 }
 
@@ -46,21 +57,30 @@ void for_own_tensors(const Module& module, const Visit& visit) {
 // no state.
 template <typename Visit>
 void for_children(const Module& module, const Visit& visit) {
-  for (const auto& child : module.named_children()) {
-    if (child.value()->is_serializable()) visit(child.key(), *child.value());
-  }
+  for_all_children(module, [&](const std::string& name, Module& child) {
+    if (child.is_serializable()) visit(name, child);
+  });
 }
 
-// Visits all parameters with their paths, in the order of Module::named_parameters, which makes a
-// dict of them all.
+// Visits all parameters with their paths, in the order of Module::named_parameters.
 template <typename Visit>
 void for_parameters(const Module& module, const std::string& path, const Visit& visit) {
-  for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
+  for (const auto& parameter : parameters_in(module)) {
     if (parameter.value().defined()) visit(dotted(path, parameter.key()), parameter.value());
   }
-  for (const auto& child : module.named_children()) {
-    for_parameters(*child.value(), dotted(path, child.key()), visit);
+  for_all_children(module, [&](const std::string& name, Module& child) {
+    for_parameters(child, dotted(path, name), visit);
+  });
+}
+
+// Visits all parameters, or all buffers, of a module and its submodules.
+template <typename Members, typename Visit>
+void for_all_tensors(const Module& module, const Members& members, const Visit& visit) {
+  for (const auto& tensor : members(module)) {
+    if (tensor.value().defined()) visit(tensor.value());
   }
+  for_all_children(
+      module, [&](const std::string&, Module& child) { for_all_tensors(child, members, visit); });
 }
 
 // Visits a module and all its submodules, parents first. (Module::named_modules needs the module to
@@ -68,9 +88,9 @@ void for_parameters(const Module& module, const std::string& path, const Visit& 
 template <typename Visit>
 void for_modules(Module& module, const std::string& path, const Visit& visit) {
   visit(path, module);
-  for (const auto& child : module.named_children()) {
-    for_modules(*child.value(), dotted(path, child.key()), visit);
-  }
+  for_all_children(module, [&](const std::string& name, Module& child) {
+    for_modules(child, dotted(path, name), visit);
+  });
 }
 
 Value capture_module(Module& module, const std::string& path) {
@@ -94,15 +114,17 @@ void for_own_saves(Module& module, const Value& captured, const std::string& pat
     return;
   }
   for_children(module, [&](const std::string& name, Module& child) {
-    for_own_saves(child, captured.dict().at(name), dotted(path, name), visit);
+    // What a save has registered meanwhile was not captured.
+    const Value* const its = captured.dict().find(name);
+    if (its != nullptr) for_own_saves(child, *its, dotted(path, name), visit);
   });
 }
 
 std::vector<at::Tensor> all_tensors(const Module& module) {
-  std::vector<at::Tensor> tensors = module.parameters();
-  for (const at::Tensor& buffer : module.buffers()) {
-    if (buffer.defined()) tensors.push_back(buffer);
-  }
+  std::vector<at::Tensor> tensors;
+  const auto add = [&](const at::Tensor& tensor) { tensors.push_back(tensor); };
+  for_all_tensors(module, parameters_in, add);
+  for_all_tensors(module, buffers_in, add);
   return tensors;
 }
 
@@ -305,10 +327,9 @@ std::vector<std::string> ModuleItem::eval_modules() const {
 
 uint64_t ModuleItem::expected_bytes() const {
   uint64_t sum = 0;
-  for (const at::Tensor& tensor : module_->parameters()) sum += tensor.nbytes();
-  for (const at::Tensor& tensor : module_->buffers()) {
-    if (tensor.defined()) sum += tensor.nbytes();
-  }
+  const auto add = [&](const at::Tensor& tensor) { sum += tensor.nbytes(); };
+  for_all_tensors(*module_, parameters_in, add);
+  for_all_tensors(*module_, buffers_in, add);
   return sum;
 }
 
