@@ -62,7 +62,7 @@ class Path {
 template <typename Tree, typename Visit>
 void for_each_tensor(Tree& tree, const Path& path, const Visit& visit);
 
-/// Does the same as for_each_tensor for a dict that is no Value.
+/// Does what for_each_tensor does, for the entries of a dict.
 template <typename Entries, typename Visit>
 void for_each_tensor_of(Entries& dict, const Path& path, const Visit& visit) {
   dict.for_each(

@@ -327,9 +327,7 @@ std::vector<std::string> ModuleItem::eval_modules() const {
 
 uint64_t ModuleItem::expected_bytes() const {
   uint64_t sum = 0;
-  const auto add = [&](const at::Tensor& tensor) { sum += tensor.nbytes(); };
-  for_all_tensors(*module_, parameters_in, add);
-  for_all_tensors(*module_, buffers_in, add);
+  for (const at::Tensor& tensor : all_tensors(*module_)) sum += tensor.nbytes();
   return sum;
 }
 
