@@ -1,17 +1,16 @@
 #pragma once
 
 #include "base/little_endian.h"
+#include "format/pickle/text_memo.h"
 
 #include <checkpoint/error.h>
 
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <memory_resource>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -22,6 +21,9 @@ namespace checkpoint::format {
 /// number. Not thread-safe.
 class PickleBytes {
  public:
+  /// `expected_bytes` are reserved: growing copies all that is there.
+  explicit PickleBytes(size_t expected_bytes) { out_.reserve(expected_bytes); }
+
   /// Returns the pickle, with its end. Nothing may be written after that.
   std::string finish() {
     out_ += '.';
@@ -84,15 +86,16 @@ class PickleBytes {
   }
   /// Recalls a text, and returns its number. Empty if it was not remembered before.
   std::optional<uint32_t> recall_text(std::string_view text) {
-    const auto known = texts_.find(text);
-    if (known == texts_.end()) return std::nullopt;
-    recall(known->second);
-    return known->second;
+    const std::optional<uint32_t> known = texts_.find(text);
+    if (known) recall(*known);
+    return known;
   }
-  /// Writes a text and remembers it. Returns its number.
+  /// Writes a text and remembers it. It must not have been remembered before. Returns its number.
   uint32_t remember_text(std::string_view text) {
     put_text(text);
-    return texts_.emplace(lasting(text), remember()).first->second;
+    const uint32_t number = remember();
+    texts_.add(text, number);
+    return number;
   }
 
   /// A class or a function. Written once, recalled later.
@@ -133,18 +136,9 @@ class PickleBytes {
 
   void little(uint64_t value, size_t width) { base::append_little_endian(out_, value, width); }
 
-  // Returns a copy that lives as long as this.
-  std::string_view lasting(std::string_view text) {
-    if (text.empty()) return {};
-    auto* const copy = static_cast<char*>(arena_.allocate(text.size(), 1));
-    std::memcpy(copy, text.data(), text.size());
-    return {copy, text.size()};
-  }
-
   std::string out_ = "\x80\x02";
   uint32_t remembered_ = 0;
-  std::pmr::monotonic_buffer_resource arena_;  // Entries come one by one, and go together.
-  std::pmr::unordered_map<std::string_view, uint32_t> texts_{&arena_};
+  TextMemo texts_;
   std::vector<Named> globals_;
 };
 

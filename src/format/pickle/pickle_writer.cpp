@@ -29,7 +29,9 @@ constexpr size_t kMaxRemembered = 64;
 class Pickler {
  public:
   explicit Pickler(const PthStorages& storages)
-      : storages_(storages), tensor_memo_(storages.placements().size(), kNotYet) {}
+      : storages_(storages),
+        tensor_memo_(storages.placements().size(), kNotYet),
+        out_(storages.in_tree_order().size() * kBytesOfTensor) {}
 
   std::string pickle(const Value& tree, RootDict root) {
     if (root == RootDict::kOrdered && tree.is_dict()) {
@@ -41,6 +43,8 @@ class Pickler {
   }
 
  private:
+  // With its share of the names, as measured.
+  static constexpr size_t kBytesOfTensor = 80;
   static constexpr uint32_t kNotYet = std::numeric_limits<uint32_t>::max();
 
   void put(const Value& value, const Path& path) {

@@ -24,12 +24,19 @@ using c10::IValue;
 // Pickles one module; used once.
 class ModulePickler {
  public:
+  explicit ModulePickler(size_t tensors) : out_(tensors * kBytesOfTensor) {
+    tensors_.reserve(tensors);
+  }
+
   PickledModule pickle(const torch::jit::Module& module) {
     put(module._ivalue());
     return {out_.finish(), std::move(tensors_)};
   }
 
  private:
+  // With its share of the names, as measured.
+  static constexpr size_t kBytesOfTensor = 96;
+
   using Memo = std::pmr::unordered_map<const void*, uint32_t>;
   struct KnownClass {
     uint32_t number;
@@ -224,8 +231,8 @@ class ModulePickler {
 
 }  // namespace
 
-PickledModule pickle_module(const torch::jit::Module& module) {
-  return ModulePickler().pickle(module);
+PickledModule pickle_module(const torch::jit::Module& module, size_t tensors) {
+  return ModulePickler(tensors).pickle(module);
 }
 
 }  // namespace checkpoint::format
