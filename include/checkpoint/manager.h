@@ -92,8 +92,9 @@ class TORCH_CHECKPOINT_API CheckpointManager {
   void wait();
   /// Returns a handle to the last save that was started.
   SaveHandle last_save() const;
-  /// Waits for a running save and returns to the system the memory of snapshots, and up to 48 MiB
-  /// that files are written from. The next save must allocate it again, which takes longer.
+  /// Waits for a running save and returns to the system what is kept for the next one: the memory of
+  /// snapshots, up to 48 MiB that files are written from, and the names of the last archive. The
+  /// next save must make it again, which takes longer.
   void release_memory();
 
   /// Returns true once a `stop_on_signal` signal has arrived and a checkpoint made after it is on

@@ -86,9 +86,10 @@ void Reuse::write_settled(const store::Staging& staging, Format format, base::Me
   state::Settled settled = state::settled_tensors(captured_.tree, unchanged_);
   const Value tree = Dict{{kSettledName, std::move(settled.tensors)}};
   std::vector<store::TensorEntry> written;
+  format::ArchivePlan plan;
   settled_ = staging.write_file(
       store::unchanged_file(format, base::random_id()),
-      [&](store::ByteSink& sink) { written = encode(tree, {kSettledName}, format, sink); },
+      [&](store::ByteSink& sink) { written = encode(tree, {kSettledName}, format, sink, plan); },
       {unchanged_.settled_bytes, &meter, &pool});
   for (size_t i = 0; i < settled.index.size(); ++i) {
     if (!settled.index[i]) continue;

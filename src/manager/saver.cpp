@@ -56,7 +56,7 @@ std::string Saver::save(const State& state, const Progress& progress,
     snapshot_.fetch(share->captured);
     LastCheckpoint* const last = options_.reuse_unchanged() ? &last_checkpoint_ : nullptr;
     after_commit(write_checkpoint(directory_, *meeting, *share, begun,
-                                  {options_.format(), options_.on_transfer(), pool_, last}));
+                                  {options_.format(), options_.on_transfer(), pool_, plan_, last}));
   };
   if (in_background) {
     background_.start(result, [meeting, write] { meeting->run(write); });
@@ -115,6 +115,7 @@ void Saver::release_memory() {
   background_.wait();
   snapshot_.release();
   pool_.release();
+  plan_ = format::ArchivePlan();
 }
 
 }  // namespace checkpoint::manager

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/torch/archive_plan.h"
 #include "group/group.h"
 #include "manager/background.h"
 #include "manager/last_checkpoint.h"
@@ -77,7 +78,8 @@ class Saver {
   LastCheckpoint last_checkpoint_;
   state::Snapshot snapshot_;
   store::ChunkPool pool_;
-  Background background_;  // Its thread uses the snapshot and the pool.
+  format::ArchivePlan plan_;
+  Background background_;  // Its thread uses the snapshot, the pool and the plan.
 };
 
 }  // namespace checkpoint::manager

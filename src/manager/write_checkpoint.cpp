@@ -216,12 +216,12 @@ class Writing {
         reuse_.has_stubs() ? std::make_optional(reuse_.tree()) : std::nullopt;
     const Value& tree = with_stubs ? *with_stubs : captured.tree;
     std::vector<store::TensorEntry> tensors;
-    FileEntry file =
-        staging.write_file(name,
-                           [&](store::ByteSink& sink) {
-                             tensors = encode(tree, captured.any_keys, options_.format, sink);
-                           },
-                           {reuse_.content_bytes(), &meter, &options_.pool});
+    FileEntry file = staging.write_file(name,
+                                        [&](store::ByteSink& sink) {
+                                          tensors = encode(tree, captured.any_keys, options_.format,
+                                                           sink, options_.plan);
+                                        },
+                                        {reuse_.content_bytes(), &meter, &options_.pool});
     manifest_.seconds["archive"] = watch_.lap();
     if (group().is_alone()) {
       file_ = std::move(file);

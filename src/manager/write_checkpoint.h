@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/torch/archive_plan.h"
 #include "group/group.h"
 #include "manager/last_checkpoint.h"
 #include "state/share/share.h"
@@ -17,6 +18,7 @@ struct WriteOptions {
   Format format;
   const OnTransfer& on_transfer;
   store::ChunkPool& pool;
+  format::ArchivePlan& plan;
   /// If not null, has what need not be written again (reuse_unchanged), and becomes this
   /// checkpoint. The process must be alone then. Files that cannot be linked are written.
   LastCheckpoint* last = nullptr;

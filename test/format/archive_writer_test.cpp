@@ -15,11 +15,13 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -43,6 +45,11 @@ std::vector<const void*> data_of(const std::vector<torch::Tensor>& tensors) {
   std::vector<const void*> data;
   for (const torch::Tensor& tensor : tensors) data.push_back(tensor.data_ptr());
   return data;
+}
+
+format::ArchiveRecords records_of(const torch::serialize::OutputArchive& archive) {
+  format::ArchivePlan plan;
+  return format::records_of(archive, plan);
 }
 
 Dict example() {
@@ -87,6 +94,32 @@ TEST_CASE("Each tensor's place and digest are those in the file") {
     CHECK(entry.offset % 64 == 0);
     CHECK(base::Digest::of(sink.text.data() + entry.offset, entry.bytes) == entry.xxh3_128);
   }
+}
+
+TEST_CASE("Tensors with one storage share a record") {
+  const torch::Tensor weight = torch::randn({3, 4}), other = torch::ones({2});
+  Dict tree;
+  tree.insert("weight", weight);
+  tree.insert("other", other);
+  tree.insert("again", weight);
+  tree.insert("list", Value::List{weight.detach(), weight.t()});
+  FailingSink sink(1 << 30);
+  const std::vector<store::TensorEntry> entries = format::write_archive(tree, sink);
+  REQUIRE(entries.size() == 5);
+  for (const size_t tied : {2, 3, 4}) {
+    CHECK(entries[tied].offset == entries[0].offset);
+    CHECK(entries[tied].xxh3_128 == entries[0].xxh3_128);
+  }
+  CHECK(entries[1].offset > entries[0].offset);
+  CHECK(entries[4].shape == std::vector<int64_t>{4, 3});
+
+  torch::serialize::InputArchive archive;
+  archive.load_from(sink.text.data(), sink.text.size());
+  torch::Tensor read, again;
+  archive.read("weight", read, /*is_buffer=*/true);
+  archive.read("again", again, /*is_buffer=*/true);
+  CHECK(torch::equal(read, weight));
+  CHECK(read.is_alias_of(again));
 }
 
 TEST_CASE("What an archive cannot hold is refused") {
@@ -134,7 +167,7 @@ TEST_CASE("An archive of our making is pickled and printed as one of LibTorch's"
   entries.add("name", c10::IValue("net"));
   entries.add("numbers", numbers);
   format::ArchiveModules modules;
-  const auto ours = format::records_of(format::archive_of(modules.make(std::move(entries))));
+  const auto ours = records_of(format::archive_of(modules.make(std::move(entries))));
 
   torch::serialize::OutputArchive archive;
   archive.write("weight", weight);
@@ -142,10 +175,16 @@ TEST_CASE("An archive of our making is pickled and printed as one of LibTorch's"
   archive.write("epoch", c10::IValue(int64_t{3}));
   archive.write("name", c10::IValue("net"));
   archive.write("numbers", numbers);
-  const auto theirs = format::records_of(archive);
+  const auto theirs = records_of(archive);
 
   CHECK(ours.pickle == theirs.pickle);
-  CHECK(ours.sources == theirs.sources);
+  CHECK(*ours.sources == *theirs.sources);
+
+  format::ArchivePlan plan;
+  format::ArchiveEntries other;
+  other.add("other", weight);
+  format::records_of(format::archive_of(modules.make(std::move(other))), plan);
+  CHECK(*format::records_of(archive, plan).sources == *theirs.sources);
   REQUIRE(ours.tensors.size() == 2);
   CHECK(ours.tensors[0].data_ptr() == weight.data_ptr());
 }
@@ -256,6 +295,93 @@ TEST_CASE("A tree is always written with the same bytes") {
   };
   const std::string first = written();
   for (int i = 0; i < 20; ++i) CHECK((written() == first));
+}
+
+TEST_CASE("An archive has the same bytes, whatever its plan is of") {
+  const auto written = [](const Dict& tree, format::ArchivePlan& plan) {
+    FailingSink sink(1 << 30);
+    format::write_archive(tree, sink, {"any"}, plan);
+    return std::move(sink.text);
+  };
+  const auto tree_of = [](int i) {
+    Dict first, second, any, tree;
+    first.insert("a", i);
+    second.insert("b", i);
+    any.insert("x.y", i);
+    tree.insert("weight", torch::full({2}, 0.5 * i).requires_grad_());
+    tree.insert("first", first);
+    tree.insert("second", second);
+    tree.insert("also first", first);
+    tree.insert("any", any);
+    tree.insert("list", Value::List{i, 2});
+    tree.insert("tuple", Tuple{{torch::full({i}, 1.0), i}});
+    return tree;
+  };
+  // With one entry replaced by others.
+  const auto changed = [&](const char* name, const Dict& others) {
+    Dict result;
+    for (const auto& [key, value] : tree_of(2)) {
+      if (key != Key(name)) {
+        result.insert(key, value);
+        continue;
+      }
+      for (const auto& [other, replaced] : others) result.insert(other, replaced);
+    }
+    return result;
+  };
+  const Dict second = tree_of(2).at("second").dict(), first = tree_of(2).at("first").dict();
+  const std::vector<Dict> trees = {
+      tree_of(1),
+      tree_of(2),  // Only values differ, and the sizes of a tensor.
+      changed("weight", {{"weight", torch::full({2}, 0.5)}}),  // A buffer.
+      changed("weight", {{"weight", 2}}),
+      changed("list", {{"list", Value::List{2.0}}}),
+      changed("second", {{"second", first}}),
+      changed("second", {{"second", second}, {"more", 1}}),
+      changed("second", {{"second", second}, {"more", first}}),
+      changed("first", {}),
+      changed("first", {{"renamed", first}}),
+  };
+  for (const Dict& before : trees) {
+    for (const Dict& tree : trees) {
+      format::ArchivePlan plan, none;
+      written(before, plan);
+      CAPTURE(&before - trees.data(), &tree - trees.data());
+      CHECK((written(tree, plan) == written(tree, none)));
+      CHECK((written(tree, plan) == written(tree, none)));
+    }
+  }
+}
+
+TEST_CASE("A plan remains right after an archive that was refused") {
+  Dict nested, tree, refused;
+  nested.insert("a", 1);
+  tree.insert("nested", nested);
+  tree.insert("tensor", torch::ones({2}));
+  refused.insert("nested", nested);
+  refused.insert("other", Dict{{"b", 1}});
+  refused.insert("class", 1);
+  format::ArchivePlan plan;
+  FailingSink before(1 << 30), after(1 << 30), none(1 << 30);
+  format::write_archive(tree, before, {}, plan);
+  CHECK(contains(error_of([&] { format::write_archive(refused, none, {}, plan); }), "keyword"));
+  format::write_archive(tree, after, {}, plan);
+  CHECK((after.text == before.text));
+}
+
+TEST_CASE("A name that is refused ends the writing of tensors early") {
+  Dict tree;
+  tree.insert("class", 1);
+  for (int i = 0; i < 3000; ++i) tree.insert("t" + std::to_string(i), torch::zeros({4}));
+  // A slow disk: the first record waits until the name can have been seen.
+  struct SlowSink final : store::ByteSink {
+    void write(const void*, size_t) override {
+      if (calls++ < 20) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    int calls = 0;
+  } sink;
+  CHECK(contains(error_of([&] { format::write_archive(tree, sink); }), "keyword"));
+  CHECK(sink.calls < 3000);
 }
 
 TEST_CASE("A module with code is refused") {

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace checkpoint::format {
 namespace {
@@ -28,28 +29,33 @@ std::string path_of(std::string qualifier) {
 // LibTorch's function takes a module and holds all of its values meanwhile. A pickler that runs in
 // parallel would take them for shared, and write other bytes from time to time. So it gets a module
 // without values.
-std::map<std::string, std::string> sources_of(const torch::jit::Module& module) {
+std::shared_ptr<const ArchiveSources> sources_of(const torch::jit::Module& module) {
   const torch::jit::Module without_values(module._ivalue()->compilation_unit(), module.type());
   torch::jit::ExtraFilesMap sources;
   std::vector<c10::IValue> constants;
   torch::jit::jitModuleToPythonCodeAndConstants(without_values, &sources, &constants);
   // Only methods have constants, and an archive has none.
   if (!constants.empty()) throw Error(ErrorCode::kUnsupported, "the archive has TorchScript code");
-  std::map<std::string, std::string> by_path;
-  for (auto& [qualifier, source] : sources) by_path.emplace(path_of(qualifier), std::move(source));
+  const auto by_path = std::make_shared<ArchiveSources>();
+  for (auto& [qualifier, source] : sources) by_path->emplace(path_of(qualifier), std::move(source));
   return by_path;
 }
 
 }  // namespace
 
-ArchiveRecords records_of(const torch::serialize::OutputArchive& archive) {
+ArchiveRecords records_of(const torch::serialize::OutputArchive& archive, ArchivePlan& plan,
+                          size_t tensors) {
   const torch::jit::Module& module = module_of(archive);
   PickledModule pickled;
-  std::map<std::string, std::string> sources;
-  // With many small tensors both take long, so they run in parallel.
-  base::side_by_side([&] { sources = sources_of(module); },
-                     [&] { pickled = pickle_module(module); });
-  return {std::move(pickled.pickle), std::move(pickled.tensors), std::move(sources)};
+  const auto pickle = [&] { pickled = pickle_module(module, tensors); };
+  if (plan.root == module.type()) {
+    pickle();
+  } else {
+    // With many small tensors both take long, so they run in parallel.
+    base::side_by_side([&] { plan.sources = sources_of(module); }, pickle);
+    plan.root = module.type();
+  }
+  return {std::move(pickled.pickle), std::move(pickled.tensors), plan.sources};
 }
 
 }  // namespace checkpoint::format

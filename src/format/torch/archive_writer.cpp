@@ -2,24 +2,24 @@
 //
 //   1. The tree becomes an OutputArchive.
 //   2. It is encoded into records, as LibTorch does, without the bytes of the tensors
-//   (archive_records.h).
-//   3. The records become a zip archive with the names and the order that LibTorch gives them. The
-//      tensors are read from their own memory. Their places and sums make the tensor table.
+//      (archive_records.h).
+//   3. Meanwhile the tensors are written, from their own memory (archive_tensors.h). Their places
+//      and sums make the tensor table.
+//   4. The other records follow. All have the names and the order that LibTorch gives them.
 //
 // Two records of LibTorch's are left out, since its readers do without: where the source came from
 // (`.debug_pkl`), and a number made of all CRC-32s (`serialization_id`).
 
 #include "format/torch/archive_writer.h"
 
-#include "base/digest.h"
-#include "base/in_quotes.h"
 #include "base/parallel.h"
 #include "format/torch/archive_modules.h"
+#include "format/torch/archive_plan.h"
 #include "format/torch/archive_records.h"
+#include "format/torch/archive_tensors.h"
 #include "format/torch/describe_tensors.h"
 #include "format/torch/ivalue.h"
 #include "format/torch/memory_archive.h"
-#include "format/tree/dense.h"
 #include "format/tree/opaque.h"
 #include "format/tree/path.h"
 #include "format/tree/tagged.h"
@@ -31,8 +31,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace checkpoint::format {
@@ -51,7 +51,8 @@ bool is_keyword(const std::string& name) {
 }
 
 bool is_quoted(const std::string& name) {
-  return name.find_first_of(std::string("\"\\\n\0", 4)) != std::string::npos;
+  return std::any_of(name.begin(), name.end(),
+                     [](char c) { return c == '"' || c == '\\' || c == '\n' || c == '\0'; });
 }
 
 bool is_archive_name(const std::string& name) { return !is_keyword(name) && !is_quoted(name); }
@@ -80,57 +81,11 @@ constexpr char kArchiveVersion[] = "3\n";
 // A pickled empty tuple.
 constexpr char kNoConstants[] = "\x80\x02).";
 
-// Finds the record of a tensor: that of its storage.
-class RecordSearch {
- public:
-  explicit RecordSearch(const std::vector<at::Tensor>& records) : records_(records) {}
-
-  size_t find(const at::Tensor& tensor) {
-    // Records are in the order in which their storages come first.
-    if (next_ < records_.size() && is_in(tensor, next_)) return next_++;
-    if (by_storage_.empty()) {
-      for (size_t i = 0; i < records_.size(); ++i) by_storage_.emplace(storage_of(records_[i]), i);
-    }
-    return by_storage_.at(storage_of(tensor));
-  }
-
- private:
-  static const c10::StorageImpl* storage_of(const at::Tensor& tensor) {
-    return tensor.storage().unsafeGetStorageImpl();
-  }
-  bool is_in(const at::Tensor& tensor, size_t record) const {
-    return storage_of(tensor) == storage_of(records_[record]);
-  }
-
-  const std::vector<at::Tensor>& records_;
-  size_t next_ = 0;
-  std::unordered_map<const c10::StorageImpl*, size_t> by_storage_;  // Made if one comes again.
-};
-
-// Fills in where each tensor of the tree has its bytes. `begins` and `sums` are those of each
-// record.
-void place(std::vector<store::TensorEntry>& entries, const Dict& tree,
-           const std::vector<at::Tensor>& records, const std::vector<uint64_t>& begins,
-           const std::vector<store::Sums>& sums) {
-  RecordSearch search(records);
-  size_t i = 0;
-  for_each_tensor_of(tree, Path(), [&](const Value& entry, const Path&) {
-    store::TensorEntry& row = entries[i++];
-    const at::Tensor& tensor = entry.to_tensor();
-    const size_t record = search.find(tensor);
-    row.bytes = bytes_of(tensor);
-    if (records[record].storage().nbytes() != row.bytes) {
-      throw Error(ErrorCode::kUnsupported,
-                  "the tensor " + base::in_quotes(row.key) + " is not all of its storage");
-    }
-    if (row.bytes > 0) row.offset = begins[record];
-    row.xxh3_128 = sums[record].xxh3_128;
-  });
-}
-
 // Turns a tree into the modules of an archive.
 class TreeWriter {
  public:
+  explicit TreeWriter(ArchiveModules& modules) : modules_(modules) {}
+
   torch::jit::Module to_module(const Dict& dict, const Path& path,
                                const std::set<std::string>& any_keys = {}) {
     path.check_depth();
@@ -207,12 +162,25 @@ class TreeWriter {
     return result;
   }
 
-  ArchiveModules modules_;
+  ArchiveModules& modules_;
 };
 
-ArchiveRecords encode(const Dict& tree, const std::set<std::string>& any_keys) {
+torch::jit::Module to_module(const Dict& tree, const std::set<std::string>& any_keys,
+                             ArchiveModules& modules) {
+  modules.begin_next();
+  return TreeWriter(modules).to_module(tree, Path(), any_keys);
+}
+
+ArchiveRecords encode(const Dict& tree, const std::set<std::string>& any_keys, size_t tensors,
+                      ArchivePlan& plan) {
   try {
-    return records_of(archive_of(TreeWriter().to_module(tree, Path(), any_keys)));
+    torch::jit::Module module = to_module(tree, any_keys, plan.modules);
+    if (plan.root && module.type() != plan.root) {
+      // The names of classes must not depend on what was saved before.
+      plan = ArchivePlan();
+      module = to_module(tree, any_keys, plan.modules);
+    }
+    return records_of(archive_of(std::move(module)), plan, tensors);
   } catch (const c10::Error& error) {
     throw Error(ErrorCode::kUnsupported, std::string("LibTorch cannot write this archive: ") +
                                              error.what_without_backtrace());
@@ -236,27 +204,44 @@ bool can_be_archive(const Dict& tree, int depth) {
 
 std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink,
                                               const std::set<std::string>& any_keys) {
-  ArchiveRecords records;
+  ArchivePlan plan;
+  return write_archive(tree, sink, any_keys, plan);
+}
+
+std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink,
+                                              const std::set<std::string>& any_keys,
+                                              ArchivePlan& plan) {
+  ArchiveTensors tensors(tree);
   std::vector<store::TensorEntry> entries;
-  // With many small tensors both take long, so they run in parallel.
-  base::side_by_side([&] { entries = describe_tensors(tree); },
-                     [&] { records = encode(tree, any_keys); });
-  std::vector<uint64_t> begins;
-  std::vector<store::Sums> sums(records.tensors.size());
+  entries.reserve(tensors.count());
+  ArchiveRecords records;
   const store::DrainedAtEnd drained(sink);
   ZipWriter zip(sink, "archive");
-  for (const at::Tensor& tensor : records.tensors) {
-    const std::string name = "data/" + std::to_string(begins.size());
-    begins.push_back(zip.add_lasting(name, tensor.storage().data(), tensor.storage().nbytes(),
-                                     &sums[begins.size()]));
+  // With many small tensors both take long, so they run in parallel.
+  std::atomic<bool> is_refused{false};
+  base::side_by_side(
+      [&] {
+        tensors.write(zip, is_refused);
+        describe_tensors(tree, entries);
+      },
+      [&] {
+        try {
+          records = encode(tree, any_keys, tensors.count(), plan);
+        } catch (...) {
+          is_refused = true;
+          throw;
+        }
+      });
+  if (!tensors.are_those_of(records.tensors)) {
+    throw Error(ErrorCode::kUnsupported, "LibTorch would write these tensors in another order");
   }
   zip.add("data.pkl", records.pickle);
-  for (const auto& [path, source] : records.sources) zip.add(path, source);
+  for (const auto& [path, source] : *records.sources) zip.add(path, source);
   zip.add("constants.pkl", kNoConstants);
   zip.add("version", kArchiveVersion);
   zip.add("byteorder", "little");
   zip.finish();
-  place(entries, tree, records.tensors, begins, sums);
+  tensors.place(entries);
   return entries;
 }
 

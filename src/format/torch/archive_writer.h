@@ -1,5 +1,6 @@
 #pragma once
 
+#include "format/torch/archive_plan.h"
 #include "format/tree/dtype.h"
 #include "store/io/byte_sink.h"
 #include "store/records/tensor_table.h"
@@ -28,8 +29,15 @@ bool can_be_archive(const Dict& tree, int depth = 0);
 ///
 /// The tensors must be dense CPU tensors that begin their storage. They are written from their own
 /// memory, which must not change during the call. Throws Error(unsupported) for what an archive
-/// cannot hold. Rethrows what the sink throws, and never aborts the process.
+/// cannot hold. Rethrows what the sink throws, and never aborts the process. The same tree is
+/// always written with the same bytes.
 std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink,
                                               const std::set<std::string>& any_keys = {});
+
+/// Does the same, faster if `plan` is that of an archive whose entries have the same names and
+/// types. Afterwards it is that of this one.
+std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink,
+                                              const std::set<std::string>& any_keys,
+                                              ArchivePlan& plan);
 
 }  // namespace checkpoint::format

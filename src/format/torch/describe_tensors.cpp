@@ -21,16 +21,12 @@ struct Describe {
 
 }  // namespace
 
-std::vector<store::TensorEntry> describe_tensors(const Value& tree) {
-  std::vector<store::TensorEntry> entries;
+void describe_tensors(const Value& tree, std::vector<store::TensorEntry>& entries) {
   for_each_tensor(tree, Path(), Describe{entries});
-  return entries;
 }
 
-std::vector<store::TensorEntry> describe_tensors(const Dict& tree) {
-  std::vector<store::TensorEntry> entries;
+void describe_tensors(const Dict& tree, std::vector<store::TensorEntry>& entries) {
   for_each_tensor_of(tree, Path(), Describe{entries});
-  return entries;
 }
 
 }  // namespace checkpoint::format

@@ -8,9 +8,9 @@
 
 namespace checkpoint::format {
 
-/// Returns what is known of a tree's tensors before they are written: an entry for each place of a
+/// Adds what is known of a tree's tensors before they are written: an entry for each place of a
 /// tensor, in the tree's order, with its key, dtype and shape.
-std::vector<store::TensorEntry> describe_tensors(const Value& tree);
-std::vector<store::TensorEntry> describe_tensors(const Dict& tree);
+void describe_tensors(const Value& tree, std::vector<store::TensorEntry>& entries);
+void describe_tensors(const Dict& tree, std::vector<store::TensorEntry>& entries);
 
 }  // namespace checkpoint::format

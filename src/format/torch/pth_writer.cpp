@@ -60,8 +60,9 @@ std::vector<store::TensorEntry> write_pth_with_table(const Value& tree, store::B
   const PthStorages storages(tree);
   Written written;
   std::vector<store::TensorEntry> entries;
+  entries.reserve(storages.in_tree_order().size());
   // With many small tensors both take long, so they run in parallel.
-  base::side_by_side([&] { entries = describe_tensors(tree); },
+  base::side_by_side([&] { describe_tensors(tree, entries); },
                      [&] { written = write_records(tree, storages, RootDict::kPlain, sink); });
   place(entries, storages, written);
   return entries;
