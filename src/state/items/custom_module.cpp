@@ -7,6 +7,7 @@
 
 #include "compat/torch_compat.h"
 #include "state/items/custom_save_load.h"
+#include "state/items/module_members.h"
 #include "state/plan/item.h"
 
 #include <torch/torch.h>
@@ -31,13 +32,9 @@ CustomSaveLoad custom_save_load(Module& module, const std::string& path) {
 std::vector<at::Tensor> tensors_of(const Module& module) {
   std::vector<at::Tensor> tensors;
   std::unordered_set<const c10::TensorImpl*> known;
-  const auto add = [&](const at::Tensor& tensor) {
-    if (tensor.defined() && known.insert(tensor.unsafeGetTensorImpl()).second) {
-      tensors.push_back(tensor);
-    }
-  };
-  for (const at::Tensor& parameter : module.parameters()) add(parameter);
-  for (const at::Tensor& buffer : module.buffers()) add(buffer);
+  for (const at::Tensor& tensor : all_tensors(module)) {
+    if (known.insert(tensor.unsafeGetTensorImpl()).second) tensors.push_back(tensor);
+  }
   return tensors;
 }
 

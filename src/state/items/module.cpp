@@ -42,17 +42,6 @@ void for_own_tensors(const Module& module, const Visit& visit) {
   }
 }
 
-// Visits the children that a module has now. A user's own save or load may register others
-// meanwhile, and so move them: each one is copied before its visit.
-template <typename Visit>
-void for_all_children(const Module& module, const Visit& visit) {
-  const size_t count = children_in(module).size();
-  for (size_t i = 0; i < std::min(count, children_in(module).size()); ++i) {
-    const auto child = children_in(module)[i];
-    visit(child.key(), *child.value());
-  }
-}
-
 // Visits the children, except those that LibTorch does not save (torch::nn::Functional): they have
 // no state.
 template <typename Visit>
@@ -71,16 +60,6 @@ void for_parameters(const Module& module, const std::string& path, const Visit& 
   for_all_children(module, [&](const std::string& name, Module& child) {
     for_parameters(child, dotted(path, name), visit);
   });
-}
-
-// Visits all parameters, or all buffers, of a module and its submodules.
-template <typename Members, typename Visit>
-void for_all_tensors(const Module& module, const Members& members, const Visit& visit) {
-  for (const auto& tensor : members(module)) {
-    if (tensor.value().defined()) visit(tensor.value());
-  }
-  for_all_children(
-      module, [&](const std::string&, Module& child) { for_all_tensors(child, members, visit); });
 }
 
 // Visits a module and all its submodules, parents first. (Module::named_modules needs the module to
@@ -118,14 +97,6 @@ void for_own_saves(Module& module, const Value& captured, const std::string& pat
     const Value* const its = captured.dict().find(name);
     if (its != nullptr) for_own_saves(child, *its, dotted(path, name), visit);
   });
-}
-
-std::vector<at::Tensor> all_tensors(const Module& module) {
-  std::vector<at::Tensor> tensors;
-  const auto add = [&](const at::Tensor& tensor) { tensors.push_back(tensor); };
-  for_all_tensors(module, parameters_in, add);
-  for_all_tensors(module, buffers_in, add);
-  return tensors;
 }
 
 void plan_requires_grad(const at::Tensor& live, const Value& saved, RestorePlan& plan) {

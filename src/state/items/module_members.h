@@ -4,8 +4,11 @@
 #include <torch/nn/module.h>
 #include <torch/ordered_dict.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace checkpoint::state {
 
@@ -17,5 +20,20 @@ const torch::OrderedDict<std::string, at::Tensor>& parameters_in(const torch::nn
 const torch::OrderedDict<std::string, at::Tensor>& buffers_in(const torch::nn::Module& module);
 const torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>>& children_in(
     const torch::nn::Module& module);
+
+/// Visits the children that a module has now: `visit(name, child)`. A user's own save or load may
+/// register others meanwhile, and so move them: each one is copied before its visit.
+template <typename Visit>
+void for_all_children(const torch::nn::Module& module, const Visit& visit) {
+  const size_t count = children_in(module).size();
+  for (size_t i = 0; i < std::min(count, children_in(module).size()); ++i) {
+    const auto child = children_in(module)[i];
+    visit(child.key(), *child.value());
+  }
+}
+
+/// Returns the parameters of a module and all its submodules, and then their buffers. A tensor that
+/// is at several places comes several times. An undefined one does not come.
+std::vector<at::Tensor> all_tensors(const torch::nn::Module& module);
 
 }  // namespace checkpoint::state
