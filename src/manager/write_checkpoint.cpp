@@ -137,7 +137,8 @@ class Writing {
     store::TensorTable table = gather(staging);
     manifest_.files.push_back(
         staging.write_file(store::kTensorTableFile,
-                           [&](store::ByteSink& sink) { store::write_tensor_table(table, sink); }));
+                           [&](store::ByteSink& sink) { store::write_tensor_table(table, sink); },
+                           {0, nullptr, &options_.pool}));
     manifest_.bytes_written = manifest_.total_bytes() - reuse_.bytes_of_linked_files();
     manifest_.seconds["table"] = watch_.lap();
     reuse_.know_own(staging, manifest_.files.front(), std::move(table.tensors));

@@ -289,6 +289,16 @@ TEST_CASE("A pool keeps the memory of a large file for the next one") {
                     [&](const auto& chunk) { return chunk->data() == memory; }));
   for (const auto& chunk : chunks) CHECK(chunk->size() == 0);
 
+  // A small file takes what is there, and leaves no small pages.
+  chunks.resize(1);
+  const char* const kept = chunks.front()->data();
+  pool.put_back(std::move(chunks.front()));
+  FileSink(posix_file_system(), root / "small file", {0, nullptr, &pool}).write("small");
+  chunks = take_all();
+  REQUIRE(chunks.size() == 1);
+  CHECK(chunks.front()->data() == kept);
+  CHECK(std::string(kept, 5) == "small");
+
   pool.put_back(std::move(chunks.front()));
   pool.release();
   CHECK(pool.take() == nullptr);

@@ -32,8 +32,10 @@ struct Late {
 class Chunk {
  public:
   /// Throws std::bad_alloc.
-  explicit Chunk(base::Pages pages) : buffer_(base::aligned_buffer(base::kChunkBytes, pages)) {}
+  explicit Chunk(base::Pages pages)
+      : pages_(pages), buffer_(base::aligned_buffer(base::kChunkBytes, pages)) {}
 
+  base::Pages pages() const { return pages_; }
   size_t room() const { return base::kChunkBytes - size_; }
   size_t size() const { return size_; }
   const char* data() const { return buffer_.get(); }
@@ -69,6 +71,7 @@ class Chunk {
   void gather(Piece& piece);
   void settle(const Piece& piece, OpenSums& open);
 
+  base::Pages pages_;
   base::AlignedBuffer buffer_;
   size_t size_ = 0;
   std::vector<Piece> pieces_;  // Without what was copied at once.

@@ -10,7 +10,7 @@
 
 namespace checkpoint::store {
 
-/// The chunks of one large file, kept for the next one: where a hypervisor hands out memory, new
+/// The chunks of one large file, kept for the next files: where a hypervisor hands out memory, new
 /// memory takes as long as writing it to the disk. Thread-safe.
 class ChunkPool {
  public:

@@ -36,9 +36,12 @@ FileSink::FileSink(File file, const SinkOptions& options)
 
 FileSink::~FileSink() {
   stop();
-  if (options_.pool == nullptr || !is_large_) return;
-  for (std::unique_ptr<Chunk>& chunk : free_) options_.pool->put_back(std::move(chunk));
-  if (open_) options_.pool->put_back(std::move(open_));
+  if (options_.pool == nullptr) return;
+  const auto keep = [this](std::unique_ptr<Chunk> chunk) {
+    if (chunk && chunk->pages() == base::Pages::kHuge) options_.pool->put_back(std::move(chunk));
+  };
+  for (std::unique_ptr<Chunk>& chunk : free_) keep(std::move(chunk));
+  keep(std::move(open_));
 }
 
 void FileSink::write(const void* data, size_t count) {
@@ -87,9 +90,9 @@ std::unique_ptr<Chunk> FileSink::free_chunk() {
     }
     ++chunks_;
   }
-  if (!is_large_) return std::make_unique<Chunk>(base::Pages::kSmall);
   std::unique_ptr<Chunk> kept = options_.pool != nullptr ? options_.pool->take() : nullptr;
-  return kept ? std::move(kept) : std::make_unique<Chunk>(base::Pages::kHuge);
+  if (kept) return kept;
+  return std::make_unique<Chunk>(is_large_ ? base::Pages::kHuge : base::Pages::kSmall);
 }
 
 void FileSink::hand_over() {

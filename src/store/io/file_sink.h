@@ -29,7 +29,9 @@ namespace checkpoint::store {
 struct SinkOptions {
   uint64_t reserved = 0;         ///< Bytes to reserve. The file may become longer or shorter.
   base::Meter* meter = nullptr;  ///< Counts what is written. May be null.
-  ChunkPool* pool = nullptr;  ///< Keeps the memory, if `reserved` is a chunk or more. May be null.
+  /// Gives memory, and keeps what is in huge pages: new memory, if `reserved` is a chunk or more.
+  /// May be null.
+  ChunkPool* pool = nullptr;
 };
 
 /// A new file that is written from start to end, and digested at the same time, with several cores.
