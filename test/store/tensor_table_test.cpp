@@ -6,7 +6,10 @@
 
 #include <checkpoint/error.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
+#include <vector>
 
 using namespace checkpoint;
 using namespace checkpoint::store;
@@ -74,6 +77,27 @@ TEST_CASE("A table of tensors comes back as it was") {
   CHECK(back.tensors[1].shape == std::vector<int64_t>{0});
   CHECK(back.optimizer_parameters == example().optimizer_parameters);
   CHECK(decode_tensor_table(encode({}), "p").tensors.empty());
+}
+
+TEST_CASE("A table of many tensors keeps their order, one line for each") {
+  for (const size_t count : {2047, 2048, 2049, 20000}) {
+    TensorTable table;
+    for (size_t i = 0; i < count; ++i) {
+      table.tensors.push_back(
+          {"layer" + std::to_string(i), "float32", {1}, "cpu", "f", 64 * i, 4, {}});
+    }
+    const std::string text = encode(table);
+    const std::vector<TensorEntry> back = decode_tensor_table(text, "p").tensors;
+    REQUIRE(back.size() == count);
+    size_t wrong = 0;
+    for (size_t i = 0; i < count; ++i) {
+      wrong += back[i].key != table.tensors[i].key || back[i].offset != 64 * i;
+    }
+    CHECK(wrong == 0);
+    const std::string empty = encode({});
+    const auto lines = [](const std::string& of) { return std::count(of.begin(), of.end(), '\n'); };
+    CHECK(static_cast<size_t>(lines(text) - lines(empty)) == count);
+  }
 }
 
 TEST_CASE("A table of several ranks comes back as it was") {

@@ -1,7 +1,7 @@
 #include "store/records/tensor_table.h"
 
-#include "base/digest.h"
 #include "base/json.h"
+#include "base/parallel.h"
 #include "store/io/byte_sink.h"
 #include "store/records/tensor_rows.h"
 
@@ -102,6 +102,30 @@ void append_tensor(std::string& line, const TensorEntry& tensor) {
   line += '}';
 }
 
+// Appends rows from `begin` to `end`, each with the separator before it.
+void append_rows(std::string& text, const std::vector<TensorEntry>& tensors, size_t begin,
+                 size_t end) {
+  for (size_t i = begin; i < end; ++i) append_tensor(text += i == 0 ? "\n" : ",\n", tensors[i]);
+}
+
+// Each core makes the text of some rows.
+void write_rows(const std::vector<TensorEntry>& tensors, ByteSink& sink) {
+  constexpr size_t kRows = 2048;  // Half a MiB of text.
+  std::vector<std::string> texts(base::thread_count());
+  for (size_t begin = 0; begin < tensors.size(); begin += kRows * texts.size()) {
+    const size_t left = tensors.size() - begin;
+    const size_t blocks = std::min(texts.size(), (left + kRows - 1) / kRows);
+    base::parallel_for(blocks, [&](base::Indices& indices) {
+      for (size_t i = 0; indices.next(i);) {
+        const size_t first = begin + i * kRows;
+        texts[i].clear();
+        append_rows(texts[i], tensors, first, std::min(first + kRows, tensors.size()));
+      }
+    });
+    for (size_t i = 0; i < blocks; ++i) sink.write(texts[i].data(), texts[i].size());
+  }
+}
+
 // Reads a field that maps items to lists of names. Older files lack some fields: these are empty.
 template <typename Lists>
 std::map<std::string, Lists> decode_names(const base::JsonFields& fields, const char* field,
@@ -145,19 +169,13 @@ void write_tensor_table(const TensorTable& table, ByteSink& sink) {
   const int64_t version = is_of_ranks(table) ? kTableVersionOfRanks : kTableVersion;
   std::string text = "{\n\"format\": \"" + std::string(kTableFormat) +
                      "\",\n\"format_version\": " + std::to_string(version) + ",\n\"tensors\": [";
-  const char* separator = "\n";
-  for (const TensorEntry& tensor : table.tensors) {
-    append_tensor(text += separator, tensor);
-    separator = ",\n";
-    if (text.size() < base::kBlockBytes) continue;
-    sink.write(text.data(), text.size());
-    text.clear();
-  }
-  text += "\n],\n" + item_names_text(table);
+  sink.write(text.data(), text.size());
+  write_rows(table.tensors, sink);
+  text = "\n],\n" + item_names_text(table);
   if (!table.of_ranks.empty()) {
     // Pairs, and no objects: an object in an outermost array is a tensor.
     text += ",\n\"of_ranks\": [";
-    separator = "\n";
+    const char* separator = "\n";
     for (const auto& [rank, names] : table.of_ranks) {
       text += separator + ('[' + std::to_string(rank)) + ", {" + item_names_text(names) + "}]";
       separator = ",\n";
