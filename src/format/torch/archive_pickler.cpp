@@ -26,6 +26,7 @@ class ModulePickler {
  public:
   explicit ModulePickler(size_t tensors) : out_(tensors * kBytesOfTensor) {
     tensors_.reserve(tensors);
+    values_.reserve(tensors);
   }
 
   PickledModule pickle(const torch::jit::Module& module) {

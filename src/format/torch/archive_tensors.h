@@ -22,9 +22,6 @@ class ArchiveTensors {
   /// `tree` must outlive this. Throws Error(unsupported) if a tensor is not all of its storage.
   explicit ArchiveTensors(const Dict& tree);
 
-  /// The number of tensors in the tree.
-  size_t count() const { return record_of_.size(); }
-
   /// Adds the records to an archive, from the tensors' own memory. They and this must not change
   /// until the sink is drained. `stop` may end it early, from another thread.
   void write(ZipWriter& zip, const std::atomic<bool>& stop);

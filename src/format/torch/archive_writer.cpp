@@ -32,6 +32,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -211,9 +212,10 @@ std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink&
 std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink,
                                               const std::set<std::string>& any_keys,
                                               ArchivePlan& plan) {
-  ArchiveTensors tensors(tree);
+  const size_t count = count_tensors(tree);
+  std::optional<ArchiveTensors> tensors;
   std::vector<store::TensorEntry> entries;
-  entries.reserve(tensors.count());
+  entries.reserve(count);
   ArchiveRecords records;
   const store::DrainedAtEnd drained(sink);
   ZipWriter zip(sink, "archive");
@@ -221,18 +223,19 @@ std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink&
   std::atomic<bool> is_refused{false};
   base::side_by_side(
       [&] {
-        tensors.write(zip, is_refused);
+        tensors.emplace(tree).write(zip, is_refused);
         describe_tensors(tree, entries);
       },
       [&] {
         try {
-          records = encode(tree, any_keys, tensors.count(), plan);
+          records = encode(tree, any_keys, count, plan);
         } catch (...) {
           is_refused = true;
+          plan = ArchivePlan();  // It may have classes that the next archive lacks.
           throw;
         }
       });
-  if (!tensors.are_those_of(records.tensors)) {
+  if (!tensors->are_those_of(records.tensors)) {
     throw Error(ErrorCode::kUnsupported, "LibTorch would write these tensors in another order");
   }
   zip.add("data.pkl", records.pickle);
@@ -241,7 +244,7 @@ std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink&
   zip.add("version", kArchiveVersion);
   zip.add("byteorder", "little");
   zip.finish();
-  tensors.place(entries);
+  tensors->place(entries);
   return entries;
 }
 

@@ -35,7 +35,7 @@ std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink&
                                               const std::set<std::string>& any_keys = {});
 
 /// Does the same, faster if `plan` is that of an archive whose entries have the same names and
-/// types. Afterwards it is that of this one.
+/// types. Afterwards it is that of this one. If this one is refused, it is empty.
 std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink& sink,
                                               const std::set<std::string>& any_keys,
                                               ArchivePlan& plan);

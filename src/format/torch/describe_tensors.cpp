@@ -21,6 +21,12 @@ struct Describe {
 
 }  // namespace
 
+size_t count_tensors(const Dict& tree) {
+  size_t count = 0;
+  for_each_tensor_of(tree, Path(), [&](const Value&, const Path&) { ++count; });
+  return count;
+}
+
 void describe_tensors(const Value& tree, std::vector<store::TensorEntry>& entries) {
   for_each_tensor(tree, Path(), Describe{entries});
 }
