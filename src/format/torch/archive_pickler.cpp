@@ -59,10 +59,11 @@ class ModulePickler {
       put_new(value);
       return;
     }
-    const void* const address = value.internalToPointer();
-    if (recall(values_, address)) return;
+    const auto [known, is_new] = values_.try_emplace(value.internalToPointer());
+    uint32_t& number = known->second;  // It stays where it is.
+    if (!is_new) return out_.recall(number);
     put_new(value);
-    values_.emplace(address, out_.remember());
+    number = out_.remember();
   }
 
   void put_new(const IValue& value) {

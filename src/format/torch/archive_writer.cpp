@@ -172,8 +172,13 @@ torch::jit::Module to_module(const Dict& tree, const std::set<std::string>& any_
   return TreeWriter(modules).to_module(tree, Path(), any_keys);
 }
 
-ArchiveRecords encode(const Dict& tree, const std::set<std::string>& any_keys, size_t tensors,
-                      ArchivePlan& plan) {
+struct Encoded {
+  std::optional<torch::serialize::OutputArchive> archive;
+  ArchiveRecords records;
+};
+
+Encoded encode(const Dict& tree, const std::set<std::string>& any_keys, size_t tensors,
+               ArchivePlan& plan) {
   try {
     torch::jit::Module module = to_module(tree, any_keys, plan.modules);
     if (plan.root && module.type() != plan.root) {
@@ -181,11 +186,22 @@ ArchiveRecords encode(const Dict& tree, const std::set<std::string>& any_keys, s
       plan = ArchivePlan();
       module = to_module(tree, any_keys, plan.modules);
     }
-    return records_of(archive_of(std::move(module)), plan, tensors);
+    Encoded encoded;
+    encoded.archive = archive_of(std::move(module));
+    encoded.records = records_of(*encoded.archive, plan, tensors);
+    return encoded;
   } catch (const c10::Error& error) {
     throw Error(ErrorCode::kUnsupported, std::string("LibTorch cannot write this archive: ") +
                                              error.what_without_backtrace());
   }
+}
+
+void add_other_records(ZipWriter& zip, const ArchiveRecords& records) {
+  zip.add("data.pkl", records.pickle);
+  for (const auto& [path, source] : *records.sources) zip.add(path, source);
+  zip.add("constants.pkl", kNoConstants);
+  zip.add("version", kArchiveVersion);
+  zip.add("byteorder", "little");
 }
 
 }  // namespace
@@ -216,7 +232,7 @@ std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink&
   std::optional<ArchiveTensors> tensors;
   std::vector<store::TensorEntry> entries;
   entries.reserve(count);
-  ArchiveRecords records;
+  Encoded encoded;
   const store::DrainedAtEnd drained(sink);
   ZipWriter zip(sink, "archive");
   // With many small tensors both take long, so they run in parallel.
@@ -228,23 +244,23 @@ std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink&
       },
       [&] {
         try {
-          records = encode(tree, any_keys, count, plan);
+          encoded = encode(tree, any_keys, count, plan);
         } catch (...) {
           is_refused = true;
           plan = ArchivePlan();  // It may have classes that the next archive lacks.
           throw;
         }
       });
-  if (!tensors->are_those_of(records.tensors)) {
+  if (!tensors->are_those_of(encoded.records.tensors)) {
     throw Error(ErrorCode::kUnsupported, "LibTorch would write these tensors in another order");
   }
-  zip.add("data.pkl", records.pickle);
-  for (const auto& [path, source] : *records.sources) zip.add(path, source);
-  zip.add("constants.pkl", kNoConstants);
-  zip.add("version", kArchiveVersion);
-  zip.add("byteorder", "little");
-  zip.finish();
-  tensors->place(entries);
+  // To free many modules takes as long as to end the file.
+  base::side_by_side([&] { encoded.archive.reset(); },
+                     [&] {
+                       add_other_records(zip, encoded.records);
+                       zip.finish();
+                       tensors->place(entries);
+                     });
   return entries;
 }
 
