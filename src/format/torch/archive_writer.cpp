@@ -173,7 +173,7 @@ torch::jit::Module to_module(const Dict& tree, const std::set<std::string>& any_
 }
 
 struct Encoded {
-  std::optional<torch::serialize::OutputArchive> archive;
+  torch::jit::ObjectPtr modules;  // The archive's root, which holds all others.
   ArchiveRecords records;
 };
 
@@ -186,10 +186,8 @@ Encoded encode(const Dict& tree, const std::set<std::string>& any_keys, size_t t
       plan = ArchivePlan();
       module = to_module(tree, any_keys, plan.modules);
     }
-    Encoded encoded;
-    encoded.archive = archive_of(std::move(module));
-    encoded.records = records_of(*encoded.archive, plan, tensors);
-    return encoded;
+    torch::jit::ObjectPtr modules = module._ivalue();
+    return {std::move(modules), records_of(archive_of(std::move(module)), plan, tensors)};
   } catch (const c10::Error& error) {
     throw Error(ErrorCode::kUnsupported, std::string("LibTorch cannot write this archive: ") +
                                              error.what_without_backtrace());
@@ -255,7 +253,7 @@ std::vector<store::TensorEntry> write_archive(const Dict& tree, store::ByteSink&
     throw Error(ErrorCode::kUnsupported, "LibTorch would write these tensors in another order");
   }
   // To free many modules takes as long as to end the file.
-  base::side_by_side([&] { encoded.archive.reset(); },
+  base::side_by_side([&] { encoded.modules.reset(); },
                      [&] {
                        add_other_records(zip, encoded.records);
                        zip.finish();
