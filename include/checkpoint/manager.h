@@ -92,8 +92,8 @@ class TORCH_CHECKPOINT_API CheckpointManager {
   void wait();
   /// Returns a handle to the last save that was started.
   SaveHandle last_save() const;
-  /// Waits for a running save and returns to the system what is kept for the next one: the memory of
-  /// snapshots, up to 48 MiB that files are written from, and the names of the last archive. The
+  /// Waits for a running save and returns to the system what is kept for the next one: the memory
+  /// of snapshots, up to 48 MiB that files are written from, and the names of the last archive. The
   /// next save must make it again, which takes longer.
   void release_memory();
 
