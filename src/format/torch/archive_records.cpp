@@ -52,8 +52,10 @@ ArchiveRecords records_of(const torch::serialize::OutputArchive& archive, Archiv
     pickle();
   } else {
     // With many small tensors both take long, so they run in parallel.
-    base::side_by_side([&] { plan.sources = sources_of(module); }, pickle);
+    std::shared_ptr<const ArchiveSources> sources;
+    base::side_by_side([&] { sources = sources_of(module); }, pickle);
     plan.root = module.type();
+    plan.sources = std::move(sources);
   }
   return {std::move(pickled.pickle), std::move(pickled.tensors), plan.sources};
 }

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <memory_resource>
-#include <string>
 #include <unordered_map>
 
 namespace checkpoint::format {
@@ -36,12 +35,10 @@ ArchiveTensors::ArchiveTensors(const Dict& tree) {
 }
 
 void ArchiveTensors::write(ZipWriter& zip, const std::atomic<bool>& stop) {
-  begins_.reserve(records_.size());
-  sums_.resize(records_.size());
+  written_.emplace(records_.size());
   for (size_t i = 0; i < records_.size() && !stop; ++i) {
     const at::Storage& storage = records_[i]->storage();
-    begins_.push_back(
-        zip.add_lasting("data/" + std::to_string(i), storage.data(), storage.nbytes(), &sums_[i]));
+    written_->add(zip, storage.data(), storage.nbytes());
   }
 }
 
@@ -55,9 +52,7 @@ bool ArchiveTensors::are_those_of(const std::vector<at::Tensor>& tensors) const 
 void ArchiveTensors::place(std::vector<store::TensorEntry>& entries) const {
   for (size_t i = 0; i < entries.size(); ++i) {
     const size_t record = record_of_[i];
-    entries[i].bytes = records_[record]->storage().nbytes();
-    if (entries[i].bytes > 0) entries[i].offset = begins_[record];
-    entries[i].xxh3_128 = sums_[record].xxh3_128;
+    written_->place(entries[i], record, records_[record]->storage().nbytes());
   }
 }
 

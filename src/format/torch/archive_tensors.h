@@ -1,7 +1,7 @@
 #pragma once
 
+#include "format/torch/tensor_records.h"
 #include "format/zip/zip_writer.h"
-#include "store/io/byte_sink.h"
 #include "store/records/tensor_table.h"
 
 #include <checkpoint/value.h>
@@ -10,7 +10,7 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace checkpoint::format {
@@ -36,8 +36,7 @@ class ArchiveTensors {
  private:
   std::vector<const at::Tensor*> records_;  // Those in the tree, one for each record.
   std::vector<size_t> record_of_;           // For each tensor of the tree, in order.
-  std::vector<uint64_t> begins_;            // Where the bytes of each record begin,
-  std::vector<store::Sums> sums_;           // and their checksums.
+  std::optional<TensorRecords> written_;
 };
 
 }  // namespace checkpoint::format
